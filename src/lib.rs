@@ -1,1 +1,9 @@
-pub use agent_lab;
+//! Operator: a control room for an autonomous SRE agent, in a terminal.
+//!
+//! `cli` reads arguments, one file a subcommand. `app` holds the state of the dashboard, `ui`
+//! draws it, `terminal` owns the terminal, `supervisor` the children and `transcript` their last
+//! hundred lines. `cluster` observes, `monitor` judges, `demo` narrates, `lab` is the stage.
+//! The agent is a package of its own, `agent_lab`, and knows nothing of this one.
+
+pub mod cli;
+pub mod lab;

@@ -1,1 +1,7 @@
+//! `agent_lab`: an autonomous SRE agent. It takes tickets from the ledger, lets a model
+//! investigate and repair with a shell, and records every thought, command and result.
+//!
+//! It knows nothing of the dashboard that may be watching.
 
+pub mod event;
+pub mod home;

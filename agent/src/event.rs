@@ -1,0 +1,295 @@
+//! The contract between `agent_lab` and whoever watches it: one JSON object a line on stdout,
+//! one control line a request on stdin.
+//!
+//! This file only says what the lines look like. It does not write them (see [`crate::emit`]) and
+//! does not decide when they are sent. Readers ignore unknown types and fields; a line that is not
+//! an event is plain text, not an error.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// Version of the contract, the `v` of every line.
+pub const VERSION: u32 = 1;
+
+/// One line of the agent's stdout.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Event {
+    /// Contract version, [`VERSION`].
+    pub v: u32,
+    /// Rises by one for every event the agent made, sent or dropped.
+    pub seq: u64,
+    /// When it happened, RFC 3339 in UTC with milliseconds.
+    pub at: Timestamp,
+    /// The session it belongs to, where one is open.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<String>,
+    #[serde(flatten)]
+    pub kind: Kind,
+}
+
+/// What happened; `type` on the wire.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Kind {
+    /// First line of a process.
+    Hello {
+        agent: String,
+        version: String,
+        pid: u32,
+        /// `rehearsal`, or a model id.
+        model: String,
+        mode: Mode,
+        /// Path of the ledger it works on.
+        ledger: String,
+    },
+    SessionStart {
+        ticket: i64,
+        title: String,
+    },
+    SessionEnd {
+        outcome: Outcome,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        resolution: Option<String>,
+        #[serde(default)]
+        summary: String,
+        #[serde(default)]
+        duration_ms: u64,
+        /// Head of the session's hash chain, hex.
+        #[serde(default)]
+        head_hash: String,
+    },
+    /// Text of the model, as it streams.
+    Text {
+        delta: String,
+        #[serde(default, skip_serializing_if = "is_false")]
+        end: bool,
+    },
+    /// Reasoning of the model, as it streams.
+    Thinking {
+        delta: String,
+        #[serde(default, skip_serializing_if = "is_false")]
+        end: bool,
+    },
+    ToolCall {
+        call: String,
+        tool: String,
+        /// The command, the query or the url.
+        input: String,
+        #[serde(default)]
+        reasoning: String,
+    },
+    /// A call that waits for a person.
+    Proposal {
+        call: String,
+        why: String,
+    },
+    Decision {
+        call: String,
+        approved: bool,
+        by: String,
+        #[serde(default)]
+        why: String,
+    },
+    /// Output of a running call, in order of arrival.
+    ToolOutput {
+        call: String,
+        stream: Stream,
+        text: String,
+    },
+    ToolResult {
+        call: String,
+        /// None when the call was ended before it had one.
+        exit_code: Option<i32>,
+        duration_ms: u64,
+        #[serde(default)]
+        timed_out: bool,
+        #[serde(default)]
+        omitted_bytes: u64,
+    },
+    Verify {
+        state: VerifyState,
+        #[serde(default)]
+        detail: String,
+    },
+    /// Totals of the session so far.
+    Usage {
+        input: u64,
+        output: u64,
+        cache_read: u64,
+        cache_write: u64,
+        /// None: the price of this model is not known.
+        cost_usd: Option<f64>,
+    },
+    Retry {
+        /// HTTP status, where there was one.
+        status: Option<u16>,
+        attempt: u32,
+        wait_ms: u64,
+        reason: String,
+    },
+    Notice {
+        level: Level,
+        text: String,
+        /// Events lost to a full queue since the last notice that said so.
+        #[serde(default)]
+        dropped: u64,
+    },
+    /// A type this version does not know.
+    #[serde(other)]
+    Unknown,
+}
+
+impl Kind {
+    /// Whether the event changes what a reader believes about the state of the agent. Such events
+    /// are never dropped; all others are deltas.
+    pub fn is_state(&self) -> bool {
+        !matches!(
+            self,
+            Self::Text { end: false, .. }
+                | Self::Thinking { end: false, .. }
+                | Self::ToolOutput { .. }
+                | Self::Unknown
+        )
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    Autonomous,
+    Propose,
+    Observe,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Outcome {
+    Resolved,
+    Escalated,
+    Failed,
+    Interrupted,
+}
+
+impl Outcome {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Resolved => "resolved",
+            Self::Escalated => "escalated",
+            Self::Failed => "failed",
+            Self::Interrupted => "interrupted",
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Stream {
+    Stdout,
+    Stderr,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum VerifyState {
+    Waiting,
+    Proven,
+    Failed,
+    Unverifiable,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Level {
+    Info,
+    Warn,
+    Error,
+}
+
+/// One line of the agent's stdin.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Control {
+    /// Stop the running command and turn.
+    Interrupt,
+    /// Words for the model, given at the next tool boundary.
+    Message {
+        text: String,
+    },
+    Approve {
+        call: String,
+        #[serde(default)]
+        why: String,
+    },
+    Reject {
+        call: String,
+        #[serde(default)]
+        why: String,
+    },
+    /// Release the ticket, mark the session, end.
+    Shutdown,
+    #[serde(other)]
+    Unknown,
+}
+
+/// Reads one line as an event. `None`: it is plain text.
+pub fn parse(line: &str) -> Option<Event> {
+    if !line.starts_with('{') {
+        return None;
+    }
+    serde_json::from_str(line).ok()
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature serde asks for")]
+fn is_false(b: &bool) -> bool {
+    !*b
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_is_one_flat_object_and_survives_the_way_there_and_back() {
+        let event = Event {
+            v: VERSION,
+            seq: 7,
+            at: "2026-01-30T10:11:12.345Z".parse().unwrap(),
+            session: Some("s".into()),
+            kind: Kind::ToolCall {
+                call: "c1".into(),
+                tool: "shell".into(),
+                input: "ls".into(),
+                reasoning: "look".into(),
+            },
+        };
+        let line = serde_json::to_string(&event).unwrap();
+        assert_eq!(
+            line,
+            r#"{"v":1,"seq":7,"at":"2026-01-30T10:11:12.345Z","session":"s","type":"tool_call","call":"c1","tool":"shell","input":"ls","reasoning":"look"}"#
+        );
+        assert_eq!(parse(&line), Some(event));
+    }
+
+    #[test]
+    fn unknown_types_and_fields_are_ignored() {
+        let line = r#"{"v":1,"seq":1,"at":"2026-01-30T10:11:12Z","type":"weather","sky":"blue"}"#;
+        assert_eq!(parse(line).unwrap().kind, Kind::Unknown);
+        let line = r#"{"v":1,"seq":1,"at":"2026-01-30T10:11:12Z","type":"text","delta":"x","new":1}"#;
+        assert_eq!(parse(line).unwrap().kind, Kind::Text { delta: "x".into(), end: false });
+    }
+
+    #[test]
+    fn what_is_not_an_event_is_plain_text() {
+        for line in ["", "hello", "{", "{}", r#"{"type":"text"}"#, "[1]", "null"] {
+            assert_eq!(parse(line), None, "{line}");
+        }
+    }
+
+    #[test]
+    fn control_lines_read_as_documented() {
+        let c: Control = serde_json::from_str(r#"{"type":"approve","call":"c1"}"#).unwrap();
+        assert_eq!(c, Control::Approve { call: "c1".into(), why: String::new() });
+        let c: Control = serde_json::from_str(r#"{"type":"dance"}"#).unwrap();
+        assert_eq!(c, Control::Unknown);
+    }
+}
