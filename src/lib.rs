@@ -6,4 +6,5 @@
 //! The agent is a package of its own, `agent_lab`, and knows nothing of this one.
 
 pub mod cli;
+pub mod cluster;
 pub mod lab;

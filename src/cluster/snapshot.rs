@@ -1,0 +1,207 @@
+//! What is known of a cluster at one moment. Everything may be unknown and everything has an age.
+//!
+//! Plain data: no fetching (see [`super::client`]), no judging (see `monitor`), no drawing.
+//! `operator-tui cluster --json` prints it, and the ledger keeps samples of it for replay.
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+/// A value together with when it was true and why the last look failed, if it did.
+///
+/// A failed look keeps no old value: the caller decides whether to remember one (see
+/// [`ClusterSnapshot::remember`]), and then its `at` says how old it is.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Observed<T> {
+    pub value: Option<T>,
+    /// When the value was read at its source. None: never.
+    pub at: Option<Timestamp>,
+    /// Why the last look failed, naming the address that was tried.
+    pub error: Option<String>,
+}
+
+impl<T> Default for Observed<T> {
+    fn default() -> Self {
+        Self { value: None, at: None, error: None }
+    }
+}
+
+impl<T> Observed<T> {
+    pub fn known(value: T, at: Timestamp) -> Self {
+        Self { value: Some(value), at: Some(at), error: None }
+    }
+
+    pub fn unknown(why: impl Into<String>) -> Self {
+        Self { value: None, at: None, error: Some(why.into()) }
+    }
+
+    /// The value, if the last look gave one: what may be judged, as opposed to shown.
+    pub fn fresh(&self) -> Option<&T> {
+        if self.error.is_some() { None } else { self.value.as_ref() }
+    }
+
+    /// Time since the value was read. None: never read. Never negative.
+    pub fn age(&self, now: Timestamp) -> Option<SignedDuration> {
+        self.at.map(|at| now.duration_since(at).max(SignedDuration::ZERO))
+    }
+
+    fn remember(&mut self, earlier: &Self)
+    where
+        T: Clone,
+    {
+        if self.value.is_none() {
+            self.value.clone_from(&earlier.value);
+            self.at = earlier.at;
+        }
+    }
+}
+
+/// One look at a cluster.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct ClusterSnapshot {
+    /// When the look ended.
+    pub at: Timestamp,
+    /// PD's cluster id, as text: it can be above 2^53.
+    pub cluster_id: Option<String>,
+    pub pd: Observed<Vec<PdMember>>,
+    /// Address of the PD member that answers as leader. Known and `None`: PD answered that there
+    /// is none.
+    pub pd_leader: Observed<Option<String>>,
+    pub stores: Observed<Vec<Store>>,
+    pub regions: Observed<Regions>,
+    pub traffic: Observed<Traffic>,
+}
+
+impl ClusterSnapshot {
+    /// Fills what this look could not see from an earlier one, with the earlier one's age. The
+    /// errors stay, so that [`Observed::fresh`] still says unknown.
+    pub fn remember(&mut self, earlier: &Self) {
+        if self.cluster_id.is_none() {
+            self.cluster_id.clone_from(&earlier.cluster_id);
+        }
+        self.pd.remember(&earlier.pd);
+        self.pd_leader.remember(&earlier.pd_leader);
+        self.stores.remember(&earlier.stores);
+        self.regions.remember(&earlier.regions);
+        self.traffic.remember(&earlier.traffic);
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PdMember {
+    pub name: String,
+    /// Client address, `http://host:port`.
+    pub address: String,
+    pub state: MemberState,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MemberState {
+    Leader,
+    Follower,
+    /// It did not answer, or a member that did says so.
+    Down,
+    Unknown,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Store {
+    pub id: u64,
+    /// Short name for people: the host of its address, or the lab's node name.
+    pub name: String,
+    pub address: String,
+    pub status_address: Option<String>,
+    pub state: StoreState,
+    /// As PD saw it. None: it never sent one.
+    pub last_heartbeat: Option<Timestamp>,
+    pub started: Option<Timestamp>,
+    pub leaders: Option<u64>,
+    pub regions: Option<u64>,
+    /// Bytes.
+    pub capacity: Option<u64>,
+    /// Bytes.
+    pub available: Option<u64>,
+    /// From the store's own metrics over the last rate window.
+    pub traffic: Observed<Traffic>,
+}
+
+impl Store {
+    /// Share of the capacity in use, 0 to 1.
+    pub fn disk_used(&self) -> Option<f64> {
+        match (self.capacity, self.available) {
+            (Some(capacity), Some(available)) if capacity > 0 => {
+                Some(1.0 - (available as f64 / capacity as f64).clamp(0.0, 1.0))
+            }
+            _ => None,
+        }
+    }
+}
+
+/// PD's word for a store (reference: `state_name`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum StoreState {
+    Up,
+    Disconnected,
+    Down,
+    Offline,
+    Tombstone,
+    Unknown,
+}
+
+/// Counts of regions in trouble, from PD.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Regions {
+    pub total: u64,
+    /// Regions without a leader.
+    pub leaderless: u64,
+    /// Regions that most of their replicas cannot serve: too many peers down or on stores that
+    /// are not up.
+    pub no_quorum: u64,
+    /// Regions with a peer reported down.
+    pub down_peer: u64,
+    /// Regions with fewer peers than wanted.
+    pub miss_peer: u64,
+    /// Regions with a peer that lags.
+    pub pending_peer: u64,
+}
+
+/// Requests as the stores count them.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct Traffic {
+    pub ops_per_s: Option<f64>,
+    /// 99th percentile of the request duration, milliseconds. None without traffic.
+    pub p99_ms: Option<f64>,
+    pub errors_per_s: Option<f64>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_remembered_value_is_shown_with_its_age_but_is_not_fresh() {
+        let then: Timestamp = "2026-01-30T10:00:00Z".parse().unwrap();
+        let now: Timestamp = "2026-01-30T10:00:09Z".parse().unwrap();
+        let earlier = ClusterSnapshot {
+            pd_leader: Observed::known(Some("http://pd0".into()), then),
+            ..Default::default()
+        };
+        let mut later = ClusterSnapshot {
+            at: now,
+            pd_leader: Observed::unknown("http://pd0: connection refused"),
+            ..Default::default()
+        };
+        later.remember(&earlier);
+        assert_eq!(later.pd_leader.value, Some(Some("http://pd0".into())));
+        assert_eq!(later.pd_leader.age(now), Some(SignedDuration::from_secs(9)));
+        assert_eq!(later.pd_leader.fresh(), None);
+    }
+
+    #[test]
+    fn a_clock_that_jumped_back_gives_no_negative_age() {
+        let at: Timestamp = "2026-01-30T10:00:09Z".parse().unwrap();
+        let now: Timestamp = "2026-01-30T10:00:00Z".parse().unwrap();
+        assert_eq!(Observed::known(1, at).age(now), Some(SignedDuration::ZERO));
+    }
+}
