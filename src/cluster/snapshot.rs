@@ -21,27 +21,44 @@ pub struct Observed<T> {
 
 impl<T> Default for Observed<T> {
     fn default() -> Self {
-        Self { value: None, at: None, error: None }
+        Self {
+            value: None,
+            at: None,
+            error: None,
+        }
     }
 }
 
 impl<T> Observed<T> {
     pub fn known(value: T, at: Timestamp) -> Self {
-        Self { value: Some(value), at: Some(at), error: None }
+        Self {
+            value: Some(value),
+            at: Some(at),
+            error: None,
+        }
     }
 
     pub fn unknown(why: impl Into<String>) -> Self {
-        Self { value: None, at: None, error: Some(why.into()) }
+        Self {
+            value: None,
+            at: None,
+            error: Some(why.into()),
+        }
     }
 
     /// The value, if the last look gave one: what may be judged, as opposed to shown.
     pub fn fresh(&self) -> Option<&T> {
-        if self.error.is_some() { None } else { self.value.as_ref() }
+        if self.error.is_some() {
+            None
+        } else {
+            self.value.as_ref()
+        }
     }
 
     /// Time since the value was read. None: never read. Never negative.
     pub fn age(&self, now: Timestamp) -> Option<SignedDuration> {
-        self.at.map(|at| now.duration_since(at).max(SignedDuration::ZERO))
+        self.at
+            .map(|at| now.duration_since(at).max(SignedDuration::ZERO))
     }
 
     fn remember(&mut self, earlier: &Self)

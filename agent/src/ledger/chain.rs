@@ -1,0 +1,136 @@
+//! The hash chain of a session: each entry's hash covers the one before it and the columns of the
+//! entry that never change.
+//!
+//! It finds damage and casual edits. It cannot stop a program of the same user from writing the
+//! whole file anew; only another container, or a head that was exported before, shows that.
+
+use super::{Ledger, LedgerError, Result, sessions};
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+/// What a chain covers of one entry.
+#[derive(Debug)]
+pub struct Link<'a> {
+    pub kind: &'a str,
+    pub text: Option<&'a str>,
+    pub tool: Option<&'a str>,
+    pub params: Option<&'a str>,
+    pub call: Option<&'a str>,
+    pub exit_code: Option<i64>,
+    pub duration_ms: Option<i64>,
+    pub timed_out: bool,
+    pub omitted_bytes: i64,
+    pub meta: Option<&'a str>,
+    pub at: &'a str,
+}
+
+impl Link<'_> {
+    /// The hash of this entry after `previous`, hex.
+    pub fn hash(&self, previous: &str) -> String {
+        let fields = serde_json::json!([
+            previous,
+            self.kind,
+            self.text,
+            self.tool,
+            self.params,
+            self.call,
+            self.exit_code,
+            self.duration_ms,
+            self.timed_out,
+            self.omitted_bytes,
+            self.meta,
+            self.at
+        ]);
+        digest(&fields.to_string())
+    }
+}
+
+/// What the first entry of a session links to.
+pub fn genesis(session: &str, ticket: Option<i64>, started: &str, model: Option<&str>) -> String {
+    digest(&serde_json::json!([session, ticket, started, model]).to_string())
+}
+
+fn digest(text: &str) -> String {
+    use std::fmt::Write;
+    Sha256::digest(text.as_bytes())
+        .iter()
+        .fold(String::with_capacity(64), |mut out, b| {
+            let _ = write!(out, "{b:02x}");
+            out
+        })
+}
+
+/// What `audit verify` found in one session.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ChainReport {
+    pub session: String,
+    /// Entries that were checked.
+    pub entries: u64,
+    pub verdict: Verdict,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "verdict", rename_all = "snake_case")]
+pub enum Verdict {
+    /// Every entry fits, and the last is the one the session ended with.
+    Intact { head: String },
+    /// Every entry fits, but the session has no end: entries cut off at the tail would not show.
+    Unfinished { head: String },
+    /// The entry `row` does not fit what comes before it: it, or one before it, was changed,
+    /// added or removed.
+    Broken { row: i64 },
+    /// All entries fit, but the last is not the one the session ended with.
+    Truncated { expected: String, found: String },
+    /// Written without a chain, by the reference system.
+    Uncovered,
+}
+
+impl Ledger {
+    /// Recomputes the chain of one session.
+    pub fn verify_session(&self, session: &str) -> Result<ChainReport> {
+        let row = self
+            .session(session)?
+            .ok_or_else(|| LedgerError::NoSession(session.into()))?;
+        let raw_start: String = self.conn.query_row(
+            "SELECT started_at FROM agent_sessions WHERE session_id = ?1",
+            [session],
+            |r| r.get(0),
+        )?;
+        let mut head = genesis(session, row.ticket_id, &raw_start, row.model.as_deref());
+        let mut entries = 0;
+        let mut broken = None;
+        let mut covered = row.head_hash.is_some();
+        sessions::for_each_link(&self.conn, session, |id, link, hash| {
+            let Some(hash) = hash else {
+                // A row without a hash belongs to no chain; among rows with one it is foreign.
+                if covered {
+                    broken = Some(id);
+                }
+                entries += 1;
+                return !covered;
+            };
+            covered = true;
+            entries += 1;
+            head = link.hash(&head);
+            if head != hash {
+                broken = Some(id);
+            }
+            broken.is_none()
+        })?;
+        let verdict = match (broken, row.head_hash) {
+            (Some(row), _) => Verdict::Broken { row },
+            (None, Some(expected)) if expected == head => Verdict::Intact { head },
+            (None, Some(expected)) => Verdict::Truncated {
+                expected,
+                found: head,
+            },
+            (None, None) if covered || row.model.is_some() => Verdict::Unfinished { head },
+            (None, None) => Verdict::Uncovered,
+        };
+        Ok(ChainReport {
+            session: session.to_owned(),
+            entries,
+            verdict,
+        })
+    }
+}

@@ -1,0 +1,128 @@
+//! Clocks and identities: wall time for people, a clock that does not jump for leases and proof,
+//! and the name of a process that stays its own when pids are used again.
+
+use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
+use std::{fmt, sync::OnceLock};
+
+/// Milliseconds since boot, suspended time included, with the boot they count from. Comparable
+/// between processes of one machine; never goes back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mono {
+    pub boot: String,
+    pub ms: i64,
+}
+
+impl Mono {
+    pub fn now() -> Self {
+        Self {
+            boot: boot_id().to_owned(),
+            ms: now_ms(),
+        }
+    }
+}
+
+fn now_ms() -> i64 {
+    #[cfg(target_os = "linux")]
+    let clock = rustix::time::ClockId::Boottime;
+    #[cfg(not(target_os = "linux"))]
+    let clock = rustix::time::ClockId::Monotonic;
+    let t = rustix::time::clock_gettime(clock);
+    t.tv_sec * 1000 + t.tv_nsec / 1_000_000
+}
+
+fn boot_id() -> &'static str {
+    static ID: OnceLock<String> = OnceLock::new();
+    ID.get_or_init(|| {
+        std::fs::read_to_string("/proc/sys/kernel/random/boot_id")
+            .map_or_else(|_| "boot".to_owned(), |s| s.trim().to_owned())
+    })
+}
+
+/// Who holds a lease: boot id, pid and start time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Holder {
+    pub boot: String,
+    pub pid: u32,
+    /// Start of the process in clock ticks since boot; 0 where the system does not say.
+    pub start: u64,
+}
+
+impl Holder {
+    pub fn this_process() -> Self {
+        let start = std::fs::read_to_string("/proc/self/stat")
+            .ok()
+            // The name, in parentheses, may hold anything; fields count from its end.
+            .and_then(|s| s.rsplit_once(')').map(|(_, rest)| rest.to_owned()))
+            .and_then(|rest| rest.split_whitespace().nth(19)?.parse().ok())
+            .unwrap_or(0);
+        Self {
+            boot: boot_id().to_owned(),
+            pid: std::process::id(),
+            start,
+        }
+    }
+}
+
+impl fmt::Display for Holder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}/{}", self.boot, self.pid, self.start)
+    }
+}
+
+/// Now, in milliseconds, as the ledger stores it.
+pub(super) fn wall() -> Timestamp {
+    let now = Timestamp::now();
+    Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now)
+}
+
+/// Now, as text of one length, so that it sorts as text.
+pub(super) fn stamp() -> String {
+    text(wall())
+}
+
+pub(super) fn text(time: Timestamp) -> String {
+    format!("{time:.3}")
+}
+
+/// Reads any time a ledger can hold: ours (RFC 3339), Python's (naive local time with a `T`) and
+/// SQLite's own (UTC with a space).
+pub fn parse_time(text: &str) -> Option<Timestamp> {
+    if let Ok(t) = text.parse() {
+        return Some(t);
+    }
+    let naive: DateTime = text.parse().ok()?;
+    let zone = if text.contains('T') {
+        TimeZone::system()
+    } else {
+        TimeZone::UTC
+    };
+    naive.to_zoned(zone).ok().map(|z| z.timestamp())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_three_kinds_of_time_are_read() {
+        let utc: Timestamp = "2026-01-30T18:11:12Z".parse().unwrap();
+        assert_eq!(parse_time("2026-01-30T18:11:12Z"), Some(utc));
+        assert_eq!(parse_time("2026-01-30 18:11:12"), Some(utc));
+        let local = parse_time("2026-01-30T10:11:12.345678").unwrap();
+        let zoned = "2026-01-30T10:11:12.345678"
+            .parse::<DateTime>()
+            .unwrap()
+            .to_zoned(TimeZone::system())
+            .unwrap();
+        assert_eq!(local, zoned.timestamp());
+        assert_eq!(parse_time("yesterday"), None);
+    }
+
+    #[test]
+    fn the_clock_moves_on_and_a_process_keeps_its_name() {
+        let a = Mono::now();
+        let b = Mono::now();
+        assert!(a.boot == b.boot && b.ms >= a.ms);
+        assert_eq!(Holder::this_process(), Holder::this_process());
+    }
+}

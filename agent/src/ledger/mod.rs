@@ -1,0 +1,213 @@
+//! The ledger: tickets, sessions and everything that was done, in one SQLite file.
+//!
+//! All SQL of Operator is in this folder. Every write is one `BEGIN IMMEDIATE` transaction that is
+//! durable when the call returns; no call waits for anything but the disk and, for at most
+//! [`BUSY_TIMEOUT`], for another writer. The file keeps the tables and columns of the reference
+//! system and adds its own.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `schema` | tables, migrations, adoption of reference files |
+//! | `tickets` | what a ticket is; reading them; what people do to them |
+//! | `claim` | claim, lease, fencing, release, escalation |
+//! | `check` | what one check of the monitor does: sightings, clearing, proof, heartbeat |
+//! | `sessions` | sessions and their entries; `chain` links entries by hash |
+//! | `record` | samples of the cluster and injected faults |
+//! | `clock` | wall time, a clock that does not jump, who holds a lease |
+
+mod chain;
+mod check;
+mod claim;
+mod clock;
+mod record;
+mod schema;
+mod sessions;
+mod tickets;
+
+pub use chain::{ChainReport, Verdict};
+pub use check::{
+    Check, CheckOutcome, Heartbeat, Observation, Reading, Verification, VerificationRow,
+};
+pub use claim::{Claim, ClaimRequest, DEFAULT_LEASE, Lease, MAX_SESSIONS};
+pub use clock::{Holder, Mono, parse_time};
+pub use record::{Fault, Sample};
+pub use sessions::{
+    EntryKind, EntryRow, NewEntry, NewSession, OutputChunk, SessionRow, SessionWriter, UsageTotals,
+};
+pub use tickets::{NewTicket, Resolution, Status, Ticket, TicketEvent};
+
+use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
+use std::{
+    cell::Cell,
+    fs::OpenOptions,
+    io,
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+/// How long a call waits for another writer before it gives up with [`LedgerError::Busy`].
+pub const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+#[derive(Debug, thiserror::Error)]
+pub enum LedgerError {
+    #[error("no ledger at {}: nothing has been recorded there yet", .path.display())]
+    Missing { path: PathBuf },
+    #[error("cannot write the ledger {}: {detail}; make it writable, or choose another with --db", .path.display())]
+    NotWritable { path: PathBuf, detail: String },
+    #[error("{} is damaged or is not a ledger ({detail}); nothing was changed: move it away, or choose another with --db", .path.display())]
+    Corrupt { path: PathBuf, detail: String },
+    #[error("the ledger {} was made by a newer Operator (schema {found}, this one knows {known}); nothing was changed: upgrade Operator", .path.display())]
+    Newer {
+        path: PathBuf,
+        found: i64,
+        known: i64,
+    },
+    #[error("the ledger is locked by another writer for more than {} s", BUSY_TIMEOUT.as_secs())]
+    Busy,
+    /// The lease on the ticket is gone: whoever held it must stop at once and write nothing more.
+    #[error("the lease on ticket #{ticket} is lost: {why}")]
+    Fenced { ticket: i64, why: String },
+    #[error("ticket #{0} not found")]
+    NoTicket(i64),
+    #[error("session {0} not found")]
+    NoSession(String),
+    #[error("{0}")]
+    Refused(String),
+    #[error("ledger: {0}")]
+    Sqlite(#[source] rusqlite::Error),
+}
+
+impl From<rusqlite::Error> for LedgerError {
+    fn from(e: rusqlite::Error) -> Self {
+        match e.sqlite_error_code() {
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Busy,
+            _ => Self::Sqlite(e),
+        }
+    }
+}
+
+pub type Result<T, E = LedgerError> = std::result::Result<T, E>;
+
+/// One connection to a ledger. `Send`, not `Sync`: open one for each thread.
+#[derive(Debug)]
+pub struct Ledger {
+    conn: Connection,
+    path: PathBuf,
+    seen_version: Cell<i64>,
+}
+
+impl Ledger {
+    /// Opens the ledger at `path`, makes it (mode 0600) if there is none, brings its schema up to
+    /// date and adopts a file of the reference system in place.
+    pub fn open(path: &Path) -> Result<Self> {
+        let unwritable = |e: io::Error| LedgerError::NotWritable {
+            path: path.to_owned(),
+            detail: e.to_string(),
+        };
+        if let Some(dir) = path.parent().filter(|d| !d.as_os_str().is_empty()) {
+            crate::home::Home::at(dir)
+                .create()
+                .map_err(|e| unwritable(io::Error::other(e.to_string())))?;
+        }
+        OpenOptions::new()
+            .create(true)
+            .append(true)
+            .mode(0o600)
+            .open(path)
+            .map_err(unwritable)?;
+        let mut conn = Connection::open_with_flags(
+            path,
+            OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+        )
+        .map_err(|e| explain(path, e))?;
+        conn.busy_timeout(BUSY_TIMEOUT)?;
+        schema::version(&conn, path)?;
+        // FULL: a commit is on the disk when it returns, in WAL mode too.
+        let setup = conn
+            .query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()))
+            .and_then(|()| {
+                conn.execute_batch("PRAGMA synchronous = FULL; PRAGMA foreign_keys = OFF")
+            });
+        setup.map_err(|e| explain(path, e))?;
+        schema::migrate(&mut conn, path)?;
+        Ok(Self {
+            conn,
+            path: path.to_owned(),
+            seen_version: Cell::new(-1),
+        })
+    }
+
+    /// Opens an existing ledger for reading only. Waits for nobody and changes nothing, so a
+    /// file that needs adoption must have been opened by [`Ledger::open`] once.
+    pub fn open_reader(path: &Path) -> Result<Self> {
+        if !path.exists() {
+            return Err(LedgerError::Missing {
+                path: path.to_owned(),
+            });
+        }
+        let conn = Connection::open_with_flags(
+            path,
+            OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+        )
+        .map_err(|e| explain(path, e))?;
+        conn.busy_timeout(BUSY_TIMEOUT)?;
+        schema::check_readable(&conn, path)?;
+        Ok(Self {
+            conn,
+            path: path.to_owned(),
+            seen_version: Cell::new(-1),
+        })
+    }
+
+    /// For the command line: reads where that is enough, and adopts first where it is not.
+    pub fn open_existing(path: &Path) -> Result<Self> {
+        match Self::open_reader(path) {
+            Err(LedgerError::Refused(_)) => Self::open(path),
+            other => other,
+        }
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Whether another connection or process wrote since the last call. The first call says yes.
+    /// Costs microseconds (`PRAGMA data_version`). Own writes do not count.
+    pub fn changed(&self) -> Result<bool> {
+        let version: i64 = self
+            .conn
+            .query_row("PRAGMA data_version", [], |r| r.get(0))?;
+        Ok(self.seen_version.replace(version) != version)
+    }
+
+    /// Runs `f` in one `BEGIN IMMEDIATE` transaction.
+    fn write<T>(&mut self, f: impl FnOnce(&rusqlite::Transaction<'_>) -> Result<T>) -> Result<T> {
+        let path = self.path.clone();
+        let tx = self
+            .conn
+            .transaction_with_behavior(TransactionBehavior::Immediate)
+            .map_err(|e| explain(&path, e))?;
+        let out = f(&tx)?;
+        tx.commit()?;
+        Ok(out)
+    }
+}
+
+/// Turns what SQLite says about the file as a whole into an error that says what to do.
+fn explain(path: &Path, e: rusqlite::Error) -> LedgerError {
+    let path = path.to_owned();
+    match e.sqlite_error_code() {
+        Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {
+            LedgerError::NotWritable {
+                path,
+                detail: e.to_string(),
+            }
+        }
+        Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => LedgerError::Corrupt {
+            path,
+            detail: e.to_string(),
+        },
+        _ => e.into(),
+    }
+}

@@ -1,0 +1,105 @@
+//! What else an incident needs to be replayed whole: samples of the cluster, bounded, and the
+//! faults that were injected.
+
+use super::{Ledger, Result, clock, clock::parse_time};
+use jiff::Timestamp;
+use rusqlite::params;
+use serde::{Deserialize, Serialize};
+
+/// Samples kept for one cluster. At one a second, about six hours.
+const KEEP_SAMPLES: i64 = 20_000;
+
+/// One stored look at the cluster.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sample {
+    pub id: i64,
+    pub at: Option<Timestamp>,
+    /// JSON of a cluster snapshot.
+    pub snapshot: String,
+}
+
+/// One injected fault. For people and replay: an agent is never shown it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fault {
+    pub id: i64,
+    pub at: Option<Timestamp>,
+    /// kill, pause, …
+    pub kind: String,
+    /// The node it was done to.
+    pub target: String,
+    pub by: String,
+}
+
+impl Ledger {
+    /// Stores a sample and drops the oldest past the bound.
+    pub fn add_sample(&mut self, cluster_id: &str, snapshot: &str) -> Result<()> {
+        self.write(|tx| {
+            tx.prepare_cached(
+                "INSERT INTO samples (cluster_id, at, snapshot) VALUES (?1, ?2, ?3)",
+            )?
+            .execute(params![cluster_id, clock::stamp(), snapshot])?;
+            let newest = tx.last_insert_rowid();
+            tx.prepare_cached("DELETE FROM samples WHERE cluster_id = ?1 AND id <= ?2")?
+                .execute(params![cluster_id, newest - KEEP_SAMPLES])?;
+            Ok(())
+        })
+    }
+
+    /// Samples of a cluster between two times, oldest first.
+    pub fn samples(&self, cluster_id: &str, from: Timestamp, to: Timestamp) -> Result<Vec<Sample>> {
+        let rows = self
+            .conn
+            .prepare_cached(
+                "SELECT id, at, snapshot FROM samples
+                 WHERE cluster_id = ?1 AND at >= ?2 AND at <= ?3 ORDER BY id LIMIT ?4",
+            )?
+            .query_map(
+                params![cluster_id, clock::text(from), clock::text(to), KEEP_SAMPLES],
+                |r| {
+                    Ok(Sample {
+                        id: r.get(0)?,
+                        at: parse_time(&r.get::<_, String>(1)?),
+                        snapshot: r.get(2)?,
+                    })
+                },
+            )?
+            .collect::<rusqlite::Result<_>>()?;
+        Ok(rows)
+    }
+
+    pub fn add_fault(
+        &mut self,
+        cluster_id: &str,
+        kind: &str,
+        target: &str,
+        by: &str,
+    ) -> Result<i64> {
+        self.write(|tx| {
+            tx.execute(
+                "INSERT INTO faults (cluster_id, at, kind, target, by) VALUES (?1, ?2, ?3, ?4, ?5)",
+                params![cluster_id, clock::stamp(), kind, target, by],
+            )?;
+            Ok(tx.last_insert_rowid())
+        })
+    }
+
+    /// Faults injected into a cluster, oldest first.
+    pub fn faults(&self, cluster_id: &str) -> Result<Vec<Fault>> {
+        let rows = self
+            .conn
+            .prepare_cached(
+                "SELECT id, at, kind, target, by FROM faults WHERE cluster_id = ?1 ORDER BY id",
+            )?
+            .query_map([cluster_id], |r| {
+                Ok(Fault {
+                    id: r.get(0)?,
+                    at: parse_time(&r.get::<_, String>(1)?),
+                    kind: r.get(2)?,
+                    target: r.get(3)?,
+                    by: r.get(4)?,
+                })
+            })?
+            .collect::<rusqlite::Result<_>>()?;
+        Ok(rows)
+    }
+}

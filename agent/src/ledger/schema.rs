@@ -1,0 +1,316 @@
+//! Tables, versioned migrations, and adoption of a file made by the reference system.
+//!
+//! Columns and tables are only ever added. Adoption works by probing which columns are there, so
+//! every vintage of reference file takes the same path as an empty one.
+
+use super::{LedgerError, Result, clock, explain};
+use rusqlite::{Connection, Transaction, TransactionBehavior, params};
+use std::{collections::HashSet, path::Path};
+
+/// `PRAGMA user_version` of a ledger this code writes. Reference files have 0.
+pub const VERSION: i64 = 1;
+
+/// The reference's tables, as it declares them, then ours.
+const TABLES: &str = "
+CREATE TABLE IF NOT EXISTS tickets (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    violation_key TEXT NOT NULL,
+    invariant_name TEXT NOT NULL,
+    store_id TEXT,
+    status TEXT NOT NULL DEFAULT 'open',
+    held BOOLEAN NOT NULL DEFAULT 0,
+    batch_key TEXT,
+    occurrence_count INTEGER NOT NULL DEFAULT 1,
+    first_seen_at TEXT NOT NULL,
+    last_seen_at TEXT NOT NULL,
+    resolved_at TEXT,
+    message TEXT NOT NULL,
+    severity TEXT NOT NULL DEFAULT 'warning',
+    diagnosis TEXT,
+    metric_snapshot TEXT,
+    subject_context TEXT,
+    variant_model TEXT,
+    variant_system_prompt TEXT,
+    variant_tools_config TEXT,
+    created_at TEXT NOT NULL DEFAULT CURRENT_TIMESTAMP,
+    updated_at TEXT NOT NULL DEFAULT CURRENT_TIMESTAMP
+);
+CREATE TABLE IF NOT EXISTS agent_sessions (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    session_id TEXT UNIQUE NOT NULL,
+    ticket_id INTEGER REFERENCES tickets(id),
+    status TEXT NOT NULL DEFAULT 'running',
+    started_at TEXT NOT NULL,
+    ended_at TEXT,
+    outcome_summary TEXT,
+    created_at TEXT NOT NULL DEFAULT CURRENT_TIMESTAMP
+);
+CREATE TABLE IF NOT EXISTS agent_log_entries (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    session_id TEXT NOT NULL REFERENCES agent_sessions(session_id),
+    entry_type TEXT NOT NULL,
+    content TEXT NOT NULL,
+    raw_content TEXT,
+    tool_name TEXT,
+    tool_params TEXT,
+    exit_code INTEGER,
+    timestamp TEXT NOT NULL,
+    created_at TEXT NOT NULL DEFAULT CURRENT_TIMESTAMP
+);
+CREATE TABLE IF NOT EXISTS ticket_events (
+    id INTEGER PRIMARY KEY,
+    ticket_id INTEGER NOT NULL,
+    from_status TEXT,
+    to_status TEXT NOT NULL,
+    by TEXT NOT NULL,
+    why TEXT NOT NULL,
+    at TEXT NOT NULL
+);
+CREATE TABLE IF NOT EXISTS session_output (
+    id INTEGER PRIMARY KEY,
+    session_id TEXT NOT NULL,
+    call_id TEXT NOT NULL,
+    seq INTEGER NOT NULL,
+    stream TEXT NOT NULL,
+    text TEXT NOT NULL,
+    at TEXT NOT NULL
+);
+CREATE TABLE IF NOT EXISTS invariant_states (
+    cluster_id TEXT NOT NULL,
+    violation_key TEXT NOT NULL,
+    state TEXT NOT NULL,
+    detail TEXT NOT NULL,
+    boot TEXT NOT NULL,
+    observed_ms INTEGER NOT NULL,
+    clear_since_ms INTEGER,
+    violated_since_ms INTEGER,
+    violated_since TEXT,
+    PRIMARY KEY (cluster_id, violation_key)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS verifications (
+    id INTEGER PRIMARY KEY,
+    ticket_id INTEGER NOT NULL,
+    session_id TEXT NOT NULL,
+    state TEXT NOT NULL DEFAULT 'waiting',
+    detail TEXT NOT NULL DEFAULT '',
+    boot TEXT NOT NULL,
+    since_ms INTEGER NOT NULL,
+    hold_ms INTEGER,
+    deadline_ms INTEGER,
+    requested_at TEXT NOT NULL,
+    decided_at TEXT
+);
+CREATE TABLE IF NOT EXISTS monitor_heartbeats (
+    cluster_id TEXT PRIMARY KEY NOT NULL,
+    holder TEXT NOT NULL,
+    boot TEXT NOT NULL,
+    at_ms INTEGER NOT NULL,
+    at TEXT NOT NULL,
+    interval_ms INTEGER NOT NULL,
+    checks INTEGER NOT NULL,
+    ok INTEGER NOT NULL,
+    detail TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS samples (
+    id INTEGER PRIMARY KEY,
+    cluster_id TEXT NOT NULL,
+    at TEXT NOT NULL,
+    snapshot TEXT NOT NULL
+);
+CREATE TABLE IF NOT EXISTS faults (
+    id INTEGER PRIMARY KEY,
+    cluster_id TEXT NOT NULL,
+    at TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    target TEXT NOT NULL,
+    by TEXT NOT NULL
+);
+";
+
+/// Columns a table may lack, with their declarations: the reference's younger ones, then ours.
+const COLUMNS: &[(&str, &[(&str, &str)])] = &[
+    (
+        "tickets",
+        &[
+            ("held", "BOOLEAN NOT NULL DEFAULT 0"),
+            ("batch_key", "TEXT"),
+            ("occurrence_count", "INTEGER NOT NULL DEFAULT 1"),
+            ("resolved_at", "TEXT"),
+            ("severity", "TEXT NOT NULL DEFAULT 'warning'"),
+            ("diagnosis", "TEXT"),
+            ("metric_snapshot", "TEXT"),
+            ("subject_context", "TEXT"),
+            ("variant_model", "TEXT"),
+            ("variant_system_prompt", "TEXT"),
+            ("variant_tools_config", "TEXT"),
+            // ALTER TABLE takes no CURRENT_TIMESTAMP default.
+            ("created_at", "TEXT NOT NULL DEFAULT ''"),
+            ("updated_at", "TEXT NOT NULL DEFAULT ''"),
+            ("live_key", "TEXT"),
+            ("cluster_id", "TEXT"),
+            ("resolution", "TEXT"),
+            ("claimed", "INTEGER NOT NULL DEFAULT 0"),
+            ("flaps", "INTEGER NOT NULL DEFAULT 0"),
+            ("attempts", "INTEGER NOT NULL DEFAULT 0"),
+            ("retry_at", "TEXT"),
+            ("needs_person", "INTEGER NOT NULL DEFAULT 0"),
+            ("by_hand", "INTEGER NOT NULL DEFAULT 0"),
+            ("fence", "INTEGER NOT NULL DEFAULT 0"),
+            ("lease_holder", "TEXT"),
+            ("lease_boot", "TEXT"),
+            ("lease_until_ms", "INTEGER"),
+        ],
+    ),
+    (
+        "agent_sessions",
+        &[
+            ("ended_at", "TEXT"),
+            ("outcome_summary", "TEXT"),
+            ("created_at", "TEXT NOT NULL DEFAULT ''"),
+            ("model", "TEXT"),
+            ("mode", "TEXT"),
+            ("cluster_id", "TEXT"),
+            ("fence", "INTEGER"),
+            ("holder", "TEXT"),
+            ("resolution", "TEXT"),
+            ("head_hash", "TEXT"),
+            ("input_tokens", "INTEGER"),
+            ("output_tokens", "INTEGER"),
+            ("cache_read_tokens", "INTEGER"),
+            ("cache_write_tokens", "INTEGER"),
+            ("cost_usd", "REAL"),
+        ],
+    ),
+    (
+        "agent_log_entries",
+        &[
+            ("raw_content", "TEXT"),
+            ("tool_name", "TEXT"),
+            ("tool_params", "TEXT"),
+            ("exit_code", "INTEGER"),
+            ("created_at", "TEXT NOT NULL DEFAULT ''"),
+            ("call_id", "TEXT"),
+            ("duration_ms", "INTEGER"),
+            ("timed_out", "INTEGER"),
+            ("omitted_bytes", "INTEGER"),
+            ("meta", "TEXT"),
+            ("hash", "TEXT"),
+        ],
+    ),
+];
+
+const INDEXES: &str = "
+CREATE INDEX IF NOT EXISTS idx_tickets_open_violation ON tickets(violation_key) WHERE status != 'resolved';
+CREATE INDEX IF NOT EXISTS idx_tickets_violation_time ON tickets(violation_key, resolved_at);
+CREATE UNIQUE INDEX IF NOT EXISTS idx_tickets_live ON tickets(live_key) WHERE live_key IS NOT NULL;
+CREATE INDEX IF NOT EXISTS idx_agent_sessions_ticket ON agent_sessions(ticket_id);
+CREATE INDEX IF NOT EXISTS idx_agent_sessions_status ON agent_sessions(status);
+CREATE INDEX IF NOT EXISTS idx_agent_log_entries_session ON agent_log_entries(session_id);
+CREATE INDEX IF NOT EXISTS idx_ticket_events_ticket ON ticket_events(ticket_id);
+CREATE INDEX IF NOT EXISTS idx_session_output_call ON session_output(session_id, call_id);
+CREATE INDEX IF NOT EXISTS idx_verifications_waiting ON verifications(ticket_id) WHERE state = 'waiting';
+CREATE INDEX IF NOT EXISTS idx_samples_cluster ON samples(cluster_id, id);
+CREATE TRIGGER IF NOT EXISTS tickets_updated_at AFTER UPDATE ON tickets BEGIN
+    UPDATE tickets SET updated_at = CURRENT_TIMESTAMP WHERE id = NEW.id;
+END;
+";
+
+/// Brings the file to [`VERSION`] in one transaction.
+pub fn migrate(conn: &mut Connection, path: &Path) -> Result<()> {
+    let found = version(conn, path)?;
+    if found == VERSION {
+        return Ok(());
+    }
+    let tx = conn
+        .transaction_with_behavior(TransactionBehavior::Immediate)
+        .map_err(|e| explain(path, e))?;
+    // Somebody else may have done it while this waited for the lock.
+    if version(&tx, path)? == 0 {
+        let failed = |e| explain(path, e);
+        tx.execute_batch(TABLES).map_err(failed)?;
+        add_columns(&tx).map_err(failed)?;
+        tx.execute_batch(INDEXES).map_err(failed)?;
+        adopt(&tx).map_err(failed)?;
+        tx.pragma_update(None, "user_version", VERSION)
+            .map_err(failed)?;
+    }
+    tx.commit().map_err(|e| explain(path, e))
+}
+
+/// Refuses a file whose schema this code cannot read.
+pub fn check_readable(conn: &Connection, path: &Path) -> Result<()> {
+    match version(conn, path)? {
+        VERSION => Ok(()),
+        _ => Err(LedgerError::Refused(format!(
+            "{} is not yet a ledger of this version: open it once with a command that writes",
+            path.display()
+        ))),
+    }
+}
+
+/// The schema of the file; an error if it is newer than this code, or not a database.
+pub fn version(conn: &Connection, path: &Path) -> Result<i64> {
+    let found: i64 = conn
+        .query_row("PRAGMA user_version", [], |r| r.get(0))
+        .map_err(|e| explain(path, e))?;
+    if found > VERSION {
+        return Err(LedgerError::Newer {
+            path: path.to_owned(),
+            found,
+            known: VERSION,
+        });
+    }
+    Ok(found)
+}
+
+fn add_columns(tx: &Transaction<'_>) -> rusqlite::Result<()> {
+    for (table, columns) in COLUMNS {
+        let have: HashSet<String> = tx
+            .prepare(&format!("SELECT name FROM pragma_table_info('{table}')"))?
+            .query_map([], |r| r.get(0))?
+            .collect::<Result<_, _>>()?;
+        for (name, declaration) in *columns {
+            if !have.contains(*name) {
+                tx.execute_batch(&format!(
+                    "ALTER TABLE {table} ADD COLUMN {name} {declaration}"
+                ))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Makes rows of the reference obey our rules without losing any: what cannot be settled by rule
+/// waits for a person.
+fn adopt(tx: &Transaction<'_>) -> rusqlite::Result<()> {
+    let now = clock::stamp();
+    // The newest unresolved row of a key is the live one.
+    tx.execute_batch(
+        "UPDATE tickets SET live_key = '/' || violation_key WHERE id IN
+           (SELECT max(id) FROM tickets WHERE status != 'resolved' GROUP BY violation_key)",
+    )?;
+    let waiting = "status != 'resolved' AND (live_key IS NULL OR held != 0 OR status != 'open')";
+    tx.execute(
+        &format!(
+            "INSERT INTO ticket_events (ticket_id, from_status, to_status, by, why, at)
+             SELECT id, status, status, 'adoption',
+               CASE WHEN live_key IS NULL THEN 'a newer ticket has the same key'
+                    ELSE 'held, with nobody working on it' END || ': waits for a person', ?1
+             FROM tickets WHERE {waiting}"
+        ),
+        params![now],
+    )?;
+    tx.execute_batch(&format!(
+        "UPDATE tickets SET needs_person = 1 WHERE {waiting}"
+    ))?;
+    // Nobody can still be working on these: the reference writes no lease to tell by.
+    tx.execute(
+        "UPDATE agent_sessions SET status = 'failed', ended_at = coalesce(
+             (SELECT max(timestamp) FROM agent_log_entries e
+              WHERE e.session_id = agent_sessions.session_id), started_at),
+           outcome_summary = coalesce(outcome_summary, 'left running by an agent that ended without a word')
+         WHERE status = 'running' AND ended_at IS NULL",
+        [],
+    )?;
+    Ok(())
+}

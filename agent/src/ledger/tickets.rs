@@ -1,0 +1,417 @@
+//! What a ticket is, reading them, and what people do to them by hand.
+//!
+//! What the monitor does to them is in `check`, what an agent does in `claim`.
+
+use super::{Ledger, LedgerError, Result, clock, clock::parse_time};
+use jiff::Timestamp;
+use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
+use serde::{Deserialize, Serialize};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    Open,
+    /// An agent holds it.
+    Acknowledged,
+    Resolved,
+    /// An agent gave it up. The reference's `diagnosed` is read as this.
+    Escalated,
+}
+
+impl Status {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Acknowledged => "acknowledged",
+            Self::Resolved => "resolved",
+            Self::Escalated => "escalated",
+        }
+    }
+
+    /// None: a word neither we nor the reference write.
+    pub fn parse(text: &str) -> Option<Self> {
+        match text {
+            "open" => Some(Self::Open),
+            "acknowledged" => Some(Self::Acknowledged),
+            "resolved" => Some(Self::Resolved),
+            "escalated" | "diagnosed" => Some(Self::Escalated),
+            _ => None,
+        }
+    }
+}
+
+/// Why a ticket is resolved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Resolution {
+    /// An agent claimed a repair and the monitor's evidence bore it out.
+    Proven,
+    /// Gone before anyone acted.
+    Cleared,
+    /// A person said so.
+    Human,
+    /// Gone after an agent had given up, by somebody else's doing.
+    External,
+}
+
+impl Resolution {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Proven => "proven",
+            Self::Cleared => "cleared",
+            Self::Human => "human",
+            Self::External => "external",
+        }
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        match text {
+            "proven" => Some(Self::Proven),
+            "cleared" => Some(Self::Cleared),
+            "human" => Some(Self::Human),
+            "external" => Some(Self::External),
+            _ => None,
+        }
+    }
+}
+
+/// One row of `tickets`. Field names are the reference's column names where it has the column.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Ticket {
+    pub id: i64,
+    /// `invariant` or `invariant:store`.
+    pub violation_key: String,
+    #[serde(rename = "invariant_name")]
+    pub invariant: String,
+    pub store_id: Option<String>,
+    pub status: Status,
+    pub held: bool,
+    pub batch_key: Option<String>,
+    pub occurrence_count: i64,
+    pub first_seen_at: Option<Timestamp>,
+    pub last_seen_at: Option<Timestamp>,
+    pub resolved_at: Option<Timestamp>,
+    pub message: String,
+    pub severity: String,
+    pub diagnosis: Option<String>,
+    pub metric_snapshot: Option<serde_json::Value>,
+    pub subject_context: Option<String>,
+    pub created_at: Option<Timestamp>,
+    pub updated_at: Option<Timestamp>,
+    pub cluster_id: Option<String>,
+    pub resolution: Option<Resolution>,
+    /// An agent said that it repaired it. Not the same as [`Resolution::Proven`].
+    pub claimed: bool,
+    /// How often it came back soon after its resolution.
+    pub flaps: u32,
+    /// Sessions that worked on it since it was opened.
+    pub attempts: u32,
+    /// When an escalated ticket is tried again.
+    pub retry_at: Option<Timestamp>,
+    /// No agent takes it any more.
+    pub needs_person: bool,
+    pub by_hand: bool,
+}
+
+/// One change of a ticket's status, append-only.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TicketEvent {
+    pub id: i64,
+    pub ticket_id: i64,
+    pub from: Option<String>,
+    pub to: String,
+    pub by: String,
+    pub why: String,
+    pub at: Option<Timestamp>,
+}
+
+/// A ticket opened by hand.
+#[derive(Debug, Clone, Default)]
+pub struct NewTicket<'a> {
+    pub message: &'a str,
+    /// critical, warning or info; empty is warning.
+    pub severity: &'a str,
+    /// Added to what the agent is told.
+    pub context: Option<&'a str>,
+    pub cluster_id: Option<&'a str>,
+    pub by: &'a str,
+}
+
+const COLUMNS: &str = "id, violation_key, invariant_name, store_id, status, held, batch_key, \
+    occurrence_count, first_seen_at, last_seen_at, resolved_at, message, severity, diagnosis, \
+    metric_snapshot, subject_context, created_at, updated_at, cluster_id, resolution, claimed, \
+    flaps, attempts, retry_at, needs_person, by_hand";
+
+fn from_row(r: &Row<'_>) -> rusqlite::Result<Ticket> {
+    let time = |i: usize| -> rusqlite::Result<Option<Timestamp>> {
+        Ok(r.get::<_, Option<String>>(i)?
+            .as_deref()
+            .and_then(parse_time))
+    };
+    let status: String = r.get(4)?;
+    Ok(Ticket {
+        id: r.get(0)?,
+        violation_key: r.get(1)?,
+        invariant: r.get(2)?,
+        store_id: r.get(3)?,
+        // An unknown word must not hide the ticket, nor let it pass as done.
+        status: Status::parse(&status).unwrap_or(Status::Escalated),
+        held: r.get(5)?,
+        batch_key: r.get(6)?,
+        occurrence_count: r.get(7)?,
+        first_seen_at: time(8)?,
+        last_seen_at: time(9)?,
+        resolved_at: time(10)?,
+        message: r.get(11)?,
+        severity: r.get(12)?,
+        diagnosis: r.get(13)?,
+        metric_snapshot: r
+            .get::<_, Option<String>>(14)?
+            .and_then(|s| serde_json::from_str(&s).ok()),
+        subject_context: r.get(15)?,
+        created_at: time(16)?,
+        updated_at: time(17)?,
+        cluster_id: r.get(18)?,
+        resolution: r
+            .get::<_, Option<String>>(19)?
+            .as_deref()
+            .and_then(Resolution::parse),
+        claimed: r.get(20)?,
+        flaps: r.get(21)?,
+        attempts: r.get(22)?,
+        retry_at: time(23)?,
+        needs_person: r.get(24)?,
+        by_hand: r.get(25)?,
+    })
+}
+
+/// All tickets that `clause` (everything after FROM) selects.
+pub(super) fn select(
+    conn: &Connection,
+    clause: &str,
+    args: impl rusqlite::Params,
+) -> rusqlite::Result<Vec<Ticket>> {
+    conn.prepare_cached(&format!("SELECT {COLUMNS} FROM tickets {clause}"))?
+        .query_map(args, from_row)?
+        .collect()
+}
+
+pub(super) fn by_id(conn: &Connection, id: i64) -> rusqlite::Result<Option<Ticket>> {
+    Ok(select(conn, "WHERE id = ?1", [id])?.pop())
+}
+
+/// Appends to `ticket_events`.
+pub(super) fn log(
+    tx: &Transaction<'_>,
+    ticket: i64,
+    from: Option<&str>,
+    to: &str,
+    by: &str,
+    why: &str,
+) -> rusqlite::Result<()> {
+    tx.prepare_cached(
+        "INSERT INTO ticket_events (ticket_id, from_status, to_status, by, why, at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+    )?
+    .execute(params![ticket, from, to, by, why, clock::stamp()])?;
+    Ok(())
+}
+
+/// Ends a ticket, whatever its status, and logs it. The caller decides about the lease.
+pub(super) fn resolve(
+    tx: &Transaction<'_>,
+    ticket: &Ticket,
+    resolution: Resolution,
+    by: &str,
+    why: &str,
+) -> rusqlite::Result<()> {
+    tx.execute(
+        "UPDATE tickets SET status = 'resolved', resolution = ?2, resolved_at = ?3, live_key = NULL,
+           retry_at = NULL, needs_person = 0 WHERE id = ?1",
+        params![ticket.id, resolution.as_str(), clock::stamp()],
+    )?;
+    log(
+        tx,
+        ticket.id,
+        Some(ticket.status.as_str()),
+        "resolved",
+        by,
+        &format!("{}: {why}", resolution.as_str()),
+    )
+}
+
+impl Ledger {
+    pub fn ticket(&self, id: i64) -> Result<Option<Ticket>> {
+        Ok(by_id(&self.conn, id)?)
+    }
+
+    /// The newest `limit` tickets, newest first, all unresolved ones before the others.
+    pub fn tickets(&self, limit: usize) -> Result<Vec<Ticket>> {
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let mut live = select(
+            &self.conn,
+            "WHERE status != 'resolved' ORDER BY id DESC LIMIT ?1",
+            [limit],
+        )?;
+        let rest = limit - i64::try_from(live.len()).unwrap_or(limit);
+        if rest > 0 {
+            live.extend(select(
+                &self.conn,
+                "WHERE status = 'resolved' ORDER BY id DESC LIMIT ?1",
+                [rest],
+            )?);
+        }
+        Ok(live)
+    }
+
+    /// Tickets with one status, newest first.
+    pub fn tickets_with_status(&self, status: Status, limit: usize) -> Result<Vec<Ticket>> {
+        let also = if status == Status::Escalated {
+            "diagnosed"
+        } else {
+            status.as_str()
+        };
+        Ok(select(
+            &self.conn,
+            "WHERE status IN (?1, ?2) ORDER BY id DESC LIMIT ?3",
+            params![
+                status.as_str(),
+                also,
+                i64::try_from(limit).unwrap_or(i64::MAX)
+            ],
+        )?)
+    }
+
+    /// Tickets of the same check, oldest first, without `ticket` itself.
+    pub fn siblings(&self, ticket: &Ticket) -> Result<Vec<Ticket>> {
+        let Some(batch) = &ticket.batch_key else {
+            return Ok(Vec::new());
+        };
+        Ok(select(
+            &self.conn,
+            "WHERE batch_key = ?1 AND id != ?2 ORDER BY id LIMIT 50",
+            params![batch, ticket.id],
+        )?)
+    }
+
+    /// How many tickets have ended, by resolution, and how many have not.
+    pub fn ticket_counts(&self) -> Result<(u64, u64)> {
+        let live: u64 = self.conn.query_row(
+            "SELECT count(*) FROM tickets WHERE status != 'resolved'",
+            [],
+            |r| r.get(0),
+        )?;
+        let all: u64 = self
+            .conn
+            .query_row("SELECT count(*) FROM tickets", [], |r| r.get(0))?;
+        Ok((live, all - live))
+    }
+
+    /// What happened to a ticket, oldest first.
+    pub fn ticket_events(&self, ticket: i64) -> Result<Vec<TicketEvent>> {
+        let rows = self
+            .conn
+            .prepare_cached(
+                "SELECT id, ticket_id, from_status, to_status, by, why, at FROM ticket_events
+                 WHERE ticket_id = ?1 ORDER BY id",
+            )?
+            .query_map([ticket], |r| {
+                Ok(TicketEvent {
+                    id: r.get(0)?,
+                    ticket_id: r.get(1)?,
+                    from: r.get(2)?,
+                    to: r.get(3)?,
+                    by: r.get(4)?,
+                    why: r.get(5)?,
+                    at: r.get::<_, String>(6).map(|t| parse_time(&t))?,
+                })
+            })?
+            .collect::<rusqlite::Result<_>>()?;
+        Ok(rows)
+    }
+
+    /// Opens a ticket by hand, under a key of its own. Returns its id.
+    pub fn open_ticket(&mut self, new: &NewTicket<'_>) -> Result<i64> {
+        let message = new.message.trim();
+        if message.is_empty() {
+            return Err(LedgerError::Refused("a ticket needs a message".into()));
+        }
+        let severity = if new.severity.is_empty() {
+            "warning"
+        } else {
+            new.severity
+        };
+        let key = format!("by_hand:{}", uuid::Uuid::now_v7());
+        let now = clock::stamp();
+        self.write(|tx| {
+            tx.execute(
+                "INSERT INTO tickets (violation_key, invariant_name, message, severity, cluster_id,
+                   subject_context, first_seen_at, last_seen_at, live_key, by_hand, created_at, updated_at)
+                 VALUES (?1, 'by_hand', ?2, ?3, ?4, ?5, ?6, ?6, '/' || ?1, 1, ?6, ?6)",
+                params![key, message, severity, new.cluster_id, new.context, now],
+            )?;
+            let id = tx.last_insert_rowid();
+            log(tx, id, None, "open", new.by, "opened by hand")?;
+            Ok(id)
+        })
+    }
+
+    /// A person says that it is done. An agent at work on it is fenced off. False: it already was.
+    pub fn resolve_by_person(&mut self, id: i64, by: &str) -> Result<bool> {
+        self.write(|tx| {
+            let ticket = by_id(tx, id)?.ok_or(LedgerError::NoTicket(id))?;
+            if ticket.status == Status::Resolved {
+                return Ok(false);
+            }
+            resolve(tx, &ticket, Resolution::Human, by, "a person resolved it")?;
+            tx.execute(
+                "UPDATE tickets SET held = 0, fence = fence + 1, lease_holder = NULL,
+                   lease_boot = NULL, lease_until_ms = NULL WHERE id = ?1",
+                [id],
+            )?;
+            Ok(true)
+        })
+    }
+
+    /// Holds a ticket (no agent takes it, the monitor does not clear it) or lets it go again. An
+    /// unheld ticket that waited for a person is open to agents anew. False: it already was so.
+    pub fn set_held(&mut self, id: i64, held: bool, by: &str) -> Result<bool> {
+        self.write(|tx| {
+            let ticket = by_id(tx, id)?.ok_or(LedgerError::NoTicket(id))?;
+            if ticket.held == held {
+                return Ok(false);
+            }
+            tx.execute(
+                "UPDATE tickets SET held = ?2 WHERE id = ?1",
+                params![id, held],
+            )?;
+            let status = ticket.status.as_str();
+            log(
+                tx,
+                id,
+                Some(status),
+                status,
+                by,
+                if held { "held" } else { "no longer held" },
+            )?;
+            let leased: Option<String> = tx
+                .query_row(
+                    "SELECT lease_holder FROM tickets WHERE id = ?1",
+                    [id],
+                    |r| r.get(0),
+                )
+                .optional()?
+                .flatten();
+            if !held && ticket.needs_person && ticket.status != Status::Resolved && leased.is_none()
+            {
+                tx.execute(
+                    "UPDATE tickets SET status = 'open', needs_person = 0, attempts = 0,
+                       retry_at = NULL WHERE id = ?1",
+                    [id],
+                )?;
+                log(tx, id, Some(status), "open", by, "released to agents")?;
+            }
+            Ok(true)
+        })
+    }
+}
