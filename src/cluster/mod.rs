@@ -1,7 +1,13 @@
 //! Clients of a cluster: PD over HTTP and each store's metrics, into one [`ClusterSnapshot`].
 
+pub mod client;
+mod exposition;
+pub mod http;
+pub mod pd;
+mod rates;
 pub mod snapshot;
 
+pub use client::{Client, Options};
 pub use snapshot::{
     ClusterSnapshot, MemberState, Observed, PdMember, Regions, Store, StoreState, Traffic,
 };

@@ -1,0 +1,458 @@
+//! One look at a cluster: PD over HTTP, any member that answers, and each store's metrics.
+//!
+//! A look never fails as a whole: what cannot be seen is unknown, with the reason. It judges
+//! nothing and remembers nothing but the scrapes it needs for rates and who the members are.
+
+use super::{
+    http::{self, HttpError},
+    pd::{
+        HealthAnswer, MemberAnswer, MembersAnswer, RegionAnswer, RegionsAnswer, StoreAnswer,
+        StoresAnswer,
+    },
+    rates::{self, Counters, Window},
+    snapshot::{
+        ClusterSnapshot, MemberState, Observed, PdMember, Regions, Store, StoreState, Traffic,
+    },
+};
+use futures_util::future::join_all;
+use jiff::Timestamp;
+use std::{
+    collections::HashMap,
+    time::{Duration, Instant},
+};
+
+/// Above this many regions the full list is not fetched, only PD's own checks are.
+const MAX_LISTED_REGIONS: u64 = 5_000;
+
+/// How to look.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// PD members, `http://host:port` or `host:port`, in order of preference.
+    pub pd: Vec<String>,
+    /// Limit of one request.
+    pub timeout: Duration,
+    /// Over which rates and percentiles are taken.
+    pub rate_window: Duration,
+}
+
+impl Options {
+    /// Endpoints as people write them: separated by commas, `http://` left out or not.
+    pub fn new(pd: &str) -> Self {
+        let pd = pd
+            .split(',')
+            .map(|e| e.trim().trim_end_matches('/'))
+            .filter(|e| !e.is_empty())
+            .map(|e| {
+                if e.contains("://") {
+                    e.to_owned()
+                } else {
+                    format!("http://{e}")
+                }
+            })
+            .collect();
+        Self {
+            pd,
+            timeout: Duration::from_secs(2),
+            rate_window: Duration::from_secs(10),
+        }
+    }
+}
+
+/// Looks at one cluster again and again.
+#[derive(Debug)]
+pub struct Client {
+    options: Options,
+    http: reqwest::Client,
+    /// `/health` asks the peers in turn, so it may take longer than one request of ours.
+    patient: reqwest::Client,
+    windows: HashMap<u64, Window>,
+    members: Vec<MemberAnswer>,
+    cluster_id: Option<String>,
+    /// The endpoint that answered last, asked first.
+    preferred: Option<String>,
+}
+
+impl Client {
+    pub fn new(options: Options) -> Self {
+        Self {
+            http: http::client(options.timeout),
+            patient: http::client(options.timeout * 2),
+            options,
+            windows: HashMap::new(),
+            members: Vec::new(),
+            cluster_id: None,
+            preferred: None,
+        }
+    }
+
+    pub fn options(&self) -> &Options {
+        &self.options
+    }
+
+    /// One look. Takes at most a few times the request limit, whatever is broken.
+    pub async fn observe(&mut self) -> ClusterSnapshot {
+        let endpoints = self.endpoints();
+        if endpoints.is_empty() {
+            let why = "no PD address is known: give one with --pd or PD_ENDPOINT";
+            return ClusterSnapshot {
+                at: Timestamp::now(),
+                pd: Observed::unknown(why),
+                pd_leader: Observed::unknown(why),
+                stores: Observed::unknown(why),
+                regions: Observed::unknown(why),
+                traffic: Observed::unknown(why),
+                ..Default::default()
+            };
+        }
+        let ((members, stores, count), health) = tokio::join!(
+            async {
+                // One that is paused hangs: ask all for who they are, and go on with the first.
+                let members = self.first::<MembersAnswer>(&endpoints, "/members").await;
+                let from: Vec<String> = match &members {
+                    Ok((endpoint, _)) => vec![endpoint.clone()],
+                    Err(_) => endpoints.clone(),
+                };
+                let (stores, count) = tokio::join!(
+                    self.first::<StoresAnswer>(&from, "/stores"),
+                    self.first::<RegionsAnswer>(&from, "/regions/count")
+                );
+                (members, stores, count)
+            },
+            self.health(&endpoints)
+        );
+        let now = Timestamp::now();
+        if let Ok((endpoint, answer)) = &members {
+            self.preferred = Some(endpoint.clone());
+            self.members.clone_from(&answer.members);
+            if answer.header.cluster_id != 0 {
+                self.cluster_id = Some(answer.header.cluster_id.to_string());
+            }
+        }
+        let stores = stores.map(|(_, answer)| {
+            let mut stores: Vec<Store> = answer
+                .stores
+                .into_iter()
+                .map(StoreAnswer::into_store)
+                .collect();
+            stores.sort_by_key(|s| s.id);
+            stores
+        });
+        let (stores, traffic) = match stores {
+            Ok(stores) => {
+                let stores = self.scrape(stores).await;
+                let traffic = total_traffic(&stores);
+                (Observed::known(stores, now), traffic)
+            }
+            Err(e) => {
+                let why = e.to_string();
+                (
+                    Observed::unknown(&why),
+                    Observed::unknown(format!("stores unknown: {why}")),
+                )
+            }
+        };
+        let from: Vec<String> = self.preferred.clone().map_or(endpoints, |p| vec![p]);
+        let regions = match count {
+            Ok((_, count)) => self.regions(&from, count.count, stores.fresh()).await,
+            Err(e) => Err(e),
+        };
+        ClusterSnapshot {
+            cluster_id: self.cluster_id.clone(),
+            pd: self.pd_members(&members, health, now),
+            pd_leader: leader(&members, now),
+            stores,
+            regions: match regions {
+                Ok(regions) => Observed::known(regions, now),
+                Err(e) => Observed::unknown(e.to_string()),
+            },
+            traffic,
+            at: Timestamp::now(),
+        }
+    }
+
+    /// Every address worth asking: the one that answered last, those given, those PD named.
+    fn endpoints(&self) -> Vec<String> {
+        let mut out: Vec<String> = Vec::new();
+        let named = self.members.iter().map(MemberAnswer::address);
+        for e in self
+            .preferred
+            .iter()
+            .chain(&self.options.pd)
+            .cloned()
+            .chain(named)
+        {
+            if !e.is_empty() && !out.contains(&e) {
+                out.push(e);
+            }
+        }
+        out
+    }
+
+    /// The first readable answer of any endpoint, all asked at once: a member that hangs must not
+    /// delay the others. Else the most telling error.
+    async fn first<T: serde::de::DeserializeOwned>(
+        &self,
+        endpoints: &[String],
+        path: &str,
+    ) -> Result<(String, T), HttpError> {
+        // Without a leader PD waits some seconds before it says so.
+        let http = if path == "/members" {
+            &self.patient
+        } else {
+            &self.http
+        };
+        use futures_util::stream::{FuturesUnordered, StreamExt};
+        let mut asked: FuturesUnordered<_> = endpoints
+            .iter()
+            .map(|endpoint| async move {
+                let url = format!("{endpoint}/pd/api/v1{path}");
+                (
+                    endpoint.clone(),
+                    http::get_json::<T>(&self.http, &url).await,
+                )
+            })
+            .collect();
+        let mut worst: Option<HttpError> = None;
+        while let Some((endpoint, answer)) = asked.next().await {
+            match answer {
+                Ok(answer) => return Ok((endpoint, answer)),
+                // A member that answers tells more than one that cannot be reached.
+                Err(e) if worst.is_none() || matches!(e, HttpError::Status { .. }) => {
+                    worst = Some(e)
+                }
+                Err(_) => {}
+            }
+        }
+        Err(worst.unwrap_or_else(|| HttpError::Unreachable {
+            url: path.to_owned(),
+            why: "nobody to ask".into(),
+        }))
+    }
+
+    /// What the members that answer say of each other, by name.
+    async fn health(&self, endpoints: &[String]) -> Health {
+        let (told, pings) = tokio::join!(
+            join_all(endpoints.iter().map(|e| async move {
+                let url = format!("{e}/pd/api/v1/health");
+                http::get_json::<Vec<HealthAnswer>>(&self.patient, &url)
+                    .await
+                    .ok()
+            })),
+            join_all(endpoints.iter().map(|e| async move {
+                http::get(&self.http, &format!("{e}/pd/api/v1/ping"))
+                    .await
+                    .is_ok()
+            }))
+        );
+        let mut health = Health::default();
+        for (endpoint, ok) in endpoints.iter().zip(pings) {
+            health.ping.insert(endpoint.clone(), ok);
+        }
+        for entry in told.into_iter().flatten().flatten() {
+            // One witness who says "alive" is enough: two that cannot see each other are not dead.
+            let alive = health.told.entry(entry.name.clone()).or_insert(false);
+            *alive |= entry.health;
+            health.names.entry(entry.name).or_insert(entry.client_urls);
+        }
+        health
+    }
+
+    fn pd_members(
+        &self,
+        members: &Result<(String, MembersAnswer), HttpError>,
+        health: Health,
+        now: Timestamp,
+    ) -> Observed<Vec<PdMember>> {
+        let leader = members
+            .as_ref()
+            .ok()
+            .and_then(|(_, m)| m.leader.as_ref())
+            .map(|l| &l.name);
+        let mut known = self.members.clone();
+        if known.is_empty() {
+            known = health
+                .names
+                .iter()
+                .map(|(name, urls)| MemberAnswer {
+                    name: name.clone(),
+                    client_urls: urls.clone(),
+                })
+                .collect();
+            known.sort_by(|a, b| a.name.cmp(&b.name));
+        }
+        let answered = health.ping.values().any(|ok| *ok);
+        if known.is_empty() || !answered {
+            return Observed::unknown(match members {
+                Err(e) => e.to_string(),
+                Ok(_) => "PD names no members".to_owned(),
+            });
+        }
+        let list = known
+            .into_iter()
+            .map(|m| {
+                let address = m.address();
+                let told = health.told.get(&m.name).copied();
+                let ping = health.ping.get(&address).copied().unwrap_or(false);
+                let state = match (told, ping) {
+                    (_, true) | (Some(true), _) if leader == Some(&m.name) => MemberState::Leader,
+                    (_, true) | (Some(true), _) => MemberState::Follower,
+                    (Some(false), false) => MemberState::Down,
+                    (None, false) => MemberState::Unknown,
+                };
+                PdMember {
+                    name: m.name,
+                    address,
+                    state,
+                }
+            })
+            .collect();
+        Observed::known(list, now)
+    }
+
+    /// Adds each store's own traffic.
+    async fn scrape(&mut self, mut stores: Vec<Store>) -> Vec<Store> {
+        self.windows
+            .retain(|id, _| stores.iter().any(|s| s.id == *id));
+        let texts = join_all(stores.iter().map(|store| async {
+            let address = store
+                .status_address
+                .as_deref()
+                .filter(|_| store.state != StoreState::Tombstone)?;
+            let url = if address.contains("://") {
+                format!("{address}/metrics")
+            } else {
+                format!("http://{address}/metrics")
+            };
+            Some((http::get(&self.http, &url).await, url))
+        }))
+        .await;
+        let (at, now) = (Instant::now(), Timestamp::now());
+        for (store, answer) in stores.iter_mut().zip(texts) {
+            store.traffic = match answer {
+                None => Observed::unknown("PD names no status address"),
+                Some((Err(e), _)) => Observed::unknown(e.to_string()),
+                Some((Ok(text), url)) => match Counters::read(&text) {
+                    None => Observed::unknown(format!("{url}: no request metrics there")),
+                    Some(counters) => {
+                        let window = self.windows.entry(store.id).or_default();
+                        match window.add(at, counters, self.options.rate_window) {
+                            Some(traffic) => Observed::known(traffic, now),
+                            None => Observed::unknown("one sample so far: no rate yet"),
+                        }
+                    }
+                },
+            };
+        }
+        stores
+    }
+
+    async fn regions(
+        &self,
+        from: &[String],
+        total: u64,
+        stores: Option<&Vec<Store>>,
+    ) -> Result<Regions, HttpError> {
+        if total <= MAX_LISTED_REGIONS {
+            let (list, miss) = tokio::try_join!(
+                self.first::<RegionsAnswer>(from, "/regions"),
+                // How many peers a region should have is for PD to say.
+                self.first::<RegionsAnswer>(from, "/regions/check/miss-peer")
+            )?;
+            let mut regions = count_regions(&list.1.regions.unwrap_or_default(), stores);
+            regions.miss_peer = miss.1.regions.map_or(miss.1.count, |r| r.len() as u64);
+            return Ok(regions);
+        }
+        let check = |what: &'static str| async move {
+            let path = format!("/regions/check/{what}");
+            self.first::<RegionsAnswer>(from, &path)
+                .await
+                .map(|(_, a)| a.regions.unwrap_or_default())
+        };
+        let (down, miss, pending) = tokio::try_join!(
+            check("down-peer"),
+            check("miss-peer"),
+            check("pending-peer")
+        )?;
+        let mut regions = count_regions(&down, stores);
+        regions.total = total;
+        regions.miss_peer = miss.len() as u64;
+        regions.pending_peer = pending.len() as u64;
+        Ok(regions)
+    }
+}
+
+#[derive(Default)]
+struct Health {
+    told: HashMap<String, bool>,
+    names: HashMap<String, Vec<String>>,
+    ping: HashMap<String, bool>,
+}
+
+/// Known and none only if PD itself says that it has no leader.
+fn leader(
+    members: &Result<(String, MembersAnswer), HttpError>,
+    now: Timestamp,
+) -> Observed<Option<String>> {
+    match members {
+        Ok((_, m)) => {
+            let leader = m
+                .leader
+                .as_ref()
+                .map(MemberAnswer::address)
+                .filter(|a| !a.is_empty());
+            Observed::known(leader, now)
+        }
+        // 503 "no leader", 500 "redirect failed" or "redirect to not leader".
+        Err(HttpError::Status { text, .. }) if text.contains("edirect") => {
+            Observed::known(None, now)
+        }
+        Err(e) => Observed::unknown(e.to_string()),
+    }
+}
+
+fn count_regions(list: &[RegionAnswer], stores: Option<&Vec<Store>>) -> Regions {
+    let dead = |id: u64| {
+        stores.is_some_and(|stores| {
+            stores.iter().any(|s| {
+                s.id == id && matches!(s.state, StoreState::Disconnected | StoreState::Down)
+            })
+        })
+    };
+    let mut out = Regions {
+        total: list.len() as u64,
+        ..Regions::default()
+    };
+    for region in list {
+        let lost = region
+            .peers
+            .iter()
+            .filter(|p| dead(p.store_id) || region.down_peers.iter().any(|d| d.peer.id == p.id))
+            .count();
+        out.leaderless += u64::from(region.leader.store_id == 0);
+        out.no_quorum += u64::from(lost * 2 >= region.peers.len() && !region.peers.is_empty());
+        out.down_peer += u64::from(!region.down_peers.is_empty());
+        out.pending_peer += u64::from(!region.pending_peers.is_empty());
+    }
+    out
+}
+
+/// The sum over stores that can be seen. Unknown when none can.
+fn total_traffic(stores: &[Store]) -> Observed<Traffic> {
+    let known = || stores.iter().filter_map(|s| s.traffic.fresh());
+    match rates::total(known()) {
+        Some(total) => {
+            let at = stores
+                .iter()
+                .filter_map(|s| s.traffic.at)
+                .max()
+                .unwrap_or_default();
+            Observed::known(total, at)
+        }
+        None => Observed::unknown(
+            stores
+                .iter()
+                .find_map(|s| s.traffic.error.clone())
+                .unwrap_or_else(|| "no store to ask".into()),
+        ),
+    }
+}

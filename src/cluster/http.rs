@@ -1,0 +1,149 @@
+//! One bounded GET. Errors name the address and what was wrong, for people to act on.
+
+use futures_util::StreamExt;
+use std::time::Duration;
+
+/// The longest body that is read, bytes.
+const MAX_BODY: usize = 32 << 20;
+
+/// An answer that is not a success, or none at all.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum HttpError {
+    /// Nobody answered: refused, timed out, cut.
+    #[error("{url}: {why}")]
+    Unreachable { url: String, why: String },
+    /// Somebody answered with an error.
+    #[error("{url}: {status} {text}")]
+    Status {
+        url: String,
+        status: u16,
+        text: String,
+    },
+    /// A success that cannot be read.
+    #[error("{url}: unreadable answer: {why}")]
+    Body { url: String, why: String },
+}
+
+/// A client that follows no redirect and uses no proxy.
+pub fn client(timeout: Duration) -> reqwest::Client {
+    // Fails only when a provider is installed already, which is as good.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::builder()
+        .timeout(timeout)
+        .connect_timeout(timeout)
+        .redirect(reqwest::redirect::Policy::none())
+        .no_proxy()
+        .pool_max_idle_per_host(2)
+        .build()
+        .unwrap_or_default()
+}
+
+/// The text of a successful answer.
+pub async fn get(client: &reqwest::Client, url: &str) -> Result<String, HttpError> {
+    let unreachable = |e: reqwest::Error| HttpError::Unreachable {
+        url: url.to_owned(),
+        why: reason(&e),
+    };
+    let response = client.get(url).send().await.map_err(unreachable)?;
+    let status = response.status();
+    let mut body = Vec::new();
+    let mut stream = response.bytes_stream();
+    while let Some(chunk) = stream.next().await {
+        let chunk = chunk.map_err(unreachable)?;
+        if body.len() + chunk.len() > MAX_BODY {
+            let why = format!("longer than {} MiB", MAX_BODY >> 20);
+            return Err(HttpError::Body {
+                url: url.to_owned(),
+                why,
+            });
+        }
+        body.extend_from_slice(&chunk);
+    }
+    let text = String::from_utf8_lossy(&body).into_owned();
+    if status.is_success() {
+        return Ok(text);
+    }
+    Err(HttpError::Status {
+        url: url.to_owned(),
+        status: status.as_u16(),
+        text: error_text(&text),
+    })
+}
+
+/// A successful answer read as JSON.
+pub async fn get_json<T: serde::de::DeserializeOwned>(
+    client: &reqwest::Client,
+    url: &str,
+) -> Result<T, HttpError> {
+    let text = get(client, url).await?;
+    serde_json::from_str(&text).map_err(|e| HttpError::Body {
+        url: url.to_owned(),
+        why: e.to_string(),
+    })
+}
+
+/// PD answers errors as an object with `msg`, a JSON string, or plain text.
+fn error_text(body: &str) -> String {
+    let text = match serde_json::from_str::<serde_json::Value>(body) {
+        Ok(serde_json::Value::String(s)) => s,
+        Ok(serde_json::Value::Object(o)) => o
+            .get("msg")
+            .and_then(|m| m.as_str())
+            .map_or_else(|| body.to_owned(), str::to_owned),
+        _ => body.to_owned(),
+    };
+    text.trim()
+        .chars()
+        .filter(|c| !c.is_control())
+        .take(200)
+        .collect()
+}
+
+fn reason(e: &reqwest::Error) -> String {
+    if e.is_timeout() {
+        return "no answer in time".into();
+    }
+    // The outer layers only repeat the address; the innermost cause is the one to act on.
+    let mut cause: &dyn std::error::Error = e;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    cause.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pd_errors_are_read_in_all_three_shapes() {
+        let text = "[PD:apiutil:ErrRedirectNoLeader]redirect finds no leader";
+        assert_eq!(error_text(text), text);
+        assert_eq!(
+            error_text("\"[PD:core]store 9 not found\""),
+            "[PD:core]store 9 not found"
+        );
+        assert_eq!(
+            error_text(r#"{"code":1,"msg":"bad id","data":null}"#),
+            "bad id"
+        );
+        assert_eq!(error_text(&"x".repeat(1000)).len(), 200);
+    }
+
+    #[tokio::test]
+    async fn a_refused_connection_names_the_address() {
+        let port = {
+            let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+            listener.local_addr().unwrap().port()
+        };
+        let url = format!("http://127.0.0.1:{port}/x");
+        let err = get(&client(Duration::from_secs(5)), &url)
+            .await
+            .unwrap_err()
+            .to_string();
+        assert!(
+            err.contains(&url) && err.to_lowercase().contains("refused"),
+            "{err}"
+        );
+    }
+}
