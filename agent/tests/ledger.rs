@@ -60,6 +60,7 @@ impl Bench {
                 observations: &[observation],
                 metric_snapshot: Some(&serde_json::json!({"stores": 2})),
                 subject_context: Some("PD is at http://127.0.0.1:1"),
+                sample: None,
                 interval: Duration::from_secs(1),
                 ok: true,
                 detail: "",

@@ -206,10 +206,7 @@ impl Client {
             .iter()
             .map(|endpoint| async move {
                 let url = format!("{endpoint}/pd/api/v1{path}");
-                (
-                    endpoint.clone(),
-                    http::get_json::<T>(&self.http, &url).await,
-                )
+                (endpoint.clone(), http::get_json::<T>(http, &url).await)
             })
             .collect();
         let mut worst: Option<HttpError> = None;

@@ -5,7 +5,8 @@
 //! long that must hold. Only this file sets a ticket to proven, cleared or external.
 
 use super::{
-    Lease, Ledger, LedgerError, Mono, Resolution, Result, Status, Ticket, claim, clock, tickets,
+    Lease, Ledger, LedgerError, Mono, Resolution, Result, Status, Ticket, claim, clock, record,
+    tickets,
 };
 use crate::event::VerifyState;
 use jiff::Timestamp;
@@ -62,6 +63,8 @@ pub struct Check<'a> {
     /// For new tickets: the numbers of that moment, and where the agent is.
     pub metric_snapshot: Option<&'a serde_json::Value>,
     pub subject_context: Option<&'a str>,
+    /// JSON of what was observed, kept (bounded) for replay.
+    pub sample: Option<&'a str>,
     /// Time between checks.
     pub interval: Duration,
     /// Whether everything could be observed.
@@ -154,9 +157,40 @@ impl Ledger {
                 }
             }
             decide_verifications(tx, check, &mut out)?;
+            if let Some(sample) = check.sample {
+                record::add_sample(tx, check.cluster_id, sample)?;
+            }
             beat(tx, check, &holder)?;
             Ok(out)
         })
+    }
+
+    /// Gives what was recorded under a provisional cluster id, before PD could be asked, to the
+    /// cluster it turned out to be.
+    pub fn adopt_cluster(&mut self, provisional: &str, cluster_id: &str) -> Result<()> {
+        self.write(|tx| {
+            tx.execute(
+                "UPDATE OR IGNORE tickets SET cluster_id = ?2, live_key = CASE WHEN live_key IS NULL
+                   THEN NULL ELSE ?2 || '/' || violation_key END WHERE cluster_id = ?1",
+                params![provisional, cluster_id],
+            )?;
+            for table in ["invariant_states", "monitor_heartbeats"] {
+                tx.execute(
+                    &format!("UPDATE OR REPLACE {table} SET cluster_id = ?2 WHERE cluster_id = ?1"),
+                    params![provisional, cluster_id],
+                )?;
+            }
+            tx.execute(
+                "UPDATE samples SET cluster_id = ?2 WHERE cluster_id = ?1",
+                params![provisional, cluster_id],
+            )?;
+            Ok(())
+        })
+    }
+
+    /// The cluster that this ledger's monitor watched last.
+    pub fn last_cluster(&self) -> Result<Option<String>> {
+        Ok(self.heartbeat(None)?.map(|h| h.cluster_id))
     }
 
     /// Violation keys of unresolved tickets of a cluster that were not opened by hand.

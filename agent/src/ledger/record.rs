@@ -3,11 +3,11 @@
 
 use super::{Ledger, Result, clock, clock::parse_time};
 use jiff::Timestamp;
-use rusqlite::params;
+use rusqlite::{Transaction, params};
 use serde::{Deserialize, Serialize};
 
-/// Samples kept for one cluster. At one a second, about six hours.
-const KEEP_SAMPLES: i64 = 20_000;
+/// Samples kept for one cluster. At one a second, almost three hours.
+const KEEP_SAMPLES: i64 = 10_000;
 
 /// One stored look at the cluster.
 #[derive(Debug, Clone, PartialEq)]
@@ -30,21 +30,17 @@ pub struct Fault {
     pub by: String,
 }
 
-impl Ledger {
-    /// Stores a sample and drops the oldest past the bound.
-    pub fn add_sample(&mut self, cluster_id: &str, snapshot: &str) -> Result<()> {
-        self.write(|tx| {
-            tx.prepare_cached(
-                "INSERT INTO samples (cluster_id, at, snapshot) VALUES (?1, ?2, ?3)",
-            )?
-            .execute(params![cluster_id, clock::stamp(), snapshot])?;
-            let newest = tx.last_insert_rowid();
-            tx.prepare_cached("DELETE FROM samples WHERE cluster_id = ?1 AND id <= ?2")?
-                .execute(params![cluster_id, newest - KEEP_SAMPLES])?;
-            Ok(())
-        })
-    }
+/// Stores a sample and drops the oldest past the bound.
+pub(super) fn add_sample(tx: &Transaction<'_>, cluster_id: &str, snapshot: &str) -> Result<()> {
+    tx.prepare_cached("INSERT INTO samples (cluster_id, at, snapshot) VALUES (?1, ?2, ?3)")?
+        .execute(params![cluster_id, clock::stamp(), snapshot])?;
+    let newest = tx.last_insert_rowid();
+    tx.prepare_cached("DELETE FROM samples WHERE cluster_id = ?1 AND id <= ?2")?
+        .execute(params![cluster_id, newest - KEEP_SAMPLES])?;
+    Ok(())
+}
 
+impl Ledger {
     /// Samples of a cluster between two times, oldest first.
     pub fn samples(&self, cluster_id: &str, from: Timestamp, to: Timestamp) -> Result<Vec<Sample>> {
         let rows = self

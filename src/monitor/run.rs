@@ -1,0 +1,294 @@
+//! The loop: observe, check, record; sooner when somebody waits for proof.
+//!
+//! One monitor watches a cluster of a ledger: a file lock beside the ledger says which. A second
+//! one waits for it to end and then takes over.
+
+use super::{
+    Config,
+    invariants::{self, LiveKey},
+};
+use crate::cluster::{Client, ClusterSnapshot, StoreState};
+use agent_lab::ledger::{Check, CheckOutcome, Ledger, LedgerError, Mono, Observation, Reading};
+use serde::Serialize;
+use std::{
+    fs::{File, TryLockError},
+    io,
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+use tokio::sync::watch;
+
+/// How often the loop looks whether somebody waits for an early check.
+const EARLY_POLL: Duration = Duration::from_millis(200);
+
+/// What to run.
+#[derive(Debug, Clone)]
+pub struct RunOptions {
+    pub ledger: PathBuf,
+    pub config: Config,
+    /// The cluster, if it is known before PD is asked.
+    pub cluster_id: Option<String>,
+    pub once: bool,
+}
+
+/// What one check saw and did, for whoever prints it.
+#[derive(Debug, Clone, Serialize)]
+pub struct Report {
+    pub cluster_id: String,
+    pub ok: bool,
+    pub detail: String,
+    /// Those that do not read clear.
+    pub violations: Vec<Observation>,
+    pub outcome: CheckOutcome,
+    pub took_ms: u64,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum MonitorError {
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    #[error("cannot lock {}: {source}", .path.display())]
+    Lock { path: PathBuf, source: io::Error },
+}
+
+/// Observes, judges and records one cluster.
+pub struct Monitor {
+    client: Client,
+    ledger: Ledger,
+    config: Config,
+    /// The id given, told by PD, last recorded, or made up from the address until PD can be asked.
+    cluster_id: String,
+    provisional: bool,
+    known: ClusterSnapshot,
+}
+
+impl Monitor {
+    pub fn new(client: Client, options: &RunOptions) -> Result<Self, MonitorError> {
+        let ledger = Ledger::open(&options.ledger)?;
+        let (cluster_id, provisional) = match &options.cluster_id {
+            Some(id) => (id.clone(), false),
+            None => match ledger.last_cluster()? {
+                Some(id) => (id, true),
+                None => (
+                    client
+                        .options()
+                        .pd
+                        .first()
+                        .cloned()
+                        .unwrap_or_else(|| "none".into()),
+                    true,
+                ),
+            },
+        };
+        Ok(Self {
+            client,
+            ledger,
+            config: options.config.clone(),
+            cluster_id,
+            provisional,
+            known: ClusterSnapshot::default(),
+        })
+    }
+
+    /// One check, recorded.
+    pub async fn check(&mut self) -> Result<Report, MonitorError> {
+        let data = Mono::now();
+        let started = Instant::now();
+        let snapshot = self.client.observe().await;
+        self.learn_cluster(&snapshot)?;
+        let live = self.ledger.live_keys(&self.cluster_id)?;
+        let observations = invariants::evaluate(&snapshot, &self.config, &self.with_known(live));
+        let failed = [
+            &snapshot.stores.error,
+            &snapshot.pd.error,
+            &snapshot.regions.error,
+        ]
+        .into_iter()
+        .flatten()
+        .next();
+        let detail = failed.cloned().unwrap_or_default();
+        let mut shown = snapshot.clone();
+        shown.remember(&self.known);
+        let sample = serde_json::to_string(&snapshot).unwrap_or_default();
+        let numbers = serde_json::to_value(&snapshot).ok();
+        let context = self.context(&shown);
+        let outcome = self.ledger.record_check(&Check {
+            cluster_id: &self.cluster_id,
+            data,
+            observations: &observations,
+            metric_snapshot: numbers.as_ref(),
+            subject_context: Some(&context),
+            sample: Some(&sample),
+            interval: self.config.interval,
+            ok: failed.is_none(),
+            detail: &detail,
+        })?;
+        self.known = shown;
+        Ok(Report {
+            cluster_id: self.cluster_id.clone(),
+            ok: failed.is_none(),
+            detail,
+            violations: observations
+                .into_iter()
+                .filter(|o| o.reading != Reading::Clear)
+                .collect(),
+            outcome,
+            took_ms: started.elapsed().as_millis() as u64,
+        })
+    }
+
+    fn learn_cluster(&mut self, snapshot: &ClusterSnapshot) -> Result<(), MonitorError> {
+        let Some(id) = snapshot.cluster_id.as_ref().filter(|_| self.provisional) else {
+            return Ok(());
+        };
+        // An address stands for a cluster only until it says its name; an id that the ledger
+        // remembers may be that of another cluster, whose record stays its own.
+        if *id != self.cluster_id && self.cluster_id.contains("://") {
+            self.ledger.adopt_cluster(&self.cluster_id, id)?;
+        }
+        self.cluster_id.clone_from(id);
+        self.provisional = false;
+        Ok(())
+    }
+
+    /// Subjects that were seen before read unknown, not nothing, while they cannot be seen.
+    fn with_known(&self, mut live: Vec<LiveKey>) -> Vec<LiveKey> {
+        for store in self.known.stores.value.iter().flatten() {
+            if store.state == StoreState::Tombstone {
+                continue;
+            }
+            for invariant in ["store_down", "high_latency", "low_disk_space"] {
+                let id = store.id.to_string();
+                live.push((format!("{invariant}:{id}"), invariant.to_owned(), Some(id)));
+            }
+        }
+        for member in self.known.pd.value.iter().flatten() {
+            let name = member.name.clone();
+            live.push((
+                format!("pd_member_down:{name}"),
+                "pd_member_down".to_owned(),
+                Some(name),
+            ));
+        }
+        live
+    }
+
+    /// Where things are; never what is wrong with them.
+    fn context(&self, snapshot: &ClusterSnapshot) -> String {
+        use std::fmt::Write;
+        let mut text = format!("PD: {}\n", self.client.options().pd.join(", "));
+        for m in snapshot.pd.value.iter().flatten() {
+            let _ = writeln!(text, "PD member {}: {}", m.name, m.address);
+        }
+        for s in snapshot.stores.value.iter().flatten() {
+            let status = s.status_address.as_deref().unwrap_or("unknown");
+            let _ = writeln!(
+                text,
+                "Store {} is {}: serves at {}, metrics and status at {status}",
+                s.id, s.name, s.address
+            );
+        }
+        text
+    }
+
+    fn early_check_wanted(&self) -> Result<bool, MonitorError> {
+        Ok(self.ledger.changed()? && self.ledger.check_wanted(&self.cluster_id)?)
+    }
+}
+
+/// Runs until `stop` turns true, or for one check. `report` gets each check, `waiting` whether
+/// another monitor has the cluster.
+pub async fn run(
+    client: Client,
+    options: RunOptions,
+    mut stop: watch::Receiver<bool>,
+    mut report: impl FnMut(&Report),
+    mut waiting: impl FnMut(&Path),
+) -> Result<(), MonitorError> {
+    let interval = options.config.interval;
+    let mut monitor = Monitor::new(client, &options)?;
+    let mut lock = None;
+    loop {
+        let started = Instant::now();
+        if lock.is_none() {
+            let path = lock_path(&options.ledger, &monitor.client.options().pd);
+            lock = take_lock(&path)?;
+            if lock.is_none() {
+                waiting(&path);
+                if options.once || sleep_or_stop(interval, &mut stop).await {
+                    return Ok(());
+                }
+                continue;
+            }
+        }
+        tokio::select! {
+            checked = monitor.check() => match checked {
+                Ok(r) => report(&r),
+                // Locked or full for a while: the next check may do.
+                Err(MonitorError::Ledger(e @ (LedgerError::Busy | LedgerError::Sqlite(_)))) if !options.once => {
+                    tracing::warn!("check not recorded: {e}");
+                    eprintln!("operator-tui monitor: check not recorded: {e}");
+                }
+                Err(e) => return Err(e),
+            },
+            _ = stop.wait_for(|s| *s) => return Ok(()),
+        }
+        if options.once {
+            return Ok(());
+        }
+        loop {
+            let left = interval.saturating_sub(started.elapsed());
+            if sleep_or_stop(left.min(EARLY_POLL), &mut stop).await {
+                return Ok(());
+            }
+            if started.elapsed() >= interval || monitor.early_check_wanted().unwrap_or(false) {
+                break;
+            }
+        }
+    }
+}
+
+async fn sleep_or_stop(length: Duration, stop: &mut watch::Receiver<bool>) -> bool {
+    tokio::select! {
+        () = tokio::time::sleep(length) => false,
+        _ = stop.wait_for(|s| *s) => true,
+    }
+}
+
+/// One lock a cluster: named after its first PD address, which is known without asking.
+fn lock_path(ledger: &Path, pd: &[String]) -> PathBuf {
+    let name: String = pd
+        .first()
+        .map_or("none", |e| {
+            e.split_once("://").map_or(e.as_str(), |(_, host)| host)
+        })
+        .chars()
+        .map(|c| {
+            if c.is_ascii_alphanumeric() || c == '.' {
+                c
+            } else {
+                '-'
+            }
+        })
+        .take(80)
+        .collect();
+    ledger.with_file_name(format!("monitor-{name}.lock"))
+}
+
+fn take_lock(path: &Path) -> Result<Option<File>, MonitorError> {
+    let failed = |source| MonitorError::Lock {
+        path: path.to_owned(),
+        source,
+    };
+    let file = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(path)
+        .map_err(failed)?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(e)) => Err(failed(e)),
+    }
+}
