@@ -7,5 +7,7 @@
 
 pub mod cli;
 pub mod cluster;
+pub mod demo;
 pub mod lab;
 pub mod monitor;
+pub mod span;

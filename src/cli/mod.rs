@@ -3,7 +3,14 @@
 //!
 //! Errors go to stderr as one line a cause, exit code 1; wrong arguments are clap's, exit code 2.
 
+pub mod audit;
+pub mod cluster;
+pub mod completions;
 pub mod lab;
+pub mod monitor;
+mod table;
+pub mod target;
+pub mod tickets;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -17,8 +24,18 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Look at the cluster once
+    Cluster(cluster::Args),
+    /// Watch a cluster's invariants: open, prove and close tickets
+    Monitor(monitor::Args),
+    /// List, show and open tickets; resolve or hold them as a person
+    Tickets(tickets::Args),
+    /// Read what agents did, and check the record
+    Audit(audit::Args),
     /// Control the embedded lab: real processes on loopback
     Lab(lab::Args),
+    /// Print a completion script for a shell
+    Completions(completions::Args),
 }
 
 /// What a subcommand returns: its exit code, or an error to print.
@@ -28,7 +45,12 @@ pub type CliResult = color_eyre::Result<ExitCode>;
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let result = match cli.command {
+        Some(Command::Cluster(args)) => cluster::run(args),
+        Some(Command::Monitor(args)) => monitor::run(args),
+        Some(Command::Tickets(args)) => tickets::run(args),
+        Some(Command::Audit(args)) => audit::run(args),
         Some(Command::Lab(args)) => lab::run(args),
+        Some(Command::Completions(args)) => completions::run(args),
         None => Ok(ExitCode::SUCCESS),
     };
     result.unwrap_or_else(|report| {

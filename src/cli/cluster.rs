@@ -1,0 +1,123 @@
+//! `operator-tui cluster`: one look at the cluster.
+
+use super::{CliResult, runtime, table, target::PdArgs};
+use crate::{
+    cluster::{Client, ClusterSnapshot, MemberState, Observed, StoreState},
+    span,
+};
+use std::{process::ExitCode, time::Duration};
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[arg(short, long)]
+    json: bool,
+    #[command(flatten)]
+    pd: PdArgs,
+}
+
+/// Exit code 0 if PD could be asked, whatever it said; 1 if nothing is known.
+pub fn run(args: Args) -> CliResult {
+    let options = args.pd.options()?;
+    let snapshot = runtime()?.block_on(async {
+        let mut client = Client::new(options);
+        let mut snapshot = client.observe().await;
+        // A rate needs two looks.
+        if snapshot.stores.fresh().is_some_and(|s| !s.is_empty()) {
+            tokio::time::sleep(Duration::from_millis(600)).await;
+            snapshot = client.observe().await;
+        }
+        snapshot
+    });
+    if args.json {
+        println!("{}", serde_json::to_string_pretty(&snapshot)?);
+    } else {
+        print(&snapshot);
+    }
+    let blind = snapshot.pd.fresh().is_none() && snapshot.stores.fresh().is_none();
+    Ok(if blind {
+        ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
+    })
+}
+
+fn print(s: &ClusterSnapshot) {
+    println!("cluster {}", s.cluster_id.as_deref().unwrap_or("unknown"));
+    unknown("PD", &s.pd);
+    if let Some(members) = s.pd.fresh() {
+        let rows: Vec<[String; 3]> = members
+            .iter()
+            .map(|m| {
+                let state = match m.state {
+                    MemberState::Leader => "leader",
+                    MemberState::Follower => "follower",
+                    MemberState::Down => "DOWN",
+                    MemberState::Unknown => "unknown",
+                };
+                [m.name.clone(), state.into(), m.address.clone()]
+            })
+            .collect();
+        println!();
+        table::print(["PD", "STATE", "ADDRESS"], &rows);
+    }
+    if s.pd_leader.fresh() == Some(&None) {
+        println!("PD has no leader.");
+    }
+    println!();
+    unknown("stores", &s.stores);
+    if let Some(stores) = s.stores.fresh() {
+        let number = |n: Option<u64>| n.map_or_else(|| "?".into(), |n| n.to_string());
+        let rows: Vec<[String; 9]> = stores
+            .iter()
+            .map(|t| {
+                let traffic = t.traffic.fresh();
+                [
+                    t.id.to_string(),
+                    t.name.clone(),
+                    match t.state {
+                        StoreState::Up => "Up".into(),
+                        other => format!("{other:?}").to_uppercase(),
+                    },
+                    t.last_heartbeat
+                        .map_or_else(|| "never".into(), |at| span::exact(span::since(at))),
+                    number(t.leaders),
+                    number(t.regions),
+                    t.disk_used()
+                        .map_or_else(|| "?".into(), |u| format!("{:.0} %", u * 100.0)),
+                    traffic
+                        .and_then(|t| t.ops_per_s)
+                        .map_or_else(|| "?".into(), |o| format!("{o:.0}")),
+                    traffic
+                        .and_then(|t| t.p99_ms)
+                        .map_or_else(|| "?".into(), |p| format!("{p:.1} ms")),
+                ]
+            })
+            .collect();
+        let heading = [
+            "ID",
+            "STORE",
+            "STATE",
+            "HEARTBEAT",
+            "LEADERS",
+            "REGIONS",
+            "DISK",
+            "OPS/S",
+            "P99",
+        ];
+        table::print(heading, &rows);
+    }
+    println!();
+    unknown("regions", &s.regions);
+    if let Some(r) = s.regions.fresh() {
+        println!(
+            "{} regions: {} without leader, {} without quorum, {} with a peer down, {} with a peer missing, {} with a peer behind",
+            r.total, r.leaderless, r.no_quorum, r.down_peer, r.miss_peer, r.pending_peer
+        );
+    }
+}
+
+fn unknown<T>(what: &str, observed: &Observed<T>) {
+    if let Some(why) = &observed.error {
+        println!("{what} unknown: {}", table::one_line(why));
+    }
+}

@@ -1,0 +1,20 @@
+//! `operator-tui completions`: a completion script for a shell, on stdout.
+
+use super::{Cli, CliResult};
+use clap::CommandFactory;
+use std::process::ExitCode;
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    shell: clap_complete::Shell,
+}
+
+pub fn run(args: Args) -> CliResult {
+    clap_complete::generate(
+        args.shell,
+        &mut Cli::command(),
+        "operator-tui",
+        &mut std::io::stdout(),
+    );
+    Ok(ExitCode::SUCCESS)
+}

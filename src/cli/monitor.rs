@@ -1,0 +1,178 @@
+//! `operator-tui monitor run`: the monitor in the foreground, or as a dashboard's child.
+
+use super::{
+    CliResult, runtime,
+    table::one_line,
+    target::{LedgerArgs, PdArgs},
+};
+use crate::{
+    cluster::Client,
+    monitor::{self, Config, Report, RunOptions, config},
+};
+use agent_lab::{home::Home, ledger::Reading};
+use std::{process::ExitCode, time::Duration};
+use tokio::{
+    io::AsyncReadExt,
+    signal::unix::{SignalKind, signal},
+    sync::watch,
+};
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    /// Watch a cluster and open, prove and close tickets, until stopped
+    Run(RunArgs),
+}
+
+#[derive(Debug, clap::Args)]
+struct RunArgs {
+    /// Time between checks, as in 5s or 500ms [default: 5s]
+    #[arg(short, long, value_parser = config::parse_duration)]
+    interval: Option<Duration>,
+    /// After this PD calls a silent store disconnected [default: 20s]
+    #[arg(long, value_parser = config::parse_duration)]
+    heartbeat_limit: Option<Duration>,
+    /// After this a region or PD has a new leader [default: 20s]
+    #[arg(long, value_parser = config::parse_duration)]
+    election_limit: Option<Duration>,
+    /// Over which rates and percentiles are taken [default: 10s]
+    #[arg(long, value_parser = config::parse_duration)]
+    rate_window: Option<Duration>,
+    /// The cluster's id, if it is known before PD is asked
+    #[arg(long)]
+    cluster_id: Option<String>,
+    /// One check, then end: exit code 1 if anything is violated or unknown
+    #[arg(long)]
+    once: bool,
+    /// One JSON object a check
+    #[arg(long)]
+    json: bool,
+    /// End when stdin does
+    #[arg(long, hide = true)]
+    supervised: bool,
+    #[command(flatten)]
+    pd: PdArgs,
+    #[command(flatten)]
+    ledger: LedgerArgs,
+}
+
+pub fn run(args: Args) -> CliResult {
+    let Command::Run(args) = args.command;
+    let overrides = config::Overrides {
+        interval: args.interval,
+        heartbeat_limit: args.heartbeat_limit,
+        election_limit: args.election_limit,
+        rate_window: args.rate_window,
+    };
+    let config = Config::from_table(&Home::from_env()?.config()?, overrides)?;
+    let mut look = args.pd.options()?;
+    look.rate_window = config.rate_window;
+    let options = RunOptions {
+        ledger: args.ledger.path()?,
+        config,
+        cluster_id: args.cluster_id,
+        once: args.once,
+    };
+    let mut clear = true;
+    let runtime = runtime()?;
+    let ran = runtime.block_on(async {
+        let (stop, stopped) = watch::channel(false);
+        stop_on_signal(stop.clone())?;
+        if args.supervised {
+            stop_at_end_of_input(stop);
+        } else {
+            // Nobody else may hold the last sender, or the loop would think it was told to end.
+            std::mem::forget(stop);
+        }
+        let mut told = false;
+        monitor::run(
+            Client::new(look),
+            options,
+            stopped,
+            |report| {
+                clear = report.violations.is_empty();
+                print(report, args.json);
+            },
+            |lock| {
+                if !std::mem::replace(&mut told, true) {
+                    eprintln!(
+                        "operator-tui monitor: another monitor watches this cluster ({}): waiting for it to end",
+                        lock.display()
+                    );
+                }
+            },
+        )
+        .await?;
+        color_eyre::Result::<()>::Ok(())
+    });
+    // A blocked read of stdin must not hold the process.
+    runtime.shutdown_background();
+    ran?;
+    Ok(if args.once && !clear {
+        ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
+    })
+}
+
+fn stop_on_signal(stop: watch::Sender<bool>) -> color_eyre::Result<()> {
+    let mut term = signal(SignalKind::terminate())?;
+    let mut int = signal(SignalKind::interrupt())?;
+    let mut hup = signal(SignalKind::hangup())?;
+    tokio::spawn(async move {
+        tokio::select! { _ = term.recv() => {}, _ = int.recv() => {}, _ = hup.recv() => {} }
+        let _ = stop.send(true);
+    });
+    Ok(())
+}
+
+fn stop_at_end_of_input(stop: watch::Sender<bool>) {
+    tokio::spawn(async move {
+        let mut buffer = [0; 256];
+        let mut input = tokio::io::stdin();
+        while !matches!(input.read(&mut buffer).await, Ok(0) | Err(_)) {}
+        let _ = stop.send(true);
+    });
+}
+
+fn print(report: &Report, json: bool) {
+    use std::io::Write;
+    // The reader may be gone; the ledger has it all.
+    let mut out = std::io::stdout().lock();
+    if json {
+        let line = serde_json::to_string(report).unwrap_or_default();
+        let _ = writeln!(out, "{line}");
+        let _ = out.flush();
+        return;
+    }
+    let o = &report.outcome;
+    for (ids, word) in [
+        (&o.opened, "Created ticket"),
+        (&o.reopened, "Reopened ticket"),
+        (&o.proven, "Proven: ticket"),
+        (&o.refuted, "Not proven: ticket"),
+        (&o.cleared, "Cleared ticket"),
+    ] {
+        for id in ids {
+            let _ = writeln!(out, "{word} #{id}");
+        }
+    }
+    for v in &report.violations {
+        let word = if v.reading == Reading::Violated {
+            "violated"
+        } else {
+            "unknown"
+        };
+        let _ = writeln!(out, "  {word:<9} {}  {}", v.key, one_line(&v.message));
+    }
+    let _ = match (report.ok, o.violated, o.unknown) {
+        (true, 0, 0) => writeln!(out, "Check complete: all clear"),
+        (_, v, u) => writeln!(out, "Check complete: {v} violated, {u} unknown"),
+    };
+    let _ = out.flush();
+}

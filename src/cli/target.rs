@@ -1,0 +1,89 @@
+//! Which ledger and which cluster a command is about. Flags win over the environment, that over
+//! `config.toml`, that over the defaults.
+
+use crate::cluster;
+use agent_lab::{home::Home, ledger::Ledger};
+use color_eyre::eyre::eyre;
+use std::path::PathBuf;
+
+/// Set in the shell of an agent's command: the session it belongs to.
+pub const SESSION_VAR: &str = "OPERATOR_SESSION";
+
+/// Where PD is when nobody says.
+pub const DEFAULT_PD: &str = "http://127.0.0.1:2379";
+
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct LedgerArgs {
+    /// The ledger [default: tickets.db in OPERATOR_HOME]
+    #[arg(long, value_name = "PATH")]
+    pub db: Option<PathBuf>,
+    /// The ledger of the embedded lab, where the demo records
+    #[arg(long, conflicts_with = "db")]
+    pub lab: bool,
+}
+
+impl LedgerArgs {
+    pub fn path(&self) -> color_eyre::Result<PathBuf> {
+        Ok(match &self.db {
+            Some(path) => path.clone(),
+            None if self.lab => Home::from_env()?.lab().ledger(),
+            None => Home::from_env()?.ledger(),
+        })
+    }
+
+    /// Opens an existing ledger; the error says where another one is.
+    pub fn open(&self) -> color_eyre::Result<Ledger> {
+        let path = self.path()?;
+        let hint = || -> Option<String> {
+            let lab = Home::from_env().ok()?.lab().ledger();
+            (lab != path && lab.exists()).then(|| "; the demo's is read with --lab".to_owned())
+        };
+        match Ledger::open_existing(&path) {
+            Err(e @ agent_lab::ledger::LedgerError::Missing { .. }) => {
+                Err(eyre!("{e}{}", hint().unwrap_or_default()))
+            }
+            other => Ok(other?),
+        }
+    }
+}
+
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct PdArgs {
+    /// Addresses of PD, separated by commas [default: http://127.0.0.1:2379]
+    #[arg(long, env = "PD_ENDPOINT", value_name = "URL")]
+    pub pd: Option<String>,
+}
+
+impl PdArgs {
+    pub fn options(&self) -> color_eyre::Result<cluster::Options> {
+        if let Some(pd) = self.pd.as_deref().filter(|p| !p.is_empty()) {
+            return Ok(cluster::Options::new(pd));
+        }
+        let config = Home::from_env()?.config()?;
+        let pd = config
+            .get("pd")
+            .and_then(toml::Value::as_str)
+            .unwrap_or(DEFAULT_PD);
+        Ok(cluster::Options::new(pd))
+    }
+}
+
+/// Who does something by hand, for the record.
+pub fn person() -> String {
+    let user = std::env::var("USER").unwrap_or_default();
+    if user.is_empty() {
+        "a person".to_owned()
+    } else {
+        user
+    }
+}
+
+/// Refuses what an agent's shell must not do: close tickets, its own or others'.
+pub fn refuse_in_agent_shell(what: &str) -> color_eyre::Result<()> {
+    if std::env::var_os(SESSION_VAR).is_some() {
+        return Err(eyre!(
+            "{what} is refused in an agent's shell: only the monitor or a person closes a ticket"
+        ));
+    }
+    Ok(())
+}

@@ -1,0 +1,306 @@
+//! `operator-tui tickets`: list, show, open, resolve, hold, unhold.
+
+use super::{
+    CliResult, table,
+    target::{self, LedgerArgs},
+};
+use crate::span;
+use agent_lab::ledger::{Ledger, NewTicket, Status, Ticket};
+use color_eyre::eyre::eyre;
+use std::{process::ExitCode, time::Duration};
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    /// List tickets, unresolved first, newest first
+    List {
+        /// Only those with this status: open, acknowledged, resolved or escalated
+        #[arg(short, long)]
+        status: Option<String>,
+        /// At most this many
+        #[arg(short = 'n', long, default_value_t = 50)]
+        limit: usize,
+        #[arg(short, long)]
+        json: bool,
+        #[command(flatten)]
+        ledger: LedgerArgs,
+    },
+    /// Show one ticket with what happened to it
+    Show {
+        id: i64,
+        #[arg(short, long)]
+        json: bool,
+        #[command(flatten)]
+        ledger: LedgerArgs,
+    },
+    /// Open a ticket by hand
+    Open {
+        /// What is wrong
+        #[arg(short, long)]
+        message: String,
+        #[arg(long, default_value = "warning", value_parser = ["critical", "warning", "info"])]
+        severity: String,
+        /// More for the agent to know
+        #[arg(long)]
+        context: Option<String>,
+        #[arg(short, long)]
+        json: bool,
+        #[command(flatten)]
+        ledger: LedgerArgs,
+    },
+    /// Say, as a person, that a ticket is done
+    Resolve {
+        id: i64,
+        #[command(flatten)]
+        ledger: LedgerArgs,
+    },
+    /// Keep agents and the monitor away from a ticket
+    Hold {
+        id: i64,
+        #[command(flatten)]
+        ledger: LedgerArgs,
+    },
+    /// Let agents and the monitor have a ticket again
+    Unhold {
+        id: i64,
+        #[command(flatten)]
+        ledger: LedgerArgs,
+    },
+}
+
+pub fn run(args: Args) -> CliResult {
+    match args.command {
+        Command::List {
+            status,
+            limit,
+            json,
+            ledger,
+        } => list(status.as_deref(), limit, json, &ledger)?,
+        Command::Show { id, json, ledger } => show(id, json, &ledger)?,
+        Command::Open {
+            message,
+            severity,
+            context,
+            json,
+            ledger,
+        } => {
+            let mut ledger = Ledger::open(&ledger.path()?)?;
+            let id = ledger.open_ticket(&NewTicket {
+                message: &message,
+                severity: &severity,
+                context: context.as_deref(),
+                cluster_id: None,
+                by: &target::person(),
+            })?;
+            if json {
+                let ticket = ledger.ticket(id)?;
+                println!("{}", serde_json::to_string_pretty(&ticket)?);
+            } else {
+                println!("Opened ticket #{id}");
+            }
+        }
+        Command::Resolve { id, ledger } => {
+            target::refuse_in_agent_shell("resolving a ticket")?;
+            let changed = ledger
+                .open_for_change()?
+                .resolve_by_person(id, &target::person())?;
+            println!(
+                "{}",
+                if changed {
+                    format!("Resolved ticket #{id}")
+                } else {
+                    format!("Ticket #{id} already was resolved")
+                }
+            );
+        }
+        Command::Hold { id, ledger } => {
+            target::refuse_in_agent_shell("holding a ticket")?;
+            let changed = ledger
+                .open_for_change()?
+                .set_held(id, true, &target::person())?;
+            let word = if changed {
+                "Holding"
+            } else {
+                "Already holding"
+            };
+            println!("{word} ticket #{id}: no agent takes it, the monitor does not close it");
+        }
+        Command::Unhold { id, ledger } => {
+            target::refuse_in_agent_shell("releasing a ticket")?;
+            let changed = ledger
+                .open_for_change()?
+                .set_held(id, false, &target::person())?;
+            println!(
+                "Ticket #{id} {}",
+                if changed {
+                    "is no longer held"
+                } else {
+                    "was not held"
+                }
+            );
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+impl LedgerArgs {
+    /// Opens for writing a ledger that must exist.
+    fn open_for_change(&self) -> color_eyre::Result<Ledger> {
+        self.open()?;
+        Ok(Ledger::open(&self.path()?)?)
+    }
+}
+
+fn list(
+    status: Option<&str>,
+    limit: usize,
+    json: bool,
+    ledger: &LedgerArgs,
+) -> color_eyre::Result<()> {
+    let ledger = ledger.open()?;
+    let tickets = match status {
+        None => ledger.tickets(limit)?,
+        Some(word) => {
+            let status = Status::parse(word).ok_or_else(|| {
+                eyre!("no status {word}: it is open, acknowledged, resolved or escalated")
+            })?;
+            ledger.tickets_with_status(status, limit)?
+        }
+    };
+    if json {
+        println!("{}", serde_json::to_string_pretty(&tickets)?);
+        return Ok(());
+    }
+    if tickets.is_empty() {
+        println!("No tickets.");
+        return Ok(());
+    }
+    let rows: Vec<[String; 8]> = tickets
+        .iter()
+        .map(|t| {
+            [
+                format!("#{}", t.id),
+                state(t),
+                t.invariant.clone(),
+                t.store_id.clone().unwrap_or_else(|| "-".into()),
+                t.severity.clone(),
+                t.occurrence_count.to_string(),
+                t.first_seen_at
+                    .map_or_else(|| "?".into(), |at| span::short(span::since(at))),
+                t.message.clone(),
+            ]
+        })
+        .collect();
+    table::print(
+        [
+            "ID",
+            "STATE",
+            "INVARIANT",
+            "STORE",
+            "SEVERITY",
+            "SEEN",
+            "AGE",
+            "MESSAGE",
+        ],
+        &rows,
+    );
+    Ok(())
+}
+
+/// Status in one word, with what makes it more than that.
+fn state(t: &Ticket) -> String {
+    let mut text = match (t.status, t.resolution) {
+        (Status::Resolved, Some(r)) => r.as_str().to_owned(),
+        (status, _) if t.claimed && status == Status::Acknowledged => "claimed".to_owned(),
+        (status, _) => status.as_str().to_owned(),
+    };
+    if t.held {
+        text.push_str(", held");
+    }
+    if t.needs_person && t.status != Status::Resolved {
+        text.push_str(", needs a person");
+    }
+    if t.flaps > 0 {
+        text.push_str(&format!(", {} flaps", t.flaps));
+    }
+    text
+}
+
+fn show(id: i64, json: bool, ledger: &LedgerArgs) -> color_eyre::Result<()> {
+    let ledger = ledger.open()?;
+    let ticket = ledger
+        .ticket(id)?
+        .ok_or(agent_lab::ledger::LedgerError::NoTicket(id))?;
+    let events = ledger.ticket_events(id)?;
+    let sessions = ledger.sessions_of_ticket(id)?;
+    let proofs = ledger.verifications(id)?;
+    if json {
+        let mut value = serde_json::to_value(&ticket)?;
+        value["events"] = serde_json::to_value(&events)?;
+        value["sessions"] = serde_json::to_value(&sessions)?;
+        value["verifications"] = serde_json::to_value(&proofs)?;
+        println!("{}", serde_json::to_string_pretty(&value)?);
+        return Ok(());
+    }
+    let time = |t: Option<jiff::Timestamp>| t.map_or_else(|| "-".to_owned(), |t| format!("{t:.0}"));
+    println!("Ticket #{id}  {}", table::one_line(&ticket.message));
+    println!("  state       {}", state(&ticket));
+    println!("  key         {}", ticket.violation_key);
+    println!("  severity    {}", ticket.severity);
+    println!("  first seen  {}", time(ticket.first_seen_at));
+    println!(
+        "  last seen   {}  ({} times)",
+        time(ticket.last_seen_at),
+        ticket.occurrence_count
+    );
+    println!("  resolved    {}", time(ticket.resolved_at));
+    if let Some(at) = ticket.retry_at {
+        println!("  next try    {}", time(Some(at)));
+    }
+    println!("\nWhat happened");
+    for e in &events {
+        println!(
+            "  {}  {:<13} {}: {}",
+            time(e.at),
+            e.to,
+            e.by,
+            table::one_line(&e.why)
+        );
+    }
+    for s in &sessions {
+        let took = match (s.started_at, s.ended_at) {
+            (Some(a), Some(b)) => span::exact(span::between(a, b)),
+            _ => "-".into(),
+        };
+        println!("\nSession {}  {}  {took}", s.session_id, s.status);
+        if let Some(summary) = &s.outcome_summary {
+            println!("  {}", table::one_line(summary));
+        }
+    }
+    for v in &proofs {
+        println!("\nProof  {:?}: {}", v.state, table::one_line(&v.detail));
+    }
+    match &ticket.diagnosis {
+        Some(text) => println!("\nDiagnosis\n{}", indent(text)),
+        None => println!("\nNo diagnosis yet."),
+    }
+    Ok(())
+}
+
+/// Lines of others' text, indented and without control characters.
+pub fn indent(text: &str) -> String {
+    text.lines()
+        .map(|l| format!("  {}", table::one_line(l)))
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+/// A duration in milliseconds, as tables show it.
+pub fn took(ms: u64) -> String {
+    span::exact(Duration::from_millis(ms))
+}
