@@ -240,10 +240,7 @@ impl Walkthrough {
             self.reading += 1;
             return actions;
         }
-        if self.finished || self.at + 1 == self.chapters.len() {
-            return actions;
-        }
-        let Some(progress) = self.progress else {
+        let Some(progress) = self.progress.filter(|_| !self.finished) else {
             return actions;
         };
         let chapter = &self.chapters[self.at];
@@ -255,6 +252,9 @@ impl Walkthrough {
                 entered: begun.min(since),
                 acted: None,
             });
+            return actions;
+        }
+        if self.at + 1 == self.chapters.len() {
             return actions;
         }
         // What is not there cannot be walked past: there is nothing to break or to watch yet.
@@ -351,3 +351,7 @@ impl Walkthrough {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "walkthrough_tests.rs"]
+mod tests;
