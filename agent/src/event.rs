@@ -212,9 +212,7 @@ pub enum Control {
     /// Stop the running command and turn.
     Interrupt,
     /// Words for the model, given at the next tool boundary.
-    Message {
-        text: String,
-    },
+    Message { text: String },
     Approve {
         call: String,
         #[serde(default)]
@@ -239,7 +237,10 @@ pub fn parse(line: &str) -> Option<Event> {
     serde_json::from_str(line).ok()
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature serde asks for")]
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "the signature serde asks for"
+)]
 fn is_false(b: &bool) -> bool {
     !*b
 }
@@ -274,8 +275,15 @@ mod tests {
     fn unknown_types_and_fields_are_ignored() {
         let line = r#"{"v":1,"seq":1,"at":"2026-01-30T10:11:12Z","type":"weather","sky":"blue"}"#;
         assert_eq!(parse(line).unwrap().kind, Kind::Unknown);
-        let line = r#"{"v":1,"seq":1,"at":"2026-01-30T10:11:12Z","type":"text","delta":"x","new":1}"#;
-        assert_eq!(parse(line).unwrap().kind, Kind::Text { delta: "x".into(), end: false });
+        let line =
+            r#"{"v":1,"seq":1,"at":"2026-01-30T10:11:12Z","type":"text","delta":"x","new":1}"#;
+        assert_eq!(
+            parse(line).unwrap().kind,
+            Kind::Text {
+                delta: "x".into(),
+                end: false
+            }
+        );
     }
 
     #[test]
@@ -288,7 +296,13 @@ mod tests {
     #[test]
     fn control_lines_read_as_documented() {
         let c: Control = serde_json::from_str(r#"{"type":"approve","call":"c1"}"#).unwrap();
-        assert_eq!(c, Control::Approve { call: "c1".into(), why: String::new() });
+        assert_eq!(
+            c,
+            Control::Approve {
+                call: "c1".into(),
+                why: String::new()
+            }
+        );
         let c: Control = serde_json::from_str(r#"{"type":"dance"}"#).unwrap();
         assert_eq!(c, Control::Unknown);
     }

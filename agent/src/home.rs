@@ -22,16 +22,21 @@ pub enum HomeError {
     #[error("cannot use {} as OPERATOR_HOME: {source}; set {HOME_VAR} to a folder that Operator may write to", .path.display())]
     Io { path: PathBuf, source: io::Error },
     #[error("{}: {source}", .path.display())]
-    Config { path: PathBuf, source: Box<toml::de::Error> },
+    Config {
+        path: PathBuf,
+        source: Box<toml::de::Error>,
+    },
 }
 
 impl Home {
     /// OPERATOR_HOME, else `~/.operator`. Does not touch the disk.
     pub fn from_env() -> Result<Self, HomeError> {
         if let Some(dir) = std::env::var_os(HOME_VAR).filter(|v| !v.is_empty()) {
-            return Ok(Self(std::path::absolute(dir).map_err(|source| HomeError::Io {
-                path: PathBuf::from(HOME_VAR),
-                source,
+            return Ok(Self(std::path::absolute(dir).map_err(|source| {
+                HomeError::Io {
+                    path: PathBuf::from(HOME_VAR),
+                    source,
+                }
             })?));
         }
         let user = std::env::home_dir().ok_or(HomeError::Unknown)?;
@@ -51,9 +56,16 @@ impl Home {
 
     /// Makes the folder, mode 0700, if it is not there.
     pub fn create(&self) -> Result<&Self, HomeError> {
-        let io = |source| HomeError::Io { path: self.0.clone(), source };
+        let io = |source| HomeError::Io {
+            path: self.0.clone(),
+            source,
+        };
         if !self.0.is_dir() {
-            fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.0).map_err(io)?;
+            fs::DirBuilder::new()
+                .recursive(true)
+                .mode(0o700)
+                .create(&self.0)
+                .map_err(io)?;
         }
         let mode = fs::metadata(&self.0).map_err(io)?.permissions().mode();
         if mode & 0o077 != 0 {
@@ -77,9 +89,10 @@ impl Home {
     pub fn config(&self) -> Result<toml::Table, HomeError> {
         let path = self.0.join("config.toml");
         match fs::read_to_string(&path) {
-            Ok(text) => text
-                .parse()
-                .map_err(|source| HomeError::Config { path, source: Box::new(source) }),
+            Ok(text) => text.parse().map_err(|source| HomeError::Config {
+                path,
+                source: Box::new(source),
+            }),
             Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(toml::Table::new()),
             Err(source) => Err(HomeError::Io { path, source }),
         }
@@ -105,6 +118,9 @@ mod tests {
         let tmp = tempfile::tempdir().unwrap();
         fs::write(tmp.path().join("config.toml"), "a = 1\nb = = 2\n").unwrap();
         let err = Home::at(tmp.path()).config().unwrap_err().to_string();
-        assert!(err.contains("config.toml") && err.contains("line 2"), "{err}");
+        assert!(
+            err.contains("config.toml") && err.contains("line 2"),
+            "{err}"
+        );
     }
 }

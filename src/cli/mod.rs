@@ -56,5 +56,8 @@ fn describe(report: &color_eyre::Report) -> String {
 
 /// A runtime for subcommands that need one.
 pub fn runtime() -> color_eyre::Result<tokio::runtime::Runtime> {
-    Ok(tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?)
+    Ok(tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()?)
 }
