@@ -1,11 +1,343 @@
-//! `operator-tui lab`: control of the embedded lab.
+//! `operator-tui lab`: control of the embedded lab, and the hidden roles of its processes.
 
-use super::CliResult;
-use std::process::ExitCode;
+use super::{CliResult, runtime};
+use crate::lab::{self, Client, LabError, NodeStatus, UpOptions};
+use agent_lab::home::Home;
+use std::{
+    io::{IsTerminal, Write},
+    path::PathBuf,
+    process::ExitCode,
+    time::Duration,
+};
 
 #[derive(Debug, clap::Args)]
-pub struct Args {}
+pub struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
 
-pub fn run(_args: Args) -> CliResult {
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    /// Start the lab and wait until it is healthy
+    Up {
+        /// Remove the data of an earlier lab first
+        #[arg(long)]
+        fresh: bool,
+        /// Start without load
+        #[arg(long, conflicts_with = "rate")]
+        no_load: bool,
+        /// Operations a second, instead of what suits this disk
+        #[arg(long)]
+        rate: Option<u32>,
+    },
+    /// End the lab and all its processes; its data stay
+    Down,
+    /// Show the lab's processes and how they are
+    Ps {
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show the end of a node's log
+    Logs {
+        node: String,
+        /// Lines
+        #[arg(short = 'n', long, default_value_t = 100)]
+        lines: usize,
+        /// Go on with what is added
+        #[arg(short, long)]
+        follow: bool,
+    },
+    /// Start nodes that are not running
+    Start(Nodes),
+    /// Ask nodes to end (TERM), and end them if they do not (KILL)
+    Stop(Nodes),
+    /// End nodes at once (KILL)
+    Kill(Nodes),
+    /// Freeze nodes: the processes stay, and do nothing
+    Pause(Nodes),
+    /// Let frozen nodes go on
+    Resume(Nodes),
+    /// Set the load
+    Load {
+        /// Operations a second, `on` or `off`
+        rate: String,
+    },
+    /// Read every write back that the load was told is done
+    #[command(hide = true)]
+    Verify,
+    #[command(hide = true)]
+    Keeper {
+        #[arg(long)]
+        home: PathBuf,
+        #[arg(long)]
+        lifeline: bool,
+        #[arg(long)]
+        rate: Option<u32>,
+    },
+    #[command(hide = true)]
+    Node {
+        name: String,
+        #[arg(long)]
+        home: PathBuf,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+struct Nodes {
+    /// Names, as `lab ps` shows them
+    #[arg(required = true)]
+    nodes: Vec<String>,
+}
+
+pub fn run(args: Args) -> CliResult {
+    match args.command {
+        Command::Keeper {
+            home,
+            lifeline,
+            rate,
+        } => Ok(lab::keeper::run(&lab::keeper::Options {
+            home,
+            lifeline,
+            rate,
+        })),
+        Command::Node { name, home } => Ok(lab::process::run(&home, &name)),
+        other => runtime()?.block_on(command(other)),
+    }
+}
+
+async fn command(command: Command) -> CliResult {
+    let home = lab::home()?;
+    let client = Client::new(home.dir());
+    match command {
+        Command::Up {
+            fresh,
+            no_load,
+            rate,
+        } => {
+            let load = if no_load { Some(0) } else { rate };
+            return up(&UpOptions {
+                home,
+                lifeline: false,
+                fresh,
+                load,
+            })
+            .await;
+        }
+        Command::Down => client.down().await?,
+        Command::Ps { json } => {
+            let nodes = client.ps().await?;
+            if json {
+                println!("{}", serde_json::to_string_pretty(&nodes)?);
+            } else {
+                print!("{}", table(&nodes));
+            }
+        }
+        Command::Logs {
+            node,
+            lines,
+            follow,
+        } => logs(&client, &node, lines, follow).await?,
+        Command::Start(nodes) => {
+            for node in nodes.nodes {
+                client.start(&node).await?;
+                println!("{node} started");
+            }
+        }
+        Command::Stop(nodes) => {
+            for node in nodes.nodes {
+                client.stop(&node).await?;
+                println!("{node} stopped");
+            }
+        }
+        Command::Kill(nodes) => {
+            for node in nodes.nodes {
+                client.kill(&node).await?;
+                println!("{node} killed");
+            }
+        }
+        Command::Pause(nodes) => {
+            for node in nodes.nodes {
+                client.pause(&node).await?;
+                println!("{node} paused");
+            }
+        }
+        Command::Resume(nodes) => {
+            for node in nodes.nodes {
+                client.resume(&node).await?;
+                println!("{node} resumed");
+            }
+        }
+        Command::Load { rate } => {
+            let rate = match rate.as_str() {
+                "on" => None,
+                "off" => Some(0),
+                number => Some(number.parse().map_err(|_| {
+                    color_eyre::eyre::eyre!("`{number}` is neither a number nor on nor off")
+                })?),
+            };
+            match client.load(rate).await? {
+                0 => println!("load off"),
+                rate => println!("load {rate}/s"),
+            }
+        }
+        Command::Verify => {
+            let result = lab::load::verify::verify(&client.topology()?).await?;
+            println!("{result}");
+            if !result.lost.is_empty() {
+                return Ok(ExitCode::FAILURE);
+            }
+        }
+        Command::Keeper { .. } | Command::Node { .. } => {}
+    }
     Ok(ExitCode::SUCCESS)
+}
+
+async fn up(options: &UpOptions) -> CliResult {
+    let started = std::time::Instant::now();
+    let result = lab::up(options, |p| {
+        eprintln!(
+            "{:>5.1} s  [{}/{}] {}",
+            started.elapsed().as_secs_f64(),
+            p.done,
+            p.total,
+            p.step
+        );
+    })
+    .await;
+    match result {
+        Ok(lab) => {
+            print_info(&options.home)?;
+            lab.leave();
+        }
+        Err(LabError::AlreadyUp(home)) => {
+            eprintln!("the lab in {} is already up", home.display());
+            print_info(&options.home)?;
+        }
+        Err(error) => return Err(error.into()),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn print_info(home: &Home) -> color_eyre::Result<()> {
+    let info = lab::up::info(home)?;
+    println!("PD    {}", info.pd_endpoints.join(","));
+    println!("load  {}", info.load_metrics);
+    Ok(())
+}
+
+async fn logs(client: &Client, node: &str, lines: usize, follow: bool) -> color_eyre::Result<()> {
+    let mut follower = client.follow(node)?;
+    let mut out = std::io::stdout();
+    out.write_all(client.logs(node, lines)?.as_bytes())?;
+    while follow {
+        out.flush()?;
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        out.write_all(&follower.read()?)?;
+    }
+    Ok(())
+}
+
+/// `ps` for people. The state stands out on a terminal, and is a word everywhere.
+fn table(nodes: &[NodeStatus]) -> String {
+    let colour = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let mut rows = vec![
+        [
+            "NODE",
+            "ROLE",
+            "STATE",
+            "EXIT",
+            "SINCE",
+            "PID",
+            "ADDRESS",
+            "STATUS ADDRESS",
+        ]
+        .map(str::to_string)
+        .to_vec(),
+    ];
+    for node in nodes {
+        rows.push(vec![
+            node.node.clone(),
+            node.role.name().into(),
+            node.state.name().into(),
+            or_dash(node.exit()),
+            age(node.since_seconds),
+            or_dash(node.pid.map(|pid| pid.to_string()).unwrap_or_default()),
+            node.address.clone(),
+            or_dash(node.status_address.clone().unwrap_or_default()),
+        ]);
+    }
+    let widths: Vec<usize> = (0..8)
+        .map(|column| rows.iter().map(|row| row[column].len()).max().unwrap_or(0))
+        .collect();
+    let mut text = String::new();
+    for row in &rows {
+        let mut line = String::new();
+        for (cell, width) in row.iter().zip(&widths) {
+            let padded = format!("{cell:<width$}  ");
+            if colour && (cell == "exited" || cell == "paused") {
+                line.push_str(&format!("\x1b[1m{padded}\x1b[0m"));
+            } else {
+                line.push_str(&padded);
+            }
+        }
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+fn or_dash(text: String) -> String {
+    if text.is_empty() { "-".into() } else { text }
+}
+
+/// `12s`, `3m05s`, `2h10m`.
+fn age(seconds: f64) -> String {
+    let s = seconds as u64;
+    match s {
+        0..60 => format!("{s}s"),
+        60..3600 => format!("{}m{:02}s", s / 60, s % 60),
+        _ => format!("{}h{:02}m", s / 3600, s / 60 % 60),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lab::{NodeState, Role};
+
+    #[test]
+    fn a_killed_node_shows_its_signal_and_age() {
+        let node = NodeStatus {
+            node: "tikv1".into(),
+            role: Role::Store,
+            state: NodeState::Exited,
+            pid: None,
+            exit_code: None,
+            signal: Some(9),
+            since: "2026-01-01T00:00:00Z".into(),
+            since_seconds: 185.2,
+            address: "127.0.0.1:20001".into(),
+            status_address: Some("127.0.0.1:20002".into()),
+        };
+        let text = table(&[node]);
+        let row = text.lines().nth(1).unwrap();
+        let cells: Vec<_> = row
+            .split("  ")
+            .map(str::trim)
+            .filter(|c| !c.is_empty())
+            .collect();
+        assert_eq!(
+            cells,
+            [
+                "tikv1",
+                "store",
+                "exited",
+                "signal 9",
+                "3m05s",
+                "-",
+                "127.0.0.1:20001",
+                "127.0.0.1:20002"
+            ]
+        );
+    }
 }

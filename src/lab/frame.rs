@@ -1,0 +1,318 @@
+//! Request and answer over TCP: length-prefixed frames, many calls at once on one connection.
+//!
+//! A frame is a length (u32, big endian), a call number (u64) and a body. Knows nothing of what
+//! the bodies mean. Every call has a time limit; a call that runs out of time drops the
+//! connection, because a frozen peer would otherwise collect requests that nobody waits for.
+
+use std::{
+    collections::HashMap,
+    future::Future,
+    io,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt, BufReader},
+    net::{
+        TcpListener, TcpStream,
+        tcp::{OwnedReadHalf, OwnedWriteHalf},
+    },
+    sync::{Semaphore, mpsc, oneshot},
+    time::timeout,
+};
+
+/// A snapshot chunk is 3 MiB and grows in JSON.
+const MAX_BODY: usize = 32 << 20;
+/// Calls of one connection that are worked on at the same time.
+const MAX_CONCURRENT: usize = 256;
+
+fn header(call: u64, body: &[u8]) -> io::Result<[u8; 12]> {
+    if body.len() > MAX_BODY {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            "frame is too long",
+        ));
+    }
+    let mut head = [0; 12];
+    head[..4].copy_from_slice(&(body.len() as u32).to_be_bytes());
+    head[4..].copy_from_slice(&call.to_be_bytes());
+    Ok(head)
+}
+
+async fn read_frame(from: &mut BufReader<OwnedReadHalf>) -> io::Result<(u64, Vec<u8>)> {
+    let length = from.read_u32().await? as usize;
+    let call = from.read_u64().await?;
+    if length > MAX_BODY {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            "frame is too long",
+        ));
+    }
+    let mut body = vec![0; length];
+    from.read_exact(&mut body).await?;
+    Ok((call, body))
+}
+
+async fn write_frames(mut to: OwnedWriteHalf, mut queue: mpsc::Receiver<(u64, Vec<u8>)>) {
+    while let Some((call, body)) = queue.recv().await {
+        let Ok(head) = header(call, &body) else {
+            continue;
+        };
+        // One write a frame: with no delay on the socket, two writes are two packets.
+        let mut frame = Vec::with_capacity(head.len() + body.len());
+        frame.extend_from_slice(&head);
+        frame.extend_from_slice(&body);
+        if to.write_all(&frame).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Serves calls until the listener fails. `handle` answers one body with another.
+pub async fn serve<H, F>(listener: TcpListener, handle: H)
+where
+    H: Fn(Vec<u8>) -> F + Clone + Send + 'static,
+    F: Future<Output = Vec<u8>> + Send + 'static,
+{
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                tokio::spawn(serve_connection(stream, handle.clone()));
+            }
+            Err(error) => {
+                tracing::warn!(%error, "cannot accept a connection");
+                tokio::time::sleep(Duration::from_millis(200)).await;
+            }
+        }
+    }
+}
+
+async fn serve_connection<H, F>(stream: TcpStream, handle: H)
+where
+    H: Fn(Vec<u8>) -> F + Clone + Send + 'static,
+    F: Future<Output = Vec<u8>> + Send + 'static,
+{
+    let _ = stream.set_nodelay(true);
+    let (read, write) = stream.into_split();
+    let (answers, queue) = mpsc::channel(MAX_CONCURRENT);
+    tokio::spawn(write_frames(write, queue));
+    let mut read = BufReader::new(read);
+    let slots = Arc::new(Semaphore::new(MAX_CONCURRENT));
+    while let Ok((call, body)) = read_frame(&mut read).await {
+        let Ok(slot) = slots.clone().acquire_owned().await else {
+            return;
+        };
+        let (handle, answers) = (handle.clone(), answers.clone());
+        tokio::spawn(async move {
+            let answer = handle(body).await;
+            let _ = answers.send((call, answer)).await;
+            drop(slot);
+        });
+    }
+}
+
+type Pending = Arc<Mutex<HashMap<u64, oneshot::Sender<Vec<u8>>>>>;
+
+struct Connection {
+    requests: mpsc::Sender<(u64, Vec<u8>)>,
+    pending: Pending,
+    reader: tokio::task::JoinHandle<()>,
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.reader.abort();
+        self.pending
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clear();
+    }
+}
+
+/// The client's side: one connection to one address, made when needed and again after failure.
+pub struct Channel {
+    address: String,
+    connect_limit: Duration,
+    calls: AtomicU64,
+    connection: tokio::sync::Mutex<Option<Arc<Connection>>>,
+}
+
+impl Channel {
+    pub fn new(address: String, connect_limit: Duration) -> Self {
+        Self {
+            address,
+            connect_limit,
+            calls: AtomicU64::new(1),
+            connection: None.into(),
+        }
+    }
+
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// Sends a body and waits for its answer, `limit` at most, connecting included.
+    pub async fn call(&self, body: Vec<u8>, limit: Duration) -> io::Result<Vec<u8>> {
+        match timeout(limit, self.call_unlimited(body)).await {
+            Ok(result) => result,
+            Err(_) => {
+                if let Ok(mut connection) = self.connection.try_lock() {
+                    connection.take();
+                }
+                Err(io::Error::new(
+                    io::ErrorKind::TimedOut,
+                    format!("{} did not answer within {limit:?}", self.address),
+                ))
+            }
+        }
+    }
+
+    async fn call_unlimited(&self, body: Vec<u8>) -> io::Result<Vec<u8>> {
+        let connection = self.connect().await?;
+        let call = self.calls.fetch_add(1, Ordering::Relaxed);
+        let (answer, waiting) = oneshot::channel();
+        connection
+            .pending
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(call, answer);
+        // Forget the call if the caller stops waiting for it.
+        let _entry = Entry {
+            call,
+            pending: &connection.pending,
+        };
+        let gone = || {
+            io::Error::new(
+                io::ErrorKind::ConnectionReset,
+                format!("{} closed the connection", self.address),
+            )
+        };
+        connection
+            .requests
+            .send((call, body))
+            .await
+            .map_err(|_| gone())?;
+        waiting.await.map_err(|_| gone())
+    }
+
+    async fn connect(&self) -> io::Result<Arc<Connection>> {
+        let mut slot = self.connection.lock().await;
+        if let Some(connection) = &*slot
+            && !connection.reader.is_finished()
+            && !connection.requests.is_closed()
+        {
+            return Ok(connection.clone());
+        }
+        *slot = None;
+        let stream = timeout(self.connect_limit, TcpStream::connect(&self.address))
+            .await
+            .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))
+            .flatten()
+            .map_err(|e| io::Error::new(e.kind(), format!("{}: {e}", self.address)))?;
+        stream.set_nodelay(true)?;
+        let (read, write) = stream.into_split();
+        let (requests, queue) = mpsc::channel(MAX_CONCURRENT);
+        tokio::spawn(write_frames(write, queue));
+        let pending = Pending::default();
+        let reader = tokio::spawn(read_answers(BufReader::new(read), pending.clone()));
+        let connection = Arc::new(Connection {
+            requests,
+            pending,
+            reader,
+        });
+        *slot = Some(connection.clone());
+        Ok(connection)
+    }
+}
+
+struct Entry<'a> {
+    call: u64,
+    pending: &'a Pending,
+}
+
+impl Drop for Entry<'_> {
+    fn drop(&mut self) {
+        self.pending
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&self.call);
+    }
+}
+
+async fn read_answers(mut read: BufReader<OwnedReadHalf>, pending: Pending) {
+    while let Ok((call, body)) = read_frame(&mut read).await {
+        let waiting = pending
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&call);
+        if let Some(waiting) = waiting {
+            let _ = waiting.send(body);
+        }
+    }
+    pending
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .clear();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn echo() -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        tokio::spawn(serve(listener, |body: Vec<u8>| async move {
+            if body == b"never" {
+                std::future::pending::<()>().await;
+            }
+            body
+        }));
+        address
+    }
+
+    #[tokio::test]
+    async fn a_call_that_is_never_answered_holds_nobody_else_up() {
+        let channel = Arc::new(Channel::new(echo().await, Duration::from_secs(1)));
+        let other = channel.clone();
+        let stuck = tokio::spawn(async move {
+            other
+                .call(b"never".to_vec(), Duration::from_millis(300))
+                .await
+        });
+        assert_eq!(
+            channel
+                .call(b"a".to_vec(), Duration::from_secs(5))
+                .await
+                .unwrap(),
+            b"a"
+        );
+        let error = stuck.await.unwrap().unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        assert_eq!(
+            channel
+                .call(b"b".to_vec(), Duration::from_secs(5))
+                .await
+                .unwrap(),
+            b"b"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_refused_connection_is_an_error_at_once() {
+        let address = {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            listener.local_addr().unwrap().to_string()
+        };
+        let channel = Channel::new(address.clone(), Duration::from_secs(5));
+        let error = channel
+            .call(vec![], Duration::from_secs(5))
+            .await
+            .unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
+        assert!(error.to_string().contains(&address));
+    }
+}

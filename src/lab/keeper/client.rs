@@ -1,0 +1,196 @@
+//! Asking a lab's keeper, from any process that knows the lab's home.
+
+use super::{
+    logs::{self, Follower},
+    protocol::{NodeStatus, Reply, Request},
+    socket,
+};
+use crate::lab::{
+    timing::KEEPER_CALL,
+    topology::{Files, Topology, TopologyError},
+};
+use std::{fs, io, path::Path, time::Duration};
+use tokio::{
+    io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
+    time::{Instant, sleep, timeout},
+};
+
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    #[error("no lab is up in {home}; `operator-tui lab up` starts one")]
+    NotUp { home: String },
+    #[error("the lab's keeper does not answer ({source}); its log is {log}")]
+    Silent { log: String, source: io::Error },
+    #[error("{0}")]
+    Refused(String),
+    #[error(transparent)]
+    Topology(#[from] TopologyError),
+    #[error("{what}: {source}")]
+    Io { what: String, source: io::Error },
+}
+
+/// A way to the keeper of one lab. Each call makes a connection of its own.
+#[derive(Debug, Clone)]
+pub struct Client {
+    files: Files,
+}
+
+impl Client {
+    /// A client of the lab in `home`, whether it is up or not.
+    pub fn new(home: &Path) -> Self {
+        Self {
+            files: Files::new(home),
+        }
+    }
+
+    /// A client of a lab that is up.
+    pub async fn connect(home: &Path) -> Result<Self, ClientError> {
+        let client = Self::new(home);
+        client.ps().await?;
+        Ok(client)
+    }
+
+    pub fn files(&self) -> &Files {
+        &self.files
+    }
+
+    /// What the lab consists of: addresses and cluster id.
+    pub fn topology(&self) -> Result<Topology, ClientError> {
+        Ok(Topology::load(&self.files.topology())?)
+    }
+
+    /// Whether a keeper holds the lock: whether the lab is up, going up or going down.
+    pub fn is_held(&self) -> bool {
+        match fs::File::open(self.files.lock()) {
+            Ok(file) => file.try_lock_shared().is_err(),
+            Err(_) => false,
+        }
+    }
+
+    /// All nodes and how they are.
+    pub async fn ps(&self) -> Result<Vec<NodeStatus>, ClientError> {
+        match self.ask(&Request::Ps).await? {
+            Reply::Nodes { nodes } => Ok(nodes),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    pub async fn start(&self, node: &str) -> Result<(), ClientError> {
+        self.done(&Request::Start { node: node.into() }).await
+    }
+
+    pub async fn stop(&self, node: &str) -> Result<(), ClientError> {
+        self.done(&Request::Stop { node: node.into() }).await
+    }
+
+    pub async fn kill(&self, node: &str) -> Result<(), ClientError> {
+        self.done(&Request::Kill { node: node.into() }).await
+    }
+
+    pub async fn pause(&self, node: &str) -> Result<(), ClientError> {
+        self.done(&Request::Pause { node: node.into() }).await
+    }
+
+    pub async fn resume(&self, node: &str) -> Result<(), ClientError> {
+        self.done(&Request::Resume { node: node.into() }).await
+    }
+
+    /// Sets the load, in operations a second: `None` is the measured default, zero is off.
+    /// Returns what is now asked for.
+    pub async fn load(&self, rate: Option<u32>) -> Result<u32, ClientError> {
+        match self.ask(&Request::Load { rate }).await? {
+            Reply::Rate { rate } => Ok(rate),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// The last lines of a node's log. Works without a keeper.
+    pub fn logs(&self, node: &str, lines: usize) -> Result<String, ClientError> {
+        let path = self.log_path(node)?;
+        logs::tail(&path, lines).map_err(|source| ClientError::Io {
+            what: path.display().to_string(),
+            source,
+        })
+    }
+
+    /// Follows a node's log from its end.
+    pub fn follow(&self, node: &str) -> Result<Follower, ClientError> {
+        Ok(Follower::new(&self.log_path(node)?))
+    }
+
+    fn log_path(&self, node: &str) -> Result<std::path::PathBuf, ClientError> {
+        if node != "keeper" {
+            let topology = self.topology().map_err(|_| self.not_up())?;
+            if topology.node(node).is_none() {
+                let names: Vec<_> = topology.nodes.iter().map(|n| n.name.as_str()).collect();
+                return Err(ClientError::Refused(format!(
+                    "no node `{node}`; there are {}, keeper",
+                    names.join(", ")
+                )));
+            }
+        }
+        Ok(self.files.log(node))
+    }
+
+    /// Ends the lab and waits until all of it is gone.
+    pub async fn down(&self) -> Result<(), ClientError> {
+        self.done(&Request::Down).await?;
+        let deadline = Instant::now() + KEEPER_CALL;
+        while self.is_held() {
+            if Instant::now() > deadline {
+                let source = io::Error::from(io::ErrorKind::TimedOut);
+                return Err(self.silent(source));
+            }
+            sleep(Duration::from_millis(20)).await;
+        }
+        Ok(())
+    }
+
+    fn not_up(&self) -> ClientError {
+        ClientError::NotUp {
+            home: self.files.home().display().to_string(),
+        }
+    }
+
+    fn silent(&self, source: io::Error) -> ClientError {
+        ClientError::Silent {
+            log: self.files.log("keeper").display().to_string(),
+            source,
+        }
+    }
+
+    async fn done(&self, request: &Request) -> Result<(), ClientError> {
+        match self.ask(request).await? {
+            Reply::Done => Ok(()),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    async fn ask(&self, request: &Request) -> Result<Reply, ClientError> {
+        if !self.is_held() {
+            return Err(self.not_up());
+        }
+        let reply = timeout(KEEPER_CALL, self.converse(request))
+            .await
+            .unwrap_or_else(|_| Err(io::Error::from(io::ErrorKind::TimedOut)))
+            .map_err(|source| self.silent(source))?;
+        match reply {
+            Reply::Error { message } => Err(ClientError::Refused(message)),
+            reply => Ok(reply),
+        }
+    }
+
+    async fn converse(&self, request: &Request) -> io::Result<Reply> {
+        let mut stream = socket::connect(&self.files.socket()).await?;
+        let mut line = serde_json::to_string(request).map_err(io::Error::other)?;
+        line.push('\n');
+        stream.write_all(line.as_bytes()).await?;
+        let mut answer = String::new();
+        BufReader::new(stream).read_line(&mut answer).await?;
+        serde_json::from_str(&answer).map_err(io::Error::other)
+    }
+}
+
+fn unexpected(reply: &Reply) -> ClientError {
+    ClientError::Refused(format!("the keeper answered {reply:?}"))
+}

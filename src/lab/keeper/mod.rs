@@ -1,0 +1,252 @@
+//! The keeper: parent of every process of the lab.
+//!
+//! It holds a lock while it lives, holds the ports of its nodes, starts them, knows how they
+//! ended, and answers requests on a Unix socket. It never starts a node again by itself: that is
+//! left to whoever looks after the cluster, as it is with containers without a restart policy.
+
+pub mod client;
+pub mod logs;
+pub mod nodes;
+pub mod ports;
+pub mod protocol;
+pub mod socket;
+
+use super::{
+    node::{EXIT_START, asked_to_stop},
+    timing::STOP_GRACE,
+    topology::{Files, Role, Topology, TopologyError},
+};
+use nodes::Nodes;
+use ports::{PortError, Ports};
+use protocol::{Reply, Request};
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+use tokio::{
+    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
+    net::{UnixListener, UnixStream},
+    sync::{mpsc, oneshot},
+};
+
+/// A request is one short line.
+const MAX_REQUEST: u64 = 4096;
+
+#[derive(Debug, thiserror::Error)]
+pub enum KeeperError {
+    #[error("a keeper already holds {}", .0.display())]
+    Locked(PathBuf),
+    #[error("{what}: {source}")]
+    Io { what: String, source: io::Error },
+    #[error(transparent)]
+    Topology(#[from] TopologyError),
+    #[error(transparent)]
+    Ports(#[from] PortError),
+}
+
+/// How the keeper was started.
+#[derive(Debug, Clone)]
+pub struct Options {
+    pub home: PathBuf,
+    /// End when standard input ends.
+    pub lifeline: bool,
+    /// Load in operations a second; `None` keeps what was set, or the measured default.
+    pub rate: Option<u32>,
+}
+
+fn io_error(what: &Path) -> impl FnOnce(io::Error) -> KeeperError {
+    let what = what.display().to_string();
+    move |source| KeeperError::Io { what, source }
+}
+
+/// Runs the keeper until the lab is taken down.
+pub fn run(options: &Options) -> ExitCode {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let result = match runtime {
+        Ok(runtime) => runtime.block_on(keep(options)),
+        Err(source) => Err(KeeperError::Io {
+            what: "runtime".into(),
+            source,
+        }),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // `lab up` shows the last line of the keeper's log.
+            eprintln!("{error}");
+            ExitCode::from(EXIT_START as u8)
+        }
+    }
+}
+
+/// What has to happen in the keeper's only loop.
+enum Event {
+    Request(Request, oneshot::Sender<Reply>),
+    LifelineEnded,
+    AskedToStop,
+}
+
+async fn keep(options: &Options) -> Result<(), KeeperError> {
+    let files = Files::new(&options.home);
+    fs::create_dir_all(files.logs()).map_err(io_error(&files.logs()))?;
+    let lock = fs::File::create(files.lock()).map_err(io_error(&files.lock()))?;
+    // Whoever only looks whether the lock is held takes it for a moment: try more than once.
+    let mut tries = 0;
+    while lock.try_lock().is_err() {
+        tries += 1;
+        if tries == 20 {
+            return Err(KeeperError::Locked(files.lock()));
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    let (topology, held) = prepare(&files, options)?;
+    let listener = socket::bind(&files.socket()).map_err(io_error(&files.socket()))?;
+    let (events, mut queue) = mpsc::channel(64);
+    watch_for_end(options.lifeline, &events);
+    tokio::spawn(accept(listener, events));
+
+    let mut nodes = Nodes::new(files.clone(), topology, held);
+    nodes.start_all().await;
+    eprintln!("keeper is up, pid {}", std::process::id());
+    while let Some(event) = queue.recv().await {
+        match event {
+            Event::Request(Request::Down, reply) => {
+                nodes.stop_all(STOP_GRACE).await;
+                let _ = fs::remove_file(files.socket());
+                let _ = reply.send(Reply::Done);
+                // The answer must leave before the process does.
+                tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+                break;
+            }
+            Event::Request(request, reply) => {
+                let _ = reply.send(nodes.answer(request).await);
+            }
+            Event::LifelineEnded => {
+                eprintln!("the process that started this lab is gone");
+                nodes.kill_all().await;
+                break;
+            }
+            Event::AskedToStop => {
+                nodes.stop_all(STOP_GRACE).await;
+                break;
+            }
+        }
+    }
+    let _ = fs::remove_file(files.socket());
+    eprintln!("keeper ends");
+    drop(lock);
+    Ok(())
+}
+
+/// Reads or makes the topology and takes its ports, choosing others for those that are taken.
+fn prepare(files: &Files, options: &Options) -> Result<(Topology, Ports), KeeperError> {
+    let path = files.topology();
+    let mut ports = Ports::new();
+    let mut topology = if path.exists() {
+        let mut topology = Topology::load(&path)?;
+        for node in &mut topology.nodes {
+            for port in std::iter::once(&mut node.port).chain(&mut node.second_port) {
+                if let Err(error) = ports.hold(*port) {
+                    let other = ports.hold_any()?;
+                    eprintln!(
+                        "{}: port {port} is taken ({error}), using {other}",
+                        node.name
+                    );
+                    *port = other;
+                }
+            }
+        }
+        topology
+    } else {
+        let id = uuid::Uuid::now_v7().as_u128() as u64 >> 1;
+        Topology::new(id, || ports.hold_any())?
+    };
+    if topology.default_rate == 0 {
+        topology.fsync_us = measure_fsync(files.home())
+            .map_err(io_error(files.home()))?
+            .as_micros() as u64;
+        topology.default_rate = super::load::default_rate(topology.fsync_us);
+        topology.rate = topology.default_rate;
+    }
+    if let Some(rate) = options.rate {
+        topology.rate = rate;
+    }
+    debug_assert_eq!(topology.of_role(Role::Load).count(), 1);
+    topology.save(&path)?;
+    Ok((topology, ports))
+}
+
+/// Median of a few small synced writes.
+fn measure_fsync(folder: &Path) -> io::Result<std::time::Duration> {
+    use std::io::Write;
+    let mut file = tempfile_in(folder)?;
+    let mut times = Vec::new();
+    for _ in 0..15 {
+        let started = std::time::Instant::now();
+        file.1.write_all(&[0; 4096])?;
+        file.1.sync_data()?;
+        times.push(started.elapsed());
+    }
+    fs::remove_file(&file.0)?;
+    times.sort();
+    Ok(times[times.len() / 2])
+}
+
+fn tempfile_in(folder: &Path) -> io::Result<(PathBuf, fs::File)> {
+    let path = folder.join("fsync.probe");
+    Ok((path.clone(), fs::File::create(path)?))
+}
+
+fn watch_for_end(lifeline: bool, events: &mpsc::Sender<Event>) {
+    let stop = events.clone();
+    tokio::spawn(async move {
+        asked_to_stop().await;
+        let _ = stop.send(Event::AskedToStop).await;
+    });
+    if lifeline {
+        let ended = events.clone();
+        // A thread: a runtime that is shut down would wait for a blocking read for ever.
+        std::thread::spawn(move || {
+            let _ = io::copy(&mut io::stdin().lock(), &mut io::sink());
+            let _ = ended.blocking_send(Event::LifelineEnded);
+        });
+    }
+}
+
+async fn accept(listener: UnixListener, events: mpsc::Sender<Event>) {
+    while let Ok((stream, _)) = listener.accept().await {
+        let events = events.clone();
+        tokio::spawn(async move {
+            if let Err(error) = converse(stream, events).await {
+                eprintln!("request: {error}");
+            }
+        });
+    }
+}
+
+/// One request line, one reply line.
+async fn converse(stream: UnixStream, events: mpsc::Sender<Event>) -> io::Result<()> {
+    let (read, mut write) = stream.into_split();
+    let mut line = String::new();
+    BufReader::new(read.take(MAX_REQUEST))
+        .read_line(&mut line)
+        .await?;
+    let reply = match serde_json::from_str::<Request>(&line) {
+        Err(error) => Reply::Error {
+            message: format!("not a request: {error}"),
+        },
+        Ok(request) => {
+            let (reply, waiting) = oneshot::channel();
+            let _ = events.send(Event::Request(request, reply)).await;
+            waiting.await.unwrap_or_else(|_| Reply::Error {
+                message: "the lab is going down".into(),
+            })
+        }
+    };
+    let mut text = serde_json::to_string(&reply).map_err(io::Error::other)?;
+    text.push('\n');
+    write.write_all(text.as_bytes()).await
+}

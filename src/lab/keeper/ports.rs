@@ -1,0 +1,96 @@
+//! Ports of the lab: chosen below the range that the system uses for outgoing connections, and
+//! held while the keeper lives, also when their node is dead.
+//!
+//! A held port is bound and does not listen, so connections to a dead node are refused; nodes
+//! bind beside it because both sides set `SO_REUSEPORT`. Another lab sees the port as taken,
+//! because choosing one binds without that option first.
+
+use std::{fs, io, net::SocketAddr};
+use tokio::net::TcpSocket;
+
+/// Where to look. Ports below 16384 are used by well-known services more often.
+const LOWEST: u16 = 16384;
+/// What Linux has by default, where it cannot be asked.
+const EPHEMERAL: u16 = 32768;
+
+#[derive(Debug, thiserror::Error)]
+#[error("no free port on 127.0.0.1 between {LOWEST} and {0}; end a process that uses them")]
+pub struct PortError(u16);
+
+#[derive(Debug)]
+pub struct Ports {
+    held: Vec<TcpSocket>,
+    next: u16,
+    end: u16,
+}
+
+impl Default for Ports {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Ports {
+    pub fn new() -> Self {
+        let end = fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range")
+            .ok()
+            .and_then(|text| text.split_whitespace().next()?.parse().ok())
+            .filter(|&end| end > LOWEST + 100)
+            .unwrap_or(EPHEMERAL);
+        Self {
+            held: Vec::new(),
+            next: rand::random_range(LOWEST..end),
+            end,
+        }
+    }
+
+    /// Takes a certain port.
+    pub fn hold(&mut self, port: u16) -> io::Result<()> {
+        let address = SocketAddr::from(([127, 0, 0, 1], port));
+        TcpSocket::new_v4()?.bind(address)?;
+        let socket = TcpSocket::new_v4()?;
+        socket.set_reuseport(true)?;
+        socket.bind(address)?;
+        self.held.push(socket);
+        Ok(())
+    }
+
+    /// Takes any free port.
+    pub fn hold_any(&mut self) -> Result<u16, PortError> {
+        for _ in LOWEST..self.end {
+            let port = self.next;
+            self.next = if port + 1 < self.end {
+                port + 1
+            } else {
+                LOWEST
+            };
+            if self.hold(port).is_ok() {
+                return Ok(port);
+            }
+        }
+        Err(PortError(self.end))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::{TcpListener, TcpStream};
+
+    #[tokio::test]
+    async fn a_held_port_refuses_connections_and_other_holders_but_serves_its_node() {
+        let mut ports = Ports::new();
+        let port = ports.hold_any().unwrap();
+        assert!(port < ports.end);
+        let address = format!("127.0.0.1:{port}");
+        assert_eq!(
+            TcpStream::connect(&address).unwrap_err().kind(),
+            io::ErrorKind::ConnectionRefused
+        );
+        assert!(Ports::new().hold(port).is_err());
+        assert!(TcpListener::bind(&address).is_err());
+        let listener = crate::lab::node::listen(&address).unwrap();
+        TcpStream::connect(&address).unwrap();
+        drop(listener);
+    }
+}

@@ -1,0 +1,96 @@
+//! What is asked of the keeper and what it answers: one line of JSON each way.
+
+use crate::lab::topology::Role;
+use serde::{Deserialize, Serialize};
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "request", rename_all = "snake_case")]
+pub enum Request {
+    Ps,
+    Start {
+        node: String,
+    },
+    /// TERM, and KILL after a grace.
+    Stop {
+        node: String,
+    },
+    /// KILL.
+    Kill {
+        node: String,
+    },
+    /// SIGSTOP: the process freezes, its connections stay open.
+    Pause {
+        node: String,
+    },
+    Resume {
+        node: String,
+    },
+    /// `None` is the measured default, zero is off.
+    Load {
+        rate: Option<u32>,
+    },
+    Down,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "reply", rename_all = "snake_case")]
+pub enum Reply {
+    Done,
+    Nodes {
+        nodes: Vec<NodeStatus>,
+    },
+    /// Operations a second now asked for.
+    Rate {
+        rate: u32,
+    },
+    Error {
+        message: String,
+    },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NodeState {
+    Running,
+    Paused,
+    Exited,
+}
+
+impl NodeState {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Paused => "paused",
+            Self::Exited => "exited",
+        }
+    }
+}
+
+/// One row of `lab ps`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct NodeStatus {
+    pub node: String,
+    pub role: Role,
+    pub state: NodeState,
+    pub pid: Option<u32>,
+    /// How it ended: one of the two, if it has.
+    pub exit_code: Option<i32>,
+    pub signal: Option<i32>,
+    /// Since when it is in this state, RFC 3339.
+    pub since: String,
+    pub since_seconds: f64,
+    pub address: String,
+    /// A store's status address, a PD member's peer address.
+    pub status_address: Option<String>,
+}
+
+impl NodeStatus {
+    /// `signal 9`, `code 1`, or nothing.
+    pub fn exit(&self) -> String {
+        match (self.signal, self.exit_code) {
+            (Some(signal), _) => format!("signal {signal}"),
+            (None, Some(code)) => format!("code {code}"),
+            (None, None) => String::new(),
+        }
+    }
+}

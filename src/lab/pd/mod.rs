@@ -1,0 +1,243 @@
+//! A PD member: three of them keep a small replicated state and watch the stores.
+//!
+//! `cluster` is what is known of stores and regions, `balance` decides where leaders belong,
+//! `api` and `shape` answer as PD does over HTTP, `proxy` forwards to the leader, `config` holds
+//! what can be changed, `metrics` what can be scraped.
+
+pub mod api;
+pub mod balance;
+pub mod cluster;
+pub mod config;
+pub mod duration;
+pub mod metrics;
+pub mod proxy;
+pub mod shape;
+
+use super::{
+    frame::{self, Channel},
+    http,
+    node::{NodeError, listen, unix_seconds},
+    raft::{PD_GROUP, disk::Disk, group::Group, network::peers},
+    timing::{CONNECT_LIMIT, HEALTH_PING, HEARTBEAT_RECORD, PD_TICK, PROXY_LIMIT},
+    topology::{Files, Node, Role, Topology},
+    wire::{Answer, Call, Refusal, decode, encode},
+};
+use cluster::{Cluster, StoreRecord};
+use config::Config;
+use metrics::Metrics;
+use std::{
+    collections::BTreeMap,
+    convert::Infallible,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+/// Everything a member's tasks share.
+pub struct Pd {
+    pub node: Node,
+    pub members: Vec<Node>,
+    pub cluster_id: u64,
+    pub deploy_path: String,
+    pub group: Group,
+    pub metrics: Metrics,
+    pub http: reqwest::Client,
+    pub started: u64,
+    peers: BTreeMap<u64, Channel>,
+    cluster: Mutex<Cluster>,
+}
+
+/// Keys of the replicated state.
+mod key {
+    pub const CONFIG: &str = "config";
+    pub const BOOTSTRAPPED: &str = "bootstrapped";
+    pub const STORE: &str = "store/";
+}
+
+/// Runs a member until it fails.
+pub async fn run(files: &Files, topology: &Topology, node: &Node) -> Result<Infallible, NodeError> {
+    let data = files.data(&node.name);
+    let disk = Disk::open(&data.join("raft.db"))?;
+    let peer_listener = listen(&node.raft_address())?;
+    let listener = listen(&node.address())?;
+    let addresses = topology.peers(Role::Pd);
+    let group = Group::start(PD_GROUP, node.id, peers(node.id, addresses.clone()), &disk).await?;
+    let others = addresses.into_iter().filter(|(id, _)| *id != node.id);
+    let pd = Arc::new(Pd {
+        node: node.clone(),
+        members: topology.of_role(Role::Pd).cloned().collect(),
+        cluster_id: topology.cluster_id,
+        deploy_path: data.display().to_string(),
+        group,
+        metrics: Metrics::new().map_err(|e| NodeError::new(e.to_string()))?,
+        http: http::client(PROXY_LIMIT),
+        started: unix_seconds(),
+        peers: others
+            .map(|(id, at)| (id, Channel::new(at, CONNECT_LIMIT)))
+            .collect(),
+        cluster: Mutex::new(Cluster::new(Instant::now())),
+    });
+    let served = pd.clone();
+    tokio::spawn(frame::serve(peer_listener, move |body| {
+        let pd = served.clone();
+        async move { encode(&pd.answer(&body).await) }
+    }));
+    tokio::spawn(proxy::serve(listener, pd.clone()));
+    tracing::info!(
+        member = node.name,
+        address = node.address(),
+        "PD member is ready"
+    );
+    // One member starts the group; on the others, and later, this changes nothing.
+    if node.id == 1 && !pd.group.is_started().await {
+        wait_for_peers(&pd).await;
+        pd.group.bootstrap().await;
+    }
+    watch(&pd).await
+}
+
+/// An election that finds nobody costs a whole timeout: give the others a moment to appear.
+async fn wait_for_peers(pd: &Pd) {
+    let deadline = Instant::now() + Duration::from_secs(5);
+    for peer in pd.peers.values() {
+        while Instant::now() < deadline
+            && peer.call(encode(&Call::Ping), CONNECT_LIMIT).await.is_err()
+        {
+            tokio::time::sleep(Duration::from_millis(30)).await;
+        }
+    }
+}
+
+async fn watch(pd: &Arc<Pd>) -> Result<Infallible, NodeError> {
+    let mut ticks = tokio::time::interval(PD_TICK);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut led = false;
+    let mut recorded = Instant::now();
+    loop {
+        ticks.tick().await;
+        if let Some(why) = pd.group.failure() {
+            return Err(NodeError::new(why));
+        }
+        let leads = pd.group.leads();
+        if leads != led {
+            led = leads;
+            tracing::info!(term = pd.group.term(), leads, "PD leadership changed");
+        }
+        let config = pd.config();
+        {
+            let mut cluster = pd.cluster();
+            cluster.tick(Instant::now());
+            if leads {
+                balance::plan(&mut cluster, &config, Instant::now());
+            } else {
+                cluster.orders.clear();
+            }
+        }
+        if leads {
+            let all = recorded.elapsed() > HEARTBEAT_RECORD;
+            if all {
+                recorded = Instant::now();
+            }
+            pd.record_stores(all).await;
+        }
+    }
+}
+
+impl Pd {
+    pub fn cluster(&self) -> MutexGuard<'_, Cluster> {
+        self.cluster.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn config(&self) -> Config {
+        let state = self.group.state();
+        state
+            .values
+            .get(key::CONFIG)
+            .and_then(|text| serde_json::from_str(text).ok())
+            .unwrap_or_default()
+    }
+
+    pub async fn set_config(&self, config: &Config) -> Result<(), Refusal> {
+        let text = serde_json::to_string(config).map_err(|e| Refusal::Other(e.to_string()))?;
+        self.group.put(key::CONFIG.into(), text).await
+    }
+
+    /// When the first store joined, if one has.
+    pub fn bootstrapped(&self) -> Option<String> {
+        self.group.state().values.get(key::BOOTSTRAPPED).cloned()
+    }
+
+    /// What the members have agreed to remember of each store.
+    pub fn records(&self) -> BTreeMap<u64, StoreRecord> {
+        let state = self.group.state();
+        let records = state.values.iter().filter_map(|(key, text)| {
+            let id = key.strip_prefix(key::STORE)?.parse().ok()?;
+            Some((id, serde_json::from_str(text).ok()?))
+        });
+        records.collect()
+    }
+
+    /// The member that leads, as far as this one knows.
+    pub fn leader(&self) -> Option<&Node> {
+        let id = self.group.leader()?;
+        self.members.iter().find(|member| member.id == id)
+    }
+
+    /// Pings another member.
+    pub async fn is_healthy(&self, member: u64) -> bool {
+        match self.peers.get(&member) {
+            None => member == self.node.id,
+            Some(peer) => peer.call(encode(&Call::Ping), HEALTH_PING).await.is_ok(),
+        }
+    }
+
+    async fn answer(&self, body: &[u8]) -> Answer {
+        match decode::<Call>(body) {
+            Ok(Call::Ping) => Answer::Done,
+            Ok(Call::Heartbeat(report)) => {
+                let leads = self.group.leads();
+                let mut cluster = self.cluster();
+                let store = report.store;
+                cluster.heard(*report, Instant::now());
+                Answer::Orders(if leads {
+                    cluster.take_orders(store)
+                } else {
+                    Vec::new()
+                })
+            }
+            Ok(call) => self.group.answer(call).await,
+            Err(error) => Answer::Refused(Refusal::Other(error.to_string())),
+        }
+    }
+
+    /// Replicates what must outlive a restart of PD: new stores, restarts and, now and then,
+    /// the time of the last heartbeat.
+    async fn record_stores(&self, all: bool) {
+        let known = self.records();
+        let current = self.cluster().records();
+        for (id, record) in current {
+            let old = known.get(&id);
+            let changed = old.is_none_or(|old| {
+                old.start_timestamp != record.start_timestamp || old.address != record.address
+            });
+            if !changed && !(all && old.is_some_and(|o| o.last_heartbeat != record.last_heartbeat))
+            {
+                continue;
+            }
+            let Ok(text) = serde_json::to_string(&record) else {
+                continue;
+            };
+            if self
+                .group
+                .put(format!("{}{id}", key::STORE), text)
+                .await
+                .is_err()
+            {
+                return;
+            }
+        }
+        if self.bootstrapped().is_none() && !self.records().is_empty() {
+            let now = jiff::Timestamp::now().to_string();
+            let _ = self.group.put(key::BOOTSTRAPPED.into(), now).await;
+        }
+    }
+}

@@ -1,0 +1,429 @@
+//! One replica of one group: writes, reads under a lease, and handing leadership over.
+//!
+//! openraft 0.9.25, not the 0.10 alphas: its API stands still, and handing over needs no call for
+//! it. A leader of 0.9 does not renew its own vote, so it grants its vote to any candidate whose
+//! log is as long as its own, while the third replica is still bound by its lease. So: hold
+//! writes back until the target has the whole log, then let the target elect itself
+//! (`trigger().elect()`); target and old leader are a majority, and it takes one round trip
+//! without a heartbeat being switched off. A leader younger than its lease refuses, which the
+//! caller sees as an error and tries again. The test below spreads and returns leaders this way.
+
+use super::{
+    Command, LogId, Types,
+    disk::{Disk, DiskError},
+    log::Log,
+    machine::{Machine, State},
+    network::{Contacts, Network, Peers, behind},
+};
+use crate::lab::{
+    timing::{
+        ELECTION_MAX, ELECTION_MIN, HAND_OVER_LIMIT, PEER_SILENT, PROPOSE_LIMIT, RAFT_HEARTBEAT,
+        READ_LEASE,
+    },
+    wire::{Answer, Call, Refusal, RegionReport, decode, encode},
+};
+use openraft::{
+    Config, EmptyNode, RaftMetrics, ServerState, SnapshotPolicy,
+    error::{ClientWriteError, RaftError},
+};
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, MutexGuard,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+use tokio::{sync::RwLock, sync::watch, time::timeout};
+
+/// Log entries of a group between two snapshots, and how many stay behind one.
+const SNAPSHOT_EVERY: u64 = 2000;
+const KEEP_BEHIND_SNAPSHOT: u64 = 500;
+/// A peer this many entries behind is a pending peer.
+const PENDING_LAG: u64 = 1000;
+
+pub struct Group {
+    pub id: u64,
+    me: u64,
+    raft: openraft::Raft<Types>,
+    machine: Machine,
+    peers: Peers,
+    contacts: Arc<Contacts>,
+    metrics: watch::Receiver<RaftMetrics<u64, EmptyNode>>,
+    /// Writes hold it shared, a hand-over alone.
+    gate: RwLock<()>,
+    started: Instant,
+    read_bytes: AtomicU64,
+    read_keys: AtomicU64,
+}
+
+fn config(group: u64) -> Config {
+    Config {
+        cluster_name: format!("group {group}"),
+        heartbeat_interval: RAFT_HEARTBEAT.as_millis() as u64,
+        election_timeout_min: ELECTION_MIN.as_millis() as u64,
+        election_timeout_max: ELECTION_MAX.as_millis() as u64,
+        install_snapshot_timeout: 3000,
+        max_payload_entries: 256,
+        snapshot_policy: SnapshotPolicy::LogsSinceLast(SNAPSHOT_EVERY),
+        max_in_snapshot_log_to_keep: KEEP_BEHIND_SNAPSHOT,
+        purge_batch_size: 256,
+        replication_lag_threshold: 2 * SNAPSHOT_EVERY,
+        ..Config::default()
+    }
+}
+
+impl Group {
+    /// Starts the replica from what is on disk.
+    pub async fn start(id: u64, me: u64, peers: Peers, disk: &Disk) -> Result<Self, DiskError> {
+        let stored = disk.read(id)?;
+        let log = Log::open(disk, id, &stored)?;
+        let machine = Machine::open(disk, id, stored)?;
+        let contacts = Arc::new(Contacts::default());
+        let network = Network {
+            group: id,
+            peers: peers.clone(),
+            contacts: contacts.clone(),
+        };
+        let raft = openraft::Raft::new(me, Arc::new(config(id)), network, log, machine.clone())
+            .await
+            .map_err(|e| DiskError::Damaged {
+                path: disk.path().into(),
+                what: format!("group {id}: {e}"),
+            })?;
+        let metrics = raft.metrics();
+        Ok(Self {
+            id,
+            me,
+            raft,
+            machine,
+            peers,
+            contacts,
+            metrics,
+            gate: RwLock::new(()),
+            started: Instant::now(),
+            read_bytes: AtomicU64::new(0),
+            read_keys: AtomicU64::new(0),
+        })
+    }
+
+    /// Whether this replica has ever been part of the group.
+    pub async fn is_started(&self) -> bool {
+        self.raft.is_initialized().await.unwrap_or(true)
+    }
+
+    /// Starts the group on a set of empty replicas. Harmless if it has already been.
+    pub async fn bootstrap(&self) {
+        let members = self.peers.keys().copied().chain([self.me]);
+        let members: BTreeMap<u64, EmptyNode> = members.map(|id| (id, EmptyNode {})).collect();
+        if let Err(error) = self.raft.initialize(members).await {
+            tracing::info!(group = self.id, %error, "not bootstrapped");
+        }
+    }
+
+    /// Why openraft gave up, if it did. Nothing but a restart helps then.
+    pub fn failure(&self) -> Option<String> {
+        self.metrics
+            .borrow()
+            .running_state
+            .as_ref()
+            .err()
+            .map(ToString::to_string)
+    }
+
+    pub fn state(&self) -> MutexGuard<'_, State> {
+        self.machine.state()
+    }
+
+    pub fn term(&self) -> u64 {
+        self.metrics.borrow().current_term
+    }
+
+    /// Whether this replica leads, and a majority has said so within the lease.
+    pub fn leads(&self) -> bool {
+        let term = {
+            let metrics = self.metrics.borrow();
+            if metrics.state != ServerState::Leader {
+                return false;
+            }
+            metrics.current_term
+        };
+        // With three replicas one other makes a majority.
+        self.peers
+            .keys()
+            .filter_map(|&peer| self.contacts.get(peer))
+            .any(|contact| contact.term == term && contact.sent.elapsed() < READ_LEASE)
+    }
+
+    /// The leader as far as this replica knows. A leader without a majority knows of none.
+    pub fn leader(&self) -> Option<u64> {
+        let leader = self.metrics.borrow().current_leader?;
+        (leader != self.me || self.leads()).then_some(leader)
+    }
+
+    /// Waits until a leader is known.
+    pub async fn wait_for_leader(&self, limit: Duration) -> Option<u64> {
+        let deadline = Instant::now() + limit;
+        loop {
+            if let Some(leader) = self.leader() {
+                return Some(leader);
+            }
+            if Instant::now() >= deadline {
+                return None;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    fn not_leader(&self) -> Refusal {
+        Refusal::NotLeader {
+            leader: self.leader().filter(|&id| id != self.me),
+        }
+    }
+
+    /// The value of a key, as new as any acknowledged write.
+    pub fn get(&self, key: &str) -> Result<Option<String>, Refusal> {
+        if !self.leads() {
+            return Err(self.not_leader());
+        }
+        let term = self.term();
+        let state = self.state();
+        // Until an entry of its own term is applied, a new leader may lack committed ones.
+        if state.applied().is_none_or(|id| id.leader_id.term != term) {
+            return Err(Refusal::NotLeader { leader: None });
+        }
+        let value = state.values.get(key).cloned();
+        let bytes = value.as_ref().map_or(0, |value| key.len() + value.len());
+        self.read_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+        self.read_keys.fetch_add(1, Ordering::Relaxed);
+        Ok(value)
+    }
+
+    /// Replicates a write. `Ok` means that it is durable on a majority and applied here.
+    pub async fn put(&self, key: String, value: String) -> Result<(), Refusal> {
+        let write = async {
+            let _open = self.gate.read().await;
+            self.raft.client_write(Command::Put { key, value }).await
+        };
+        match timeout(PROPOSE_LIMIT, write).await {
+            Err(_) => Err(Refusal::TimedOut),
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(RaftError::APIError(ClientWriteError::ForwardToLeader(to)))) => {
+                Err(Refusal::NotLeader {
+                    leader: to.leader_id.filter(|&id| id != self.me),
+                })
+            }
+            Ok(Err(error)) => Err(Refusal::Other(error.to_string())),
+        }
+    }
+
+    /// Makes another replica the leader. Writes wait meanwhile.
+    pub async fn hand_over(&self, to: u64) -> Result<(), Refusal> {
+        timeout(HAND_OVER_LIMIT, self.hand_over_unlimited(to))
+            .await
+            .unwrap_or(Err(Refusal::TimedOut))
+    }
+
+    async fn hand_over_unlimited(&self, to: u64) -> Result<(), Refusal> {
+        let target = self.peers.get(&to).ok_or(Refusal::NoGroup)?;
+        let _closed = self.gate.write().await;
+        let mut metrics = self.metrics.clone();
+        let caught_up = |m: &RaftMetrics<u64, EmptyNode>| {
+            let matched = m
+                .replication
+                .as_ref()
+                .and_then(|r| r.get(&to).copied().flatten());
+            m.state != ServerState::Leader || behind(m.last_log_index, matched) == 0
+        };
+        let stopped = |_| Refusal::Other("this replica has stopped".into());
+        if metrics.wait_for(caught_up).await.map_err(stopped)?.state != ServerState::Leader {
+            return Err(self.not_leader());
+        }
+        let answer = target
+            .call(encode(&Call::Campaign { group: self.id }), HAND_OVER_LIMIT)
+            .await
+            .and_then(|body| decode::<Answer>(&body))
+            .map_err(|e| Refusal::Other(e.to_string()))?;
+        if let Answer::Refused(refusal) = answer {
+            return Err(refusal);
+        }
+        metrics
+            .wait_for(|m| m.current_leader == Some(to))
+            .await
+            .map_err(stopped)?;
+        Ok(())
+    }
+
+    /// What a leader tells PD, flows since start; `None` if this replica does not lead.
+    pub fn report(&self) -> Option<RegionReport> {
+        if !self.leads() {
+            return None;
+        }
+        let (last, replication, term) = {
+            let metrics = self.metrics.borrow();
+            (
+                metrics.last_log_index,
+                metrics.replication.clone()?,
+                metrics.current_term,
+            )
+        };
+        let mut report = RegionReport {
+            region: self.id,
+            term,
+            ..RegionReport::default()
+        };
+        for &peer in self.peers.keys() {
+            let heard = self
+                .contacts
+                .get(peer)
+                .map_or(self.started, |contact| contact.sent);
+            if heard.elapsed() >= PEER_SILENT {
+                report.silent.insert(peer, heard.elapsed().as_secs());
+            }
+            if behind(last, replication.get(&peer).copied().flatten()) > PENDING_LAG {
+                report.pending.push(peer);
+            }
+        }
+        let state = self.state();
+        report.bytes = state.bytes;
+        report.keys = state.values.len() as u64;
+        report.written_bytes = state.written_bytes;
+        report.written_keys = state.written_keys;
+        report.read_bytes = self.read_bytes.load(Ordering::Relaxed);
+        report.read_keys = self.read_keys.load(Ordering::Relaxed);
+        Some(report)
+    }
+
+    /// Messages of this group that did not reach a peer, since start, by peer.
+    pub fn unreachable(&self) -> BTreeMap<u64, u64> {
+        self.contacts.unreachable()
+    }
+
+    /// Entries between the end of the log and each peer; empty unless this replica leads.
+    pub fn lag(&self) -> Vec<u64> {
+        let metrics = self.metrics.borrow();
+        let last = metrics.last_log_index;
+        metrics
+            .replication
+            .iter()
+            .flatten()
+            .filter(|(id, _)| **id != self.me)
+            .map(|(_, matched)| behind(last, *matched))
+            .collect()
+    }
+
+    pub fn applied(&self) -> Option<LogId> {
+        self.state().applied()
+    }
+
+    /// Answers a Raft message of another replica.
+    pub async fn answer(&self, call: Call) -> Answer {
+        match call {
+            Call::Append { rpc, .. } => Answer::Append(self.raft.append_entries(rpc).await),
+            Call::Vote { rpc, .. } => Answer::Vote(self.raft.vote(rpc).await),
+            Call::Snapshot { rpc, .. } => Answer::Snapshot(self.raft.install_snapshot(rpc).await),
+            Call::Campaign { .. } => match self.raft.trigger().elect().await {
+                Ok(()) => Answer::Done,
+                Err(error) => Answer::Refused(Refusal::Other(error.to_string())),
+            },
+            _ => Answer::Refused(Refusal::NoGroup),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::network::peers;
+    use super::*;
+    use crate::lab::frame;
+    use tokio::net::TcpListener;
+
+    struct Replica {
+        group: Arc<Group>,
+        server: tokio::task::JoinHandle<()>,
+    }
+
+    async fn replicas(folder: &std::path::Path) -> Vec<Replica> {
+        let mut listeners = BTreeMap::new();
+        for id in 1..=3 {
+            listeners.insert(id, TcpListener::bind("127.0.0.1:0").await.unwrap());
+        }
+        let addresses: BTreeMap<u64, String> = listeners
+            .iter()
+            .map(|(id, l)| (*id, l.local_addr().unwrap().to_string()))
+            .collect();
+        let mut all = Vec::new();
+        for (id, listener) in listeners {
+            let disk = Disk::open(&folder.join(format!("{id}/raft.db"))).unwrap();
+            let group = Group::start(1, id, peers(id, addresses.clone()), &disk)
+                .await
+                .unwrap();
+            let group = Arc::new(group);
+            let served = group.clone();
+            let server = tokio::spawn(frame::serve(listener, move |body| {
+                let group = served.clone();
+                async move { encode(&group.answer(decode(&body).unwrap()).await) }
+            }));
+            all.push(Replica { group, server });
+        }
+        all
+    }
+
+    async fn leader(all: &[Replica]) -> usize {
+        let deadline = Instant::now() + Duration::from_secs(30);
+        loop {
+            if let Some(index) = all.iter().position(|r| r.group.leads()) {
+                return index;
+            }
+            assert!(Instant::now() < deadline, "no leader");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    #[tokio::test]
+    async fn leadership_goes_where_it_is_sent_under_writes_and_back() {
+        let tmp = tempfile::tempdir().unwrap();
+        let all = replicas(tmp.path()).await;
+        all[0].group.bootstrap().await;
+        let mut at = leader(&all).await;
+
+        let groups: Vec<_> = all.iter().map(|r| r.group.clone()).collect();
+        let writer = tokio::spawn(async move {
+            let mut acknowledged = 0;
+            for n in 0.. {
+                for group in &groups {
+                    if group.put("k".into(), n.to_string()).await.is_ok() {
+                        acknowledged = n;
+                        break;
+                    }
+                }
+                if acknowledged >= 200 {
+                    return acknowledged;
+                }
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            unreachable!()
+        });
+        for _ in 0..2 {
+            let to = (at + 1) % 3;
+            let deadline = Instant::now() + Duration::from_secs(30);
+            while all[at].group.hand_over(to as u64 + 1).await.is_err() {
+                assert!(Instant::now() < deadline, "never handed over");
+                tokio::time::sleep(Duration::from_millis(200)).await;
+                at = leader(&all).await;
+                if at == to {
+                    break;
+                }
+            }
+            at = leader(&all).await;
+            assert_eq!(at, to);
+        }
+        let acknowledged = writer.await.unwrap();
+        let at = leader(&all).await;
+        let read: u64 = all[at].group.get("k").unwrap().unwrap().parse().unwrap();
+        assert!(read >= acknowledged);
+        for replica in all {
+            replica.server.abort();
+        }
+    }
+}

@@ -1,0 +1,38 @@
+//! Replication: one Raft group per region, and one for the small state of PD, on openraft.
+//!
+//! `disk` is the one log of a process, `log` a group's view of it, `machine` the keys and values
+//! a group agrees on, `network` carries messages, and `group` is what the rest of the lab uses.
+
+pub mod disk;
+pub mod group;
+pub mod log;
+pub mod machine;
+pub mod network;
+
+use serde::{Deserialize, Serialize};
+use std::io::Cursor;
+
+openraft::declare_raft_types!(
+    /// Raft as the lab uses it: members are numbers, their addresses come from the topology.
+    pub Types:
+        D = Command,
+        R = (),
+        NodeId = u64,
+        Node = openraft::EmptyNode,
+        Entry = openraft::Entry<Types>,
+        SnapshotData = Cursor<Vec<u8>>,
+);
+
+/// A change to the keys and values of a group.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Command {
+    Put { key: String, value: String },
+}
+
+pub type Entry = openraft::Entry<Types>;
+pub type LogId = openraft::LogId<u64>;
+pub type Vote = openraft::Vote<u64>;
+pub type StorageError = openraft::StorageError<u64>;
+
+/// Number of the group in which the PD members keep their state. Regions count from 1.
+pub const PD_GROUP: u64 = 0;

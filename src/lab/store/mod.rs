@@ -1,0 +1,80 @@
+//! A store: six replicas on one log, the keys and values of the load, and TiKV's status server.
+//!
+//! `kv` answers calls on the store's address, `status` serves metrics and configuration,
+//! `heartbeat` reports to PD and carries its orders out, `quota` counts the lab's own disk space.
+
+pub mod heartbeat;
+pub mod kv;
+pub mod metrics;
+pub mod quota;
+pub mod status;
+
+use super::{
+    frame,
+    node::{NodeError, listen, unix_seconds},
+    raft::{disk::Disk, group::Group, network::peers},
+    topology::{Files, Node, REGIONS, Role, Topology},
+};
+use metrics::Metrics;
+use quota::Quota;
+use std::{collections::BTreeMap, convert::Infallible, sync::Arc, time::Duration};
+
+/// What the lab says its stores are.
+pub const VERSION: &str = "8.5.7";
+
+/// Everything a store's tasks share.
+pub struct Store {
+    pub node: Node,
+    pub groups: BTreeMap<u64, Arc<Group>>,
+    pub disk: Disk,
+    pub quota: Quota,
+    pub metrics: Metrics,
+    pub started: u64,
+}
+
+/// Runs a store until it fails.
+pub async fn run(files: &Files, topology: &Topology, node: &Node) -> Result<Infallible, NodeError> {
+    let data = files.data(&node.name);
+    let disk = Disk::open(&data.join("raft.db"))?;
+    let listener = listen(&node.address())?;
+    let status_address = node
+        .second_address()
+        .ok_or_else(|| NodeError::new("no status address"))?;
+    let status_listener = listen(&status_address)?;
+    let connections = peers(node.id, topology.peers(Role::Store));
+    let mut groups = BTreeMap::new();
+    for region in 1..=REGIONS {
+        let group = Group::start(region, node.id, connections.clone(), &disk).await?;
+        groups.insert(region, Arc::new(group));
+    }
+    let store = Arc::new(Store {
+        node: node.clone(),
+        groups,
+        disk,
+        quota: Quota::open(&data)?,
+        metrics: Metrics::new().map_err(|e| NodeError::new(e.to_string()))?,
+        started: unix_seconds(),
+    });
+    tracing::info!(
+        store = node.id,
+        address = node.address(),
+        status_address,
+        data = %data.display(),
+        "store is ready"
+    );
+    let served = store.clone();
+    tokio::spawn(frame::serve(listener, move |body| {
+        let store = served.clone();
+        async move { kv::answer(&store, &body).await }
+    }));
+    tokio::spawn(status::serve(status_listener, store.clone()));
+    heartbeat::start(&store, topology);
+    loop {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        for group in store.groups.values() {
+            if let Some(why) = group.failure() {
+                return Err(NodeError::new(format!("region {}: {why}", group.id)));
+            }
+        }
+    }
+}

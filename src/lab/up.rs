@@ -1,0 +1,263 @@
+//! Bringing a lab up, and holding it.
+
+use super::{
+    exe,
+    keeper::client::{Client, ClientError},
+    keeper::logs,
+    ready::{self, NotReady},
+    timing::UP_LIMIT,
+    topology::{Files, Node, Role},
+};
+use agent_lab::home::{Home, HomeError};
+use std::{
+    fs::{self, OpenOptions},
+    io,
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::Duration,
+};
+use tokio::{
+    process::Child,
+    time::{Instant, sleep},
+};
+
+#[derive(Debug, Clone)]
+pub struct UpOptions {
+    /// The lab's own home, see [`super::home`].
+    pub home: Home,
+    /// Tie the lab to this process: it ends when the [`Lab`] is dropped or this process dies.
+    pub lifeline: bool,
+    /// Remove what an earlier lab stored: its data, its logs, its ports.
+    pub fresh: bool,
+    /// Operations a second: zero is no load, `None` what was last set, or the measured default.
+    pub load: Option<u32>,
+}
+
+/// A step on the way up: `done` of `total` are behind us, `step` says what is being waited for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Progress {
+    pub step: String,
+    pub done: usize,
+    pub total: usize,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum LabError {
+    #[error("a lab is already up in {}; `operator-tui lab down` ends it", .0.display())]
+    AlreadyUp(PathBuf),
+    #[error(transparent)]
+    Home(#[from] HomeError),
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    #[error("{}: {source}", .path.display())]
+    Io { path: PathBuf, source: io::Error },
+    #[error("cannot start the lab's keeper: {0}")]
+    Keeper(String),
+    #[error(
+        "{node} ended while the lab was starting ({exit}): {last_line}; see `operator-tui lab logs {node}`"
+    )]
+    NodeEnded {
+        node: String,
+        exit: String,
+        last_line: String,
+    },
+    #[error("the lab is not ready after {} s: {waiting_for}; see `operator-tui lab ps`", .limit.as_secs())]
+    NotReady {
+        limit: Duration,
+        waiting_for: String,
+    },
+}
+
+/// Where everything of a lab is.
+#[derive(Debug, Clone)]
+pub struct LabInfo {
+    pub cluster_id: u64,
+    /// `http://127.0.0.1:port`, one for each PD member.
+    pub pd_endpoints: Vec<String>,
+    /// URL of the load's `/metrics`.
+    pub load_metrics: String,
+    pub nodes: Vec<Node>,
+    pub home: Home,
+}
+
+/// A lab that is up. With a lifeline, dropping it ends the lab.
+#[derive(Debug)]
+pub struct Lab {
+    pub info: LabInfo,
+    client: Client,
+    keeper: Option<Child>,
+}
+
+impl Lab {
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// Ends the lab and waits until all of it is gone.
+    pub async fn down(mut self) -> Result<(), ClientError> {
+        self.client.down().await?;
+        if let Some(mut keeper) = self.keeper.take() {
+            let _ = keeper.wait().await;
+        }
+        Ok(())
+    }
+
+    /// Lets the lab run on after this process. Only for a lab without a lifeline.
+    pub fn leave(mut self) {
+        self.keeper.take();
+    }
+}
+
+/// Information on the lab in a home, whether it is up or not.
+pub fn info(home: &Home) -> Result<LabInfo, ClientError> {
+    let topology = Client::new(home.dir()).topology()?;
+    let load = topology.of_role(Role::Load).next();
+    Ok(LabInfo {
+        cluster_id: topology.cluster_id,
+        pd_endpoints: topology.pd_endpoints(),
+        load_metrics: load
+            .map(|node| format!("http://{}/metrics", node.address()))
+            .unwrap_or_default(),
+        nodes: topology.nodes,
+        home: home.clone(),
+    })
+}
+
+/// Starts a lab and waits until PD has a leader, all stores are up, leaders are spread and the
+/// load, if any, is answered. Reports each step. On an error a lab with a lifeline is gone; one
+/// without stays as far as it came, for `lab ps`, `lab logs` and `lab down`.
+pub async fn up(options: &UpOptions, mut progress: impl FnMut(Progress)) -> Result<Lab, LabError> {
+    let home = options.home.dir();
+    let client = Client::new(home);
+    if client.is_held() {
+        client.ps().await?;
+        return Err(LabError::AlreadyUp(home.into()));
+    }
+    options.home.create()?;
+    let files = Files::new(home);
+    if options.fresh {
+        wipe(&files)?;
+    }
+    let mut step = |step: &str, done| {
+        progress(Progress {
+            step: step.into(),
+            done,
+            total: ready::STEPS + 1,
+        });
+    };
+    step("starting the keeper", 0);
+    let mut keeper = start_keeper(&files, options)?;
+    let deadline = Instant::now() + UP_LIMIT;
+    loop {
+        if let Ok(Some(_)) = keeper.try_wait() {
+            return Err(LabError::Keeper(last_line(&files, "keeper")));
+        }
+        if client.is_held() && client.ps().await.is_ok() {
+            break;
+        }
+        if Instant::now() > deadline {
+            return Err(LabError::Keeper("it does not answer".into()));
+        }
+        sleep(Duration::from_millis(30)).await;
+    }
+    let info = info(&options.home)?;
+    let topology = client.topology()?;
+    let lab = Lab {
+        info,
+        client,
+        keeper: Some(keeper),
+    };
+    let probe = ready::Probe::new(&topology);
+    let mut shown = 0;
+    loop {
+        for node in lab.client.ps().await? {
+            if node.pid.is_none() {
+                return Err(LabError::NodeEnded {
+                    exit: node.exit(),
+                    last_line: last_line(&files, &node.node),
+                    node: node.node,
+                });
+            }
+        }
+        match probe.check().await {
+            Ok(()) => break,
+            Err(NotReady {
+                step: at,
+                waiting_for,
+            }) => {
+                if at > shown {
+                    shown = at;
+                    step(&waiting_for, at);
+                }
+                if Instant::now() > deadline {
+                    return Err(LabError::NotReady {
+                        limit: UP_LIMIT,
+                        waiting_for,
+                    });
+                }
+            }
+        }
+        sleep(Duration::from_millis(100)).await;
+    }
+    step("ready", ready::STEPS + 1);
+    Ok(lab)
+}
+
+/// Removes what a lab makes, and nothing else that is in its home.
+fn wipe(files: &Files) -> Result<(), LabError> {
+    let folders = [files.home().join("data"), files.logs()];
+    for folder in folders {
+        match fs::remove_dir_all(&folder) {
+            Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                return Err(LabError::Io {
+                    path: folder,
+                    source,
+                });
+            }
+            _ => {}
+        }
+    }
+    match fs::remove_file(files.topology()) {
+        Err(source) if source.kind() != io::ErrorKind::NotFound => Err(LabError::Io {
+            path: files.topology(),
+            source,
+        }),
+        _ => Ok(()),
+    }
+}
+
+fn start_keeper(files: &Files, options: &UpOptions) -> Result<Child, LabError> {
+    let at = |path: &Path| {
+        let path = path.to_path_buf();
+        move |source| LabError::Io { path, source }
+    };
+    fs::create_dir_all(files.logs()).map_err(at(&files.logs()))?;
+    let path = files.log("keeper");
+    // Its own log is short: a few lines for each start and end of a node.
+    let log = OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(&path)
+        .map_err(at(&path))?;
+    let errors = log.try_clone().map_err(at(&path))?;
+    let mut command = exe::command();
+    command.args(["lab", "keeper", "--home"]).arg(files.home());
+    if options.lifeline {
+        command.arg("--lifeline").stdin(Stdio::piped());
+    } else {
+        command.stdin(Stdio::null());
+    }
+    if let Some(rate) = options.load {
+        command.arg("--rate").arg(rate.to_string());
+    }
+    command.stdout(log).stderr(errors);
+    exe::own_session(&mut command, false);
+    tokio::process::Command::from(command)
+        .spawn()
+        .map_err(|e| LabError::Keeper(e.to_string()))
+}
+
+fn last_line(files: &Files, node: &str) -> String {
+    let text = logs::tail(&files.log(node), 1).unwrap_or_default();
+    text.trim().to_string()
+}
