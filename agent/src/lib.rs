@@ -3,6 +3,10 @@
 //!
 //! It knows nothing of the dashboard that may be watching.
 
+pub mod clean;
 pub mod event;
 pub mod home;
 pub mod ledger;
+pub mod redact;
+pub mod roles;
+pub mod tools;

@@ -1,0 +1,7 @@
+//! What the model can do: one file a tool, and what they share.
+
+pub mod capture;
+pub mod environment;
+pub mod process_tree;
+pub mod runner;
+pub mod shell;
