@@ -4,6 +4,7 @@
 //! It knows nothing of the dashboard that may be watching.
 
 pub mod clean;
+pub mod emit;
 pub mod event;
 pub mod home;
 pub mod ledger;
