@@ -8,6 +8,8 @@ pub mod emit;
 pub mod event;
 pub mod home;
 pub mod ledger;
+pub mod model;
+pub mod prompt;
 pub mod redact;
 pub mod roles;
 pub mod tools;
