@@ -300,32 +300,33 @@ async fn dropping_a_running_command_ends_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_renewal_the_leash_ends_a_command() {
+async fn without_renewal_the_right_to_run_ends() {
+    let now = || agent_lab::ledger::Mono::now().ms;
     let mut stage = stage();
-    stage.shell.leash = Duration::from_millis(800);
+    stage.shell.right_ends_ms = Some(now() + 800);
     let done = stage.run("sleep 100").await;
     assert!(done.interrupted, "{done:?}");
     assert!(done.duration < Duration::from_secs(5));
     // Renewed in time, it goes on.
-    let (renewals, renewed) = tokio::sync::watch::channel(0);
+    stage.shell.right_ends_ms = Some(now() + 800);
+    let (renewals, right) = tokio::sync::watch::channel(0);
     let renewing = tokio::spawn(async move {
-        for n in 1.. {
+        loop {
             tokio::time::sleep(Duration::from_millis(200)).await;
-            if renewals.send(n).is_err() {
+            if renewals.send(now() + 800).is_err() {
                 break;
             }
         }
     });
-    let running = stage
-        .shell
-        .start("sleep 2; echo done", Duration::from_secs(20))
-        .unwrap();
-    let done = running
-        .wait(&mut Seen::default(), pending(), renewed)
-        .await
-        .unwrap();
+    let running = stage.shell.start("sleep 2; echo done", Duration::from_secs(20)).unwrap();
+    let done = running.wait(&mut Seen::default(), pending(), right).await.unwrap();
     assert_eq!(done.output, "done\n", "{done:?}");
     renewing.abort();
+    // With a right that is over, nothing starts.
+    let touched = tempfile::tempdir().unwrap();
+    stage.shell.right_ends_ms = Some(now() - 1);
+    let done = stage.run(&format!("touch {}/x", touched.path().display())).await;
+    assert!(done.failed.is_some() && !touched.path().join("x").exists(), "{done:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -8,6 +8,9 @@ pub mod rehearsal;
 
 pub use conversation::{Block, Conversation, Message, Role};
 
+/// The model that works when none is named.
+pub const DEFAULT_MODEL: &str = "claude-sonnet-5-5";
+
 use futures_util::future::BoxFuture;
 use serde_json::Value;
 use std::time::Duration;

@@ -3,5 +3,6 @@
 pub mod capture;
 pub mod environment;
 pub mod process_tree;
+pub mod read_only;
 pub mod runner;
 pub mod shell;

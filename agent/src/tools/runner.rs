@@ -11,6 +11,7 @@
 //! inherited stdout and stderr, which it gives up as soon as the shell has them.
 
 use super::process_tree;
+use crate::ledger::Mono;
 use rustix::process::{Pid, Signal, WaitOptions, getpid, set_child_subreaper, setsid, wait};
 use serde::{Deserialize, Serialize};
 use std::{
@@ -48,9 +49,10 @@ pub struct Job {
     pub folder: PathBuf,
     /// Time limit of the shell.
     pub limit_ms: u64,
-    /// Without a [`Word::Renew`] for so long all descendants are ended: the agent that asked for
-    /// the command may be frozen, and its ticket somebody else's by now. 0: no such limit.
-    pub leash_ms: u64,
+    /// When the agent's right to run anything ends, unless a [`Word::Renew`] says otherwise: an
+    /// agent that stands still may have lost its ticket to another. On the clock of
+    /// [`crate::ledger::Mono`], milliseconds. None: never.
+    pub right_ends_ms: Option<i64>,
 }
 
 /// From the agent, one line each.
@@ -59,8 +61,8 @@ pub struct Job {
 pub enum Word {
     /// End all descendants.
     End,
-    /// The agent still holds its ticket.
-    Renew,
+    /// The agent's right goes on until then.
+    Renew { right_ends_ms: i64 },
 }
 
 /// To the agent, one line each.
@@ -162,6 +164,9 @@ async fn run() -> io::Result<()> {
 }
 
 fn start(job: &Job) -> io::Result<Pid> {
+    if job.right_ends_ms.is_some_and(|end| end <= Mono::now().ms) {
+        return Err(io::Error::other("the lease on the ticket ran out before it started"));
+    }
     let child = Command::new("bash")
         .args(["--noprofile", "--norc", "-c", &job.command])
         .current_dir(&job.folder)
@@ -182,6 +187,12 @@ fn start(job: &Job) -> io::Result<Pid> {
     Ok(Pid::from_child(&child))
 }
 
+/// Time until `end`.
+fn left(end: Option<i64>) -> Duration {
+    let ms = end.unwrap_or(i64::MAX).saturating_sub(Mono::now().ms);
+    Duration::from_millis(u64::try_from(ms).unwrap_or(0))
+}
+
 async fn tell(to: &mut OwnedWriteHalf, report: &Report) -> io::Result<()> {
     let mut line = serde_json::to_vec(report)?;
     line.push(b'\n');
@@ -191,8 +202,7 @@ async fn tell(to: &mut OwnedWriteHalf, report: &Report) -> io::Result<()> {
 impl Runner {
     async fn hold(&mut self, job: &Job) -> io::Result<()> {
         let limit = Instant::now() + Duration::from_millis(job.limit_ms);
-        let leash = Duration::from_millis(job.leash_ms);
-        let mut leash_ends = Instant::now() + leash;
+        let mut right_ends = job.right_ends_ms;
         let mut settle: Option<Instant> = None;
         let mut reported = false;
         loop {
@@ -212,8 +222,8 @@ impl Runner {
             let why = tokio::select! {
                 word = self.words.next_line() => match word {
                     Ok(Some(line)) => match serde_json::from_str(&line) {
-                        Ok(Word::Renew) => {
-                            leash_ends = Instant::now() + leash;
+                        Ok(Word::Renew { right_ends_ms }) => {
+                            right_ends = Some(right_ends_ms);
                             continue;
                         }
                         Ok(Word::End) => Ended::Asked,
@@ -225,7 +235,13 @@ impl Runner {
                 _ = self.children.recv() => continue,
                 () = sleep_until(pending.unwrap_or(limit)), if pending.is_some() => continue,
                 () = sleep_until(limit), if self.exit.is_none() => Ended::TimeLimit,
-                () = sleep_until(leash_ends), if job.leash_ms > 0 => Ended::LeaseLost,
+                () = tokio::time::sleep(left(right_ends)), if right_ends.is_some() => {
+                    // Slept through a suspend, or woken a little early.
+                    if !left(right_ends).is_zero() {
+                        continue;
+                    }
+                    Ended::LeaseLost
+                }
             };
             self.end_all().await;
             if !reported {

@@ -48,8 +48,8 @@ pub struct Shell {
     pub executable: PathBuf,
     pub environment: BTreeMap<OsString, OsString>,
     pub redactor: Redactor,
-    /// See [`Job::leash_ms`]; zero for none.
-    pub leash: Duration,
+    /// See [`Job::right_ends_ms`].
+    pub right_ends_ms: Option<i64>,
     folder: PathBuf,
     /// Where a command's shell notes the folder it ended in.
     note: PathBuf,
@@ -113,7 +113,7 @@ impl Shell {
             executable,
             environment,
             redactor,
-            leash: Duration::ZERO,
+            right_ends_ms: None,
             folder,
             note,
             holding: Vec::new(),
@@ -146,7 +146,7 @@ impl Shell {
             command: command.to_string(),
             folder: self.folder.clone(),
             limit_ms: limit.as_millis() as u64,
-            leash_ms: self.leash.as_millis() as u64,
+            right_ends_ms: self.right_ends_ms,
         };
         Ok(Running {
             child,
@@ -227,12 +227,12 @@ pub trait Output {
 
 impl Running<'_> {
     /// Runs to the end. `end` is polled: when it completes, the command and all it started is
-    /// ended. `renewed` ticks whenever the lease was renewed.
+    /// ended. `right` gives the new end of the right to run, whenever it changes.
     pub async fn wait(
         self,
         output: &mut impl Output,
         end: impl Future<Output = ()>,
-        mut renewed: tokio::sync::watch::Receiver<u64>,
+        mut right: tokio::sync::watch::Receiver<i64>,
     ) -> io::Result<Outcome> {
         let Self {
             mut child,
@@ -288,7 +288,10 @@ impl Running<'_> {
                     say(&mut words, &Word::End).await;
                     deadline = deadline.min(Instant::now() + DEAF);
                 }
-                Ok(()) = renewed.changed() => say(&mut words, &Word::Renew).await,
+                Ok(()) = right.changed() => {
+                    let right_ends_ms = *right.borrow_and_update();
+                    say(&mut words, &Word::Renew { right_ends_ms }).await;
+                }
                 () = sleep_until(idle.unwrap_or(deadline)), if idle.is_some() => {
                     idle = None;
                     for lane in [&mut out, &mut err] {
