@@ -4,6 +4,9 @@
 //! It knows nothing of the dashboard that may be watching.
 
 pub mod clean;
+pub mod cli;
+pub mod cluster_id;
+pub mod consent;
 pub mod control;
 pub mod emit;
 pub mod event;
@@ -19,3 +22,4 @@ pub mod roles;
 pub mod session;
 pub mod summarize;
 pub mod tools;
+pub mod work;

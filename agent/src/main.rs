@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    agent_lab::roles::dispatch().unwrap_or(ExitCode::SUCCESS)
+    agent_lab::roles::dispatch().unwrap_or_else(agent_lab::cli::main)
 }

@@ -42,6 +42,8 @@ pub use proof::FAILURES_ALLOWED;
 const MOST_TURNS: u32 = 120;
 /// Empty, cut or unfinished turns in a row before the session is escalated.
 const MOST_ODD_TURNS: u32 = 5;
+/// Tokens a session may take where nobody knows what they cost.
+const MOST_TOKENS: u64 = 3_000_000;
 
 /// What all sessions of an agent share.
 #[derive(Debug)]
@@ -60,6 +62,8 @@ pub struct Setting {
     pub lease: Duration,
     /// None: what this model costs is not known.
     pub price: Option<Price>,
+    /// US dollars a session may cost. With an unknown price, tokens stand in.
+    pub spend_cap_usd: f64,
 }
 
 /// Why a session cannot go on.
@@ -111,7 +115,7 @@ pub async fn run(
     claim: Claim,
     model: &mut dyn Model,
     desk: &mut Desk,
-) -> Result<Ended, LedgerError> {
+) -> Result<(Outcome, Ended), LedgerError> {
     let mut session = Session::begin(setting, claim, model.name(), desk)?;
     let verdict = session.work(model).await;
     session.shell.close().await;
@@ -201,6 +205,9 @@ impl<'a> Session<'a> {
                 } else {
                     format!("{MOST_TURNS} turns did not do it")
                 };
+                return Ok(Verdict::Escalate { diagnosis: why.clone(), why });
+            }
+            if let Some(why) = self.spent() {
                 return Ok(Verdict::Escalate { diagnosis: why.clone(), why });
             }
             let Some(turn) = self.turn(model).await? else {
@@ -352,6 +359,22 @@ impl<'a> Session<'a> {
             cache_read: Some(self.usage.cache_read),
             cache_write: Some(self.usage.cache_write),
             cost_usd: self.setting.price.map(|p| p.of(&self.usage)),
+        }
+    }
+
+    /// Why no further turn may be paid for.
+    fn spent(&self) -> Option<String> {
+        match self.setting.price {
+            Some(price) => {
+                let (cost, cap) = (price.of(&self.usage), self.setting.spend_cap_usd);
+                (cost > cap).then(|| format!("spent {cost:.2} of {cap:.2} US dollars for a session"))
+            }
+            None => {
+                let u = &self.usage;
+                let tokens = u.input + u.output + u.cache_read + u.cache_write;
+                (tokens > MOST_TOKENS)
+                    .then(|| format!("used {tokens} tokens, whose price is not known"))
+            }
         }
     }
 

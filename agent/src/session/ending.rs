@@ -23,7 +23,7 @@ pub enum Ended {
 }
 
 impl Session<'_> {
-    pub(super) fn end(mut self, verdict: Result<Verdict, Halt>) -> Ended {
+    pub(super) fn end(mut self, verdict: Result<Verdict, Halt>) -> (Outcome, Ended) {
         self.output.flush(Duration::from_millis(800));
         let outcome = outcome_of(&verdict);
         let summary = match &verdict {
@@ -42,7 +42,7 @@ impl Session<'_> {
         if let Err(Halt::Lost(_)) = verdict {
             self.notice(Level::Error, &format!("{summary}; I stop and write nothing more"));
             self.session_end(outcome, summary, String::new(), None);
-            return Ended::GoOn;
+            return (outcome, Ended::GoOn);
         }
         let written = self.write_end(&verdict, outcome, &summary);
         let head = match written {
@@ -54,12 +54,13 @@ impl Session<'_> {
         };
         let resolution = (outcome == Outcome::Resolved).then(|| "proven".to_string());
         self.session_end(outcome, summary.clone(), head, resolution);
-        match verdict {
+        let ended = match verdict {
             Ok(_) | Err(Halt::Lost(_)) => Ended::GoOn,
             Err(Halt::Stopped(_)) => Ended::Stopped,
             Err(Halt::Model(ModelError::Hopeless(why))) => Ended::Hopeless(why),
             Err(Halt::Ledger(_) | Halt::Model(ModelError::Unavailable(_))) => Ended::Rest(summary),
-        }
+        };
+        (outcome, ended)
     }
 
     /// The session first, then its ticket: the reverse order would leave a session without a lease.

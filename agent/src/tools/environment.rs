@@ -71,6 +71,11 @@ impl RunFolder {
         &self.path
     }
 
+    /// Whether `operator-tui` can be called by its name.
+    pub fn has_dashboard(&self) -> bool {
+        self.bin().join(DASHBOARD).exists()
+    }
+
     fn bin(&self) -> PathBuf {
         self.path.join("bin")
     }
