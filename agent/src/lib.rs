@@ -3,6 +3,23 @@
 //!
 //! It knows nothing of the dashboard that may be watching.
 
+pub mod clean;
+pub mod cli;
+pub mod cluster_id;
+pub mod consent;
+pub mod control;
+pub mod emit;
 pub mod event;
 pub mod home;
+pub mod leash;
 pub mod ledger;
+pub mod model;
+pub mod output_log;
+pub mod price;
+pub mod prompt;
+pub mod redact;
+pub mod roles;
+pub mod session;
+pub mod summarize;
+pub mod tools;
+pub mod work;

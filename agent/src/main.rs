@@ -1,1 +1,7 @@
-fn main() {}
+//! The agent as an executable of its own, for containers.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    agent_lab::roles::dispatch().unwrap_or_else(agent_lab::cli::main)
+}

@@ -1,0 +1,238 @@
+//! Arguments of the agent, and putting it together: which model, which ledger, who may steer it.
+
+use crate::{
+    cluster_id::ClusterId,
+    consent::{self, Consent},
+    control::{self, Desk, Stop},
+    emit::{Emitter, Form},
+    event::{Kind, Mode, Outcome},
+    home::Home,
+    ledger::{DEFAULT_LEASE, Holder, Ledger},
+    model::{DEFAULT_MODEL, Model, rehearsal},
+    price::Price,
+    prompt::Place,
+    redact::Redactor,
+    session::Setting,
+    tools::{
+        environment::{RunFolder, Surroundings},
+        shell,
+    },
+    work::{self, Finished, Plan},
+};
+use clap::{Parser, ValueEnum};
+use color_eyre::eyre::{Context, Report, bail, eyre};
+use std::{
+    io::{self, IsTerminal},
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Duration,
+};
+
+/// Time between the wish to stop and the end, whatever hangs.
+const LAST_RESORT: Duration = Duration::from_millis(1800);
+/// How long whoever reads the events is waited for at the end.
+const FLUSH: Duration = Duration::from_millis(300);
+
+#[derive(Debug, Clone, Parser)]
+#[command(name = "agent_lab", version, about, max_term_width = 100)]
+pub struct Args {
+    /// Ledger to work on [default: tickets.db in OPERATOR_HOME]
+    #[arg(long, value_name = "FILE")]
+    pub db: Option<PathBuf>,
+    /// End after one session, exit code 0 if its repair was proven
+    #[arg(long)]
+    pub once: bool,
+    /// Work on this ticket, then end
+    #[arg(long, value_name = "ID")]
+    pub ticket: Option<i64>,
+    /// How much it may do by itself
+    #[arg(long, value_enum, default_value_t = ModeArg::Autonomous)]
+    pub mode: ModeArg,
+    /// `rehearsal`, or a model id [default: a current model if there is a key, else rehearsal]
+    #[arg(long, env = "ANTHROPIC_MODEL", value_name = "ID")]
+    pub model: Option<String>,
+    /// Consent to a real model's shell outside a container
+    #[arg(long)]
+    pub host_shell: bool,
+    /// US dollars a session of a real model may cost
+    #[arg(long, value_name = "USD", default_value_t = 5.0)]
+    pub spend_cap: f64,
+    /// End when stdin ends or nobody reads stdout
+    #[arg(long)]
+    pub supervised: bool,
+    /// Events as JSON lines, in a terminal too
+    #[arg(long)]
+    pub json: bool,
+    /// Take tickets of this cluster [default: as PD, or the ledger's monitor, says]
+    #[arg(long, value_name = "ID")]
+    pub cluster_id: Option<String>,
+    /// PD addresses, separated by commas
+    #[arg(long, env = "PD_ENDPOINT", value_name = "URL")]
+    pub pd: Option<String>,
+    /// Prometheus address
+    #[arg(long, env = "PROMETHEUS_URL", value_name = "URL")]
+    pub prometheus: Option<String>,
+    /// Seconds a claim lasts without renewal
+    #[arg(long, value_name = "SECONDS", hide = true)]
+    pub lease: Option<f64>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ModeArg {
+    /// Runs what it thinks right
+    Autonomous,
+    /// A person approves what may change something
+    Propose,
+    /// Runs only what is known to change nothing
+    Observe,
+}
+
+impl From<ModeArg> for Mode {
+    fn from(mode: ModeArg) -> Self {
+        match mode {
+            ModeArg::Autonomous => Self::Autonomous,
+            ModeArg::Propose => Self::Propose,
+            ModeArg::Observe => Self::Observe,
+        }
+    }
+}
+
+/// The executable `agent_lab`.
+pub fn main() -> ExitCode {
+    match run(Args::parse()) {
+        Ok(code) => code,
+        Err(report) => {
+            let causes: Vec<String> = report.chain().map(ToString::to_string).collect();
+            eprintln!("agent_lab: {}", causes.join(": "));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Runs the agent until it is asked to end, or as the arguments say.
+pub fn run(args: Args) -> color_eyre::Result<ExitCode> {
+    // Fails only when one is installed already, and then it is this one.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let home = Home::from_env()?;
+    let ledger = match &args.db {
+        Some(path) => std::path::absolute(path)
+            .wrap_err_with(|| format!("--db {}", path.display()))?,
+        None => home.create()?.ledger(),
+    };
+    // Says what is wrong with it before anything else starts.
+    drop(Ledger::open(&ledger)?);
+    let (mut model, own) = choose_model(&args, &home, &ledger)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .wrap_err("cannot start the runtime")?;
+    let outcome = runtime.block_on(agent(&args, &home, &ledger, model.as_mut(), own));
+    runtime.shutdown_background();
+    Ok(match outcome? {
+        Finished::Stopped | Finished::Once(Outcome::Resolved) => ExitCode::SUCCESS,
+        Finished::Once(_) => ExitCode::FAILURE,
+    })
+}
+
+/// A model and the secrets that must never leave this process.
+type Chosen = (Box<dyn Model>, Vec<String>);
+
+fn choose_model(args: &Args, home: &Home, ledger: &Path) -> color_eyre::Result<Chosen> {
+    let named = args.model.as_deref().filter(|m| !m.is_empty());
+    if named == Some(rehearsal::NAME) {
+        return Ok((Box::new(rehearsal::Rehearsal::default()), Vec::new()));
+    }
+    let _ = (home, ledger, DEFAULT_MODEL, consent::in_container(), Consent::wanted(ledger, 0.0));
+    Ok((Box::new(rehearsal::Rehearsal::default()), Vec::new()))
+}
+
+async fn agent(
+    args: &Args,
+    home: &Home,
+    ledger: &Path,
+    model: &mut dyn Model,
+    own: Vec<String>,
+) -> color_eyre::Result<Finished> {
+    let stop = Stop::new();
+    control::heed_signals(&stop).wrap_err("cannot listen for signals")?;
+    let last_resort = stop.clone();
+    tokio::spawn(async move {
+        last_resort.until_asked().await;
+        tokio::time::sleep(LAST_RESORT).await;
+        std::process::exit(1);
+    });
+    let (requests, mut desk) = Desk::new();
+    if args.supervised || !io::stdin().is_terminal() {
+        control::read_stdin(args.supervised, stop.clone(), requests)
+            .wrap_err("cannot read control lines")?;
+    }
+    let person = io::stdout().is_terminal() && !args.supervised && !args.json;
+    let form = if person { Form::Human } else { Form::Json };
+    let (supervised, broken) = (args.supervised, stop.clone());
+    let (emitter, writer) = Emitter::start(io::stdout(), form, move || {
+        if supervised {
+            broken.ask("nobody reads its events any more");
+        }
+    })
+    .wrap_err("cannot write events")?;
+    let folder = RunFolder::create(home.dir())
+        .wrap_err_with(|| format!("cannot use {}", home.dir().display()))?;
+    let setting = Setting {
+        ledger: ledger.to_path_buf(),
+        emitter: emitter.clone(),
+        stop,
+        redactor: Redactor::new(own),
+        holder: Holder::this_process(),
+        place: Place {
+            pd: args.pd.clone(),
+            prometheus: args.prometheus.clone(),
+            dashboard: folder.has_dashboard(),
+            limit_s: shell::DEFAULT_LIMIT.as_secs(),
+        },
+        around: Surroundings {
+            operator_home: home.dir().to_path_buf(),
+            pd: args.pd.clone(),
+            prometheus: args.prometheus.clone(),
+        },
+        folder,
+        executable: PathBuf::from("/proc/self/exe"),
+        mode: args.mode.into(),
+        lease: lease(args.lease)?,
+        price: if model.name() == rehearsal::NAME {
+            Some(Price::FREE)
+        } else {
+            Price::of_model(model.name())
+        },
+        spend_cap_usd: args.spend_cap,
+    };
+    emitter.emit(Kind::Hello {
+        agent: "agent_lab".into(),
+        version: env!("CARGO_PKG_VERSION").into(),
+        pid: std::process::id(),
+        model: model.name().into(),
+        mode: setting.mode,
+        ledger: ledger.display().to_string(),
+    });
+    let plan = Plan {
+        cluster: ClusterId::find(args.cluster_id.clone(), args.pd.as_deref()),
+        once: args.once,
+        ticket: args.ticket,
+    };
+    let finished = work::run(&setting, &plan, model, &mut desk).await;
+    if let Err(e) = &finished {
+        emitter.notice(None, crate::event::Level::Error, e.to_string());
+    }
+    writer.close(FLUSH);
+    finished.map_err(Report::from)
+}
+
+fn lease(seconds: Option<f64>) -> color_eyre::Result<Duration> {
+    let Some(seconds) = seconds else {
+        return Ok(DEFAULT_LEASE);
+    };
+    if !(0.1..=3600.0).contains(&seconds) {
+        bail!("--lease must be between 0.1 and 3600 seconds");
+    }
+    Duration::try_from_secs_f64(seconds).map_err(|e| eyre!("--lease: {e}"))
+}

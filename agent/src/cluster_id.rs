@@ -1,0 +1,89 @@
+//! Which cluster this agent belongs to: it takes tickets of its own cluster only.
+//!
+//! Told by a flag, else asked of PD, else read from the heartbeat of the monitor that writes the
+//! same ledger. Knows nothing else about PD.
+
+use crate::ledger::Ledger;
+use serde_json::Value;
+use std::time::Duration;
+use tokio::sync::watch;
+
+const TIMEOUT: Duration = Duration::from_secs(2);
+/// PD is asked again, for a cluster can be made anew at the same address.
+const AGAIN: Duration = Duration::from_secs(5);
+/// An answer of PD that is longer than this is no answer.
+const LONGEST: usize = 64 * 1024;
+
+#[derive(Debug, Clone)]
+pub enum ClusterId {
+    Given(String),
+    /// What PD said last.
+    FromPd(watch::Receiver<Option<String>>),
+    FromLedger,
+}
+
+impl ClusterId {
+    /// `pd`: addresses, separated by commas. Needs a runtime: PD is asked by a task of its own.
+    pub fn find(given: Option<String>, pd: Option<&str>) -> Self {
+        if let Some(id) = given {
+            return Self::Given(id);
+        }
+        let endpoints: Vec<String> = pd
+            .unwrap_or_default()
+            .split(',')
+            .map(|e| e.trim().trim_end_matches('/'))
+            .filter(|e| !e.is_empty())
+            .map(|e| if e.contains("://") { e.to_string() } else { format!("http://{e}") })
+            .collect();
+        if endpoints.is_empty() {
+            return Self::FromLedger;
+        }
+        let (tell, told) = watch::channel(None);
+        tokio::spawn(async move {
+            let Ok(client) =
+                reqwest::Client::builder().timeout(TIMEOUT).no_proxy().build()
+            else {
+                return;
+            };
+            loop {
+                for endpoint in &endpoints {
+                    if let Some(id) = ask(&client, endpoint).await {
+                        tell.send_if_modified(|known| {
+                            let new = known.as_ref() != Some(&id);
+                            *known = Some(id);
+                            new
+                        });
+                        break;
+                    }
+                }
+                if tell.is_closed() {
+                    return;
+                }
+                tokio::time::sleep(if tell.borrow().is_some() { AGAIN } else { AGAIN / 10 }).await;
+            }
+        });
+        Self::FromPd(told)
+    }
+
+    /// The id as known now.
+    pub fn now(&self, ledger: &Ledger) -> Option<String> {
+        match self {
+            Self::Given(id) => Some(id.clone()),
+            Self::FromPd(told) => told.borrow().clone(),
+            Self::FromLedger => {
+                ledger.heartbeat(None).ok().flatten().map(|beat| beat.cluster_id)
+            }
+        }
+    }
+}
+
+/// The id as text: it can be above 2^53.
+async fn ask(client: &reqwest::Client, endpoint: &str) -> Option<String> {
+    let answer = client.get(format!("{endpoint}/pd/api/v1/cluster")).send().await.ok()?;
+    if !answer.status().is_success() || answer.content_length().is_some_and(|n| n > LONGEST as u64) {
+        return None;
+    }
+    let body = answer.bytes().await.ok()?;
+    let value: Value = serde_json::from_slice(body.get(..body.len().min(LONGEST))?).ok()?;
+    value.get("id")?.as_u64().filter(|id| *id != 0).map(|id| id.to_string())
+}

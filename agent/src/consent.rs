@@ -1,0 +1,98 @@
+//! Consent to give a real model a shell outside a container. It names user, host, ledger and spend
+//! cap; it is asked for once, by whoever has a person in front of it, and remembered in
+//! OPERATOR_HOME.
+//!
+//! Does not ask. An agent without consent does not start with a real model.
+
+use crate::home::Home;
+use serde::{Deserialize, Serialize};
+use std::{
+    fs, io,
+    io::Write,
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+};
+
+const FILE: &str = "consent.toml";
+
+/// What a person agreed to.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Consent {
+    pub user: String,
+    pub host: String,
+    pub ledger: PathBuf,
+    /// US dollars a session may cost.
+    pub spend_cap_usd: f64,
+}
+
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct File {
+    #[serde(default)]
+    host_shell: Vec<Consent>,
+}
+
+impl Consent {
+    /// What would have to be agreed to for work on `ledger`, here and now.
+    pub fn wanted(ledger: &Path, spend_cap_usd: f64) -> Self {
+        let uid = rustix::process::getuid().as_raw();
+        let name = std::env::var("USER").or_else(|_| std::env::var("LOGNAME")).unwrap_or_default();
+        let user = if name.is_empty() { format!("uid {uid}") } else { format!("{name} (uid {uid})") };
+        let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+        let ledger = fs::canonicalize(ledger).unwrap_or_else(|_| ledger.to_path_buf());
+        Self { user, host, ledger, spend_cap_usd }
+    }
+
+    /// A remembered consent to the same user, host and ledger, if there is one. Its cap holds.
+    pub fn remembered(&self, home: &Home) -> Option<Self> {
+        let text = fs::read_to_string(home.dir().join(FILE)).ok()?;
+        let file: File = toml::from_str(&text).ok()?;
+        file.host_shell
+            .into_iter()
+            .rev()
+            .find(|c| c.user == self.user && c.host == self.host && c.ledger == self.ledger)
+    }
+
+    /// Remembers this consent.
+    pub fn remember(&self, home: &Home) -> io::Result<()> {
+        home.create().map_err(io::Error::other)?;
+        let path = home.dir().join(FILE);
+        let mut file: File = match fs::read_to_string(&path) {
+            Ok(text) => toml::from_str(&text).map_err(io::Error::other)?,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => File::default(),
+            Err(e) => return Err(e),
+        };
+        file.host_shell
+            .retain(|c| (&c.user, &c.host, &c.ledger) != (&self.user, &self.host, &self.ledger));
+        file.host_shell.push(self.clone());
+        let text = toml::to_string(&file).map_err(io::Error::other)?;
+        let new = path.with_extension("new");
+        let mut out =
+            fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
+        out.write_all(text.as_bytes())?;
+        out.sync_all()?;
+        fs::rename(new, path)
+    }
+}
+
+/// Whether this process runs in a container: there the container is the boundary.
+pub fn in_container() -> bool {
+    ["/.dockerenv", "/run/.containerenv"].iter().any(|mark| Path::new(mark).exists())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn consent_is_remembered_for_the_same_user_host_and_ledger_only() {
+        let tmp = tempfile::tempdir().unwrap();
+        let home = Home::at(tmp.path());
+        let wanted = Consent::wanted(&tmp.path().join("tickets.db"), 5.0);
+        assert_eq!(wanted.remembered(&home), None);
+        wanted.remember(&home).unwrap();
+        Consent { spend_cap_usd: 9.0, ..wanted.clone() }.remember(&home).unwrap();
+        assert_eq!(wanted.remembered(&home).unwrap().spend_cap_usd, 9.0);
+        let other = Consent { ledger: "/elsewhere".into(), ..wanted };
+        assert_eq!(other.remembered(&home), None);
+    }
+}

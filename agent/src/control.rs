@@ -1,0 +1,204 @@
+//! What comes in from whoever steers the agent: control lines on stdin, and signals.
+//!
+//! Turns them into one wish to stop and a queue of requests. What a request does is up to the
+//! session.
+
+use crate::event::Control;
+use std::{
+    io::{self, BufRead, Read},
+    sync::Arc,
+};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::{mpsc, watch},
+};
+
+/// Longest control line; what is longer is ignored.
+const LONGEST_LINE: u64 = 64 * 1024;
+/// Requests that may wait; further ones are ignored.
+const WAITING: usize = 256;
+
+/// The wish to stop. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Stop(Arc<watch::Sender<Option<String>>>);
+
+impl Stop {
+    pub fn new() -> Self {
+        Self(Arc::new(watch::channel(None).0))
+    }
+
+    /// Asks for the end. The first reason counts.
+    pub fn ask(&self, why: &str) {
+        self.0.send_if_modified(|asked| {
+            let first = asked.is_none();
+            if first {
+                *asked = Some(why.to_string());
+            }
+            first
+        });
+    }
+
+    /// Why the end was asked for, if it was.
+    pub fn asked(&self) -> Option<String> {
+        self.0.borrow().clone()
+    }
+
+    /// Waits until the end is asked for; says why.
+    pub fn until_asked(&self) -> impl Future<Output = String> + Send + 'static {
+        let mut asked = self.0.subscribe();
+        let keep = self.clone();
+        async move {
+            let why = asked.wait_for(Option::is_some).await;
+            let why = why.map(|w| w.clone().unwrap_or_default()).unwrap_or_default();
+            drop(keep);
+            why
+        }
+    }
+}
+
+impl Default for Stop {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Requests of a person, as they come.
+#[derive(Debug)]
+pub struct Desk {
+    requests: mpsc::Receiver<Control>,
+    messages: Vec<String>,
+    closed: bool,
+}
+
+impl Desk {
+    pub fn new() -> (mpsc::Sender<Control>, Self) {
+        let (tell, requests) = mpsc::channel(WAITING);
+        (tell, Self { requests, messages: Vec::new(), closed: false })
+    }
+
+    /// Waits for an interrupt. Messages that come meanwhile are kept.
+    pub async fn interrupt(&mut self) {
+        loop {
+            match self.next().await {
+                Control::Interrupt => return,
+                Control::Message { text } => self.messages.push(text),
+                _ => {}
+            }
+        }
+    }
+
+    /// Waits for a message.
+    pub async fn message(&mut self) {
+        while self.messages.is_empty() {
+            if let Control::Message { text } = self.next().await {
+                self.messages.push(text);
+            }
+        }
+    }
+
+    /// Waits for a decision about `call`: approved or not, and why. An interrupt rejects.
+    pub async fn decision(&mut self, call: &str) -> (bool, String) {
+        loop {
+            match self.next().await {
+                Control::Approve { call: c, why } if c == call => return (true, why),
+                Control::Reject { call: c, why } if c == call => return (false, why),
+                Control::Interrupt => return (false, "interrupted".into()),
+                Control::Message { text } => self.messages.push(text),
+                _ => {}
+            }
+        }
+    }
+
+    /// Messages that came since the last call, without waiting.
+    pub fn take_messages(&mut self) -> Vec<String> {
+        while let Ok(request) = self.requests.try_recv() {
+            if let Control::Message { text } = request {
+                self.messages.push(text);
+            }
+        }
+        std::mem::take(&mut self.messages)
+    }
+
+    async fn next(&mut self) -> Control {
+        if !self.closed
+            && let Some(request) = self.requests.recv().await
+        {
+            return request;
+        }
+        self.closed = true;
+        std::future::pending().await
+    }
+}
+
+/// Reads control lines from stdin by a thread of its own. With `supervised`, the end of stdin asks
+/// for the end of the agent.
+pub fn read_stdin(
+    supervised: bool,
+    stop: Stop,
+    requests: mpsc::Sender<Control>,
+) -> io::Result<()> {
+    std::thread::Builder::new().name("control".into()).spawn(move || {
+        let mut input = io::stdin().lock();
+        let mut line = Vec::new();
+        loop {
+            line.clear();
+            match input.by_ref().take(LONGEST_LINE).read_until(b'\n', &mut line) {
+                Ok(0) => break,
+                Ok(_) if line.last() != Some(&b'\n') && line.len() as u64 == LONGEST_LINE => {
+                    // Skips the rest of a line that is too long.
+                    if skip_line(&mut input).is_err() {
+                        break;
+                    }
+                }
+                Ok(_) => match serde_json::from_slice(&line) {
+                    Ok(Control::Shutdown) => stop.ask("asked to shut down"),
+                    Ok(Control::Unknown) => {}
+                    Ok(request) => {
+                        let _ = requests.try_send(request);
+                    }
+                    Err(_) if line.trim_ascii().is_empty() => {}
+                    Err(e) => eprintln!("agent_lab: a control line is not understood: {e}"),
+                },
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => break,
+            }
+        }
+        if supervised {
+            stop.ask("whoever supervised it is gone");
+        }
+    })?;
+    Ok(())
+}
+
+fn skip_line(input: &mut impl BufRead) -> io::Result<()> {
+    loop {
+        let buffer = input.fill_buf()?;
+        if buffer.is_empty() {
+            return Ok(());
+        }
+        let end = buffer.iter().position(|b| *b == b'\n');
+        let n = end.map_or(buffer.len(), |end| end + 1);
+        input.consume(n);
+        if end.is_some() {
+            return Ok(());
+        }
+    }
+}
+
+/// SIGTERM, SIGINT and SIGHUP ask for the end.
+pub fn heed_signals(stop: &Stop) -> io::Result<()> {
+    for (kind, name) in [
+        (SignalKind::terminate(), "SIGTERM"),
+        (SignalKind::interrupt(), "SIGINT"),
+        (SignalKind::hangup(), "SIGHUP"),
+    ] {
+        let mut signals = signal(kind)?;
+        let stop = stop.clone();
+        tokio::spawn(async move {
+            while signals.recv().await.is_some() {
+                stop.ask(name);
+            }
+        });
+    }
+    Ok(())
+}

@@ -1,0 +1,101 @@
+//! Events as a person reads them in a terminal: reasoning, `$ command`, its output, its end.
+//!
+//! Plain text without colour; the dashboard has a form of its own.
+
+use crate::event::{Event, Kind, VerifyState};
+use std::io::{self, Write};
+
+/// Remembers whether the last delta left a line open.
+#[derive(Debug, Default)]
+pub struct Human {
+    line_open: bool,
+}
+
+impl Human {
+    pub fn write(&mut self, event: &Event, out: &mut impl Write) -> io::Result<()> {
+        match &event.kind {
+            Kind::Text { delta, end } | Kind::Thinking { delta, end } => {
+                out.write_all(delta.as_bytes())?;
+                self.after(delta);
+                if *end {
+                    self.close_line(out)?;
+                }
+                return Ok(());
+            }
+            Kind::ToolOutput { text, .. } => {
+                for line in text.split_inclusive('\n') {
+                    if !self.line_open {
+                        out.write_all("│ ".as_bytes())?;
+                    }
+                    out.write_all(line.as_bytes())?;
+                    self.line_open = !line.ends_with('\n');
+                }
+                return Ok(());
+            }
+            _ => self.close_line(out)?,
+        }
+        match &event.kind {
+            Kind::Hello { version, model, mode, ledger, .. } => writeln!(
+                out,
+                "agent_lab {version} · {model} · {} · {ledger}",
+                format!("{mode:?}").to_lowercase()
+            ),
+            Kind::SessionStart { ticket, title } => writeln!(out, "\n== #{ticket} {title}\n"),
+            Kind::SessionEnd { outcome, summary, duration_ms, .. } => writeln!(
+                out,
+                "\n== {} after {:.1} s\n{summary}",
+                outcome.as_str(),
+                *duration_ms as f64 / 1000.0
+            ),
+            Kind::ToolCall { tool, input, reasoning, .. } => {
+                let sign = if tool == "shell" { "$".to_string() } else { format!("[{tool}]") };
+                writeln!(out, "\n{sign} {input}")?;
+                if reasoning.is_empty() { Ok(()) } else { writeln!(out, "  why: {reasoning}") }
+            }
+            Kind::ToolResult { exit_code, duration_ms, timed_out, omitted_bytes, .. } => {
+                let seconds = *duration_ms as f64 / 1000.0;
+                match exit_code {
+                    _ if *timed_out => write!(out, "✗ time limit · {seconds:.1} s")?,
+                    Some(0) => write!(out, "✓ exit 0 · {seconds:.1} s")?,
+                    Some(code) => write!(out, "✗ exit {code} · {seconds:.1} s")?,
+                    None => write!(out, "✗ ended · {seconds:.1} s")?,
+                }
+                if *omitted_bytes > 0 {
+                    write!(out, " · {omitted_bytes} bytes not recorded")?;
+                }
+                out.write_all(b"\n\n")
+            }
+            Kind::Proposal { call, why } => writeln!(out, "? {call} waits: {why}"),
+            Kind::Decision { approved, by, why, .. } => {
+                writeln!(out, "{} by {by} {why}", if *approved { "approved" } else { "rejected" })
+            }
+            Kind::Verify { state, detail } => {
+                let sign = match state {
+                    VerifyState::Waiting => "~ waiting for proof",
+                    VerifyState::Proven => "✓ proven",
+                    VerifyState::Failed => "✗ not proven",
+                    VerifyState::Unverifiable => "? could not be verified",
+                };
+                writeln!(out, "{sign}: {detail}")
+            }
+            Kind::Retry { attempt, wait_ms, reason, .. } => {
+                writeln!(out, "! {reason}; try {attempt}, in {:.1} s", *wait_ms as f64 / 1000.0)
+            }
+            Kind::Notice { text, .. } => writeln!(out, "! {text}"),
+            _ => Ok(()),
+        }
+    }
+
+    fn after(&mut self, text: &str) {
+        if !text.is_empty() {
+            self.line_open = !text.ends_with('\n');
+        }
+    }
+
+    fn close_line(&mut self, out: &mut impl Write) -> io::Result<()> {
+        if std::mem::take(&mut self.line_open) {
+            out.write_all(b"\n")?;
+        }
+        Ok(())
+    }
+}

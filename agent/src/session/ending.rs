@@ -1,0 +1,99 @@
+//! How a session ends: its last entry, then its ticket, then the event. After a lost lease nothing
+//! is written at all.
+
+use super::{Halt, Session, Verdict, outcome_of};
+use crate::{
+    event::{Kind, Level, Outcome},
+    ledger::LedgerError,
+    model::ModelError,
+    summarize,
+};
+use std::time::Duration;
+
+/// What the work loop has to know about a session that ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ended {
+    /// Take the next ticket.
+    GoOn,
+    /// The model cannot be reached or the ledger cannot be written: wait before the next one.
+    Rest(String),
+    /// No session can work with this model: a rejected key, for instance.
+    Hopeless(String),
+    Stopped,
+}
+
+impl Session<'_> {
+    pub(super) fn end(mut self, verdict: Result<Verdict, Halt>) -> (Outcome, Ended) {
+        self.output.flush(Duration::from_millis(800));
+        let outcome = outcome_of(&verdict);
+        let summary = match &verdict {
+            Ok(Verdict::Proven { claim, detail }) => {
+                format!("{} Proven: {detail}", summarize::extract(claim))
+            }
+            Ok(Verdict::Escalate { diagnosis, why }) => {
+                format!("{why}. {}", summarize::extract(diagnosis))
+            }
+            Err(Halt::Lost(why)) => format!("the lease on the ticket is lost: {why}"),
+            Err(Halt::Stopped(why)) => format!("interrupted: {why}"),
+            Err(Halt::Ledger(e)) => format!("the ledger cannot be written: {e}"),
+            Err(Halt::Model(e)) => format!("the model cannot go on: {e}"),
+        };
+        let summary = self.setting.redactor.apply(&summary);
+        if let Err(Halt::Lost(_)) = verdict {
+            self.notice(Level::Error, &format!("{summary}; I stop and write nothing more"));
+            self.session_end(outcome, summary, String::new(), None);
+            return (outcome, Ended::GoOn);
+        }
+        let written = self.write_end(&verdict, outcome, &summary);
+        let head = match written {
+            Ok(head) => head,
+            Err(e) => {
+                self.notice(Level::Error, &format!("the end of the session is not in the ledger: {e}"));
+                String::new()
+            }
+        };
+        let resolution = (outcome == Outcome::Resolved).then(|| "proven".to_string());
+        self.session_end(outcome, summary.clone(), head, resolution);
+        let ended = match verdict {
+            Ok(_) | Err(Halt::Lost(_)) => Ended::GoOn,
+            Err(Halt::Stopped(_)) => Ended::Stopped,
+            Err(Halt::Model(ModelError::Hopeless(why))) => Ended::Hopeless(why),
+            Err(Halt::Ledger(_) | Halt::Model(ModelError::Unavailable(_))) => Ended::Rest(summary),
+        };
+        (outcome, ended)
+    }
+
+    /// The session first, then its ticket: the reverse order would leave a session without a lease.
+    fn write_end(
+        &mut self,
+        verdict: &Result<Verdict, Halt>,
+        outcome: Outcome,
+        summary: &str,
+    ) -> Result<String, LedgerError> {
+        let lease = self.writer.lease.clone();
+        let head = self.ledger.end_session(&mut self.writer, outcome, summary)?;
+        match verdict {
+            Ok(Verdict::Proven { .. }) => {}
+            Ok(Verdict::Escalate { diagnosis, why }) => {
+                let diagnosis = self.setting.redactor.apply(diagnosis);
+                self.ledger.escalate(&lease, &diagnosis, why)?;
+            }
+            Err(Halt::Model(ModelError::Hopeless(why))) => {
+                self.ledger.escalate(&lease, summary, why)?;
+            }
+            Err(_) => self.ledger.release(&lease, summary)?,
+        }
+        Ok(head)
+    }
+
+    fn session_end(
+        &self,
+        outcome: Outcome,
+        summary: String,
+        head_hash: String,
+        resolution: Option<String>,
+    ) {
+        let duration_ms = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.emit(Kind::SessionEnd { outcome, resolution, summary, duration_ms, head_hash });
+    }
+}

@@ -1,0 +1,113 @@
+//! From "I repaired it" to proof: the monitor is asked, and its evidence alone decides.
+
+use super::{Halt, Session};
+use crate::{
+    event::{Kind, VerifyState},
+    ledger::{EntryKind, NewEntry},
+};
+use serde_json::json;
+use std::time::{Duration, Instant};
+
+/// Times the model is told that it is still violated and may go on.
+pub const FAILURES_ALLOWED: u32 = 2;
+/// How often the ledger is asked. The monitor looks about once a second.
+const POLL: Duration = Duration::from_millis(200);
+/// A monitor that lives but does not take a request up for so long never will: it does not know
+/// the invariant any more.
+const TAKEN_UP: Duration = Duration::from_secs(60);
+/// No proof takes longer.
+const LONGEST: Duration = Duration::from_secs(20 * 60);
+
+pub enum Proof {
+    Proven(String),
+    /// Still violated; what the monitor sees.
+    Failed(String),
+    /// Nobody could say.
+    Unverifiable(String),
+}
+
+impl Session<'_> {
+    /// Records the claim, asks for proof and waits for it.
+    pub(super) async fn prove(&mut self, claim: &str) -> Result<Proof, Halt> {
+        let claim = self.setting.redactor.apply(claim);
+        self.ledger.set_diagnosis(&self.writer.lease, &claim)?;
+        let lease = self.writer.lease.clone();
+        let request = self.ledger.request_verification(&lease, &self.writer.id)?;
+        let asked = Instant::now();
+        let mut shown = String::from("the monitor is asked to look");
+        self.verify(VerifyState::Waiting, &shown)?;
+        loop {
+            let v = self.ledger.verification(request)?;
+            let silent = self.monitor_is_silent()?;
+            match v.state {
+                VerifyState::Proven => {
+                    self.verify(v.state, &v.detail)?;
+                    return Ok(Proof::Proven(v.detail));
+                }
+                VerifyState::Failed => {
+                    self.verify(v.state, &v.detail)?;
+                    return Ok(Proof::Failed(v.detail));
+                }
+                VerifyState::Unverifiable => return self.unverifiable(v.detail),
+                VerifyState::Waiting => {}
+            }
+            if let Some(why) = silent {
+                return self.unverifiable(why);
+            }
+            let waited = asked.elapsed();
+            if (v.deadline_in.is_none() && waited > TAKEN_UP) || waited > LONGEST {
+                let why = format!("the monitor did not decide in {} s", waited.as_secs());
+                return self.unverifiable(why);
+            }
+            if !v.detail.is_empty() && v.detail != shown {
+                shown.clone_from(&v.detail);
+                self.emit(Kind::Verify { state: VerifyState::Waiting, detail: v.detail });
+            }
+            tokio::select! {
+                why = self.leash.until_lost() => return Err(Halt::Lost(why)),
+                why = self.setting.stop.until_asked() => return Err(Halt::Stopped(why)),
+                () = tokio::time::sleep(POLL) => {}
+            }
+            self.check()?;
+        }
+    }
+
+    fn unverifiable(&mut self, why: String) -> Result<Proof, Halt> {
+        self.verify(VerifyState::Unverifiable, &why)?;
+        Ok(Proof::Unverifiable(why))
+    }
+
+    /// Nobody has looked for three intervals: why there will be no proof.
+    fn monitor_is_silent(&self) -> Result<Option<String>, Halt> {
+        let beat = self.ledger.heartbeat(self.ticket.cluster_id.as_deref())?;
+        Ok(match beat {
+            None => Some("no monitor has ever looked at this cluster".into()),
+            Some(beat) if beat.is_silent() => {
+                let since = if beat.age == Duration::MAX {
+                    "since before this machine started".into()
+                } else {
+                    format!("for {} s", beat.age.as_secs())
+                };
+                Some(format!("the monitor has been silent {since}"))
+            }
+            Some(_) => None,
+        })
+    }
+
+    fn verify(&mut self, state: VerifyState, detail: &str) -> Result<(), Halt> {
+        let meta = json!({ "state": state });
+        let text = format!("{}: {detail}", word(state));
+        self.record(&NewEntry { meta: Some(&meta), ..NewEntry::new(EntryKind::Verify, &text) })?;
+        self.emit(Kind::Verify { state, detail: detail.into() });
+        Ok(())
+    }
+}
+
+fn word(state: VerifyState) -> &'static str {
+    match state {
+        VerifyState::Waiting => "waiting",
+        VerifyState::Proven => "proven",
+        VerifyState::Failed => "failed",
+        VerifyState::Unverifiable => "unverifiable",
+    }
+}

@@ -1,0 +1,87 @@
+//! A turn on its way to the screen: deltas redacted and sent on as they come.
+
+use crate::{
+    emit::Emitter,
+    event::Kind,
+    model::Sink,
+    redact::{RedactStream, Redactor},
+};
+use std::time::Duration;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Open {
+    Nothing,
+    Text,
+    Thinking,
+}
+
+pub struct Screen {
+    emitter: Emitter,
+    session: String,
+    stream: RedactStream,
+    open: Open,
+    retries: Vec<String>,
+}
+
+impl Screen {
+    pub fn new(emitter: Emitter, session: String, redactor: Redactor) -> Self {
+        Self {
+            emitter,
+            session,
+            stream: RedactStream::new(redactor),
+            open: Open::Nothing,
+            retries: Vec::new(),
+        }
+    }
+
+    /// Closes what is open. Returns the retries that happened, in words, for the record.
+    pub fn close(mut self) -> Vec<String> {
+        self.end_of_block();
+        self.retries
+    }
+
+    fn delta(&mut self, kind: Open, delta: &str) {
+        if self.open != kind {
+            self.end_of_block();
+            self.open = kind;
+        }
+        let mut text = self.stream.push(delta);
+        text.push_str(&self.stream.idle());
+        if !text.is_empty() {
+            self.send(text, false);
+        }
+    }
+
+    fn send(&self, delta: String, end: bool) {
+        let kind = match self.open {
+            Open::Nothing => return,
+            Open::Text => Kind::Text { delta, end },
+            Open::Thinking => Kind::Thinking { delta, end },
+        };
+        self.emitter.emit_in(Some(&self.session), kind);
+    }
+}
+
+impl Sink for Screen {
+    fn text(&mut self, delta: &str) {
+        self.delta(Open::Text, delta);
+    }
+
+    fn thinking(&mut self, delta: &str) {
+        self.delta(Open::Thinking, delta);
+    }
+
+    fn end_of_block(&mut self) {
+        let rest = self.stream.finish();
+        self.send(rest, true);
+        self.open = Open::Nothing;
+    }
+
+    fn retry(&mut self, status: Option<u16>, attempt: u32, wait: Duration, reason: &str) {
+        self.end_of_block();
+        let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+        let reason = crate::clean::clean(reason);
+        self.retries.push(format!("try {attempt} in {:.1} s: {reason}", wait.as_secs_f64()));
+        self.emitter.emit_in(Some(&self.session), Kind::Retry { status, attempt, wait_ms, reason });
+    }
+}

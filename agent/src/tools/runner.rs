@@ -1,0 +1,314 @@
+//! The runner: a hidden process around one shell command, which sees to it that nothing the
+//! command started outlives the agent, whatever dies first.
+//!
+//! It has its own session and is a child subreaper, so every descendant of the command stays its
+//! descendant. Its stdin is a socket to the agent: the lifeline. One line of JSON comes in, the
+//! [`Job`]; [`Word`]s may follow; [`Report`]s go back. At end of the lifeline, at the time limit,
+//! on [`Word::End`] and on SIGTERM it ends all descendants. When the shell has exited by itself
+//! it stays as long as background children live, and ends them with the lifeline.
+//!
+//! It does not read the command's output: that goes straight to the agent through the runner's
+//! inherited stdout and stderr, which it gives up as soon as the shell has them.
+
+use super::process_tree;
+use crate::ledger::Mono;
+use rustix::process::{Pid, Signal, WaitOptions, getpid, set_child_subreaper, setsid, wait};
+use serde::{Deserialize, Serialize};
+use std::{
+    fs::OpenOptions,
+    io,
+    os::unix::process::ExitStatusExt,
+    path::PathBuf,
+    process::{Command, ExitCode, Stdio},
+    time::Duration,
+};
+use tokio::{
+    io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines},
+    net::{
+        UnixStream,
+        unix::{OwnedReadHalf, OwnedWriteHalf},
+    },
+    signal::unix::{SignalKind, signal},
+    time::{Instant, sleep_until},
+};
+
+/// First argument of a process that is a runner.
+pub const ROLE: &str = "__runner";
+
+/// Between TERM and KILL.
+const GRACE: Duration = Duration::from_millis(400);
+/// How long children may need to follow their shell before they count as background.
+const SETTLE: Duration = Duration::from_millis(60);
+/// After this, what KILL could not end (another user's process, say) is reported and left.
+const GIVE_UP: Duration = Duration::from_secs(5);
+
+/// What to run. The environment is the runner's own.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Job {
+    pub command: String,
+    pub folder: PathBuf,
+    /// Time limit of the shell.
+    pub limit_ms: u64,
+    /// When the agent's right to run anything ends, unless a [`Word::Renew`] says otherwise: an
+    /// agent that stands still may have lost its ticket to another. On the clock of
+    /// [`crate::ledger::Mono`], milliseconds. None: never.
+    pub right_ends_ms: Option<i64>,
+}
+
+/// From the agent, one line each.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Word {
+    /// End all descendants.
+    End,
+    /// The agent's right goes on until then.
+    Renew { right_ends_ms: i64 },
+}
+
+/// To the agent, one line each.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Report {
+    /// No shell was started.
+    Failed { error: String },
+    /// The shell has exited.
+    Exited {
+        code: Option<i32>,
+        signal: Option<i32>,
+        /// Why it was ended, if it did not end by itself.
+        ended: Option<Ended>,
+        /// What is still alive.
+        left: Vec<Left>,
+    },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Ended {
+    TimeLimit,
+    Asked,
+    LeaseLost,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Left {
+    pub pid: i32,
+    pub command: String,
+}
+
+/// The role: runs until no descendant is left.
+pub fn main() -> ExitCode {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let done = runtime.and_then(|runtime| runtime.block_on(run()));
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("runner: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+struct Runner {
+    words: Lines<BufReader<OwnedReadHalf>>,
+    reports: OwnedWriteHalf,
+    children: tokio::signal::unix::Signal,
+    terminate: tokio::signal::unix::Signal,
+    shell: Pid,
+    exit: Option<(Option<i32>, Option<i32>)>,
+    /// All children have been reaped, so there is no descendant.
+    alone: bool,
+}
+
+async fn run() -> io::Result<()> {
+    // Fails only where the caller made this process a group leader; nothing is lost then.
+    let _ = setsid();
+    set_child_subreaper(Some(getpid()))?;
+    let lifeline = std::os::unix::net::UnixStream::from(rustix::io::fcntl_dupfd_cloexec(
+        rustix::stdio::stdin(),
+        3,
+    )?);
+    lifeline.set_nonblocking(true)?;
+    let (read, mut reports) = UnixStream::from_std(lifeline)?.into_split();
+    let mut words = BufReader::new(read).lines();
+    let Some(job) = words.next_line().await? else {
+        return Ok(());
+    };
+    let job: Job = serde_json::from_str(&job)?;
+    let children = signal(SignalKind::child())?;
+    let terminate = signal(SignalKind::terminate())?;
+    let shell = match start(&job) {
+        Ok(pid) => pid,
+        Err(error) => {
+            return tell(
+                &mut reports,
+                &Report::Failed {
+                    error: error.to_string(),
+                },
+            )
+            .await;
+        }
+    };
+    let mut runner = Runner {
+        words,
+        reports,
+        children,
+        terminate,
+        shell,
+        exit: None,
+        alone: false,
+    };
+    runner.hold(&job).await
+}
+
+fn start(job: &Job) -> io::Result<Pid> {
+    if job.right_ends_ms.is_some_and(|end| end <= Mono::now().ms) {
+        return Err(io::Error::other("the lease on the ticket ran out before it started"));
+    }
+    let child = Command::new("bash")
+        .args(["--noprofile", "--norc", "-c", &job.command])
+        .current_dir(&job.folder)
+        .stdin(Stdio::null())
+        .spawn()
+        .map_err(|e| match e.kind() {
+            io::ErrorKind::NotFound => io::Error::other(format!(
+                "cannot start bash in {}: {e}; is bash installed, and does the folder exist?",
+                job.folder.display()
+            )),
+            io::ErrorKind::ArgumentListTooLong => io::Error::other("the command is too long"),
+            _ => io::Error::other(format!("cannot start bash: {e}")),
+        })?;
+    // From here the end of the output is the end of the last process that can write it.
+    let null = OpenOptions::new().write(true).open("/dev/null")?;
+    rustix::stdio::dup2_stdout(&null)?;
+    rustix::stdio::dup2_stderr(&null)?;
+    Ok(Pid::from_child(&child))
+}
+
+/// Time until `end`.
+fn left(end: Option<i64>) -> Duration {
+    let ms = end.unwrap_or(i64::MAX).saturating_sub(Mono::now().ms);
+    Duration::from_millis(u64::try_from(ms).unwrap_or(0))
+}
+
+async fn tell(to: &mut OwnedWriteHalf, report: &Report) -> io::Result<()> {
+    let mut line = serde_json::to_vec(report)?;
+    line.push(b'\n');
+    to.write_all(&line).await
+}
+
+impl Runner {
+    async fn hold(&mut self, job: &Job) -> io::Result<()> {
+        let limit = Instant::now() + Duration::from_millis(job.limit_ms);
+        let mut right_ends = job.right_ends_ms;
+        let mut settle: Option<Instant> = None;
+        let mut reported = false;
+        loop {
+            self.reap();
+            if self.exit.is_some() && !reported {
+                let now = Instant::now();
+                let until = *settle.get_or_insert(now + SETTLE);
+                if self.alone || now >= until {
+                    self.report(None).await;
+                    reported = true;
+                }
+            }
+            if self.alone {
+                return Ok(());
+            }
+            let pending = settle.filter(|_| !reported);
+            let why = tokio::select! {
+                word = self.words.next_line() => match word {
+                    Ok(Some(line)) => match serde_json::from_str(&line) {
+                        Ok(Word::Renew { right_ends_ms }) => {
+                            right_ends = Some(right_ends_ms);
+                            continue;
+                        }
+                        Ok(Word::End) => Ended::Asked,
+                        Err(_) => continue,
+                    },
+                    Ok(None) | Err(_) => Ended::Asked,
+                },
+                _ = self.terminate.recv() => Ended::Asked,
+                _ = self.children.recv() => continue,
+                () = sleep_until(pending.unwrap_or(limit)), if pending.is_some() => continue,
+                () = sleep_until(limit), if self.exit.is_none() => Ended::TimeLimit,
+                () = tokio::time::sleep(left(right_ends)), if right_ends.is_some() => {
+                    // Slept through a suspend, or woken a little early.
+                    if !left(right_ends).is_zero() {
+                        continue;
+                    }
+                    Ended::LeaseLost
+                }
+            };
+            self.end_all().await;
+            if !reported {
+                self.report(Some(why)).await;
+            }
+            return Ok(());
+        }
+    }
+
+    fn reap(&mut self) {
+        loop {
+            match wait(WaitOptions::NOHANG) {
+                Ok(Some((pid, status))) if pid == self.shell => {
+                    let status = std::process::ExitStatus::from_raw(status.as_raw());
+                    self.exit = Some((status.code(), status.signal()));
+                }
+                Ok(Some(_)) | Err(rustix::io::Errno::INTR) => {}
+                Ok(None) => return,
+                Err(_) => {
+                    self.alone = true;
+                    return;
+                }
+            }
+        }
+    }
+
+    /// TERM, grace, then STOP and KILL until nobody is left.
+    async fn end_all(&mut self) {
+        let began = Instant::now();
+        let tree = process_tree::descendants(getpid());
+        process_tree::signal_all(&tree, Signal::TERM);
+        // A stopped process takes its TERM only when it goes on.
+        process_tree::signal_all(&tree, Signal::CONT);
+        while !self.alone && began.elapsed() < GRACE {
+            self.pause(Duration::from_millis(20)).await;
+        }
+        while !self.alone && began.elapsed() < GIVE_UP {
+            process_tree::kill_all(getpid());
+            self.pause(Duration::from_millis(20)).await;
+        }
+    }
+
+    async fn pause(&mut self, at_most: Duration) {
+        let _ = tokio::time::timeout(at_most, self.children.recv()).await;
+        self.reap();
+    }
+
+    /// Best effort: an agent that is gone hears nothing.
+    async fn report(&mut self, ended: Option<Ended>) {
+        let (code, signal) = self.exit.unwrap_or_default();
+        let left = process_tree::described(getpid())
+            .into_iter()
+            .take(20)
+            .map(|p| Left {
+                pid: p.pid.as_raw_nonzero().get(),
+                command: p.command,
+            })
+            .collect();
+        let _ = tell(
+            &mut self.reports,
+            &Report::Exited {
+                code,
+                signal,
+                ended,
+                left,
+            },
+        )
+        .await;
+    }
+}

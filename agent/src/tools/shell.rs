@@ -1,0 +1,413 @@
+//! The `shell` tool: runs one command under a runner and gives its output on as it comes.
+//!
+//! Cleans, redacts and caps the output. Does not record anything and does not know the model; see
+//! [`crate::session`].
+
+use super::{
+    capture::{Capture, FOR_MODEL},
+    runner::{Ended, Job, Left, ROLE, Report, Word},
+};
+use crate::{
+    clean::Cleaner,
+    event::Stream,
+    redact::{RedactStream, Redactor},
+};
+use std::{
+    collections::BTreeMap,
+    ffi::OsString,
+    fs, io,
+    os::fd::OwnedFd,
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::Duration,
+};
+use tokio::{
+    io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWriteExt, BufReader},
+    net::{UnixStream, unix::OwnedWriteHalf},
+    process::{Child, Command},
+    time::{Instant, sleep_until, timeout},
+};
+
+/// Time limit of a command that names none.
+pub const DEFAULT_LIMIT: Duration = Duration::from_secs(120);
+/// Highest time limit a command may name.
+pub const HIGHEST_LIMIT: Duration = Duration::from_secs(3600);
+/// Bytes of one call's output that go to the ledger; the rest is counted.
+pub const RECORDED: usize = 4 * 1024 * 1024;
+/// How long output may still come after the shell has exited.
+const DRAIN: Duration = Duration::from_millis(300);
+/// An unfinished line is shown after so long without more.
+const IDLE: Duration = Duration::from_millis(150);
+/// A runner that does not answer a request to end for so long is given up.
+const DEAF: Duration = Duration::from_secs(7);
+const BUFFER: usize = 16 * 1024;
+
+/// One session's shell: its environment, its working folder, and what it left in the background.
+#[derive(Debug)]
+pub struct Shell {
+    pub executable: PathBuf,
+    pub environment: BTreeMap<OsString, OsString>,
+    pub redactor: Redactor,
+    /// See [`Job::right_ends_ms`].
+    pub right_ends_ms: Option<i64>,
+    folder: PathBuf,
+    /// Where a command's shell notes the folder it ended in.
+    note: PathBuf,
+    /// Runners whose shell has exited but whose background children live.
+    holding: Vec<Held>,
+}
+
+/// A runner and its lifeline.
+#[derive(Debug)]
+struct Held {
+    child: Child,
+    _lifeline: OwnedWriteHalf,
+}
+
+/// How a command ended.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Outcome {
+    /// None when it was ended before it had one.
+    pub exit_code: Option<i32>,
+    /// The signal that ended the shell.
+    pub signal: Option<i32>,
+    pub timed_out: bool,
+    /// Ended because of [`Running::end`], or because its lease was lost.
+    pub interrupted: bool,
+    pub duration: Duration,
+    /// Clean, redacted output in order of arrival, without its middle when it was long.
+    pub output: String,
+    /// Bytes the model is not shown.
+    pub omitted: u64,
+    /// Bytes past [`RECORDED`].
+    pub unrecorded: u64,
+    /// Processes that live on in the background until the session ends, or could not be ended.
+    pub left: Vec<Left>,
+    /// The command was not run, and why.
+    pub failed: Option<String>,
+}
+
+impl Shell {
+    /// `folder`: where the first command starts. `scratch`: an existing folder for small files.
+    pub fn new(
+        executable: PathBuf,
+        environment: BTreeMap<OsString, OsString>,
+        folder: PathBuf,
+        scratch: &Path,
+        redactor: Redactor,
+    ) -> io::Result<Self> {
+        let note = scratch.join("folder");
+        let start = scratch.join("start.sh");
+        // Bash reads this file before the command. The trap costs the command nothing, and a
+        // command that sets its own only loses the change of folder.
+        fs::write(
+            &start,
+            format!(
+                "unset BASH_ENV\ntrap 'pwd -P > {}' EXIT\n",
+                quote(&note.to_string_lossy())
+            ),
+        )?;
+        let mut environment = environment;
+        environment.insert("BASH_ENV".into(), start.into_os_string());
+        Ok(Self {
+            executable,
+            environment,
+            redactor,
+            right_ends_ms: None,
+            folder,
+            note,
+            holding: Vec::new(),
+        })
+    }
+
+    /// Folder the next command starts in.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Starts `command`. Nothing runs unless the returned [`Running`] is waited for; dropping it
+    /// ends the command and everything it started.
+    pub fn start(&mut self, command: &str, limit: Duration) -> io::Result<Running<'_>> {
+        if !self.folder.is_dir() {
+            self.folder = PathBuf::from("/");
+        }
+        let _ = fs::remove_file(&self.note);
+        let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
+        ours.set_nonblocking(true)?;
+        let child = Command::new(&self.executable)
+            .arg(ROLE)
+            .env_clear()
+            .envs(&self.environment)
+            .stdin(Stdio::from(OwnedFd::from(theirs)))
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()?;
+        let job = Job {
+            command: command.to_string(),
+            folder: self.folder.clone(),
+            limit_ms: limit.as_millis() as u64,
+            right_ends_ms: self.right_ends_ms,
+        };
+        Ok(Running {
+            child,
+            socket: UnixStream::from_std(ours)?,
+            job,
+            began: Instant::now(),
+            shell: self,
+        })
+    }
+
+    /// Ends what the session's commands left in the background, and waits for it a little.
+    pub async fn close(&mut self) {
+        let children: Vec<Child> = self.holding.drain(..).map(|held| held.child).collect();
+        let _ = timeout(Duration::from_millis(1500), async {
+            for mut child in children {
+                let _ = child.wait().await;
+            }
+        })
+        .await;
+    }
+
+    fn note_folder(&mut self) {
+        if let Ok(text) = fs::read_to_string(&self.note) {
+            let folder = PathBuf::from(text.trim_end_matches('\n'));
+            if folder.is_absolute() {
+                self.folder = folder;
+            }
+        }
+    }
+}
+
+/// A command that runs.
+#[derive(Debug)]
+pub struct Running<'a> {
+    child: Child,
+    socket: UnixStream,
+    job: Job,
+    began: Instant,
+    shell: &'a mut Shell,
+}
+
+/// One stream of the command on its way to text.
+struct Lane {
+    stream: Stream,
+    cleaner: Cleaner,
+    redact: RedactStream,
+    open: bool,
+}
+
+impl Lane {
+    fn new(stream: Stream, redactor: &Redactor) -> Self {
+        Self {
+            stream,
+            cleaner: Cleaner::default(),
+            redact: RedactStream::new(redactor.clone()),
+            open: true,
+        }
+    }
+
+    fn take(&mut self, bytes: &[u8]) -> String {
+        let text = self.cleaner.push(bytes);
+        self.redact.push(&text)
+    }
+
+    fn finish(&mut self) -> String {
+        let last = self.cleaner.finish();
+        let mut out = self.redact.push(&last);
+        out.push_str(&self.redact.finish());
+        out
+    }
+}
+
+/// Where a command's output goes as it comes, already clean and redacted.
+pub trait Output {
+    /// `record`: whether the ledger takes it too.
+    fn text(&mut self, stream: Stream, text: &str, record: bool);
+}
+
+impl Running<'_> {
+    /// Runs to the end. `end` is polled: when it completes, the command and all it started is
+    /// ended. `right` gives the new end of the right to run, whenever it changes.
+    pub async fn wait(
+        self,
+        output: &mut impl Output,
+        end: impl Future<Output = ()>,
+        mut right: tokio::sync::watch::Receiver<i64>,
+    ) -> io::Result<Outcome> {
+        let Self {
+            mut child,
+            socket,
+            job,
+            began,
+            shell,
+        } = self;
+        let (read, mut words) = socket.into_split();
+        let mut reports = BufReader::new(read).lines();
+        let mut line = serde_json::to_vec(&job)?;
+        line.push(b'\n');
+        words.write_all(&line).await?;
+        let mut stdout = child.stdout.take();
+        let mut stderr = child.stderr.take();
+        let mut sink = Sink {
+            capture: Capture::new(FOR_MODEL),
+            recorded: 0,
+            unrecorded: 0,
+            output,
+        };
+        let mut out = Lane::new(Stream::Stdout, &shell.redactor);
+        let mut err = Lane::new(Stream::Stderr, &shell.redactor);
+        let (mut out_buffer, mut err_buffer) = (vec![0; BUFFER], vec![0; BUFFER]);
+        let mut end = std::pin::pin!(end);
+        let mut asked = false;
+        let mut deadline = Instant::now() + Duration::from_secs(u32::MAX.into());
+        let mut idle: Option<Instant> = None;
+        let mut report: Option<Report> = None;
+        let mut runner_open = true;
+        while (out.open || err.open || report.is_none()) && (runner_open || out.open || err.open) {
+            tokio::select! {
+                n = read_some(&mut stdout, &mut out_buffer), if out.open => {
+                    sink.lane(&mut out, &out_buffer[..n]);
+                    idle = Some(Instant::now() + IDLE);
+                }
+                n = read_some(&mut stderr, &mut err_buffer), if err.open => {
+                    sink.lane(&mut err, &err_buffer[..n]);
+                    idle = Some(Instant::now() + IDLE);
+                }
+                line = reports.next_line(), if runner_open => match line {
+                    Ok(Some(line)) => {
+                        report = serde_json::from_str(&line).ok().or(report);
+                        deadline = Instant::now() + DRAIN;
+                    }
+                    Ok(None) | Err(_) => {
+                        runner_open = false;
+                        deadline = deadline.min(Instant::now() + DRAIN);
+                    }
+                },
+                () = &mut end, if !asked => {
+                    asked = true;
+                    say(&mut words, &Word::End).await;
+                    deadline = deadline.min(Instant::now() + DEAF);
+                }
+                Ok(()) = right.changed() => {
+                    let right_ends_ms = *right.borrow_and_update();
+                    say(&mut words, &Word::Renew { right_ends_ms }).await;
+                }
+                () = sleep_until(idle.unwrap_or(deadline)), if idle.is_some() => {
+                    idle = None;
+                    for lane in [&mut out, &mut err] {
+                        let text = lane.redact.idle();
+                        sink.text(lane.stream, &text);
+                    }
+                }
+                () = sleep_until(deadline) => break,
+            }
+        }
+        for lane in [&mut out, &mut err] {
+            let text = lane.finish();
+            sink.text(lane.stream, &text);
+        }
+        let mut outcome = Outcome {
+            duration: began.elapsed(),
+            output: sink.capture.text(),
+            omitted: sink.capture.omitted(),
+            unrecorded: sink.unrecorded,
+            ..Outcome::default()
+        };
+        match report {
+            Some(Report::Exited {
+                code,
+                signal,
+                ended,
+                left,
+            }) => {
+                outcome.exit_code = code.filter(|_| ended.is_none());
+                outcome.signal = signal;
+                outcome.timed_out = ended == Some(Ended::TimeLimit);
+                outcome.interrupted = matches!(ended, Some(Ended::Asked | Ended::LeaseLost));
+                outcome.left = left;
+            }
+            Some(Report::Failed { error }) => outcome.failed = Some(error),
+            None => {
+                outcome.interrupted = asked;
+                if !asked {
+                    outcome.failed = Some("its runner was killed".into());
+                }
+            }
+        }
+        shell.note_folder();
+        if runner_open && !outcome.left.is_empty() {
+            // Background children write on; somebody has to read, or they stand still.
+            tokio::spawn(discard(stdout));
+            tokio::spawn(discard(stderr));
+            shell.holding.push(Held {
+                child,
+                _lifeline: words,
+            });
+        } else {
+            drop(words);
+            let _ = timeout(Duration::from_millis(200), child.wait()).await;
+        }
+        Ok(outcome)
+    }
+}
+
+struct Sink<'a, O> {
+    capture: Capture,
+    recorded: usize,
+    unrecorded: u64,
+    output: &'a mut O,
+}
+
+impl<O: Output> Sink<'_, O> {
+    fn lane(&mut self, lane: &mut Lane, bytes: &[u8]) {
+        let text = if bytes.is_empty() {
+            lane.open = false;
+            lane.finish()
+        } else {
+            lane.take(bytes)
+        };
+        self.text(lane.stream, &text);
+    }
+
+    fn text(&mut self, stream: Stream, text: &str) {
+        if text.is_empty() {
+            return;
+        }
+        self.capture.push(text);
+        let record = self.recorded + text.len() <= RECORDED;
+        if record {
+            self.recorded += text.len();
+        } else {
+            self.recorded = RECORDED;
+            self.unrecorded += text.len() as u64;
+        }
+        self.output.text(stream, text, record);
+    }
+}
+
+/// Zero bytes: the end, errors included.
+async fn read_some(from: &mut Option<impl AsyncRead + Unpin>, buffer: &mut [u8]) -> usize {
+    match from {
+        Some(from) => from.read(buffer).await.unwrap_or(0),
+        None => 0,
+    }
+}
+
+async fn discard(from: Option<impl AsyncRead + Unpin>) {
+    if let Some(mut from) = from {
+        let _ = tokio::io::copy(&mut from, &mut tokio::io::sink()).await;
+    }
+}
+
+/// Best effort: a runner that is gone needs no words.
+async fn say(words: &mut OwnedWriteHalf, word: &Word) {
+    if let Ok(mut line) = serde_json::to_vec(word) {
+        line.push(b'\n');
+        let _ = words.write_all(&line).await;
+    }
+}
+
+/// Single quotes for a shell.
+fn quote(text: &str) -> String {
+    format!("'{}'", text.replace('\'', r"'\''"))
+}

@@ -1,0 +1,137 @@
+//! The work loop: asks the ledger each second for a ticket, works on it, asks again.
+
+use crate::{
+    cluster_id::ClusterId,
+    control::Desk,
+    event::{Level, Outcome},
+    ledger::{ClaimRequest, Ledger, LedgerError, Status},
+    model::Model,
+    session::{self, Ended, Setting},
+};
+use std::time::Duration;
+
+const POLL: Duration = Duration::from_secs(1);
+/// Waits after a session that the model or the ledger let down; doubles.
+const FIRST_REST: Duration = Duration::from_secs(5);
+const LONGEST_REST: Duration = Duration::from_secs(120);
+
+/// Which tickets, and how many.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    pub cluster: ClusterId,
+    /// End after one session.
+    pub once: bool,
+    /// This ticket, now, or an error.
+    pub ticket: Option<i64>,
+}
+
+/// Why the loop ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Finished {
+    /// It was asked to end.
+    Stopped,
+    /// One session was asked for, and this is how it ended.
+    Once(Outcome),
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum WorkError {
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    #[error("{0}")]
+    Model(String),
+    #[error("ticket #{id} cannot be taken: {why}")]
+    Taken { id: i64, why: String },
+}
+
+/// Runs until asked to stop, or as `plan` says.
+pub async fn run(
+    setting: &Setting,
+    plan: &Plan,
+    model: &mut dyn Model,
+    desk: &mut Desk,
+) -> Result<Finished, WorkError> {
+    let mut ledger = Ledger::open(&setting.ledger)?;
+    let mut rest = FIRST_REST;
+    let mut trouble: Option<String> = None;
+    let mut tries = 0;
+    loop {
+        if setting.stop.asked().is_some() {
+            return Ok(Finished::Stopped);
+        }
+        let cluster = match plan.ticket {
+            // Asked for by number: whichever cluster it belongs to.
+            Some(id) => ledger.ticket(id)?.ok_or(LedgerError::NoTicket(id))?.cluster_id,
+            None => plan.cluster.now(&ledger),
+        };
+        let claim = ledger.claim(&ClaimRequest {
+            holder: &setting.holder,
+            cluster_id: cluster.as_deref(),
+            ticket: plan.ticket,
+            lease: setting.lease,
+        });
+        let mut wait = POLL;
+        match claim {
+            Ok(Some(claim)) => {
+                trouble = None;
+                // Words meant for an earlier session are not for this one.
+                desk.take_messages();
+                match session::run(setting, claim, model, desk).await {
+                    Ok((_, Ended::Stopped)) => return Ok(Finished::Stopped),
+                    Ok((_, Ended::Hopeless(why))) => return Err(WorkError::Model(why)),
+                    Ok((outcome, _)) if plan.once || plan.ticket.is_some() => {
+                        return Ok(Finished::Once(outcome));
+                    }
+                    Ok((_, Ended::Rest(why))) => {
+                        wait = rest;
+                        rest = (rest * 2).min(LONGEST_REST);
+                        let text = format!("the next ticket is taken in {} s: {why}", wait.as_secs());
+                        setting.emitter.notice(None, Level::Warn, text);
+                    }
+                    Ok((_, Ended::GoOn)) => {
+                        rest = FIRST_REST;
+                        continue;
+                    }
+                    Err(e) => setting.emitter.notice(None, Level::Error, e.to_string()),
+                }
+            }
+            Ok(None) => {
+                trouble = None;
+                if let Some(id) = plan.ticket {
+                    // Its lease may be about to run out.
+                    tries += 1;
+                    if tries > 3 {
+                        return Err(WorkError::Taken { id, why: why_not(&ledger, id)? });
+                    }
+                }
+            }
+            Err(e) => {
+                let text = e.to_string();
+                if trouble.as_ref() != Some(&text) {
+                    setting.emitter.notice(None, Level::Error, text.clone());
+                    trouble = Some(text);
+                }
+            }
+        }
+        tokio::select! {
+            _ = setting.stop.until_asked() => return Ok(Finished::Stopped),
+            () = tokio::time::sleep(wait) => {}
+        }
+    }
+}
+
+/// Why a ticket that is there is not to be had.
+fn why_not(ledger: &Ledger, id: i64) -> Result<String, LedgerError> {
+    let ticket = ledger.ticket(id)?.ok_or(LedgerError::NoTicket(id))?;
+    Ok(match ticket.status {
+        Status::Resolved => "it is resolved".into(),
+        _ if ticket.held => "a person holds it; `operator-tui tickets unhold` gives it back".into(),
+        _ if ticket.needs_person => "it waits for a person".into(),
+        Status::Acknowledged => "another agent works on it".into(),
+        Status::Escalated => match ticket.retry_at {
+            Some(at) => format!("it was escalated, and is tried again at {at}"),
+            None => "it was escalated".into(),
+        },
+        Status::Open => "the monitor no longer sees it violated".into(),
+    })
+}
