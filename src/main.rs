@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    operator_tui::cli::main()
+    agent_lab::roles::dispatch().unwrap_or_else(operator_tui::cli::main)
 }

@@ -3,6 +3,7 @@
 //!
 //! Errors go to stderr as one line a cause, exit code 1; wrong arguments are clap's, exit code 2.
 
+pub mod agent;
 pub mod audit;
 pub mod cluster;
 pub mod completions;
@@ -34,6 +35,8 @@ enum Command {
     Audit(audit::Args),
     /// Control the embedded lab: real processes on loopback
     Lab(lab::Args),
+    /// Work on tickets: agent_lab in the foreground
+    Agent(agent::Args),
     /// Print a completion script for a shell
     Completions(completions::Args),
 }
@@ -50,6 +53,7 @@ pub fn main() -> ExitCode {
         Some(Command::Tickets(args)) => tickets::run(args),
         Some(Command::Audit(args)) => audit::run(args),
         Some(Command::Lab(args)) => lab::run(args),
+        Some(Command::Agent(args)) => agent::run(args),
         Some(Command::Completions(args)) => completions::run(args),
         None => Ok(ExitCode::SUCCESS),
     };
