@@ -11,3 +11,6 @@ pub mod demo;
 pub mod lab;
 pub mod monitor;
 pub mod span;
+pub mod supervisor;
+pub mod terminal;
+pub mod transcript;
