@@ -172,6 +172,7 @@ mod tests {
     const SIZE: Size = Size {
         width: 20,
         height: 3,
+        cut: false,
     };
 
     fn ring(lines: Range<u64>) -> Ring {
