@@ -11,6 +11,7 @@ pub mod monitor;
 mod table;
 pub mod target;
 pub mod tickets;
+pub mod watch;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -20,6 +21,9 @@ use std::process::ExitCode;
 pub struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
+
+    #[command(flatten)]
+    watch: watch::Args,
 }
 
 #[derive(Debug, Subcommand)]
@@ -36,6 +40,8 @@ enum Command {
     Lab(lab::Args),
     /// Print a completion script for a shell
     Completions(completions::Args),
+    /// The dashboard on a cluster that somebody else runs (the default)
+    Watch(watch::Args),
 }
 
 /// What a subcommand returns: its exit code, or an error to print.
@@ -51,7 +57,8 @@ pub fn main() -> ExitCode {
         Some(Command::Audit(args)) => audit::run(args),
         Some(Command::Lab(args)) => lab::run(args),
         Some(Command::Completions(args)) => completions::run(args),
-        None => Ok(ExitCode::SUCCESS),
+        Some(Command::Watch(args)) => watch::run(args),
+        None => watch::run(cli.watch),
     };
     result.unwrap_or_else(|report| {
         eprintln!("operator-tui: {}", describe(&report));
