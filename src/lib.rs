@@ -5,9 +5,14 @@
 //! hundred lines. `cluster` observes, `monitor` judges, `demo` narrates, `lab` is the stage.
 //! The agent is a package of its own, `agent_lab`, and knows nothing of this one.
 
+pub mod app;
 pub mod cli;
 pub mod cluster;
 pub mod demo;
 pub mod lab;
 pub mod monitor;
 pub mod span;
+pub mod supervisor;
+pub mod terminal;
+pub mod transcript;
+pub mod ui;

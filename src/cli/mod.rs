@@ -12,6 +12,7 @@ pub mod monitor;
 mod table;
 pub mod target;
 pub mod tickets;
+pub mod watch;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -21,6 +22,9 @@ use std::process::ExitCode;
 pub struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
+
+    #[command(flatten)]
+    watch: watch::Args,
 }
 
 #[derive(Debug, Subcommand)]
@@ -39,6 +43,8 @@ enum Command {
     Agent(agent::Args),
     /// Print a completion script for a shell
     Completions(completions::Args),
+    /// The dashboard on a cluster that somebody else runs (the default)
+    Watch(watch::Args),
 }
 
 /// What a subcommand returns: its exit code, or an error to print.
@@ -55,7 +61,8 @@ pub fn main() -> ExitCode {
         Some(Command::Lab(args)) => lab::run(args),
         Some(Command::Agent(args)) => agent::run(args),
         Some(Command::Completions(args)) => completions::run(args),
-        None => Ok(ExitCode::SUCCESS),
+        Some(Command::Watch(args)) => watch::run(args),
+        None => watch::run(cli.watch),
     };
     result.unwrap_or_else(|report| {
         eprintln!("operator-tui: {}", describe(&report));

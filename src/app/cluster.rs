@@ -1,0 +1,218 @@
+//! The cluster as last seen, how it fared before, and what that amounts to in one word.
+
+use crate::cluster::{ClusterSnapshot, MemberState, Observed, StoreState};
+use jiff::{SignedDuration, Timestamp};
+use std::collections::{HashMap, VecDeque};
+
+/// The dashboard looks this often.
+pub const INTERVAL: std::time::Duration = std::time::Duration::from_secs(1);
+/// What is older than this is unknown: three looks, and the time a slow one may take.
+pub const STALE: SignedDuration = SignedDuration::from_secs(5);
+/// Samples kept for the sparklines, one a look.
+const HISTORY: usize = 300;
+
+/// The whole cluster in one word. Unknown is not healthy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Overall {
+    Unknown,
+    Healthy,
+    Degraded,
+    /// Something cannot be served.
+    Unavailable,
+}
+
+#[derive(Debug)]
+pub struct Cluster {
+    /// The addresses that are asked.
+    pub pd: String,
+    pub snapshot: Option<ClusterSnapshot>,
+    pub ops: VecDeque<Option<f64>>,
+    pub p99: VecDeque<Option<f64>>,
+    overall: Overall,
+    overall_since: Option<Timestamp>,
+    store_since: HashMap<u64, (StoreState, Timestamp)>,
+}
+
+impl Cluster {
+    pub fn new(pd: String) -> Self {
+        Self {
+            pd,
+            snapshot: None,
+            ops: VecDeque::new(),
+            p99: VecDeque::new(),
+            overall: Overall::Unknown,
+            overall_since: None,
+            store_since: HashMap::new(),
+        }
+    }
+
+    pub fn seen(&mut self, mut snapshot: ClusterSnapshot, now: Timestamp) {
+        let traffic = snapshot.traffic.fresh().copied().unwrap_or_default();
+        push(&mut self.ops, traffic.ops_per_s);
+        push(&mut self.p99, traffic.p99_ms);
+        if let Some(earlier) = &self.snapshot {
+            snapshot.remember(earlier);
+        }
+        for store in snapshot.stores.fresh().into_iter().flatten() {
+            let since = self
+                .store_since
+                .entry(store.id)
+                .or_insert((store.state, now));
+            if since.0 != store.state {
+                *since = (store.state, now);
+            }
+        }
+        self.snapshot = Some(snapshot);
+        self.judge(now);
+    }
+
+    /// Time passes: what was known may be no longer.
+    pub fn judge(&mut self, now: Timestamp) {
+        let overall = self.judged(now);
+        if overall != self.overall || self.overall_since.is_none() {
+            self.overall = overall;
+            self.overall_since = Some(now);
+        }
+    }
+
+    /// The word, and since when it holds.
+    pub fn overall(&self) -> (Overall, Option<Timestamp>) {
+        (self.overall, self.overall_since)
+    }
+
+    /// Since when a store is in its state: its last heartbeat if it is down, else since we saw it
+    /// change.
+    pub fn store_since(&self, id: u64) -> Option<Timestamp> {
+        self.store_since.get(&id).map(|(_, at)| *at)
+    }
+
+    fn judged(&self, now: Timestamp) -> Overall {
+        let Some(snapshot) = &self.snapshot else {
+            return Overall::Unknown;
+        };
+        if current(&snapshot.pd_leader, now).is_some_and(Option::is_none) {
+            return Overall::Unavailable;
+        }
+        let Some(stores) = current(&snapshot.stores, now) else {
+            return Overall::Unknown;
+        };
+        let regions = current(&snapshot.regions, now).copied().unwrap_or_default();
+        if regions.leaderless > 0 || regions.no_quorum > 0 {
+            return Overall::Unavailable;
+        }
+        let stores_up = stores.iter().all(|s| {
+            matches!(
+                s.state,
+                StoreState::Up | StoreState::Offline | StoreState::Tombstone
+            )
+        });
+        let Some(members) = current(&snapshot.pd, now) else {
+            return Overall::Unknown;
+        };
+        let unknown = stores.iter().any(|s| s.state == StoreState::Unknown)
+            || members.iter().any(|m| m.state == MemberState::Unknown);
+        let members_up = members.iter().all(|m| m.state != MemberState::Down);
+        if stores.is_empty() || unknown {
+            Overall::Unknown
+        } else if stores_up && members_up && regions.down_peer == 0 && regions.miss_peer == 0 {
+            Overall::Healthy
+        } else {
+            Overall::Degraded
+        }
+    }
+}
+
+/// The value, if it is known and not stale: what may be shown as true.
+pub fn current<T>(observed: &Observed<T>, now: Timestamp) -> Option<&T> {
+    if observed.age(now)? > STALE {
+        None
+    } else {
+        observed.fresh()
+    }
+}
+
+fn push(history: &mut VecDeque<Option<f64>>, value: Option<f64>) {
+    if history.len() == HISTORY {
+        history.pop_front();
+    }
+    history.push_back(value.filter(|v| v.is_finite()));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::{PdMember, Store};
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(1_769_767_200 + second).unwrap()
+    }
+
+    pub fn store(id: u64, state: StoreState) -> Store {
+        Store {
+            id,
+            name: format!("tikv{}", id - 1),
+            address: format!("127.0.0.1:2016{id}"),
+            status_address: None,
+            state,
+            last_heartbeat: None,
+            started: None,
+            leaders: Some(2),
+            regions: Some(6),
+            capacity: None,
+            available: None,
+            traffic: Observed::default(),
+        }
+    }
+
+    fn snapshot(state: StoreState, now: Timestamp) -> ClusterSnapshot {
+        let pd = PdMember {
+            name: "pd0".into(),
+            address: "http://127.0.0.1:2379".into(),
+            state: MemberState::Leader,
+        };
+        ClusterSnapshot {
+            at: now,
+            pd: Observed::known(vec![pd], now),
+            pd_leader: Observed::known(Some("http://127.0.0.1:2379".into()), now),
+            stores: Observed::known(vec![store(1, StoreState::Up), store(2, state)], now),
+            ..Default::default()
+        }
+    }
+
+    #[test]
+    fn nothing_stale_is_healthy() {
+        let mut cluster = Cluster::new("pd".into());
+        assert_eq!(cluster.overall().0, Overall::Unknown);
+        cluster.seen(snapshot(StoreState::Up, at(0)), at(0));
+        assert_eq!(cluster.overall(), (Overall::Healthy, Some(at(0))));
+        cluster.judge(at(4));
+        assert_eq!(cluster.overall(), (Overall::Healthy, Some(at(0))));
+        cluster.judge(at(6));
+        assert_eq!(cluster.overall(), (Overall::Unknown, Some(at(6))));
+    }
+
+    #[test]
+    fn a_failed_look_keeps_the_old_values_but_they_are_not_believed() {
+        let mut cluster = Cluster::new("pd".into());
+        cluster.seen(snapshot(StoreState::Up, at(0)), at(0));
+        let failed = ClusterSnapshot {
+            at: at(1),
+            stores: Observed::unknown("http://pd: refused"),
+            ..Default::default()
+        };
+        cluster.seen(failed, at(1));
+        assert_eq!(cluster.overall().0, Overall::Unknown);
+        assert!(cluster.snapshot.unwrap().stores.value.is_some());
+    }
+
+    #[test]
+    fn one_store_down_is_degraded_and_no_leader_is_unavailable() {
+        let mut cluster = Cluster::new("pd".into());
+        cluster.seen(snapshot(StoreState::Disconnected, at(0)), at(0));
+        assert_eq!(cluster.overall().0, Overall::Degraded);
+        let mut without = snapshot(StoreState::Up, at(1));
+        without.pd_leader = Observed::known(None, at(1));
+        cluster.seen(without, at(1));
+        assert_eq!(cluster.overall().0, Overall::Unavailable);
+    }
+}

@@ -1,0 +1,191 @@
+//! One ticket with everything the ledger holds of it, as lines to read.
+//!
+//! Made from rows that were read elsewhere; asks nothing of the ledger itself.
+
+use crate::transcript::{Kind, Line, clean::clean, compose::seconds};
+use agent_lab::ledger::{EntryRow, SessionRow, Ticket, TicketEvent};
+use jiff::{Timestamp, tz::TimeZone};
+
+/// Entries of one session that are read; the whole is for `operator-tui audit show`.
+pub const ENTRIES: usize = 1000;
+
+#[derive(Debug, Clone)]
+pub struct Detail {
+    pub id: i64,
+    /// None: the ledger has no such ticket, or could not be read.
+    pub ticket: Option<Ticket>,
+    pub events: Vec<TicketEvent>,
+    pub sessions: Vec<(SessionRow, Vec<EntryRow>)>,
+    pub error: Option<String>,
+}
+
+impl Detail {
+    pub fn lines(&self) -> Vec<Line> {
+        let mut lines = Lines::default();
+        if let Some(error) = &self.error {
+            lines.add(Kind::Bad, error);
+        }
+        if let Some(ticket) = &self.ticket {
+            lines.ticket(ticket);
+        }
+        if !self.events.is_empty() {
+            lines.gap(Kind::Session, "what happened");
+        }
+        for event in &self.events {
+            let why = if event.why.is_empty() {
+                String::new()
+            } else {
+                format!(": {}", event.why)
+            };
+            lines.add(
+                Kind::Notice,
+                &format!("{}  {} by {}{why}", clock(event.at), event.to, event.by),
+            );
+        }
+        for (session, entries) in &self.sessions {
+            lines.session(session, entries);
+        }
+        if self.sessions.is_empty() && self.error.is_none() {
+            lines.gap(Kind::Notice, "No agent has worked on this ticket yet.");
+        }
+        lines.0
+    }
+}
+
+#[derive(Default)]
+struct Lines(Vec<Line>);
+
+impl Lines {
+    fn push(&mut self, kind: Kind, text: &str, gap: bool) {
+        for (n, line) in text.lines().enumerate() {
+            let (text, omitted) = clean(line.as_bytes());
+            let kind = if n > 0 && kind == Kind::Command {
+                Kind::CommandMore
+            } else {
+                kind
+            };
+            let id = self.0.len() as u64;
+            self.0.push(Line {
+                id,
+                kind,
+                text,
+                omitted,
+                gap: gap && n == 0,
+            });
+        }
+    }
+
+    fn add(&mut self, kind: Kind, text: &str) {
+        self.push(kind, text, false);
+    }
+
+    fn gap(&mut self, kind: Kind, text: &str) {
+        self.push(kind, text, true);
+    }
+
+    fn ticket(&mut self, ticket: &Ticket) {
+        self.add(Kind::Reasoning, &ticket.message);
+        let mut facts = format!(
+            "{} · {} · seen {} times since {}",
+            ticket.severity,
+            ticket.violation_key,
+            ticket.occurrence_count,
+            clock(ticket.first_seen_at)
+        );
+        if ticket.flaps > 0 {
+            facts.push_str(&format!(" · came back {} times", ticket.flaps));
+        }
+        if ticket.attempts > 0 {
+            facts.push_str(&format!(" · {} sessions", ticket.attempts));
+        }
+        self.add(Kind::Notice, &facts);
+        if let Some(resolution) = ticket.resolution {
+            let at = clock(ticket.resolved_at);
+            self.add(
+                Kind::Good,
+                &format!("resolved {at}: {}", resolution.as_str()),
+            );
+        } else if ticket.claimed {
+            self.add(
+                Kind::Waiting,
+                "claimed by the agent, not proven by the monitor",
+            );
+        }
+        if ticket.needs_person {
+            self.add(
+                Kind::Warning,
+                "no agent takes it any more: it waits for a person",
+            );
+        }
+        if let Some(at) = ticket.retry_at {
+            self.add(
+                Kind::Notice,
+                &format!("an agent tries again at {}", clock(Some(at))),
+            );
+        }
+        if let Some(diagnosis) = &ticket.diagnosis {
+            self.gap(Kind::Session, "diagnosis");
+            self.add(Kind::Reasoning, diagnosis);
+        }
+    }
+
+    fn session(&mut self, session: &SessionRow, entries: &[EntryRow]) {
+        let model = session.model.as_deref().unwrap_or("model unknown");
+        let begun = clock(session.started_at);
+        self.gap(
+            Kind::Session,
+            &format!(
+                "session {} · {model} · {begun} · {}",
+                session.session_id, session.status
+            ),
+        );
+        for entry in entries {
+            self.entry(entry);
+        }
+        if entries.len() >= ENTRIES {
+            self.add(
+                Kind::Warning,
+                &format!("more: operator-tui audit show {}", session.session_id),
+            );
+        }
+    }
+
+    fn entry(&mut self, entry: &EntryRow) {
+        let text = entry.raw_content.as_deref().unwrap_or(&entry.content);
+        match entry.entry_type.as_str() {
+            "reasoning" => self.gap(Kind::Reasoning, text),
+            "tool_call" => {
+                let param = |key: &str| entry.tool_params.as_ref()?.get(key)?.as_str();
+                let command = param("command").or(param("query")).or(param("url"));
+                self.gap(Kind::Command, command.unwrap_or(text));
+                if let Some(why) = param("reasoning").filter(|w| !w.is_empty()) {
+                    self.add(Kind::Why, why);
+                }
+            }
+            "tool_result" => {
+                self.add(Kind::Output, text);
+                let time = entry
+                    .duration_ms
+                    .map_or(String::new(), |ms| format!(" · {}", seconds(ms)));
+                match (entry.timed_out, entry.exit_code) {
+                    (true, _) => self.add(Kind::Bad, &format!("timed out{time}")),
+                    (_, Some(0)) => self.add(Kind::Good, &format!("exit 0{time}")),
+                    (_, Some(code)) => self.add(Kind::Bad, &format!("exit {code}{time}")),
+                    (_, None) => self.add(Kind::Bad, &format!("ended without an exit code{time}")),
+                }
+            }
+            other => self.add(
+                Kind::Notice,
+                &format!("{}: {text}", other.replace('_', " ")),
+            ),
+        }
+    }
+}
+
+/// Local time of day, or of which day if it was another.
+fn clock(at: Option<Timestamp>) -> String {
+    let Some(at) = at else { return "?".into() };
+    at.to_zoned(TimeZone::system())
+        .strftime("%m-%d %H:%M:%S")
+        .to_string()
+}

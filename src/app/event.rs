@@ -1,0 +1,84 @@
+//! What happens to the dashboard, what it does, and who shows it.
+
+use super::{detail::Detail, state::Geometry, state::State, tickets::LedgerView};
+use crate::{cluster::ClusterSnapshot, supervisor::Item, terminal::signals::Signal};
+use agent_lab::event::Control;
+use crossterm::event::KeyEvent;
+use std::io;
+
+/// The dashboard's children.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Child {
+    Agent,
+    Monitor,
+}
+
+impl Child {
+    pub const ALL: [Self; 2] = [Self::Agent, Self::Monitor];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Agent => "agent",
+            Self::Monitor => "monitor",
+        }
+    }
+}
+
+/// One thing that happened. They come in one order.
+#[derive(Debug)]
+pub enum Event {
+    Key(KeyEvent),
+    Paste(String),
+    Resize,
+    /// The terminal cannot be read or written any more.
+    TerminalGone,
+    Signal(Signal),
+    Child(Child, Vec<Item>),
+    Cluster(Box<ClusterSnapshot>),
+    Ledger(Box<LedgerView>),
+    Detail(Box<Detail>),
+    /// A second has passed: ages roll over.
+    Tick,
+}
+
+/// What `update` wants done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Effect {
+    Control(Child, Control),
+    Restart(Child),
+    /// End all children with grace; their facts follow.
+    StopAll,
+    /// No more grace.
+    KillAll,
+    Exit(u8),
+    /// Give the terminal back and stop this process, as Ctrl-Z does.
+    Suspend,
+    /// The terminal is ours again: draw everything.
+    Redraw,
+    /// Read a ticket and its sessions from the ledger.
+    LoadTicket(i64),
+    Copy(String),
+    Bell,
+}
+
+/// Who shows the state: the terminal, or lines for a log.
+#[expect(async_fn_in_trait, reason = "used generically, on one thread")]
+pub trait Frontend {
+    /// Shows the state. Prints nothing else. Returns the size of what it shows, for scrolling.
+    fn draw(&mut self, state: &State) -> io::Result<Geometry>;
+
+    /// The next key, paste or resize. Can be dropped and called again without losing one. Pends
+    /// for ever where there are none.
+    async fn next(&mut self) -> Event;
+
+    /// Gives the terminal back until [`Self::resume`].
+    fn suspend(&mut self) {}
+
+    fn resume(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn copy(&mut self, _text: &str) {}
+
+    fn bell(&mut self) {}
+}

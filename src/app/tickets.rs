@@ -1,0 +1,122 @@
+//! Tickets as last read from the ledger, and which one the reader stands on.
+
+use agent_lab::ledger::{Heartbeat, Resolution, Status, Ticket};
+use jiff::{SignedDuration, Timestamp};
+use std::path::PathBuf;
+
+/// Tickets read for the pane.
+pub const LIMIT: usize = 200;
+
+/// One reading of the ledger.
+#[derive(Debug, Clone)]
+pub struct LedgerView {
+    pub at: Timestamp,
+    /// Why it could not be read; what follows is then empty.
+    pub error: Option<String>,
+    /// There is no file yet.
+    pub missing: bool,
+    /// Unresolved first, each newest first.
+    pub tickets: Vec<Ticket>,
+    pub open: u64,
+    pub done: u64,
+    pub heartbeat: Option<Heartbeat>,
+}
+
+#[derive(Debug)]
+pub struct Tickets {
+    pub path: PathBuf,
+    pub view: Option<LedgerView>,
+    /// The ticket the reader stands on.
+    pub selected: Option<i64>,
+}
+
+/// What is shown of a ticket's state. Claimed and proven are not the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Look {
+    Open,
+    Held,
+    Working,
+    /// The agent says it is repaired; the monitor has not borne it out.
+    Claimed,
+    Escalated,
+    NeedsPerson,
+    Proven,
+    Cleared,
+    ByPerson,
+    External,
+    /// Resolved, by rules that did not ask for proof.
+    Done,
+}
+
+pub fn look(ticket: &Ticket) -> Look {
+    match ticket.status {
+        Status::Open if ticket.held => Look::Held,
+        Status::Open if ticket.needs_person => Look::NeedsPerson,
+        Status::Open => Look::Open,
+        Status::Acknowledged if ticket.claimed => Look::Claimed,
+        Status::Acknowledged => Look::Working,
+        Status::Escalated if ticket.needs_person => Look::NeedsPerson,
+        Status::Escalated => Look::Escalated,
+        Status::Resolved => match ticket.resolution {
+            Some(Resolution::Proven) => Look::Proven,
+            Some(Resolution::Cleared) => Look::Cleared,
+            Some(Resolution::Human) => Look::ByPerson,
+            Some(Resolution::External) => Look::External,
+            None => Look::Done,
+        },
+    }
+}
+
+impl Tickets {
+    pub fn new(path: PathBuf) -> Self {
+        Self {
+            path,
+            view: None,
+            selected: None,
+        }
+    }
+
+    pub fn read(&mut self, view: LedgerView) {
+        self.view = Some(view);
+        let tickets = self.list();
+        // The ticket may be gone with its ledger; without one, the first is the most pressing.
+        if !tickets.iter().any(|t| Some(t.id) == self.selected) {
+            self.selected = tickets.first().map(|t| t.id);
+        }
+    }
+
+    pub fn list(&self) -> &[Ticket] {
+        self.view.as_ref().map_or(&[], |v| &v.tickets)
+    }
+
+    /// Index of the selected ticket.
+    pub fn index(&self) -> Option<usize> {
+        self.list().iter().position(|t| Some(t.id) == self.selected)
+    }
+
+    /// Moves the selection by `rows`, staying in the list.
+    pub fn step(&mut self, rows: isize) {
+        let last = self.list().len().saturating_sub(1);
+        let index = self
+            .index()
+            .unwrap_or(0)
+            .saturating_add_signed(rows)
+            .min(last);
+        self.selected = self.list().get(index).map(|t| t.id);
+    }
+
+    /// Age of the monitor's last check. None: it never looked.
+    pub fn monitor_age(&self, now: Timestamp) -> Option<SignedDuration> {
+        let at = self.view.as_ref()?.heartbeat.as_ref()?.at?;
+        Some(now.duration_since(at).max(SignedDuration::ZERO))
+    }
+
+    /// Whether the monitor looked within three of its intervals.
+    pub fn monitored(&self, now: Timestamp) -> bool {
+        let Some(heartbeat) = self.view.as_ref().and_then(|v| v.heartbeat.as_ref()) else {
+            return false;
+        };
+        let limit = SignedDuration::try_from(heartbeat.interval * 3).unwrap_or(SignedDuration::MAX);
+        self.monitor_age(now).is_some_and(|age| age <= limit)
+    }
+}

@@ -1,0 +1,191 @@
+//! The supervisor against real children.
+
+use super::*;
+use std::sync::Arc;
+use tokio::sync::Notify;
+
+struct Child {
+    handle: Handle,
+    bell: Arc<Notify>,
+    items: Vec<Item>,
+}
+
+fn sh(script: &str) -> Child {
+    let bell = Arc::new(Notify::new());
+    let spec = Spec {
+        name: "test",
+        argv: ["sh", "-c", script].map(Into::into).to_vec(),
+        foreign: true,
+        ..Spec::default()
+    };
+    let handle = start(spec, Mailbox::new(bell.clone()));
+    Child {
+        handle,
+        bell,
+        items: Vec::new(),
+    }
+}
+
+impl Child {
+    /// Waits until an item satisfies `wanted`.
+    async fn until(&mut self, wanted: impl Fn(&Item) -> bool) {
+        let found = timeout(Duration::from_secs(30), async {
+            loop {
+                self.items.extend(self.handle.mailbox().drain());
+                if self.items.iter().any(&wanted) {
+                    return;
+                }
+                self.bell.notified().await;
+            }
+        });
+        assert!(found.await.is_ok(), "not seen in {:#?}", self.items);
+    }
+
+    async fn until_fact(&mut self, wanted: impl Fn(&Fact) -> bool) {
+        self.until(|item| matches!(item, Item::Fact(fact) if wanted(fact)))
+            .await;
+    }
+
+    fn pid(&self) -> u32 {
+        let started = self.items.iter().find_map(|item| match item {
+            Item::Fact(Fact::Started { pid }) => Some(*pid),
+            _ => None,
+        });
+        started.expect("it was started")
+    }
+
+    fn text(&self) -> Vec<String> {
+        let lines = self.items.iter().filter_map(|item| match item {
+            Item::Plain { line, .. } => Some(String::from_utf8_lossy(line).into_owned()),
+            _ => None,
+        });
+        lines.collect()
+    }
+}
+
+fn alive(pid: u32) -> bool {
+    // A zombie that its parent has not reaped yet is dead enough.
+    std::fs::read_to_string(format!("/proc/{pid}/stat"))
+        .is_ok_and(|stat| !stat.rsplit(')').next().unwrap_or("").starts_with(" Z"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_last_words_of_a_child_that_exits_at_once_are_all_there() {
+    let mut child = sh("echo one; echo two >&2; printf three");
+    child.until_fact(|f| *f == Fact::OutputEnded).await;
+    let mut text = child.text();
+    text.sort();
+    assert_eq!(text, ["one", "three", "two"]);
+    child
+        .until_fact(|f| matches!(f, Fact::Exited { success: true, .. }))
+        .await;
+    child.until_fact(|f| matches!(f, Fact::GaveUp { .. })).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_crash_loop_stops_and_shows_the_last_words() {
+    let mut child = sh("echo broken config >&2; exit 3");
+    child
+        .until_fact(|f| matches!(f, Fact::Restarting { .. }))
+        .await;
+    child
+        .until_fact(|f| {
+            matches!(f, Fact::GaveUp { why, stderr }
+        if why.contains("5 times") && stderr == &["broken config"])
+        })
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_that_does_not_exist_is_named() {
+    let bell = Arc::new(Notify::new());
+    let spec = Spec {
+        argv: vec!["/no/such/agent".into()],
+        ..Spec::default()
+    };
+    let handle = start(spec, Mailbox::new(bell.clone()));
+    let mut child = Child {
+        handle,
+        bell,
+        items: Vec::new(),
+    };
+    child
+        .until_fact(|f| {
+            matches!(f, Fact::GaveUp { why, .. }
+        if why.contains("/no/such/agent"))
+        })
+        .await;
+    child.handle.stop();
+    child.until_fact(|f| *f == Fact::Stopped).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pipe_held_open_after_exit_is_named_and_its_holder_ended() {
+    let mut child = sh("sleep 1000 & echo $!; exit 7");
+    child.until_fact(|f| *f == Fact::PipeHeld).await;
+    child
+        .until_fact(|f| matches!(f, Fact::Exited { how, .. } if how == "exit code 7"))
+        .await;
+    let holder: u32 = child.text()[0].parse().unwrap();
+    let gone = async {
+        while alive(holder) {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    timeout(Duration::from_secs(10), gone)
+        .await
+        .expect("the holder was ended");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_that_ignores_term_is_killed_with_its_group() {
+    let mut child =
+        sh("trap '' TERM; (trap '' TERM; sleep 1000) & echo $!; while :; do sleep 1; done");
+    child.until(|i| matches!(i, Item::Plain { .. })).await;
+    let grandchild: u32 = child.text()[0].parse().unwrap();
+    let pid = child.pid();
+    child.handle.kill();
+    child.until_fact(|f| *f == Fact::Stopped).await;
+    assert!(!alive(pid) && !alive(grandchild));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn control_lines_arrive_and_stop_closes_stdin() {
+    let mut child = sh("cat; echo end of stdin");
+    child.handle.control(Control::Message {
+        text: "hello".into(),
+    });
+    child
+        .until(|i| matches!(i, Item::Plain { line, .. } if line.ends_with(b"\"hello\"}")))
+        .await;
+    child.handle.stop();
+    child.until_fact(|f| *f == Fact::Stopped).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flood_never_waits_for_the_reader_of_the_mailbox() {
+    let mut child = sh("seq 1 1000000; printf 'bad \\377 utf8\\n'");
+    child.until_fact(|f| *f == Fact::OutputEnded).await;
+    let lost: u64 = child
+        .items
+        .iter()
+        .map(|i| if let Item::Lost(n) = i { *n } else { 0 })
+        .sum();
+    let seen = child.text();
+    assert_eq!(lost + seen.len() as u64, 1_000_001);
+    assert_eq!(seen[seen.len() - 2], "1000000");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restart_ends_the_old_one_first() {
+    let mut child = sh("echo $$; sleep 1000");
+    child.until(|i| matches!(i, Item::Plain { .. })).await;
+    let first = child.pid();
+    child.handle.restart();
+    child
+        .until_fact(|f| matches!(f, Fact::Started { pid } if *pid != first))
+        .await;
+    assert!(!alive(first));
+    child.handle.kill();
+    child.until_fact(|f| *f == Fact::Stopped).await;
+}

@@ -1,0 +1,20 @@
+//! The only code that touches the dashboard's children: starting, reading, restarting, ending.
+//!
+//! ```text
+//!  Handle --Order--> child task (child.rs) --Item--> Mailbox --drain--> main loop
+//! ```
+//!
+//! The task owns the process and reads it whatever the screen does; the mailbox keeps the newest
+//! lines and every event that carries state. What the lines mean is decided elsewhere.
+
+mod child;
+pub mod mailbox;
+pub mod policy;
+mod spawn;
+pub mod splitter;
+mod stop;
+mod stream;
+
+pub use child::{Handle, start};
+pub use mailbox::{Fact, Item, Mailbox};
+pub use spawn::{Spec, executable};

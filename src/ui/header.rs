@@ -1,0 +1,142 @@
+//! The top line: what is watched, how it stands, what the agent does, when the monitor looked.
+
+use super::{
+    format::{age, lasting, phase},
+    text::{cut, width},
+    theme::{Role, Theme},
+};
+use crate::app::{State, agent::Phase, cluster::Overall, state::Process};
+use jiff::tz::TimeZone;
+use ratatui::{
+    Frame,
+    layout::Rect,
+    text::{Line, Span},
+    widgets::Paragraph,
+};
+
+pub fn draw(frame: &mut Frame, area: Rect, state: &State, theme: Theme) {
+    let room = usize::from(area.width);
+    let gap = || vec![Span::raw("  ")];
+    let name = vec![Span::styled(" operator", theme.style(Role::Accent))];
+    let subject = vec![Span::styled(
+        format!("  {}", state.subject),
+        theme.style(Role::Strong),
+    )];
+    let place = vec![Span::styled(
+        format!(" · {}", state.place),
+        theme.style(Role::Dim),
+    )];
+    let overall = [gap(), overall(state, theme)].concat();
+    let agent = [gap(), agent(state, theme)].concat();
+    let model = model(state, theme);
+    let monitor = [gap(), monitor(state, theme)].concat();
+    let clock = state
+        .now
+        .to_zoned(TimeZone::system())
+        .strftime("%H:%M:%S")
+        .to_string();
+    let clock = vec![Span::styled(format!("  {clock} "), theme.style(Role::Dim))];
+
+    // What tells most goes in first; the order on the line is another.
+    let parts = [name, subject, place, overall, agent, model, monitor, clock];
+    let mut chosen = [false; 8];
+    let mut used = 0;
+    for index in [3, 4, 5, 6, 1, 7, 0, 2] {
+        let wide = width(&parts[index]);
+        if used + wide <= room {
+            used += wide;
+            chosen[index] = true;
+        }
+    }
+    let mut spans = Vec::new();
+    let fill = room - used;
+    for (index, part) in parts.into_iter().enumerate() {
+        if index == 3 {
+            spans.push(" ".repeat(fill / 2).into());
+        }
+        if index == 7 {
+            spans.push(" ".repeat(fill - fill / 2).into());
+        }
+        if chosen[index] {
+            spans.extend(part);
+        }
+    }
+    frame.render_widget(Paragraph::new(Line::from(cut(spans, room))), area);
+}
+
+/// The cluster in one word, and for how long.
+pub fn overall(state: &State, theme: Theme) -> Vec<Span<'static>> {
+    let (overall, since) = state.cluster.overall();
+    let (text, role) = match overall {
+        Overall::Unknown => ("? UNKNOWN", Role::Unknown),
+        Overall::Healthy => ("● HEALTHY", Role::Ok),
+        Overall::Degraded => ("! DEGRADED", Role::Warn),
+        Overall::Unavailable => ("✗ UNAVAILABLE", Role::Bad),
+    };
+    let mut spans = vec![Span::styled(text, theme.style(role))];
+    if let Some(since) = since {
+        spans.push(Span::raw(format!(" {}", lasting(state.since(since)))));
+    }
+    spans
+}
+
+/// What the agent does, and for how long.
+pub fn agent(state: &State, theme: Theme) -> Vec<Span<'static>> {
+    let agent = &state.agent;
+    let (word, since, role) = match &agent.process {
+        Process::Off(_) => ("OFF", None, Role::Dim),
+        Process::Starting => ("STARTING", None, Role::Dim),
+        Process::Running { .. } => {
+            let role = match agent.phase {
+                Phase::Working => Role::Accent,
+                Phase::Verifying => Role::Claimed,
+                _ => Role::Plain,
+            };
+            (phase(&agent.phase), Some(agent.since), role)
+        }
+        Process::Exited { at, .. } => ("ENDED", Some(*at), Role::Warn),
+        Process::Restarting { at, .. } => ("RESTARTING", Some(*at), Role::Warn),
+        Process::GaveUp { at, .. } => ("DEAD", Some(*at), Role::Bad),
+        Process::Stopped => ("STOPPED", None, Role::Dim),
+    };
+    let mut spans = vec![Span::raw("agent "), Span::styled(word, theme.style(role))];
+    if let Some(ticket) = agent.ticket.filter(|_| agent.process.running()) {
+        spans.push(Span::raw(format!(" #{ticket}")));
+    }
+    if let Some(since) = since {
+        spans.push(Span::raw(format!(" {}", lasting(state.since(since)))));
+    }
+    spans
+}
+
+fn model(state: &State, theme: Theme) -> Vec<Span<'static>> {
+    let model = state
+        .agent
+        .model
+        .as_ref()
+        .filter(|_| state.agent.process.running());
+    model.map_or(Vec::new(), |model| {
+        vec![Span::styled(format!(" · {model}"), theme.style(Role::Dim))]
+    })
+}
+
+/// When the monitor last looked, whoever runs it.
+fn monitor(state: &State, theme: Theme) -> Vec<Span<'static>> {
+    let Some(seen) = state.tickets.monitor_age(state.now) else {
+        return vec![Span::styled(
+            "monitor ? never looked",
+            theme.style(Role::Unknown),
+        )];
+    };
+    if state.tickets.monitored(state.now) {
+        vec![Span::styled(
+            format!("monitor {} ago", age(seen)),
+            theme.style(Role::Dim),
+        )]
+    } else {
+        vec![Span::styled(
+            format!("monitor ? silent {}", age(seen)),
+            theme.style(Role::Unknown),
+        )]
+    }
+}

@@ -1,0 +1,87 @@
+//! Pure drawing: from [`State`] to cells. Changes nothing, reads no clock.
+//!
+//! `layout` says where, `theme` how it looks, `panes` and `overlays` what. `screen` is the
+//! terminal front end that calls [`draw`].
+
+mod footer;
+mod format;
+mod header;
+pub mod layout;
+mod overlays;
+mod panes;
+mod screen;
+mod spark;
+mod text;
+pub mod theme;
+
+#[cfg(test)]
+mod tests;
+
+pub use screen::Screen;
+pub use theme::Theme;
+
+use crate::app::{
+    State,
+    state::{Geometry, Pane},
+};
+use layout::{Layout, Want};
+use ratatui::{Frame, layout::Rect, text::Line, widgets::Paragraph};
+
+/// Draws the whole screen; returns the sizes that scrolling needs.
+pub fn draw(frame: &mut Frame, state: &State, theme: Theme) -> Geometry {
+    let area = frame.area();
+    let Some(layout) = Layout::new(area, want(state, area)) else {
+        tiny(frame, state, theme, area);
+        return Geometry::default();
+    };
+    let mut geometry = Geometry::default();
+    header::draw(frame, layout.header, state, theme);
+    panes::cluster::draw(frame, layout.cluster, state, theme);
+    geometry.tickets = panes::tickets::draw(frame, layout.tickets, state, theme);
+    panes::chapter::draw(frame, layout.chapter, state, theme);
+    geometry.agent = panes::agent::draw(frame, layout.agent, state, theme);
+    footer::draw(frame, layout.footer, state, theme);
+    geometry.overlay = overlays::draw(frame, layout.body, state, theme);
+    geometry
+}
+
+fn want(state: &State, area: Rect) -> Want {
+    Want {
+        cluster: panes::cluster::rows(state),
+        chapter: state
+            .demo
+            .as_ref()
+            .map(|_| panes::chapter::rows(state, area.width)),
+        focus: state.focus,
+    }
+}
+
+/// No room for panes: one line says how it stands.
+fn tiny(frame: &mut Frame, state: &State, theme: Theme, area: Rect) {
+    if area.is_empty() {
+        return;
+    }
+    let row = Rect { height: 1, ..area };
+    frame.render_widget(
+        Paragraph::new(Line::from(header::overall(state, theme))),
+        row,
+    );
+    if area.height > 1 {
+        let row = Rect {
+            y: area.y + 1,
+            height: 1,
+            ..area
+        };
+        frame.render_widget(Paragraph::new(Line::from(header::agent(state, theme))), row);
+    }
+}
+
+/// The name of a pane, for its title and the footer.
+fn pane_name(pane: Pane) -> &'static str {
+    match pane {
+        Pane::Cluster => "Cluster",
+        Pane::Tickets => "Tickets",
+        Pane::Chapter => "Chapter",
+        Pane::Agent => "Agent",
+    }
+}

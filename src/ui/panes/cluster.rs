@@ -1,0 +1,328 @@
+//! The cluster pane: stores, PD members, what they serve.
+
+use crate::{
+    app::{State, cluster, cluster::current, state::Pane},
+    cluster::{ClusterSnapshot, MemberState, PdMember, Store, StoreState},
+    ui::{
+        format::{age, lasting, millis, percent, rate},
+        pane_name,
+        spark::spark,
+        text::{between, left, lines, panel, paragraph, right},
+        theme::{Role, Theme},
+    },
+};
+use ratatui::{
+    Frame,
+    layout::Rect,
+    text::{Line, Span},
+};
+
+/// Rows of the two small charts.
+const CHARTS: u16 = 3;
+
+/// Rows the pane would like.
+pub fn rows(state: &State) -> u16 {
+    let snapshot = state.cluster.snapshot.as_ref();
+    let count = |n: Option<usize>| u16::try_from(n.unwrap_or(1)).unwrap_or(u16::MAX).min(20);
+    let stores = count(snapshot.and_then(|s| s.stores.value.as_ref()).map(Vec::len));
+    let members = count(snapshot.and_then(|s| s.pd.value.as_ref()).map(Vec::len));
+    let unknown = snapshot.is_none_or(|s| s.stores.value.is_none());
+    if unknown {
+        8
+    } else {
+        1 + stores + members + CHARTS
+    }
+}
+
+pub fn draw(frame: &mut Frame, area: Rect, state: &State, theme: Theme) {
+    if area.is_empty() {
+        return;
+    }
+    let cluster = &state.cluster;
+    let seen = cluster
+        .snapshot
+        .as_ref()
+        .and_then(|s| s.stores.age(state.now));
+    let title_right = match seen {
+        None => vec![Span::styled("? unknown", theme.style(Role::Unknown))],
+        Some(seen) if seen > cluster::STALE => {
+            vec![Span::styled(
+                format!("? stale {}", age(seen)),
+                theme.style(Role::Unknown),
+            )]
+        }
+        Some(seen) => vec![Span::styled(
+            format!("{} ago", age(seen)),
+            theme.style(Role::Dim),
+        )],
+    };
+    let focused = state.focus == Pane::Cluster;
+    let title = vec![Span::raw(pane_name(Pane::Cluster))];
+    let inner = panel(frame, area, title, title_right, focused, theme);
+    if inner.is_empty() {
+        return;
+    }
+    let columns = usize::from(inner.width);
+    let mut text = match &cluster.snapshot {
+        Some(snapshot) if snapshot.stores.value.is_some() => table(state, snapshot, columns, theme),
+        snapshot => nothing(state, snapshot.as_ref(), columns, theme),
+    };
+    let table_rows = u16::try_from(text.len()).unwrap_or(u16::MAX);
+    let left_over = inner.height.saturating_sub(table_rows);
+    if cluster
+        .snapshot
+        .as_ref()
+        .is_some_and(|s| s.stores.value.is_some())
+        && left_over >= 2
+    {
+        charts(state, columns, left_over, theme, &mut text);
+    }
+    lines(frame, inner, text);
+}
+
+/// No store was ever seen: what was tried, and what to do.
+fn nothing(
+    state: &State,
+    snapshot: Option<&ClusterSnapshot>,
+    columns: usize,
+    theme: Theme,
+) -> Vec<Line<'static>> {
+    let mut text = Vec::new();
+    let Some(snapshot) = snapshot else {
+        text.extend(paragraph(
+            &format!("? Asking PD at {} …", state.cluster.pd),
+            columns,
+            theme.style(Role::Unknown),
+        ));
+        return text;
+    };
+    let why = snapshot
+        .stores
+        .error
+        .as_deref()
+        .unwrap_or("PD gave no answer");
+    let tried = &state.cluster.pd;
+    text.extend(paragraph(
+        &format!("? Unknown. PD at {tried}:"),
+        columns,
+        theme.style(Role::Unknown),
+    ));
+    text.extend(
+        paragraph(why, columns, theme.style(Role::Plain))
+            .into_iter()
+            .take(4),
+    );
+    text.push(Line::default());
+    text.extend(paragraph(
+        "--pd says where PD is. `operator-tui demo` brings a cluster of its own.",
+        columns,
+        theme.style(Role::Dim),
+    ));
+    text
+}
+
+fn table(
+    state: &State,
+    snapshot: &ClusterSnapshot,
+    columns: usize,
+    theme: Theme,
+) -> Vec<Line<'static>> {
+    let shape = Shape::new(columns);
+    let stores_now = current(&snapshot.stores, state.now).is_some();
+    let members_now = current(&snapshot.pd, state.now).is_some();
+    let mut text = vec![shape.heading(theme)];
+    for store in snapshot.stores.value.iter().flatten() {
+        text.push(shape.store(state, store, stores_now, theme));
+    }
+    let leader = current(&snapshot.pd_leader, state.now);
+    if leader.is_some_and(Option::is_none) {
+        text.push(Line::styled("✗ PD has no leader", theme.style(Role::Bad)));
+    }
+    match &snapshot.pd.value {
+        Some(members) => {
+            text.extend(members.iter().map(|m| shape.member(m, members_now, theme)));
+        }
+        None => {
+            let why = snapshot.pd.error.clone().unwrap_or_default();
+            text.push(Line::styled(
+                left(&format!("? PD members: {why}"), columns),
+                theme.style(Role::Unknown),
+            ));
+        }
+    }
+    if let Some(error) = snapshot
+        .stores
+        .error
+        .as_ref()
+        .or(snapshot.pd.error.as_ref())
+    {
+        let line = left(&format!("? {error}"), columns);
+        text.push(Line::styled(line, theme.style(Role::Unknown)));
+    }
+    text
+}
+
+/// Which columns there is room for.
+struct Shape {
+    name: usize,
+    state: usize,
+    regions: bool,
+    rates: bool,
+    address: usize,
+}
+
+impl Shape {
+    fn new(columns: usize) -> Self {
+        let regions = columns >= 34;
+        let rates = columns >= 54;
+        let fixed = 15 + 4 + 5 + if regions { 4 } else { 0 } + if rates { 16 } else { 0 };
+        let name = columns.saturating_sub(fixed).clamp(5, 8);
+        let address = columns.saturating_sub(fixed + name);
+        let state = if columns < 30 {
+            columns.saturating_sub(9 + name).min(14)
+        } else {
+            15
+        };
+        Self {
+            name,
+            state,
+            regions,
+            rates,
+            address: if address >= 18 { address } else { 0 },
+        }
+    }
+
+    fn heading(&self, theme: Theme) -> Line<'static> {
+        let mut text = left("store", self.name) + &left(" state", self.state) + &right("lead", 4);
+        if self.regions {
+            text += &right("reg", 4);
+        }
+        text += &right("disk", 5);
+        if self.rates {
+            text += &right("ops/s", 8);
+            text += &right("p99", 8);
+        }
+        if self.address > 0 {
+            text += &left("  address", self.address);
+        }
+        Line::styled(text, theme.style(Role::Dim))
+    }
+
+    fn store(&self, state: &State, store: &Store, known: bool, theme: Theme) -> Line<'static> {
+        let (glyph, word, role) = match store.state {
+            StoreState::Up => ('●', "up", Role::Ok),
+            StoreState::Disconnected => ('!', "silent", Role::Warn),
+            StoreState::Down => ('✗', "down", Role::Bad),
+            StoreState::Offline => ('‖', "leaving", Role::Warn),
+            StoreState::Tombstone => ('·', "removed", Role::Dim),
+            StoreState::Unknown => ('?', "unknown", Role::Unknown),
+        };
+        let mut spans = vec![Span::raw(left(&store.name, self.name))];
+        if known {
+            // A store that is silent has been so since it was last heard.
+            let since = match store.state {
+                StoreState::Up => None,
+                StoreState::Disconnected | StoreState::Down => {
+                    store.last_heartbeat.or(state.cluster.store_since(store.id))
+                }
+                _ => state.cluster.store_since(store.id),
+            };
+            let time = since.map_or(String::new(), |at| format!(" {}", lasting(state.since(at))));
+            let text = left(&format!(" {glyph} {word}{time}"), self.state);
+            spans.push(Span::styled(text, theme.style(role)));
+        } else {
+            let text = left(&format!(" ? was {word}"), self.state);
+            spans.push(Span::styled(text, theme.style(Role::Unknown)));
+        }
+        let mut numbers = String::new();
+        let count = |n: Option<u64>| n.filter(|_| known).map_or("?".into(), |n| n.to_string());
+        numbers += &right(&count(store.leaders), 4);
+        if self.regions {
+            numbers += &right(&count(store.regions), 4);
+        }
+        let disk = store
+            .disk_used()
+            .filter(|_| known && store.state == StoreState::Up);
+        numbers += &right(&disk.map_or("?".into(), percent), 5);
+        if self.rates {
+            let traffic = current(&store.traffic, state.now)
+                .copied()
+                .unwrap_or_default();
+            let ops = traffic.ops_per_s.filter(|_| known);
+            let p99 = traffic.p99_ms.filter(|_| known);
+            numbers += &right(&ops.map_or("?".into(), rate), 8);
+            numbers += &right(&p99.map_or("?".into(), millis), 8);
+        }
+        spans.push(Span::raw(numbers));
+        if self.address > 0 {
+            let text = left(&format!("  {}", store.address), self.address);
+            spans.push(Span::styled(text, theme.style(Role::Dim)));
+        }
+        Line::from(spans)
+    }
+
+    fn member(&self, member: &PdMember, known: bool, theme: Theme) -> Line<'static> {
+        let (text, role) = match member.state {
+            _ if !known => ("? unknown", Role::Unknown),
+            MemberState::Leader => ("● leader", Role::Ok),
+            MemberState::Follower => ("● follower", Role::Ok),
+            MemberState::Down => ("✗ down", Role::Bad),
+            MemberState::Unknown => ("? unknown", Role::Unknown),
+        };
+        let mut spans = vec![
+            Span::raw(left(&member.name, self.name)),
+            Span::styled(left(&format!(" {text}"), self.state), theme.style(role)),
+        ];
+        if self.address > 0 {
+            let skip = 9 + if self.regions { 4 } else { 0 } + if self.rates { 16 } else { 0 };
+            spans.push(" ".repeat(skip).into());
+            let text = left(&format!("  {}", member.address), self.address);
+            spans.push(Span::styled(text, theme.style(Role::Dim)));
+        }
+        Line::from(spans)
+    }
+}
+
+/// Throughput and latency: numbers with units beside their history, higher where there is room.
+fn charts(state: &State, columns: usize, room: u16, theme: Theme, text: &mut Vec<Line<'static>>) {
+    const LABEL: usize = 7;
+    const VALUE: usize = 10;
+    let traffic = state
+        .cluster
+        .snapshot
+        .as_ref()
+        .and_then(|s| current(&s.traffic, state.now));
+    let ops = traffic.and_then(|t| t.ops_per_s);
+    let p99 = traffic.and_then(|t| t.p99_ms);
+    let rows = usize::from(((room - 1) / 2).clamp(1, 4));
+    if room > 2 {
+        text.push(Line::default());
+    }
+    let charts = [
+        ("ops/s", &state.cluster.ops, ops.map(rate)),
+        ("p99", &state.cluster.p99, p99.map(millis)),
+    ];
+    for (label, history, value) in charts {
+        let wide = columns.saturating_sub(LABEL + VALUE);
+        let bars = spark(history.iter(), wide, rows);
+        let (value, role) = value.map_or(("?".to_owned(), Role::Unknown), |value| {
+            (value, Role::Strong)
+        });
+        for (n, bar) in bars.into_iter().enumerate() {
+            let last = n + 1 == rows;
+            let start = vec![
+                Span::styled(
+                    left(if last { label } else { "" }, LABEL),
+                    theme.style(Role::Dim),
+                ),
+                Span::styled(bar, theme.style(Role::Accent)),
+            ];
+            let end = if last {
+                vec![Span::styled(value.clone(), theme.style(role))]
+            } else {
+                Vec::new()
+            };
+            text.push(between(start, end, columns));
+        }
+    }
+}

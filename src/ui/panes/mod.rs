@@ -1,0 +1,6 @@
+//! One file a pane.
+
+pub mod agent;
+pub mod chapter;
+pub mod cluster;
+pub mod tickets;

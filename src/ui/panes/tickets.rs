@@ -1,0 +1,245 @@
+//! The tickets pane: what is broken, whether somebody works on it, and whether to believe it.
+
+use crate::{
+    app::{
+        State,
+        state::{Pane, Process},
+        tickets::{Look, look},
+    },
+    ui::{
+        format::{age, lasting},
+        pane_name,
+        text::{between, lines, panel, paragraph, shorten, width},
+        theme::{Role, Theme},
+    },
+};
+use agent_lab::ledger::Ticket;
+use ratatui::{
+    Frame,
+    layout::Rect,
+    text::{Line, Span},
+};
+
+/// Returns how many rows of tickets there is room for.
+pub fn draw(frame: &mut Frame, area: Rect, state: &State, theme: Theme) -> u16 {
+    if area.is_empty() {
+        return 0;
+    }
+    let focused = state.focus == Pane::Tickets;
+    let title = vec![Span::raw(pane_name(Pane::Tickets))];
+    let inner = panel(
+        frame,
+        area,
+        title,
+        title_right(state, theme),
+        focused,
+        theme,
+    );
+    if inner.is_empty() {
+        return 0;
+    }
+    let columns = usize::from(inner.width);
+    let tickets = state.tickets.list();
+    if tickets.is_empty() {
+        lines(frame, inner, nothing(state, columns, theme));
+        return inner.height;
+    }
+    let height = usize::from(inner.height);
+    let at = state.tickets.index().unwrap_or(0);
+    // The selected one stays in sight, the list moves no more than it must.
+    let top = at.saturating_sub(height.saturating_sub(1));
+    let rows = tickets
+        .iter()
+        .skip(top)
+        .take(height)
+        .map(|t| {
+            row(
+                state,
+                t,
+                Some(t.id) == state.tickets.selected,
+                columns,
+                theme,
+            )
+        })
+        .collect();
+    lines(frame, inner, rows);
+    inner.height
+}
+
+fn title_right(state: &State, theme: Theme) -> Vec<Span<'static>> {
+    let unknown = |text: String| vec![Span::styled(text, theme.style(Role::Unknown))];
+    let Some(view) = &state.tickets.view else {
+        return unknown("? not read yet".into());
+    };
+    if view.error.is_some() {
+        return unknown("? unreadable".into());
+    }
+    if view.missing {
+        return unknown("? no ledger".into());
+    }
+    let role = if view.open > 0 { Role::Warn } else { Role::Dim };
+    let mut spans = vec![
+        Span::styled(format!("{} open", view.open), theme.style(role)),
+        Span::styled(format!(" · {} done", view.done), theme.style(Role::Dim)),
+    ];
+    if !state.tickets.monitored(state.now) {
+        spans.insert(0, Span::styled("? ", theme.style(Role::Unknown)));
+    }
+    spans
+}
+
+/// No tickets: that is good news only if somebody looks.
+fn nothing(state: &State, columns: usize, theme: Theme) -> Vec<Line<'static>> {
+    let path = state.tickets.path.display();
+    let tickets = &state.tickets;
+    let mut text = Vec::new();
+    let (said, role) = match &tickets.view {
+        None => (format!("? Reading {path} …"), Role::Unknown),
+        Some(view) => match (&view.error, view.missing) {
+            (Some(error), _) => (format!("? Cannot read the ledger: {error}"), Role::Unknown),
+            (None, true) => (
+                format!("? No ledger at {path}. The monitor makes it."),
+                Role::Unknown,
+            ),
+            (None, false) => match tickets.monitor_age(state.now) {
+                Some(seen) if tickets.monitored(state.now) => match healthy(view) {
+                    Ok(()) => (
+                        format!(
+                            "No tickets. The monitor last looked {} ago and found nothing wrong.",
+                            age(seen)
+                        ),
+                        Role::Plain,
+                    ),
+                    Err(why) => (
+                        format!("? No tickets, but the monitor cannot see: {why}"),
+                        Role::Unknown,
+                    ),
+                },
+                Some(seen) => (
+                    format!(
+                        "? No tickets, but the monitor has been silent for {}.",
+                        age(seen)
+                    ),
+                    Role::Unknown,
+                ),
+                None => (
+                    "? No tickets, and no monitor has looked yet.".into(),
+                    Role::Unknown,
+                ),
+            },
+        },
+    };
+    text.extend(paragraph(&said, columns, theme.style(role)));
+    let process = match &state.monitor.process {
+        Process::Off(why) => Some(format!("No monitor is run from here: {why}")),
+        Process::GaveUp { why, .. } => {
+            Some(format!("The monitor does not run: {why}. R restarts it."))
+        }
+        Process::Restarting { how, .. } => {
+            Some(format!("The monitor ended ({how}) and is restarted."))
+        }
+        _ => None,
+    };
+    if let Some(process) = process {
+        text.push(Line::default());
+        text.extend(paragraph(&process, columns, theme.style(Role::Dim)));
+    }
+    text
+}
+
+fn healthy(view: &crate::app::tickets::LedgerView) -> Result<(), String> {
+    match &view.heartbeat {
+        Some(beat) if !beat.ok => Err(beat.detail.clone()),
+        _ => Ok(()),
+    }
+}
+
+/// Glyph, word and look of a ticket's state.
+pub fn words(look: Look) -> (char, &'static str, Role) {
+    match look {
+        Look::Open => ('!', "open", Role::Bad),
+        Look::Held => ('‖', "held", Role::Warn),
+        Look::Working => ('!', "working", Role::Warn),
+        Look::Claimed => ('~', "claimed", Role::Claimed),
+        Look::Escalated => ('↑', "escalated", Role::Bad),
+        Look::NeedsPerson => ('↑', "needs you", Role::Bad),
+        Look::Proven => ('✓', "proven", Role::Ok),
+        Look::Cleared => ('·', "cleared", Role::Dim),
+        Look::ByPerson => ('·', "by hand", Role::Dim),
+        Look::External => ('·', "external", Role::Dim),
+        Look::Done => ('·', "resolved", Role::Dim),
+    }
+}
+
+fn row(
+    state: &State,
+    ticket: &Ticket,
+    selected: bool,
+    columns: usize,
+    theme: Theme,
+) -> Line<'static> {
+    let look = look(ticket);
+    let (glyph, word, role) = words(look);
+    let open = ticket.resolved_at.is_none();
+    let at = if open {
+        ticket.first_seen_at
+    } else {
+        ticket.resolved_at
+    };
+    let time = match at {
+        None => "?".to_owned(),
+        Some(at) if open => lasting(state.since(at)),
+        Some(at) => age(state.since(at)),
+    };
+    let flaps = if ticket.flaps > 0 {
+        format!(" x{}", ticket.flaps + 1)
+    } else {
+        String::new()
+    };
+    let end = vec![
+        Span::styled(word, theme.style(role)),
+        Span::raw(flaps),
+        Span::raw(format!("{time:>6}")),
+    ];
+    let mark = if selected { "> " } else { "  " };
+    let mut start = vec![
+        Span::raw(format!("{mark}#{} ", ticket.id)),
+        Span::styled(format!("{glyph} "), theme.style(role)),
+    ];
+    let room = columns.saturating_sub(width(&start) + width(&end) + 1);
+    let name = name(state, ticket);
+    start.push(Span::raw(shorten(&name, room)));
+    let left = room.saturating_sub(unicode_width::UnicodeWidthStr::width(name.as_str()) + 2);
+    if left >= 16 {
+        start.push(Span::styled(
+            format!("  {}", shorten(&ticket.message, left)),
+            theme.style(Role::Dim),
+        ));
+    }
+    let line = between(start, end, columns);
+    if selected && state.focus == Pane::Tickets {
+        line.patch_style(theme.style(Role::Selected))
+    } else {
+        line
+    }
+}
+
+/// What is broken, and where, by the names people use.
+pub fn name(state: &State, ticket: &Ticket) -> String {
+    if ticket.by_hand {
+        return ticket.message.clone();
+    }
+    let Some(store) = &ticket.store_id else {
+        return ticket.invariant.clone();
+    };
+    let stores = state
+        .cluster
+        .snapshot
+        .as_ref()
+        .and_then(|s| s.stores.value.as_ref());
+    let named = stores
+        .into_iter()
+        .flatten()
+        .find(|s| s.id.to_string() == *store);
+    format!("{} {}", ticket.invariant, named.map_or(store, |s| &s.name))
+}

@@ -1,0 +1,135 @@
+//! Small pieces every pane is made of: frames with titles, rows of columns, wrapped paragraphs.
+
+use super::theme::{Role, Theme};
+use crate::transcript::wrap::{fit, wrap};
+use ratatui::{
+    Frame,
+    layout::Rect,
+    style::Style,
+    text::{Line, Span},
+    widgets::{Block, BorderType, Clear, Paragraph},
+};
+use unicode_width::UnicodeWidthStr;
+
+/// A frame with a title on the left and its state on the right. Returns what is inside.
+pub fn panel(
+    frame: &mut Frame,
+    area: Rect,
+    title: Vec<Span<'static>>,
+    right: Vec<Span<'static>>,
+    focused: bool,
+    theme: Theme,
+) -> Rect {
+    let (kind, role) = if focused {
+        (BorderType::Thick, Role::Focus)
+    } else {
+        (BorderType::Rounded, Role::Border)
+    };
+    let style = theme.style(role);
+    let mut block = Block::bordered().border_type(kind).border_style(style);
+    let room = usize::from(area.width).saturating_sub(4);
+    let title = pad(cut(title, room));
+    let left = width(&title);
+    block = block.title_top(Line::from(title));
+    if !right.is_empty() && left + width(&right) + 3 <= room {
+        block = block.title_top(Line::from(pad(right)).right_aligned());
+    }
+    let inner = block.inner(area);
+    frame.render_widget(block, area);
+    inner
+}
+
+/// Empties the cells, for what covers others.
+pub fn clear(frame: &mut Frame, area: Rect) {
+    frame.render_widget(Clear, area);
+}
+
+fn pad(mut spans: Vec<Span<'static>>) -> Vec<Span<'static>> {
+    if !spans.is_empty() {
+        spans.insert(0, " ".into());
+        spans.push(" ".into());
+    }
+    spans
+}
+
+pub fn width(spans: &[Span<'_>]) -> usize {
+    spans.iter().map(Span::width).sum()
+}
+
+/// Cuts spans to a width; what is cut ends in `…`.
+pub fn cut(spans: Vec<Span<'static>>, room: usize) -> Vec<Span<'static>> {
+    if width(&spans) <= room {
+        return spans;
+    }
+    let mut left = room.saturating_sub(1);
+    let mut kept = Vec::new();
+    for span in spans {
+        let wide = span.width();
+        if wide <= left {
+            left -= wide;
+            kept.push(span);
+            continue;
+        }
+        let piece = fit(&span.content, left).to_owned();
+        kept.push(Span::styled(piece, span.style));
+        if room > 0 {
+            kept.push(Span::styled("…", span.style));
+        }
+        break;
+    }
+    kept
+}
+
+/// `text` in exactly `columns`, cut or filled.
+pub fn left(text: &str, columns: usize) -> String {
+    let text = shorten(text, columns);
+    let fill = columns.saturating_sub(text.width());
+    text + &" ".repeat(fill)
+}
+
+/// `text` in exactly `columns`, at its right edge.
+pub fn right(text: &str, columns: usize) -> String {
+    let text = shorten(text, columns);
+    " ".repeat(columns.saturating_sub(text.width())) + &text
+}
+
+pub fn shorten(text: &str, columns: usize) -> String {
+    if text.width() <= columns {
+        return text.to_owned();
+    }
+    match columns {
+        0 => String::new(),
+        _ => format!("{}…", fit(text, columns - 1)),
+    }
+}
+
+/// Prose broken into lines.
+pub fn paragraph(text: &str, columns: usize, style: Style) -> Vec<Line<'static>> {
+    text.lines()
+        .flat_map(|line| {
+            wrap(line, columns, true)
+                .into_iter()
+                .map(|range| Line::styled(line[range].to_owned(), style))
+                .collect::<Vec<_>>()
+        })
+        .collect()
+}
+
+/// Draws lines from the top; what does not fit is left out.
+pub fn lines(frame: &mut Frame, area: Rect, lines: Vec<Line<'_>>) {
+    frame.render_widget(Paragraph::new(lines), area);
+}
+
+/// Left and right in one row of `columns`.
+pub fn between(
+    mut start: Vec<Span<'static>>,
+    end: Vec<Span<'static>>,
+    columns: usize,
+) -> Line<'static> {
+    let gap = columns.saturating_sub(width(&end));
+    start = cut(start, gap.saturating_sub(1));
+    let fill = gap.saturating_sub(width(&start));
+    start.push(" ".repeat(fill).into());
+    start.extend(end);
+    Line::from(start)
+}
