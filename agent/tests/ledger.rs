@@ -536,3 +536,26 @@ fn what_is_not_a_ledger_is_left_as_it_is() {
         Err(LedgerError::NotWritable { .. })
     ));
 }
+
+#[test]
+fn what_is_left_of_a_lab_that_is_gone_is_closed_and_its_agent_fenced_off() {
+    let mut b = Bench::new();
+    b.check(Reading::Violated);
+    let claim = b.claim(LONG).unwrap();
+    let session = b.session(&claim);
+    assert_eq!(b.ledger.retire_other_clusters(CLUSTER, "x").unwrap(), 0);
+    assert_eq!(
+        b.ledger
+            .retire_other_clusters("7002", "that lab is gone")
+            .unwrap(),
+        1
+    );
+    let ticket = b.ledger.ticket(1).unwrap().unwrap();
+    assert_eq!(ticket.resolution, Some(Resolution::External));
+    assert_eq!(
+        b.ledger.session(&session.id).unwrap().unwrap().status,
+        "failed"
+    );
+    assert!(b.ledger.renew(&claim.lease, LONG).is_err());
+    assert_eq!(b.ledger.newest_ticket().unwrap(), 1);
+}

@@ -415,3 +415,39 @@ impl Ledger {
         })
     }
 }
+
+impl Ledger {
+    /// Closes what is left of clusters that are gone for good: a lab that was made anew. Sessions
+    /// still marked running on them are marked failed. Returns how many tickets that were.
+    pub fn retire_other_clusters(&mut self, cluster_id: &str, why: &str) -> Result<usize> {
+        self.write(|tx| {
+            let left = select(
+                tx,
+                "WHERE status != 'resolved' AND cluster_id IS NOT NULL AND cluster_id != ?1",
+                [cluster_id],
+            )?;
+            for ticket in &left {
+                resolve(tx, ticket, Resolution::External, "operator", why)?;
+                tx.execute(
+                    "UPDATE tickets SET fence = fence + 1, held = 0, lease_holder = NULL,
+                       lease_boot = NULL, lease_until_ms = NULL WHERE id = ?1",
+                    [ticket.id],
+                )?;
+                tx.execute(
+                    "UPDATE agent_sessions SET status = 'failed', ended_at = ?2,
+                       outcome_summary = coalesce(outcome_summary, ?3)
+                     WHERE ticket_id = ?1 AND status = 'running'",
+                    params![ticket.id, clock::stamp(), why],
+                )?;
+            }
+            Ok(left.len())
+        })
+    }
+
+    /// The id of the newest ticket; 0 if there is none.
+    pub fn newest_ticket(&self) -> Result<i64> {
+        Ok(self
+            .conn
+            .query_row("SELECT coalesce(max(id), 0) FROM tickets", [], |r| r.get(0))?)
+    }
+}
