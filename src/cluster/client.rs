@@ -453,3 +453,7 @@ fn total_traffic(stores: &[Store]) -> Observed<Traffic> {
         ),
     }
 }
+
+#[cfg(test)]
+#[path = "client_tests.rs"]
+mod tests;
