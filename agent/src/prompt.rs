@@ -161,14 +161,28 @@ pub struct Earlier {
 /// What the model is told of a command that ran, or did not. The first line says how it ended.
 pub fn result(outcome: &Outcome) -> String {
     let mut text = match outcome {
-        Outcome { failed: Some(why), .. } => format!("not run to its end: {why}"),
-        Outcome { timed_out: true, duration, .. } => format!(
+        Outcome {
+            failed: Some(why), ..
+        } => format!("not run to its end: {why}"),
+        Outcome {
+            timed_out: true,
+            duration,
+            ..
+        } => format!(
             "time limit: ended after {:.0} s, with everything it had started",
             duration.as_secs_f64()
         ),
-        Outcome { interrupted: true, .. } => "interrupted: ended from outside".into(),
-        Outcome { exit_code: Some(code), .. } => format!("exit {code}"),
-        Outcome { signal: Some(signal), .. } => format!("ended by signal {signal}"),
+        Outcome {
+            interrupted: true, ..
+        } => "interrupted: ended from outside".into(),
+        Outcome {
+            exit_code: Some(code),
+            ..
+        } => format!("exit {code}"),
+        Outcome {
+            signal: Some(signal),
+            ..
+        } => format!("ended by signal {signal}"),
         _ => "ended without an exit code".into(),
     };
     text.push('\n');
@@ -200,7 +214,8 @@ pub const NOTHING_SAID: &str =
     "Your last turn was empty. Go on with the ticket, or say how it ended.";
 
 /// The turn was cut off by its length.
-pub const CUT_OFF: &str = "Your last turn was cut off by its length limit. Go on, in shorter steps.";
+pub const CUT_OFF: &str =
+    "Your last turn was cut off by its length limit. Go on, in shorter steps.";
 
 /// A call that was cut off by the length of the turn, and so was not run.
 pub const NOT_RUN_CUT: &str = "not run: the call was cut off by the length limit of the turn";

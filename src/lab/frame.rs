@@ -159,20 +159,16 @@ impl Channel {
     /// Sends a body and waits for its answer, `limit` at most, connecting included.
     pub async fn call(&self, body: Vec<u8>, limit: Duration) -> io::Result<Vec<u8>> {
         let before = self.answers();
-        match timeout(limit, self.call_unlimited(body)).await {
-            Ok(result) => result,
-            Err(_) => {
-                if self.answers() == before
-                    && let Ok(mut connection) = self.connection.try_lock()
-                {
-                    connection.take();
-                }
-                Err(io::Error::new(
-                    io::ErrorKind::TimedOut,
-                    format!("{} did not answer within {limit:?}", self.address),
-                ))
-            }
+        if let Ok(result) = timeout(limit, self.call_unlimited(body)).await {
+            return result;
         }
+        if self.answers() == before
+            && let Ok(mut connection) = self.connection.try_lock()
+        {
+            connection.take();
+        }
+        let text = format!("{} did not answer within {limit:?}", self.address);
+        Err(io::Error::new(io::ErrorKind::TimedOut, text))
     }
 
     /// Answers that have come over the present connection.
@@ -232,10 +228,13 @@ impl Channel {
         let (requests, queue) = mpsc::channel(MAX_CONCURRENT);
         tokio::spawn(write_frames(write, queue));
         let pending = Pending::default();
-        let reader = tokio::spawn(read_answers(BufReader::new(read), pending.clone()));
+        let answered = Arc::new(AtomicU64::new(0));
+        let reading = read_answers(BufReader::new(read), pending.clone(), answered.clone());
+        let reader = tokio::spawn(reading);
         let connection = Arc::new(Connection {
             requests,
             pending,
+            answered,
             reader,
         });
         *slot = Some(connection.clone());

@@ -220,8 +220,8 @@ impl Pd {
             let changed = old.is_none_or(|old| {
                 old.start_timestamp != record.start_timestamp || old.address != record.address
             });
-            if !changed && !(all && old.is_some_and(|o| o.last_heartbeat != record.last_heartbeat))
-            {
+            let moved = || old.is_some_and(|old| old.last_heartbeat != record.last_heartbeat);
+            if !(changed || all && moved()) {
                 continue;
             }
             let Ok(text) = serde_json::to_string(&record) else {

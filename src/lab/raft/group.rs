@@ -27,7 +27,7 @@ use openraft::{
     error::{ClientWriteError, RaftError},
 };
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{
         Arc, MutexGuard,
         atomic::{AtomicU64, Ordering},
@@ -117,7 +117,7 @@ impl Group {
     /// Starts the group on a set of empty replicas. Harmless if it has already been.
     pub async fn bootstrap(&self) {
         let members = self.peers.keys().copied().chain([self.me]);
-        let members: BTreeMap<u64, EmptyNode> = members.map(|id| (id, EmptyNode {})).collect();
+        let members: BTreeSet<u64> = members.collect();
         if let Err(error) = self.raft.initialize(members).await {
             tracing::info!(group = self.id, %error, "not bootstrapped");
         }

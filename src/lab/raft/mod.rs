@@ -4,6 +4,11 @@
 //! a group agrees on, `network` carries messages, `patience` holds elections back, and `group` is
 //! what the rest of the lab uses.
 
+#![expect(
+    clippy::result_large_err,
+    reason = "openraft's errors are what they are"
+)]
+
 pub mod disk;
 pub mod group;
 pub mod log;

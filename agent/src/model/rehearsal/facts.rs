@@ -98,12 +98,18 @@ impl Facts {
     }
 
     pub fn tried(&self, remedy: Remedy, node: &str) -> bool {
-        self.applied.iter().any(|a| a.remedy == remedy && a.node == node)
+        self.applied
+            .iter()
+            .any(|a| a.remedy == remedy && a.node == node)
     }
 
     fn ticket(&mut self, text: &str) {
         let field = |name: &str| {
-            text.lines().find_map(|l| l.strip_prefix(name)).unwrap_or_default().trim().to_string()
+            text.lines()
+                .find_map(|l| l.strip_prefix(name))
+                .unwrap_or_default()
+                .trim()
+                .to_string()
         };
         self.invariant = field("invariant:");
         self.message = field("message:");
@@ -120,7 +126,9 @@ impl Facts {
 
     fn result(&mut self, command: &str, text: &str) {
         let (status, output) = text.split_once('\n').unwrap_or((text, ""));
-        let code = status.strip_prefix("exit ").and_then(|c| c.trim().parse::<i32>().ok());
+        let code = status
+            .strip_prefix("exit ")
+            .and_then(|c| c.trim().parse::<i32>().ok());
         let Some(code) = code else {
             self.ended = Some(format!("`{command}`: {status}"));
             return;
@@ -144,8 +152,9 @@ impl Facts {
                 });
             }
             _ => {
-                if let Some(node) =
-                    command.strip_prefix(LOGS).and_then(|c| c.strip_suffix(LOGS_END))
+                if let Some(node) = command
+                    .strip_prefix(LOGS)
+                    .and_then(|c| c.strip_suffix(LOGS_END))
                 {
                     self.logs.insert(node.to_string(), last_lines(output, 3));
                     return;
@@ -172,7 +181,11 @@ impl Facts {
 
 fn last_line(text: &str) -> String {
     let line = last_lines(text, 1);
-    if line.is_empty() { "it printed nothing".into() } else { line }
+    if line.is_empty() {
+        "it printed nothing".into()
+    } else {
+        line
+    }
 }
 
 /// The last `n` lines that say something, shortened.

@@ -45,18 +45,30 @@ pub fn nodes(output: &str) -> Result<Vec<Node>, String> {
         Err(_) if output.trim().is_empty() => return Err("it printed nothing".into()),
         Err(_) => return Err("its output is not the list of nodes I know how to read".into()),
     };
-    let nodes: Vec<Node> =
-        nodes.into_iter().filter(|n| matches!(n.role.as_str(), "pd" | "store")).collect();
+    let nodes: Vec<Node> = nodes
+        .into_iter()
+        .filter(|n| matches!(n.role.as_str(), "pd" | "store"))
+        .collect();
     if nodes.is_empty() {
         return Err("it lists no PD member and no store".into());
     }
     for node in &nodes {
         if !matches!(node.state.as_str(), "running" | "exited" | "paused") {
-            return Err(format!("{} is in a state I do not know: {}", node.node, node.state));
+            return Err(format!(
+                "{} is in a state I do not know: {}",
+                node.node, node.state
+            ));
         }
         // A name becomes part of a command.
-        if !node.node.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_')) {
-            return Err(format!("a node has a name I would not type: {:?}", node.node));
+        if !node
+            .node
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'))
+        {
+            return Err(format!(
+                "a node has a name I would not type: {:?}",
+                node.node
+            ));
         }
     }
     Ok(nodes)
@@ -81,7 +93,11 @@ pub struct Known<T> {
 
 impl<T> Known<T> {
     pub fn get(&self) -> Option<&T> {
-        if self.error.is_some() { None } else { self.value.as_ref() }
+        if self.error.is_some() {
+            None
+        } else {
+            self.value.as_ref()
+        }
     }
 }
 

@@ -58,11 +58,16 @@ impl Lab {
         }
         let mut words = command.split(' ').skip(2);
         let (verb, node) = (words.next().unwrap(), words.next().unwrap().to_string());
-        let name = *self.nodes.keys().find(|n| **n == node).expect("a node of the lab");
+        let name = *self
+            .nodes
+            .keys()
+            .find(|n| **n == node)
+            .expect("a node of the lab");
         match verb {
-            "logs" if self.damaged.contains(&name) => {
-                (0, "INFO opening log\nERROR log entry 812: checksum does not match\n".into())
-            }
+            "logs" if self.damaged.contains(&name) => (
+                0,
+                "INFO opening log\nERROR log entry 812: checksum does not match\n".into(),
+            ),
             "logs" => (0, "INFO serving\nINFO heartbeat sent\n".into()),
             "start" if self.damaged.contains(&name) => (0, format!("{node} started\n")),
             "start" => {
@@ -133,10 +138,16 @@ impl Lab {
 
     fn changes(&self) -> Vec<&str> {
         let looks = |c: &&str| {
-            *c == facts::NODES || *c == facts::CLUSTER || *c == facts::CLUSTER_AGAIN
+            *c == facts::NODES
+                || *c == facts::CLUSTER
+                || *c == facts::CLUSTER_AGAIN
                 || c.starts_with("operator-tui lab logs ")
         };
-        self.ran.iter().map(String::as_str).filter(|c| !looks(c)).collect()
+        self.ran
+            .iter()
+            .map(String::as_str)
+            .filter(|c| !looks(c))
+            .collect()
     }
 }
 
@@ -150,22 +161,34 @@ fn ticket(invariant: &str) -> Conversation {
 
 /// Plays to the end of the turn that runs nothing; returns what it says there.
 fn play(conversation: &mut Conversation, lab: &mut Lab) -> String {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
     for _ in 0..100 {
-        let turn =
-            runtime.block_on(Rehearsal::at_once().turn(conversation, &mut Quiet)).unwrap();
+        let turn = runtime
+            .block_on(Rehearsal::at_once().turn(conversation, &mut Quiet))
+            .unwrap();
         conversation.assistant(turn.content.clone());
-        let Block::Text(said) = Block::of(&turn.content[0]) else { panic!("it says nothing") };
+        let Block::Text(said) = Block::of(&turn.content[0]) else {
+            panic!("it says nothing")
+        };
         let Some(call) = turn.content.get(1) else {
             assert_eq!(turn.stop, Stop::EndTurn);
             return said.to_string();
         };
         assert_eq!(turn.stop, Stop::ToolUse);
-        let Block::ToolUse { id, name, input } = Block::of(call) else { panic!("no call") };
+        let Block::ToolUse { id, name, input } = Block::of(call) else {
+            panic!("no call")
+        };
         assert_eq!(name, "shell");
         assert!(!said.is_empty() && !input["reasoning"].as_str().unwrap().is_empty());
         let (code, output) = lab.run(input["command"].as_str().unwrap());
-        conversation.user(vec![tool_result(id, &format!("exit {code}\n{output}"), false)]);
+        conversation.user(vec![tool_result(
+            id,
+            &format!("exit {code}\n{output}"),
+            false,
+        )]);
     }
     panic!("it does not come to an end: {:?}", lab.ran);
 }
@@ -180,14 +203,24 @@ fn a_killed_store_is_started_after_a_look_at_its_log() {
     lab.lag = 1;
     let said = solve("store_down", &mut lab);
     assert_eq!(lab.changes(), ["operator-tui lab start tikv1"]);
-    assert!(said.contains("started tikv1") && !said.starts_with(ESCALATE), "{said}");
+    assert!(
+        said.contains("started tikv1") && !said.starts_with(ESCALATE),
+        "{said}"
+    );
     let start = lab.ran.iter().position(|c| c.contains("start")).unwrap();
     assert_eq!(
         lab.ran[..start],
-        [facts::CLUSTER, facts::NODES, "operator-tui lab logs tikv1 | tail -n 20"],
+        [
+            facts::CLUSTER,
+            facts::NODES,
+            "operator-tui lab logs tikv1 | tail -n 20"
+        ],
         "evidence before the change"
     );
-    assert!(lab.ran[start..].iter().any(|c| c.contains("cluster")), "and a look after it");
+    assert!(
+        lab.ran[start..].iter().any(|c| c.contains("cluster")),
+        "and a look after it"
+    );
 }
 
 #[test]
@@ -200,10 +233,20 @@ fn a_paused_store_is_resumed_not_started() {
 
 #[test]
 fn the_repair_is_what_the_evidence_says_whatever_the_ticket_is_called() {
-    for invariant in ["region_unavailable", "under_replicated", "high_latency", "store_down", "by_hand"] {
+    for invariant in [
+        "region_unavailable",
+        "under_replicated",
+        "high_latency",
+        "store_down",
+        "by_hand",
+    ] {
         let mut lab = Lab::new().with("tikv0", "exited");
         let said = solve(invariant, &mut lab);
-        assert_eq!(lab.changes(), ["operator-tui lab start tikv0"], "{invariant}");
+        assert_eq!(
+            lab.changes(),
+            ["operator-tui lab start tikv0"],
+            "{invariant}"
+        );
         assert!(!said.starts_with(ESCALATE), "{said}");
     }
 }
@@ -213,7 +256,10 @@ fn a_false_alarm_changes_nothing_and_says_so() {
     let mut lab = Lab::new();
     let said = solve("store_down", &mut lab);
     assert!(lab.changes().is_empty(), "{:?}", lab.ran);
-    assert!(said.contains("changed nothing") && !said.starts_with(ESCALATE), "{said}");
+    assert!(
+        said.contains("changed nothing") && !said.starts_with(ESCALATE),
+        "{said}"
+    );
 }
 
 #[test]
@@ -228,17 +274,30 @@ fn a_paused_pd_member_is_resumed() {
 fn two_stores_down_are_both_brought_back_each_in_its_own_way() {
     let mut lab = Lab::new().with("tikv0", "paused").with("tikv2", "exited");
     let said = solve("region_unavailable", &mut lab);
-    assert_eq!(lab.changes(), ["operator-tui lab resume tikv0", "operator-tui lab start tikv2"]);
+    assert_eq!(
+        lab.changes(),
+        [
+            "operator-tui lab resume tikv0",
+            "operator-tui lab start tikv2"
+        ]
+    );
     assert!(said.contains("resumed tikv0 and started tikv2"), "{said}");
 }
 
 #[test]
 fn pd_without_a_majority_is_brought_back_before_stores() {
-    let mut lab = Lab::new().with("pd0", "exited").with("pd2", "exited").with("tikv0", "exited");
+    let mut lab = Lab::new()
+        .with("pd0", "exited")
+        .with("pd2", "exited")
+        .with("tikv0", "exited");
     let said = solve("pd_no_leader", &mut lab);
     assert_eq!(
         lab.changes(),
-        ["operator-tui lab start pd0", "operator-tui lab start pd2", "operator-tui lab start tikv0"]
+        [
+            "operator-tui lab start pd0",
+            "operator-tui lab start pd2",
+            "operator-tui lab start tikv0"
+        ]
     );
     assert!(!said.starts_with(ESCALATE), "{said}");
 }
@@ -249,7 +308,10 @@ fn a_store_with_damaged_data_is_started_once_and_then_escalated_with_what_was_fo
     lab.damaged.push("tikv1");
     let said = solve("store_down", &mut lab);
     assert_eq!(lab.changes(), ["operator-tui lab start tikv1"]);
-    assert!(said.starts_with(ESCALATE) && said.contains("checksum does not match"), "{said}");
+    assert!(
+        said.starts_with(ESCALATE) && said.contains("checksum does not match"),
+        "{said}"
+    );
 }
 
 #[test]
@@ -258,11 +320,17 @@ fn a_cluster_that_stays_unwell_with_every_process_running_is_escalated() {
     lab.lag = 1000;
     let said = solve("store_down", &mut lab);
     assert!(lab.changes().is_empty());
-    assert!(said.starts_with(ESCALATE) && said.contains("disconnected"), "{said}");
+    assert!(
+        said.starts_with(ESCALATE) && said.contains("disconnected"),
+        "{said}"
+    );
     let mut lab = Lab::new();
     lab.p99 = 900.0;
     let said = solve("high_latency", &mut lab);
-    assert!(said.starts_with(ESCALATE) && said.contains("p99 is 900 ms"), "{said}");
+    assert!(
+        said.starts_with(ESCALATE) && said.contains("p99 is 900 ms"),
+        "{said}"
+    );
     assert!(lab.changes().is_empty());
 }
 
@@ -290,22 +358,37 @@ fn reworded_or_empty_output_is_escalated_and_nothing_is_touched() {
         ("lab ps", 0, unknown_state),
         ("lab ps", 0, strange_name),
         ("lab ps", 1, "no lab is up\n".into()),
-        ("lab ps", 127, "bash: operator-tui: command not found\n".into()),
+        (
+            "lab ps",
+            127,
+            "bash: operator-tui: command not found\n".into(),
+        ),
     ] {
         let mut lab = Lab::new().with("tikv1", "exited");
         lab.instead.push((command, code, output.clone()));
         let said = solve("store_down", &mut lab);
         assert!(said.starts_with(ESCALATE), "{command} {output:?}: {said}");
-        assert!(lab.changes().is_empty(), "{command} {output:?}: {:?}", lab.changes());
+        assert!(
+            lab.changes().is_empty(),
+            "{command} {output:?}: {:?}",
+            lab.changes()
+        );
     }
 }
 
 #[test]
 fn a_remedy_that_is_refused_is_escalated_with_its_words() {
     let mut lab = Lab::new().with("tikv1", "exited");
-    lab.instead.push(("lab start", 1, "cannot start tikv1: port 20161 is taken\n".into()));
+    lab.instead.push((
+        "lab start",
+        1,
+        "cannot start tikv1: port 20161 is taken\n".into(),
+    ));
     let said = solve("store_down", &mut lab);
-    assert!(said.starts_with(ESCALATE) && said.contains("port 20161 is taken"), "{said}");
+    assert!(
+        said.starts_with(ESCALATE) && said.contains("port 20161 is taken"),
+        "{said}"
+    );
     assert_eq!(lab.changes().len(), 1);
 }
 
@@ -318,7 +401,13 @@ fn sent_back_by_the_monitor_it_looks_again_and_then_gives_up() {
     lab.nodes.insert("tikv2", "paused");
     conversation.say(&crate::prompt::still_violated("tikv2 is disconnected"));
     let said = play(&mut conversation, &mut lab);
-    assert_eq!(lab.changes(), ["operator-tui lab start tikv1", "operator-tui lab resume tikv2"]);
+    assert_eq!(
+        lab.changes(),
+        [
+            "operator-tui lab start tikv1",
+            "operator-tui lab resume tikv2"
+        ]
+    );
     assert!(!said.starts_with(ESCALATE), "{said}");
     conversation.say(&crate::prompt::still_violated("tikv2 is disconnected"));
     play(&mut conversation, &mut lab);
@@ -331,11 +420,22 @@ fn sent_back_by_the_monitor_it_looks_again_and_then_gives_up() {
 #[test]
 fn a_command_ended_from_outside_is_not_taken_for_done() {
     let mut conversation = ticket("store_down");
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let turn = runtime.block_on(Rehearsal::at_once().turn(&conversation, &mut Quiet)).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let turn = runtime
+        .block_on(Rehearsal::at_once().turn(&conversation, &mut Quiet))
+        .unwrap();
     conversation.assistant(turn.content.clone());
-    let Block::ToolUse { id, .. } = Block::of(&turn.content[1]) else { panic!() };
-    conversation.user(vec![tool_result(id, "time limit: ended after 120 s\n", false)]);
+    let Block::ToolUse { id, .. } = Block::of(&turn.content[1]) else {
+        panic!()
+    };
+    conversation.user(vec![tool_result(
+        id,
+        "time limit: ended after 120 s\n",
+        false,
+    )]);
     let said = play(&mut conversation, &mut Lab::new());
     assert!(said.starts_with(ESCALATE), "{said}");
 }
