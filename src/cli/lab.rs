@@ -229,12 +229,14 @@ async fn logs(client: &Client, node: &str, lines: usize, follow: bool) -> color_
     let mut follower = client.follow(node)?;
     let mut out = std::io::stdout();
     out.write_all(client.logs(node, lines)?.as_bytes())?;
-    while follow {
+    if !follow {
+        return Ok(());
+    }
+    loop {
         out.flush()?;
         tokio::time::sleep(Duration::from_millis(200)).await;
         out.write_all(&follower.read()?)?;
     }
-    Ok(())
 }
 
 /// `ps` for people. The state stands out on a terminal, and is a word everywhere.
@@ -275,7 +277,7 @@ fn table(nodes: &[NodeStatus]) -> String {
         for (cell, width) in row.iter().zip(&widths) {
             let padded = format!("{cell:<width$}  ");
             if colour && (cell == "exited" || cell == "paused") {
-                line.push_str(&format!("\x1b[1m{padded}\x1b[0m"));
+                line.extend(["\x1b[1m", &padded, "\x1b[0m"]);
             } else {
                 line.push_str(&padded);
             }

@@ -1,8 +1,9 @@
 //! Request and answer over TCP: length-prefixed frames, many calls at once on one connection.
 //!
 //! A frame is a length (u32, big endian), a call number (u64) and a body. Knows nothing of what
-//! the bodies mean. Every call has a time limit; a call that runs out of time drops the
-//! connection, because a frozen peer would otherwise collect requests that nobody waits for.
+//! the bodies mean. Every call has a time limit. A call that runs out of time without any answer
+//! having come meanwhile drops the connection: a frozen peer would otherwise collect requests that
+//! nobody waits for.
 
 use std::{
     collections::HashMap,
@@ -119,6 +120,7 @@ type Pending = Arc<Mutex<HashMap<u64, oneshot::Sender<Vec<u8>>>>>;
 struct Connection {
     requests: mpsc::Sender<(u64, Vec<u8>)>,
     pending: Pending,
+    answered: Arc<AtomicU64>,
     reader: tokio::task::JoinHandle<()>,
 }
 
@@ -156,18 +158,27 @@ impl Channel {
 
     /// Sends a body and waits for its answer, `limit` at most, connecting included.
     pub async fn call(&self, body: Vec<u8>, limit: Duration) -> io::Result<Vec<u8>> {
-        match timeout(limit, self.call_unlimited(body)).await {
-            Ok(result) => result,
-            Err(_) => {
-                if let Ok(mut connection) = self.connection.try_lock() {
-                    connection.take();
-                }
-                Err(io::Error::new(
-                    io::ErrorKind::TimedOut,
-                    format!("{} did not answer within {limit:?}", self.address),
-                ))
-            }
+        let before = self.answers();
+        if let Ok(result) = timeout(limit, self.call_unlimited(body)).await {
+            return result;
         }
+        if self.answers() == before
+            && let Ok(mut connection) = self.connection.try_lock()
+        {
+            connection.take();
+        }
+        let text = format!("{} did not answer within {limit:?}", self.address);
+        Err(io::Error::new(io::ErrorKind::TimedOut, text))
+    }
+
+    /// Answers that have come over the present connection.
+    fn answers(&self) -> u64 {
+        let Ok(connection) = self.connection.try_lock() else {
+            return 0;
+        };
+        connection
+            .as_ref()
+            .map_or(0, |c| c.answered.load(Ordering::Relaxed))
     }
 
     async fn call_unlimited(&self, body: Vec<u8>) -> io::Result<Vec<u8>> {
@@ -217,10 +228,13 @@ impl Channel {
         let (requests, queue) = mpsc::channel(MAX_CONCURRENT);
         tokio::spawn(write_frames(write, queue));
         let pending = Pending::default();
-        let reader = tokio::spawn(read_answers(BufReader::new(read), pending.clone()));
+        let answered = Arc::new(AtomicU64::new(0));
+        let reading = read_answers(BufReader::new(read), pending.clone(), answered.clone());
+        let reader = tokio::spawn(reading);
         let connection = Arc::new(Connection {
             requests,
             pending,
+            answered,
             reader,
         });
         *slot = Some(connection.clone());
@@ -242,8 +256,13 @@ impl Drop for Entry<'_> {
     }
 }
 
-async fn read_answers(mut read: BufReader<OwnedReadHalf>, pending: Pending) {
+async fn read_answers(
+    mut read: BufReader<OwnedReadHalf>,
+    pending: Pending,
+    answered: Arc<AtomicU64>,
+) {
     while let Ok((call, body)) = read_frame(&mut read).await {
+        answered.fetch_add(1, Ordering::Relaxed);
         let waiting = pending
             .lock()
             .unwrap_or_else(PoisonError::into_inner)

@@ -86,7 +86,8 @@ where
 }
 
 fn log_to_stderr() {
-    let filter = tracing_subscriber::EnvFilter::new("info,openraft=error,hyper=warn,reqwest=warn");
+    // openraft reports every message that does not arrive; `raft::network` says it once.
+    let filter = tracing_subscriber::EnvFilter::new("info,openraft=off,hyper=warn,reqwest=warn");
     let _ = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(false)

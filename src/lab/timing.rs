@@ -45,7 +45,7 @@ pub const PEER_SILENT: Duration = Duration::from_secs(2);
 pub const REGION_LEADER_SILENT: Duration = Duration::from_secs(4);
 
 /// How often PD compares what is with what should be.
-pub const PD_TICK: Duration = Duration::from_millis(1000);
+pub const PD_TICK: Duration = Duration::from_secs(1);
 
 /// A gap between two ticks of PD this much longer than a tick means that PD itself was frozen:
 /// time in which it could hear no heartbeat is not held against the stores.

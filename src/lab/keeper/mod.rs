@@ -109,7 +109,7 @@ async fn keep(options: &Options) -> Result<(), KeeperError> {
     tokio::spawn(accept(listener, events));
 
     let mut nodes = Nodes::new(files.clone(), topology, held);
-    nodes.start_all().await;
+    nodes.start_all();
     eprintln!("keeper is up, pid {}", std::process::id());
     while let Some(event) = queue.recv().await {
         match event {

@@ -99,7 +99,7 @@ impl Nodes {
         }
     }
 
-    pub async fn start_all(&mut self) {
+    pub fn start_all(&mut self) {
         for index in 0..self.topology.nodes.len() {
             if let Err(error) = self.start(index) {
                 eprintln!("{}: {error}", self.topology.nodes[index].name);

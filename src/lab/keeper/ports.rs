@@ -47,7 +47,11 @@ impl Ports {
     /// Takes a certain port.
     pub fn hold(&mut self, port: u16) -> io::Result<()> {
         let address = SocketAddr::from(([127, 0, 0, 1], port));
-        TcpSocket::new_v4()?.bind(address)?;
+        let probe = TcpSocket::new_v4()?;
+        // Connections that ended a moment ago do not make a port taken; listeners and holders do.
+        probe.set_reuseaddr(true)?;
+        probe.bind(address)?;
+        drop(probe);
         let socket = TcpSocket::new_v4()?;
         socket.set_reuseport(true)?;
         socket.bind(address)?;
@@ -90,7 +94,11 @@ mod tests {
         assert!(Ports::new().hold(port).is_err());
         assert!(TcpListener::bind(&address).is_err());
         let listener = crate::lab::node::listen(&address).unwrap();
-        TcpStream::connect(&address).unwrap();
-        drop(listener);
+        let client = TcpStream::connect(&address).unwrap();
+        // Leave a connection behind that the server's side closed first.
+        drop(listener.accept().await.unwrap());
+        drop((listener, client));
+        drop(ports);
+        Ports::new().hold(port).unwrap();
     }
 }

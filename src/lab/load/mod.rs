@@ -40,6 +40,8 @@ const PACE: Duration = Duration::from_millis(20);
 /// A rate that the processes of a debug build sustain beside everything else.
 const MAX_RATE: u32 = if cfg!(debug_assertions) { 150 } else { 400 };
 const MIN_RATE: u32 = 20;
+/// How long it waits for the cluster before it begins all the same.
+const START_LIMIT: Duration = Duration::from_secs(20);
 /// YCSB's constant.
 const ZIPF: f64 = 0.99;
 /// Bytes behind the number in a value.
@@ -100,6 +102,8 @@ pub async fn run(topology: &Topology, node: &Node) -> Result<Infallible, NodeErr
     });
     let zipf = Zipf::new(RECORDS as f64, ZIPF).map_err(|e| NodeError::new(e.to_string()))?;
     let slots = Arc::new(Semaphore::new(CONCURRENT));
+    // Errors of a cluster that is still starting say nothing.
+    load.router.wait_for_leaders(START_LIMIT).await;
     loop {
         let rate = *rates.borrow_and_update();
         tracing::info!(rate, "operations a second");

@@ -56,6 +56,15 @@ impl Router {
         self.leaders.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Waits until the leader of every region is known.
+    pub async fn wait_for_leaders(&self, limit: Duration) {
+        let give_up = Instant::now() + limit;
+        while (self.leaders().len() as u64) < REGIONS && Instant::now() < give_up {
+            self.ask_pd().await;
+            sleep(RETRY).await;
+        }
+    }
+
     pub async fn read(&self, key: &str) -> Result<Option<String>, RouteError> {
         let make = |deadline| Call::Read {
             key: key.into(),

@@ -17,7 +17,7 @@ use super::{
     frame::{self, Channel},
     http,
     node::{NodeError, listen, unix_seconds},
-    raft::{PD_GROUP, disk::Disk, group::Group, network::peers},
+    raft::{PD_GROUP, disk::Disk, group::Group, network::peers, patience},
     timing::{CONNECT_LIMIT, HEALTH_PING, HEARTBEAT_RECORD, PD_TICK, PROXY_LIMIT},
     topology::{Files, Node, Role, Topology},
     wire::{Answer, Call, Refusal, decode, encode},
@@ -38,7 +38,7 @@ pub struct Pd {
     pub members: Vec<Node>,
     pub cluster_id: u64,
     pub deploy_path: String,
-    pub group: Group,
+    pub group: Arc<Group>,
     pub metrics: Metrics,
     pub http: reqwest::Client,
     pub started: u64,
@@ -67,7 +67,7 @@ pub async fn run(files: &Files, topology: &Topology, node: &Node) -> Result<Infa
         members: topology.of_role(Role::Pd).cloned().collect(),
         cluster_id: topology.cluster_id,
         deploy_path: data.display().to_string(),
-        group,
+        group: Arc::new(group),
         metrics: Metrics::new().map_err(|e| NodeError::new(e.to_string()))?,
         http: http::client(PROXY_LIMIT),
         started: unix_seconds(),
@@ -82,6 +82,7 @@ pub async fn run(files: &Files, topology: &Topology, node: &Node) -> Result<Infa
         async move { encode(&pd.answer(&body).await) }
     }));
     tokio::spawn(proxy::serve(listener, pd.clone()));
+    tokio::spawn(patience::guard(node.id, vec![pd.group.clone()]));
     tracing::info!(
         member = node.name,
         address = node.address(),
@@ -219,8 +220,8 @@ impl Pd {
             let changed = old.is_none_or(|old| {
                 old.start_timestamp != record.start_timestamp || old.address != record.address
             });
-            if !changed && !(all && old.is_some_and(|o| o.last_heartbeat != record.last_heartbeat))
-            {
+            let moved = || old.is_some_and(|old| old.last_heartbeat != record.last_heartbeat);
+            if !(changed || all && moved()) {
                 continue;
             }
             let Ok(text) = serde_json::to_string(&record) else {

@@ -114,7 +114,11 @@ fn peer(region: u64, store: u64) -> Value {
 }
 
 fn hex_key(key: &str) -> String {
-    key.bytes().map(|byte| format!("{byte:02X}")).collect()
+    use std::fmt::Write;
+    key.bytes().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02X}");
+        text
+    })
 }
 
 /// A region.

@@ -27,7 +27,7 @@ use openraft::{
     error::{ClientWriteError, RaftError},
 };
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{
         Arc, MutexGuard,
         atomic::{AtomicU64, Ordering},
@@ -69,6 +69,8 @@ fn config(group: u64) -> Config {
         max_in_snapshot_log_to_keep: KEEP_BEHIND_SNAPSHOT,
         purge_batch_size: 256,
         replication_lag_threshold: 2 * SNAPSHOT_EVERY,
+        // Allowed by `patience`, once the leader has had time to be heard.
+        enable_elect: false,
         ..Config::default()
     }
 }
@@ -115,7 +117,7 @@ impl Group {
     /// Starts the group on a set of empty replicas. Harmless if it has already been.
     pub async fn bootstrap(&self) {
         let members = self.peers.keys().copied().chain([self.me]);
-        let members: BTreeMap<u64, EmptyNode> = members.map(|id| (id, EmptyNode {})).collect();
+        let members: BTreeSet<u64> = members.collect();
         if let Err(error) = self.raft.initialize(members).await {
             tracing::info!(group = self.id, %error, "not bootstrapped");
         }
@@ -314,6 +316,11 @@ impl Group {
 
     pub fn applied(&self) -> Option<LogId> {
         self.state().applied()
+    }
+
+    /// Allows or forbids this replica to stand for election by itself.
+    pub fn allow_elections(&self, allow: bool) {
+        self.raft.runtime_config().elect(allow);
     }
 
     /// Answers a Raft message of another replica.

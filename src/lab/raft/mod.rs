@@ -1,13 +1,20 @@
 //! Replication: one Raft group per region, and one for the small state of PD, on openraft.
 //!
 //! `disk` is the one log of a process, `log` a group's view of it, `machine` the keys and values
-//! a group agrees on, `network` carries messages, and `group` is what the rest of the lab uses.
+//! a group agrees on, `network` carries messages, `patience` holds elections back, and `group` is
+//! what the rest of the lab uses.
+
+#![expect(
+    clippy::result_large_err,
+    reason = "openraft's errors are what they are"
+)]
 
 pub mod disk;
 pub mod group;
 pub mod log;
 pub mod machine;
 pub mod network;
+pub mod patience;
 
 use serde::{Deserialize, Serialize};
 use std::io::Cursor;

@@ -18,7 +18,7 @@ use openraft::{
     },
 };
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     error::Error,
     io,
     sync::{Arc, Mutex, PoisonError},
@@ -51,6 +51,7 @@ pub struct Contact {
 pub struct Contacts {
     acknowledged: Mutex<HashMap<u64, Contact>>,
     unreachable: Mutex<BTreeMap<u64, u64>>,
+    silent: Mutex<BTreeSet<u64>>,
 }
 
 impl Contacts {
@@ -67,6 +68,16 @@ impl Contacts {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
+    }
+
+    /// Whether this is news.
+    fn set_silent(&self, peer: u64, silent: bool) -> bool {
+        let mut peers = self.silent.lock().unwrap_or_else(PoisonError::into_inner);
+        if silent {
+            peers.insert(peer)
+        } else {
+            peers.remove(&peer)
+        }
     }
 
     fn note_unreachable(&self, peer: u64) {
@@ -121,9 +132,18 @@ impl Link {
             Some(channel) => channel.call(encode(call), limit).await,
             None => Err(io::Error::from(io::ErrorKind::NotFound)),
         };
+        let (group, to) = (self.network.group, self.target);
+        let contacts = &self.network.contacts;
+        let result = result.and_then(|body| decode(&body));
+        if contacts.set_silent(to, result.is_err()) {
+            match &result {
+                Ok(_) => tracing::info!(group, to, "replica answers again"),
+                Err(error) => tracing::warn!(group, to, %error, "cannot reach replica"),
+            }
+        }
         // Always "unreachable": openraft then waits before it tries again.
-        result.and_then(|body| decode(&body)).map_err(|error| {
-            self.network.contacts.note_unreachable(self.target);
+        result.map_err(|error| {
+            contacts.note_unreachable(to);
             RPCError::Unreachable(Unreachable::new(&error))
         })
     }

@@ -12,7 +12,7 @@ pub mod status;
 use super::{
     frame,
     node::{NodeError, listen, unix_seconds},
-    raft::{disk::Disk, group::Group, network::peers},
+    raft::{disk::Disk, group::Group, network::peers, patience},
     topology::{Files, Node, REGIONS, Role, Topology},
 };
 use metrics::Metrics;
@@ -69,6 +69,10 @@ pub async fn run(files: &Files, topology: &Topology, node: &Node) -> Result<Infa
     }));
     tokio::spawn(status::serve(status_listener, store.clone()));
     heartbeat::start(&store, topology);
+    tokio::spawn(patience::guard(
+        node.id,
+        store.groups.values().cloned().collect(),
+    ));
     loop {
         tokio::time::sleep(Duration::from_secs(1)).await;
         for group in store.groups.values() {
