@@ -115,8 +115,9 @@ pub fn run(args: Args) -> color_eyre::Result<ExitCode> {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let home = Home::from_env()?;
     let ledger = match &args.db {
-        Some(path) => std::path::absolute(path)
-            .wrap_err_with(|| format!("--db {}", path.display()))?,
+        Some(path) => {
+            std::path::absolute(path).wrap_err_with(|| format!("--db {}", path.display()))?
+        }
         None => home.create()?.ledger(),
     };
     // Says what is wrong with it before anything else starts.
@@ -143,7 +144,13 @@ fn choose_model(args: &Args, home: &Home, ledger: &Path) -> color_eyre::Result<C
     if named == Some(rehearsal::NAME) {
         return Ok((Box::new(rehearsal::Rehearsal::default()), Vec::new()));
     }
-    let _ = (home, ledger, DEFAULT_MODEL, consent::in_container(), Consent::wanted(ledger, 0.0));
+    let _ = (
+        home,
+        ledger,
+        DEFAULT_MODEL,
+        consent::in_container(),
+        Consent::wanted(ledger, 0.0),
+    );
     Ok((Box::new(rehearsal::Rehearsal::default()), Vec::new()))
 }
 
@@ -187,6 +194,7 @@ async fn agent(
         place: Place {
             pd: args.pd.clone(),
             prometheus: args.prometheus.clone(),
+            ledger: ledger.display().to_string(),
             dashboard: folder.has_dashboard(),
             limit_s: shell::DEFAULT_LIMIT.as_secs(),
         },

@@ -33,15 +33,23 @@ impl ClusterId {
             .split(',')
             .map(|e| e.trim().trim_end_matches('/'))
             .filter(|e| !e.is_empty())
-            .map(|e| if e.contains("://") { e.to_string() } else { format!("http://{e}") })
+            .map(|e| {
+                if e.contains("://") {
+                    e.to_string()
+                } else {
+                    format!("http://{e}")
+                }
+            })
             .collect();
         if endpoints.is_empty() {
             return Self::FromLedger;
         }
         let (tell, told) = watch::channel(None);
         tokio::spawn(async move {
-            let Ok(client) =
-                reqwest::Client::builder().timeout(TIMEOUT).no_proxy().build()
+            let Ok(client) = reqwest::Client::builder()
+                .timeout(TIMEOUT)
+                .no_proxy()
+                .build()
             else {
                 return;
             };
@@ -59,7 +67,12 @@ impl ClusterId {
                 if tell.is_closed() {
                     return;
                 }
-                tokio::time::sleep(if tell.borrow().is_some() { AGAIN } else { AGAIN / 10 }).await;
+                tokio::time::sleep(if tell.borrow().is_some() {
+                    AGAIN
+                } else {
+                    AGAIN / 10
+                })
+                .await;
             }
         });
         Self::FromPd(told)
@@ -70,20 +83,31 @@ impl ClusterId {
         match self {
             Self::Given(id) => Some(id.clone()),
             Self::FromPd(told) => told.borrow().clone(),
-            Self::FromLedger => {
-                ledger.heartbeat(None).ok().flatten().map(|beat| beat.cluster_id)
-            }
+            Self::FromLedger => ledger
+                .heartbeat(None)
+                .ok()
+                .flatten()
+                .map(|beat| beat.cluster_id),
         }
     }
 }
 
 /// The id as text: it can be above 2^53.
 async fn ask(client: &reqwest::Client, endpoint: &str) -> Option<String> {
-    let answer = client.get(format!("{endpoint}/pd/api/v1/cluster")).send().await.ok()?;
-    if !answer.status().is_success() || answer.content_length().is_some_and(|n| n > LONGEST as u64) {
+    let answer = client
+        .get(format!("{endpoint}/pd/api/v1/cluster"))
+        .send()
+        .await
+        .ok()?;
+    if !answer.status().is_success() || answer.content_length().is_some_and(|n| n > LONGEST as u64)
+    {
         return None;
     }
     let body = answer.bytes().await.ok()?;
     let value: Value = serde_json::from_slice(body.get(..body.len().min(LONGEST))?).ok()?;
-    value.get("id")?.as_u64().filter(|id| *id != 0).map(|id| id.to_string())
+    value
+        .get("id")?
+        .as_u64()
+        .filter(|id| *id != 0)
+        .map(|id| id.to_string())
 }

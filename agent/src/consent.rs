@@ -35,11 +35,25 @@ impl Consent {
     /// What would have to be agreed to for work on `ledger`, here and now.
     pub fn wanted(ledger: &Path, spend_cap_usd: f64) -> Self {
         let uid = rustix::process::getuid().as_raw();
-        let name = std::env::var("USER").or_else(|_| std::env::var("LOGNAME")).unwrap_or_default();
-        let user = if name.is_empty() { format!("uid {uid}") } else { format!("{name} (uid {uid})") };
-        let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+        let name = std::env::var("USER")
+            .or_else(|_| std::env::var("LOGNAME"))
+            .unwrap_or_default();
+        let user = if name.is_empty() {
+            format!("uid {uid}")
+        } else {
+            format!("{name} (uid {uid})")
+        };
+        let host = rustix::system::uname()
+            .nodename()
+            .to_string_lossy()
+            .into_owned();
         let ledger = fs::canonicalize(ledger).unwrap_or_else(|_| ledger.to_path_buf());
-        Self { user, host, ledger, spend_cap_usd }
+        Self {
+            user,
+            host,
+            ledger,
+            spend_cap_usd,
+        }
     }
 
     /// A remembered consent to the same user, host and ledger, if there is one. Its cap holds.
@@ -66,8 +80,12 @@ impl Consent {
         file.host_shell.push(self.clone());
         let text = toml::to_string(&file).map_err(io::Error::other)?;
         let new = path.with_extension("new");
-        let mut out =
-            fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
+        let mut out = fs::OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&new)?;
         out.write_all(text.as_bytes())?;
         out.sync_all()?;
         fs::rename(new, path)
@@ -76,7 +94,9 @@ impl Consent {
 
 /// Whether this process runs in a container: there the container is the boundary.
 pub fn in_container() -> bool {
-    ["/.dockerenv", "/run/.containerenv"].iter().any(|mark| Path::new(mark).exists())
+    ["/.dockerenv", "/run/.containerenv"]
+        .iter()
+        .any(|mark| Path::new(mark).exists())
 }
 
 #[cfg(test)]
@@ -90,9 +110,17 @@ mod tests {
         let wanted = Consent::wanted(&tmp.path().join("tickets.db"), 5.0);
         assert_eq!(wanted.remembered(&home), None);
         wanted.remember(&home).unwrap();
-        Consent { spend_cap_usd: 9.0, ..wanted.clone() }.remember(&home).unwrap();
+        Consent {
+            spend_cap_usd: 9.0,
+            ..wanted.clone()
+        }
+        .remember(&home)
+        .unwrap();
         assert_eq!(wanted.remembered(&home).unwrap().spend_cap_usd, 9.0);
-        let other = Consent { ledger: "/elsewhere".into(), ..wanted };
+        let other = Consent {
+            ledger: "/elsewhere".into(),
+            ..wanted
+        };
         assert_eq!(other.remembered(&home), None);
     }
 }

@@ -49,7 +49,9 @@ impl Stop {
         let keep = self.clone();
         async move {
             let why = asked.wait_for(Option::is_some).await;
-            let why = why.map(|w| w.clone().unwrap_or_default()).unwrap_or_default();
+            let why = why
+                .map(|w| w.clone().unwrap_or_default())
+                .unwrap_or_default();
             drop(keep);
             why
         }
@@ -73,7 +75,14 @@ pub struct Desk {
 impl Desk {
     pub fn new() -> (mpsc::Sender<Control>, Self) {
         let (tell, requests) = mpsc::channel(WAITING);
-        (tell, Self { requests, messages: Vec::new(), closed: false })
+        (
+            tell,
+            Self {
+                requests,
+                messages: Vec::new(),
+                closed: false,
+            },
+        )
     }
 
     /// Waits for an interrupt. Messages that come meanwhile are kept.
@@ -132,41 +141,43 @@ impl Desk {
 
 /// Reads control lines from stdin by a thread of its own. With `supervised`, the end of stdin asks
 /// for the end of the agent.
-pub fn read_stdin(
-    supervised: bool,
-    stop: Stop,
-    requests: mpsc::Sender<Control>,
-) -> io::Result<()> {
-    std::thread::Builder::new().name("control".into()).spawn(move || {
-        let mut input = io::stdin().lock();
-        let mut line = Vec::new();
-        loop {
-            line.clear();
-            match input.by_ref().take(LONGEST_LINE).read_until(b'\n', &mut line) {
-                Ok(0) => break,
-                Ok(_) if line.last() != Some(&b'\n') && line.len() as u64 == LONGEST_LINE => {
-                    // Skips the rest of a line that is too long.
-                    if skip_line(&mut input).is_err() {
-                        break;
+pub fn read_stdin(supervised: bool, stop: Stop, requests: mpsc::Sender<Control>) -> io::Result<()> {
+    std::thread::Builder::new()
+        .name("control".into())
+        .spawn(move || {
+            let mut input = io::stdin().lock();
+            let mut line = Vec::new();
+            loop {
+                line.clear();
+                match input
+                    .by_ref()
+                    .take(LONGEST_LINE)
+                    .read_until(b'\n', &mut line)
+                {
+                    Ok(0) => break,
+                    Ok(_) if line.last() != Some(&b'\n') && line.len() as u64 == LONGEST_LINE => {
+                        // Skips the rest of a line that is too long.
+                        if skip_line(&mut input).is_err() {
+                            break;
+                        }
                     }
+                    Ok(_) => match serde_json::from_slice(&line) {
+                        Ok(Control::Shutdown) => stop.ask("asked to shut down"),
+                        Ok(Control::Unknown) => {}
+                        Ok(request) => {
+                            let _ = requests.try_send(request);
+                        }
+                        Err(_) if line.trim_ascii().is_empty() => {}
+                        Err(e) => eprintln!("agent_lab: a control line is not understood: {e}"),
+                    },
+                    Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                    Err(_) => break,
                 }
-                Ok(_) => match serde_json::from_slice(&line) {
-                    Ok(Control::Shutdown) => stop.ask("asked to shut down"),
-                    Ok(Control::Unknown) => {}
-                    Ok(request) => {
-                        let _ = requests.try_send(request);
-                    }
-                    Err(_) if line.trim_ascii().is_empty() => {}
-                    Err(e) => eprintln!("agent_lab: a control line is not understood: {e}"),
-                },
-                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                Err(_) => break,
             }
-        }
-        if supervised {
-            stop.ask("whoever supervised it is gone");
-        }
-    })?;
+            if supervised {
+                stop.ask("whoever supervised it is gone");
+            }
+        })?;
     Ok(())
 }
 

@@ -67,16 +67,28 @@ impl Emitter {
         form: Form,
         broken: impl FnOnce() + Send + 'static,
     ) -> io::Result<(Self, Writer)> {
-        let emitter =
-            Self { shared: Arc::new(Shared { queue: Mutex::default(), changed: Condvar::new() }) };
+        let emitter = Self {
+            shared: Arc::new(Shared {
+                queue: Mutex::default(),
+                changed: Condvar::new(),
+            }),
+        };
         let shared = emitter.shared.clone();
-        let thread = std::thread::Builder::new().name("events".into()).spawn(move || {
-            if shared.write_all(out, form).is_err() {
-                shared.lock().done = true;
-                broken();
-            }
-        })?;
-        Ok((emitter.clone(), Writer { emitter, thread: Some(thread) }))
+        let thread = std::thread::Builder::new()
+            .name("events".into())
+            .spawn(move || {
+                if shared.write_all(out, form).is_err() {
+                    shared.lock().done = true;
+                    broken();
+                }
+            })?;
+        Ok((
+            emitter.clone(),
+            Writer {
+                emitter,
+                thread: Some(thread),
+            },
+        ))
     }
 
     /// An event outside any session.
@@ -107,7 +119,14 @@ impl Emitter {
     }
 
     pub fn notice(&self, session: Option<&str>, level: Level, text: impl Into<String>) {
-        self.emit_in(session, Kind::Notice { level, text: text.into(), dropped: 0 });
+        self.emit_in(
+            session,
+            Kind::Notice {
+                level,
+                text: text.into(),
+                dropped: 0,
+            },
+        );
     }
 }
 
@@ -144,7 +163,10 @@ impl Shared {
                         self.changed.notify_all();
                         return Ok(());
                     }
-                    queue = self.changed.wait(queue).unwrap_or_else(PoisonError::into_inner);
+                    queue = self
+                        .changed
+                        .wait(queue)
+                        .unwrap_or_else(PoisonError::into_inner);
                 }
                 queue.writing = true;
                 let lost = std::mem::take(&mut queue.dropped);
@@ -241,23 +263,37 @@ mod tests {
     }
 
     fn delta(n: usize) -> Kind {
-        Kind::ToolOutput { call: "c".into(), stream: Stream::Stdout, text: n.to_string() }
+        Kind::ToolOutput {
+            call: "c".into(),
+            stream: Stream::Stdout,
+            text: n.to_string(),
+        }
     }
 
     #[test]
     fn a_slow_reader_loses_deltas_but_no_state_and_nobody_waits() {
         let (gate, wait) = mpsc::channel();
         let out = Arc::new(Mutex::new(Vec::new()));
-        let slow = Slow { gate: wait, open: false, out: out.clone() };
+        let slow = Slow {
+            gate: wait,
+            open: false,
+            out: out.clone(),
+        };
         let (emitter, writer) = Emitter::start(slow, Form::Json, || ()).unwrap();
         let began = Instant::now();
         for n in 0..50_000 {
             emitter.emit_in(Some("s"), delta(n));
         }
         for n in 0..2000 {
-            emitter.emit(Kind::SessionStart { ticket: n, title: String::new() });
+            emitter.emit(Kind::SessionStart {
+                ticket: n,
+                title: String::new(),
+            });
         }
-        assert!(began.elapsed() < Duration::from_secs(3), "emitting waited for the reader");
+        assert!(
+            began.elapsed() < Duration::from_secs(3),
+            "emitting waited for the reader"
+        );
         gate.send(()).unwrap();
         writer.close(Duration::from_secs(30));
         let text = String::from_utf8(out.lock().unwrap().clone()).unwrap();
@@ -270,7 +306,10 @@ mod tests {
             })
             .collect();
         assert_eq!(tickets, (0..2000).collect::<Vec<_>>());
-        let deltas = events.iter().filter(|e| matches!(e.kind, Kind::ToolOutput { .. })).count();
+        let deltas = events
+            .iter()
+            .filter(|e| matches!(e.kind, Kind::ToolOutput { .. }))
+            .count();
         let dropped: u64 = events
             .iter()
             .map(|e| match e.kind {
@@ -285,7 +324,11 @@ mod tests {
     #[test]
     fn closing_does_not_wait_for_a_reader_that_is_stuck() {
         let (_gate, wait) = mpsc::channel();
-        let slow = Slow { gate: wait, open: false, out: Arc::default() };
+        let slow = Slow {
+            gate: wait,
+            open: false,
+            out: Arc::default(),
+        };
         let (emitter, writer) = Emitter::start(slow, Form::Json, || ()).unwrap();
         emitter.emit(delta(1));
         let began = Instant::now();

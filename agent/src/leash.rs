@@ -84,7 +84,13 @@ impl Leash {
                 }
             })
             .map_err(|e| LedgerError::Refused(format!("cannot start a thread: {e}")))?;
-        Ok(Self { stop: Some(stop), thread: Some(thread), lost, ends, until })
+        Ok(Self {
+            stop: Some(stop),
+            thread: Some(thread),
+            lost,
+            ends,
+            until,
+        })
     }
 
     /// Why the lease is lost, if it is.

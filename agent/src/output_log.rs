@@ -47,7 +47,10 @@ impl OutputLog {
             .map_err(|e| {
                 crate::ledger::LedgerError::Refused(format!("cannot start a thread: {e}"))
             })?;
-        Ok(Self { items: Some(items), _thread: thread })
+        Ok(Self {
+            items: Some(items),
+            _thread: thread,
+        })
     }
 
     /// Never waits. The caller bounds how much one command may send.
@@ -107,7 +110,9 @@ fn store(
             };
             if let Err(why) = stored {
                 let bytes: usize = batch.iter().map(|c| c.text.len()).sum();
-                failed(format!("{bytes} bytes of output are not in the ledger: {why}"));
+                failed(format!(
+                    "{bytes} bytes of output are not in the ledger: {why}"
+                ));
             }
         }
         for tell in flushed {

@@ -15,6 +15,7 @@ pub const ESCALATE: &str = "ESCALATE:";
 pub struct Place {
     pub pd: Option<String>,
     pub prometheus: Option<String>,
+    pub ledger: String,
     /// Whether `operator-tui` can be called from the shell.
     pub dashboard: bool,
     /// Time limit of a command, seconds.
@@ -70,12 +71,15 @@ health, regions/check/...)"
 /status and /config.\n",
     );
     if place.dashboard {
-        text.push_str(
+        let _ = writeln!(
+            text,
             "- `operator-tui cluster [--json]` prints what PD and the stores say right now.
 - If the cluster is the embedded lab, its processes are on this machine: `operator-tui lab ps \
 [--json]` lists them, `operator-tui lab logs NODE` prints a node's log, and `operator-tui lab \
 start|stop|kill|pause|resume NODE` does to them what `docker start` and its like do to containers.
-- `operator-tui tickets list` and `operator-tui audit list` show what else happened.\n",
+- `operator-tui tickets list --db {0}` and `operator-tui audit list --db {0}` show what else \
+happened.",
+            place.ledger
         );
     }
     let _ = write!(
@@ -161,14 +165,28 @@ pub struct Earlier {
 /// What the model is told of a command that ran, or did not. The first line says how it ended.
 pub fn result(outcome: &Outcome) -> String {
     let mut text = match outcome {
-        Outcome { failed: Some(why), .. } => format!("not run to its end: {why}"),
-        Outcome { timed_out: true, duration, .. } => format!(
+        Outcome {
+            failed: Some(why), ..
+        } => format!("not run to its end: {why}"),
+        Outcome {
+            timed_out: true,
+            duration,
+            ..
+        } => format!(
             "time limit: ended after {:.0} s, with everything it had started",
             duration.as_secs_f64()
         ),
-        Outcome { interrupted: true, .. } => "interrupted: ended from outside".into(),
-        Outcome { exit_code: Some(code), .. } => format!("exit {code}"),
-        Outcome { signal: Some(signal), .. } => format!("ended by signal {signal}"),
+        Outcome {
+            interrupted: true, ..
+        } => "interrupted: ended from outside".into(),
+        Outcome {
+            exit_code: Some(code),
+            ..
+        } => format!("exit {code}"),
+        Outcome {
+            signal: Some(signal),
+            ..
+        } => format!("ended by signal {signal}"),
         _ => "ended without an exit code".into(),
     };
     text.push('\n');
@@ -200,7 +218,8 @@ pub const NOTHING_SAID: &str =
     "Your last turn was empty. Go on with the ticket, or say how it ended.";
 
 /// The turn was cut off by its length.
-pub const CUT_OFF: &str = "Your last turn was cut off by its length limit. Go on, in shorter steps.";
+pub const CUT_OFF: &str =
+    "Your last turn was cut off by its length limit. Go on, in shorter steps.";
 
 /// A call that was cut off by the length of the turn, and so was not run.
 pub const NOT_RUN_CUT: &str = "not run: the call was cut off by the length limit of the turn";

@@ -90,9 +90,15 @@ impl From<LedgerError> for Halt {
 /// How the work on a ticket came to its end.
 #[derive(Debug)]
 enum Verdict {
-    Proven { claim: String, detail: String },
+    Proven {
+        claim: String,
+        detail: String,
+    },
     /// `diagnosis` is what was found, `why` in a few words why a person must go on.
-    Escalate { diagnosis: String, why: String },
+    Escalate {
+        diagnosis: String,
+        why: String,
+    },
 }
 
 struct Session<'a> {
@@ -129,7 +135,11 @@ impl<'a> Session<'a> {
         model: &str,
         desk: &'a mut Desk,
     ) -> Result<Self, LedgerError> {
-        let Claim { ticket, lease, recovered } = claim;
+        let Claim {
+            ticket,
+            lease,
+            recovered,
+        } = claim;
         let leash = Leash::hold(&setting.ledger, lease.clone(), setting.lease)?;
         let mut ledger = Ledger::open(&setting.ledger)?;
         let earlier = earlier_sessions(&ledger, ticket.id)?;
@@ -141,9 +151,15 @@ impl<'a> Session<'a> {
             cluster_id: ticket.cluster_id.as_deref(),
             holder: &setting.holder,
         })?;
-        let environment =
-            environment(std::env::vars_os(), &setting.folder, &setting.around, &writer.id);
-        let start = std::env::home_dir().filter(|h| h.is_dir()).unwrap_or_else(|| "/".into());
+        let environment = environment(
+            std::env::vars_os(),
+            &setting.folder,
+            &setting.around,
+            &writer.id,
+        );
+        let start = std::env::home_dir()
+            .filter(|h| h.is_dir())
+            .unwrap_or_else(|| "/".into());
         let shell = Shell::new(
             setting.executable.clone(),
             environment,
@@ -153,9 +169,14 @@ impl<'a> Session<'a> {
         )
         .map_err(|e| LedgerError::Refused(format!("cannot prepare a shell: {e}")))?;
         let (emitter, id) = (setting.emitter.clone(), writer.id.clone());
-        let output = OutputLog::start(&setting.ledger, writer.id.clone(), leash.until(), move |why| {
-            emitter.notice(Some(&id), Level::Warn, why);
-        })?;
+        let output = OutputLog::start(
+            &setting.ledger,
+            writer.id.clone(),
+            leash.until(),
+            move |why| {
+                emitter.notice(Some(&id), Level::Warn, why);
+            },
+        )?;
         let mut session = Self {
             setting,
             ledger,
@@ -176,19 +197,29 @@ impl<'a> Session<'a> {
         if let Some(recovered) = recovered {
             session.notice(
                 Level::Warn,
-                &format!("session {recovered} ended without a word; this one goes on from its record"),
+                &format!(
+                    "session {recovered} ended without a word; this one goes on from its record"
+                ),
             );
         }
-        let text = setting.redactor.apply(&prompt::ticket(&session.ticket, &siblings, &earlier));
+        let text = setting
+            .redactor
+            .apply(&prompt::ticket(&session.ticket, &siblings, &earlier));
         let system = session.conversation.system.clone();
         session.ledger.append(
             &mut session.writer,
-            &NewEntry { summary: Some("system prompt"), ..NewEntry::new(EntryKind::System, &system) },
+            &NewEntry {
+                summary: Some("system prompt"),
+                ..NewEntry::new(EntryKind::System, &system)
+            },
         )?;
         let short = summarize::extract(&session.ticket.message);
         session.ledger.append(
             &mut session.writer,
-            &NewEntry { summary: Some(&short), ..NewEntry::new(EntryKind::Ticket, &text) },
+            &NewEntry {
+                summary: Some(&short),
+                ..NewEntry::new(EntryKind::Ticket, &text)
+            },
         )?;
         session.conversation.say(&text);
         Ok(session)
@@ -205,10 +236,16 @@ impl<'a> Session<'a> {
                 } else {
                     format!("{MOST_TURNS} turns did not do it")
                 };
-                return Ok(Verdict::Escalate { diagnosis: why.clone(), why });
+                return Ok(Verdict::Escalate {
+                    diagnosis: why.clone(),
+                    why,
+                });
             }
             if let Some(why) = self.spent() {
-                return Ok(Verdict::Escalate { diagnosis: why.clone(), why });
+                return Ok(Verdict::Escalate {
+                    diagnosis: why.clone(),
+                    why,
+                });
             }
             let Some(turn) = self.turn(model).await? else {
                 self.wait_for_words().await?;
@@ -224,11 +261,17 @@ impl<'a> Session<'a> {
             match turn.stop {
                 Why::Refusal(why) => {
                     let why = format!("the model declined to go on: {why}");
-                    return Ok(Verdict::Escalate { diagnosis: why.clone(), why });
+                    return Ok(Verdict::Escalate {
+                        diagnosis: why.clone(),
+                        why,
+                    });
                 }
                 Why::ContextFull => {
                     let why = "the conversation no longer fits the model".to_string();
-                    return Ok(Verdict::Escalate { diagnosis: said, why });
+                    return Ok(Verdict::Escalate {
+                        diagnosis: said,
+                        why,
+                    });
                 }
                 Why::Pause => continue,
                 Why::MaxTokens => {
@@ -259,7 +302,12 @@ impl<'a> Session<'a> {
                 });
             }
             match self.prove(&said).await? {
-                proof::Proof::Proven(detail) => return Ok(Verdict::Proven { claim: said, detail }),
+                proof::Proof::Proven(detail) => {
+                    return Ok(Verdict::Proven {
+                        claim: said,
+                        detail,
+                    });
+                }
                 proof::Proof::Failed(detail) if failures < FAILURES_ALLOWED => {
                     failures += 1;
                     odd = 0;
@@ -324,7 +372,10 @@ impl<'a> Session<'a> {
             }
             let text = self.setting.redactor.apply(text);
             let summary = summarize::extract(&text);
-            self.record(&NewEntry { summary: Some(&summary), ..NewEntry::new(kind, &text) })?;
+            self.record(&NewEntry {
+                summary: Some(&summary),
+                ..NewEntry::new(kind, &text)
+            })?;
         }
         self.usage.add(turn.usage);
         if turn.usage != Usage::default() || turn.request.is_some() {
@@ -338,7 +389,10 @@ impl<'a> Session<'a> {
                 "cache_write": turn.usage.cache_write,
             });
             let text = format!("{} in, {} out", turn.usage.input, turn.usage.output);
-            self.record(&NewEntry { meta: Some(&meta), ..NewEntry::new(EntryKind::Usage, &text) })?;
+            self.record(&NewEntry {
+                meta: Some(&meta),
+                ..NewEntry::new(EntryKind::Usage, &text)
+            })?;
         }
         let totals = self.totals();
         self.ledger.session_usage(&self.writer, &totals)?;
@@ -367,7 +421,8 @@ impl<'a> Session<'a> {
         match self.setting.price {
             Some(price) => {
                 let (cost, cap) = (price.of(&self.usage), self.setting.spend_cap_usd);
-                (cost > cap).then(|| format!("spent {cost:.2} of {cap:.2} US dollars for a session"))
+                (cost > cap)
+                    .then(|| format!("spent {cost:.2} of {cap:.2} US dollars for a session"))
             }
             None => {
                 let u = &self.usage;
@@ -380,7 +435,10 @@ impl<'a> Session<'a> {
 
     /// After an interrupt: the session rests until a person says something.
     async fn wait_for_words(&mut self) -> Result<(), Halt> {
-        self.record_notice(Level::Warn, "interrupted by a person; waiting for a message to go on")?;
+        self.record_notice(
+            Level::Warn,
+            "interrupted by a person; waiting for a message to go on",
+        )?;
         tokio::select! {
             why = self.leash.until_lost() => return Err(Halt::Lost(why)),
             why = self.setting.stop.until_asked() => return Err(Halt::Stopped(why)),
@@ -419,9 +477,14 @@ impl<'a> Session<'a> {
         let mut told = false;
         loop {
             match self.ledger.append(&mut self.writer, entry) {
-                Err(LedgerError::Busy) if self.setting.stop.asked().is_none() && self.leash.until().holds() => {
+                Err(LedgerError::Busy)
+                    if self.setting.stop.asked().is_none() && self.leash.until().holds() =>
+                {
                     if !std::mem::replace(&mut told, true) {
-                        self.notice(Level::Warn, "the ledger is locked; nothing runs until it can be written");
+                        self.notice(
+                            Level::Warn,
+                            "the ledger is locked; nothing runs until it can be written",
+                        );
                     }
                 }
                 other => return Ok(other?),
@@ -440,7 +503,9 @@ impl<'a> Session<'a> {
     }
 
     fn notice(&self, level: Level, text: &str) {
-        self.setting.emitter.notice(Some(&self.writer.id), level, text);
+        self.setting
+            .emitter
+            .notice(Some(&self.writer.id), level, text);
     }
 }
 
@@ -468,11 +533,19 @@ fn earlier_sessions(ledger: &Ledger, ticket: i64) -> Result<Vec<Earlier>, Ledger
                 "tool_call" => {
                     let params = entry.tool_params.as_ref();
                     let command = params.and_then(|p| p.get("command")?.as_str());
-                    let text = command.unwrap_or(&entry.content).chars().take(300).collect();
+                    let text = command
+                        .unwrap_or(&entry.content)
+                        .chars()
+                        .take(300)
+                        .collect();
                     commands.push((entry.call_id, text));
                 }
                 "tool_result" => {
-                    if let Some((_, line)) = commands.iter_mut().rev().find(|(call, _)| *call == entry.call_id) {
+                    if let Some((_, line)) = commands
+                        .iter_mut()
+                        .rev()
+                        .find(|(call, _)| *call == entry.call_id)
+                    {
                         let end = match entry.exit_code {
                             Some(code) => format!("exit {code}"),
                             None => "ended without an exit code".into(),
@@ -487,7 +560,13 @@ fn earlier_sessions(ledger: &Ledger, ticket: i64) -> Result<Vec<Earlier>, Ledger
         let commands = commands
             .into_iter()
             .skip(skip)
-            .map(|(_, c)| if c.contains(" -> ") { c } else { format!("{c} -> no result was recorded") })
+            .map(|(_, c)| {
+                if c.contains(" -> ") {
+                    c
+                } else {
+                    format!("{c} -> no result was recorded")
+                }
+            })
             .collect();
         earlier.push(Earlier { session, commands });
     }

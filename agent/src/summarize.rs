@@ -21,7 +21,10 @@ pub fn extract(text: &str) -> String {
         Some(end) if end >= LONGEST / 4 => room[..end].to_string(),
         _ => {
             let room = &flat[..flat.floor_char_boundary(LONGEST - '…'.len_utf8())];
-            let end = room.rfind(' ').filter(|end| *end >= LONGEST / 2).unwrap_or(room.len());
+            let end = room
+                .rfind(' ')
+                .filter(|end| *end >= LONGEST / 2)
+                .unwrap_or(room.len());
             format!("{}…", &room[..end])
         }
     }
@@ -43,12 +46,21 @@ mod tests {
     #[test]
     fn short_text_stays_and_long_text_ends_with_a_sentence() {
         assert_eq!(extract("  one\n two "), "one two");
-        let long = format!("First it was down. Then it came up again, slowly. {}", "x ".repeat(200));
-        assert_eq!(extract(&long), "First it was down. Then it came up again, slowly.");
+        let long = format!(
+            "First it was down. Then it came up again, slowly. {}",
+            "x ".repeat(200)
+        );
+        assert_eq!(
+            extract(&long),
+            "First it was down. Then it came up again, slowly."
+        );
         let endless = extract(&"é".repeat(500));
         assert!(endless.len() <= LONGEST && endless.ends_with('…'));
         let words = extract(&"word ".repeat(100));
-        assert!(words.len() <= LONGEST && words.ends_with("word…"), "{words}");
+        assert!(
+            words.len() <= LONGEST && words.ends_with("word…"),
+            "{words}"
+        );
     }
 
     #[test]

@@ -61,7 +61,12 @@ pub async fn run(
         }
         let cluster = match plan.ticket {
             // Asked for by number: whichever cluster it belongs to.
-            Some(id) => ledger.ticket(id)?.ok_or(LedgerError::NoTicket(id))?.cluster_id,
+            Some(id) => {
+                ledger
+                    .ticket(id)?
+                    .ok_or(LedgerError::NoTicket(id))?
+                    .cluster_id
+            }
             None => plan.cluster.now(&ledger),
         };
         let claim = ledger.claim(&ClaimRequest {
@@ -85,7 +90,8 @@ pub async fn run(
                     Ok((_, Ended::Rest(why))) => {
                         wait = rest;
                         rest = (rest * 2).min(LONGEST_REST);
-                        let text = format!("the next ticket is taken in {} s: {why}", wait.as_secs());
+                        let text =
+                            format!("the next ticket is taken in {} s: {why}", wait.as_secs());
                         setting.emitter.notice(None, Level::Warn, text);
                     }
                     Ok((_, Ended::GoOn)) => {
@@ -101,7 +107,10 @@ pub async fn run(
                     // Its lease may be about to run out.
                     tries += 1;
                     if tries > 3 {
-                        return Err(WorkError::Taken { id, why: why_not(&ledger, id)? });
+                        return Err(WorkError::Taken {
+                            id,
+                            why: why_not(&ledger, id)?,
+                        });
                     }
                 }
             }

@@ -318,15 +318,26 @@ async fn without_renewal_the_right_to_run_ends() {
             }
         }
     });
-    let running = stage.shell.start("sleep 2; echo done", Duration::from_secs(20)).unwrap();
-    let done = running.wait(&mut Seen::default(), pending(), right).await.unwrap();
+    let running = stage
+        .shell
+        .start("sleep 2; echo done", Duration::from_secs(20))
+        .unwrap();
+    let done = running
+        .wait(&mut Seen::default(), pending(), right)
+        .await
+        .unwrap();
     assert_eq!(done.output, "done\n", "{done:?}");
     renewing.abort();
     // With a right that is over, nothing starts.
     let touched = tempfile::tempdir().unwrap();
     stage.shell.right_ends_ms = Some(now() - 1);
-    let done = stage.run(&format!("touch {}/x", touched.path().display())).await;
-    assert!(done.failed.is_some() && !touched.path().join("x").exists(), "{done:?}");
+    let done = stage
+        .run(&format!("touch {}/x", touched.path().display()))
+        .await;
+    assert!(
+        done.failed.is_some() && !touched.path().join("x").exists(),
+        "{done:?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

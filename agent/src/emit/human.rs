@@ -35,24 +35,54 @@ impl Human {
             _ => self.close_line(out)?,
         }
         match &event.kind {
-            Kind::Hello { version, model, mode, ledger, .. } => writeln!(
+            Kind::Hello {
+                version,
+                model,
+                mode,
+                ledger,
+                ..
+            } => writeln!(
                 out,
                 "agent_lab {version} · {model} · {} · {ledger}",
                 format!("{mode:?}").to_lowercase()
             ),
             Kind::SessionStart { ticket, title } => writeln!(out, "\n== #{ticket} {title}\n"),
-            Kind::SessionEnd { outcome, summary, duration_ms, .. } => writeln!(
+            Kind::SessionEnd {
+                outcome,
+                summary,
+                duration_ms,
+                ..
+            } => writeln!(
                 out,
                 "\n== {} after {:.1} s\n{summary}",
                 outcome.as_str(),
                 *duration_ms as f64 / 1000.0
             ),
-            Kind::ToolCall { tool, input, reasoning, .. } => {
-                let sign = if tool == "shell" { "$".to_string() } else { format!("[{tool}]") };
+            Kind::ToolCall {
+                tool,
+                input,
+                reasoning,
+                ..
+            } => {
+                let sign = if tool == "shell" {
+                    "$".to_string()
+                } else {
+                    format!("[{tool}]")
+                };
                 writeln!(out, "\n{sign} {input}")?;
-                if reasoning.is_empty() { Ok(()) } else { writeln!(out, "  why: {reasoning}") }
+                if reasoning.is_empty() {
+                    Ok(())
+                } else {
+                    writeln!(out, "  why: {reasoning}")
+                }
             }
-            Kind::ToolResult { exit_code, duration_ms, timed_out, omitted_bytes, .. } => {
+            Kind::ToolResult {
+                exit_code,
+                duration_ms,
+                timed_out,
+                omitted_bytes,
+                ..
+            } => {
                 let seconds = *duration_ms as f64 / 1000.0;
                 match exit_code {
                     _ if *timed_out => write!(out, "✗ time limit · {seconds:.1} s")?,
@@ -66,8 +96,14 @@ impl Human {
                 out.write_all(b"\n\n")
             }
             Kind::Proposal { call, why } => writeln!(out, "? {call} waits: {why}"),
-            Kind::Decision { approved, by, why, .. } => {
-                writeln!(out, "{} by {by} {why}", if *approved { "approved" } else { "rejected" })
+            Kind::Decision {
+                approved, by, why, ..
+            } => {
+                writeln!(
+                    out,
+                    "{} by {by} {why}",
+                    if *approved { "approved" } else { "rejected" }
+                )
             }
             Kind::Verify { state, detail } => {
                 let sign = match state {
@@ -78,8 +114,17 @@ impl Human {
                 };
                 writeln!(out, "{sign}: {detail}")
             }
-            Kind::Retry { attempt, wait_ms, reason, .. } => {
-                writeln!(out, "! {reason}; try {attempt}, in {:.1} s", *wait_ms as f64 / 1000.0)
+            Kind::Retry {
+                attempt,
+                wait_ms,
+                reason,
+                ..
+            } => {
+                writeln!(
+                    out,
+                    "! {reason}; try {attempt}, in {:.1} s",
+                    *wait_ms as f64 / 1000.0
+                )
             }
             Kind::Notice { text, .. } => writeln!(out, "! {text}"),
             _ => Ok(()),

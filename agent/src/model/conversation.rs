@@ -28,8 +28,15 @@ pub struct Conversation {
 pub enum Block<'a> {
     Text(&'a str),
     Thinking(&'a str),
-    ToolUse { id: &'a str, name: &'a str, input: &'a Value },
-    ToolResult { id: &'a str, text: &'a str },
+    ToolUse {
+        id: &'a str,
+        name: &'a str,
+        input: &'a Value,
+    },
+    ToolResult {
+        id: &'a str,
+        text: &'a str,
+    },
     Other,
 }
 
@@ -44,7 +51,10 @@ impl<'a> Block<'a> {
                 name: text("name"),
                 input: block.get("input").unwrap_or(&Value::Null),
             },
-            "tool_result" => Self::ToolResult { id: text("tool_use_id"), text: text("content") },
+            "tool_result" => Self::ToolResult {
+                id: text("tool_use_id"),
+                text: text("content"),
+            },
             _ => Self::Other,
         }
     }
@@ -52,7 +62,10 @@ impl<'a> Block<'a> {
 
 impl Conversation {
     pub fn new(system: impl Into<String>) -> Self {
-        Self { system: system.into(), messages: Vec::new() }
+        Self {
+            system: system.into(),
+            messages: Vec::new(),
+        }
     }
 
     pub fn messages(&self) -> &[Message] {
@@ -61,7 +74,9 @@ impl Conversation {
 
     /// Every block, with who said it, in order.
     pub fn blocks(&self) -> impl Iterator<Item = (Role, Block<'_>)> {
-        self.messages.iter().flat_map(|m| m.content.iter().map(|b| (m.role, Block::of(b))))
+        self.messages
+            .iter()
+            .flat_map(|m| m.content.iter().map(|b| (m.role, Block::of(b))))
     }
 
     /// Words for the model from outside.
@@ -71,12 +86,18 @@ impl Conversation {
 
     /// A turn of the model, as received.
     pub fn assistant(&mut self, content: Vec<Value>) {
-        self.messages.push(Message { role: Role::Assistant, content });
+        self.messages.push(Message {
+            role: Role::Assistant,
+            content,
+        });
     }
 
     /// Blocks of the user: results of tools first, where there are any.
     pub fn user(&mut self, content: Vec<Value>) {
-        self.messages.push(Message { role: Role::User, content });
+        self.messages.push(Message {
+            role: Role::User,
+            content,
+        });
     }
 }
 

@@ -41,7 +41,9 @@ pub const NAME: &str = "rehearsal";
 impl Rehearsal {
     /// One that does not wait for readers.
     pub fn at_once() -> Self {
-        Self { pace: Duration::ZERO }
+        Self {
+            pace: Duration::ZERO,
+        }
     }
 }
 
@@ -80,7 +82,12 @@ impl Model for Rehearsal {
                     "input": { "command": command, "reasoning": why },
                 }));
             }
-            Ok(Turn { content, stop, usage: Usage::default(), request: None })
+            Ok(Turn {
+                content,
+                stop,
+                usage: Usage::default(),
+                request: None,
+            })
         })
     }
 }

@@ -30,9 +30,11 @@ pub fn of(content: &[Value]) -> Vec<Call> {
     content
         .iter()
         .filter_map(|b| match Block::of(b) {
-            Block::ToolUse { id, name, input } => {
-                Some(Call { id: id.into(), name: name.into(), input: input.clone() })
-            }
+            Block::ToolUse { id, name, input } => Some(Call {
+                id: id.into(),
+                name: name.into(),
+                input: input.clone(),
+            }),
             _ => None,
         })
         .collect()
@@ -54,7 +56,10 @@ struct Shell<'c> {
 
 impl<'c> Shell<'c> {
     fn read(input: &'c Value) -> Result<Self, String> {
-        let command = input.get("command").and_then(Value::as_str).unwrap_or_default();
+        let command = input
+            .get("command")
+            .and_then(Value::as_str)
+            .unwrap_or_default();
         if command.trim().is_empty() {
             return Err(format!("shell needs a `command`; it was given {input}"));
         }
@@ -68,8 +73,15 @@ impl<'c> Shell<'c> {
                 _ => return Err(format!("`timeout_s` must be a number of seconds, not {t}")),
             },
         };
-        let reasoning = input.get("reasoning").and_then(Value::as_str).unwrap_or_default();
-        Ok(Self { command, reasoning, limit })
+        let reasoning = input
+            .get("reasoning")
+            .and_then(Value::as_str)
+            .unwrap_or_default();
+        Ok(Self {
+            command,
+            reasoning,
+            limit,
+        })
     }
 }
 
@@ -113,7 +125,10 @@ impl Session<'_> {
 
     /// Calls that must not run still need an answer.
     pub(super) fn refuse_calls(&mut self, calls: &[Call], why: &str) -> Result<(), Halt> {
-        let results: Vec<Value> = calls.iter().map(|c| tool_result(&c.id, why, true)).collect();
+        let results: Vec<Value> = calls
+            .iter()
+            .map(|c| tool_result(&c.id, why, true))
+            .collect();
         for call in calls {
             self.record_refusal(call, why)?;
         }
@@ -124,7 +139,10 @@ impl Session<'_> {
     }
 
     fn record_refusal(&mut self, call: &Call, why: &str) -> Result<(), Halt> {
-        let text = self.setting.redactor.apply(&format!("{}: {why}", call.name));
+        let text = self
+            .setting
+            .redactor
+            .apply(&format!("{}: {why}", call.name));
         self.record(&NewEntry {
             tool: Some(&call.name),
             call: Some(&call.id),
@@ -225,15 +243,25 @@ impl Session<'_> {
             omitted_bytes: outcome.unrecorded,
         });
         if !outcome.left.is_empty() {
-            let list: Vec<String> =
-                outcome.left.iter().map(|l| format!("{} {}", l.pid, l.command)).collect();
+            let list: Vec<String> = outcome
+                .left
+                .iter()
+                .map(|l| format!("{} {}", l.pid, l.command))
+                .collect();
             self.record_notice(
                 crate::event::Level::Info,
-                &format!("runs on in the background until the session ends: {}", list.join(", ")),
+                &format!(
+                    "runs on in the background until the session ends: {}",
+                    list.join(", ")
+                ),
             )?;
         }
         self.check()?;
-        let after = if outcome.interrupted { After::Interrupted } else { After::GoOn };
+        let after = if outcome.interrupted {
+            After::Interrupted
+        } else {
+            After::GoOn
+        };
         Ok((tool_result(&call.id, &text, false), after))
     }
 
@@ -244,14 +272,21 @@ impl Session<'_> {
             return Ok(None);
         }
         let (approved, by, why) = if mode == Mode::Observe {
-            (false, "mode observe", "only commands known to change nothing run in this mode".into())
+            (
+                false,
+                "mode observe",
+                "only commands known to change nothing run in this mode".into(),
+            )
         } else {
             let why = "in this mode a person approves what may change something";
             self.record(&NewEntry {
                 call: Some(&call.id),
                 ..NewEntry::new(EntryKind::Proposal, why)
             })?;
-            self.emit(Kind::Proposal { call: call.id.clone(), why: why.into() });
+            self.emit(Kind::Proposal {
+                call: call.id.clone(),
+                why: why.into(),
+            });
             let (approved, why) = tokio::select! {
                 why = self.leash.until_lost() => return Err(Halt::Lost(why)),
                 why = self.setting.stop.until_asked() => return Err(Halt::Stopped(why)),
@@ -280,7 +315,11 @@ impl Session<'_> {
 fn summary_of(text: &str) -> String {
     let (end, output) = text.split_once('\n').unwrap_or((text, ""));
     let output = summarize::extract(output);
-    if output.is_empty() { end.to_string() } else { format!("{end}: {output}") }
+    if output.is_empty() {
+        end.to_string()
+    } else {
+        format!("{end}: {output}")
+    }
 }
 
 /// Output as it comes: to the screen, and behind the work to the ledger.
@@ -306,7 +345,11 @@ impl Output for Live<'_> {
         }
         self.emitter.emit_in(
             Some(self.session),
-            Kind::ToolOutput { call: self.call.into(), stream, text: text.into() },
+            Kind::ToolOutput {
+                call: self.call.into(),
+                stream,
+                text: text.into(),
+            },
         );
     }
 }

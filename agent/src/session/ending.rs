@@ -40,7 +40,10 @@ impl Session<'_> {
         };
         let summary = self.setting.redactor.apply(&summary);
         if let Err(Halt::Lost(_)) = verdict {
-            self.notice(Level::Error, &format!("{summary}; I stop and write nothing more"));
+            self.notice(
+                Level::Error,
+                &format!("{summary}; I stop and write nothing more"),
+            );
             self.session_end(outcome, summary, String::new(), None);
             return (outcome, Ended::GoOn);
         }
@@ -48,7 +51,10 @@ impl Session<'_> {
         let head = match written {
             Ok(head) => head,
             Err(e) => {
-                self.notice(Level::Error, &format!("the end of the session is not in the ledger: {e}"));
+                self.notice(
+                    Level::Error,
+                    &format!("the end of the session is not in the ledger: {e}"),
+                );
                 String::new()
             }
         };
@@ -71,7 +77,9 @@ impl Session<'_> {
         summary: &str,
     ) -> Result<String, LedgerError> {
         let lease = self.writer.lease.clone();
-        let head = self.ledger.end_session(&mut self.writer, outcome, summary)?;
+        let head = self
+            .ledger
+            .end_session(&mut self.writer, outcome, summary)?;
         match verdict {
             Ok(Verdict::Proven { .. }) => {}
             Ok(Verdict::Escalate { diagnosis, why }) => {
@@ -94,6 +102,12 @@ impl Session<'_> {
         resolution: Option<String>,
     ) {
         let duration_ms = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.emit(Kind::SessionEnd { outcome, resolution, summary, duration_ms, head_hash });
+        self.emit(Kind::SessionEnd {
+            outcome,
+            resolution,
+            summary,
+            duration_ms,
+            head_hash,
+        });
     }
 }

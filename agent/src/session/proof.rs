@@ -61,7 +61,10 @@ impl Session<'_> {
             }
             if !v.detail.is_empty() && v.detail != shown {
                 shown.clone_from(&v.detail);
-                self.emit(Kind::Verify { state: VerifyState::Waiting, detail: v.detail });
+                self.emit(Kind::Verify {
+                    state: VerifyState::Waiting,
+                    detail: v.detail,
+                });
             }
             tokio::select! {
                 why = self.leash.until_lost() => return Err(Halt::Lost(why)),
@@ -97,8 +100,14 @@ impl Session<'_> {
     fn verify(&mut self, state: VerifyState, detail: &str) -> Result<(), Halt> {
         let meta = json!({ "state": state });
         let text = format!("{}: {detail}", word(state));
-        self.record(&NewEntry { meta: Some(&meta), ..NewEntry::new(EntryKind::Verify, &text) })?;
-        self.emit(Kind::Verify { state, detail: detail.into() });
+        self.record(&NewEntry {
+            meta: Some(&meta),
+            ..NewEntry::new(EntryKind::Verify, &text)
+        })?;
+        self.emit(Kind::Verify {
+            state,
+            detail: detail.into(),
+        });
         Ok(())
     }
 }

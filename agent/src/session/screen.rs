@@ -81,7 +81,18 @@ impl Sink for Screen {
         self.end_of_block();
         let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
         let reason = crate::clean::clean(reason);
-        self.retries.push(format!("try {attempt} in {:.1} s: {reason}", wait.as_secs_f64()));
-        self.emitter.emit_in(Some(&self.session), Kind::Retry { status, attempt, wait_ms, reason });
+        self.retries.push(format!(
+            "try {attempt} in {:.1} s: {reason}",
+            wait.as_secs_f64()
+        ));
+        self.emitter.emit_in(
+            Some(&self.session),
+            Kind::Retry {
+                status,
+                attempt,
+                wait_ms,
+                reason,
+            },
+        );
     }
 }

@@ -22,7 +22,11 @@ const OPERATOR: &[&[&str]] = &[
 pub fn is_read_only(command: &str) -> bool {
     // Nothing that expands, redirects, chains or quotes: what is left means what it says.
     let plain = |c: char| {
-        c.is_ascii_alphanumeric() || matches!(c, ' ' | '|' | '-' | '_' | '.' | '/' | ':' | ',' | '=' | '+' | '@' | '%')
+        c.is_ascii_alphanumeric()
+            || matches!(
+                c,
+                ' ' | '|' | '-' | '_' | '.' | '/' | ':' | ',' | '=' | '+' | '@' | '%'
+            )
     };
     if command.trim().is_empty() || !command.chars().all(plain) || command.contains("||") {
         return false;

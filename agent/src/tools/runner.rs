@@ -165,7 +165,9 @@ async fn run() -> io::Result<()> {
 
 fn start(job: &Job) -> io::Result<Pid> {
     if job.right_ends_ms.is_some_and(|end| end <= Mono::now().ms) {
-        return Err(io::Error::other("the lease on the ticket ran out before it started"));
+        return Err(io::Error::other(
+            "the lease on the ticket ran out before it started",
+        ));
     }
     let child = Command::new("bash")
         .args(["--noprofile", "--norc", "-c", &job.command])

@@ -17,7 +17,11 @@ const ROUNDS: usize = 2;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Step {
     /// Say `text`, run `command`; `why` goes with the command.
-    Run { text: String, command: String, why: String },
+    Run {
+        text: String,
+        command: String,
+        why: String,
+    },
     /// End the turn: the work is done, or there was none.
     Done(String),
     /// End the turn: a person must go on.
@@ -25,7 +29,11 @@ pub enum Step {
 }
 
 fn run(text: impl Into<String>, command: impl Into<String>, why: impl Into<String>) -> Step {
-    Step::Run { text: text.into(), command: command.into(), why: why.into() }
+    Step::Run {
+        text: text.into(),
+        command: command.into(),
+        why: why.into(),
+    }
 }
 
 pub fn next(facts: &Facts) -> Step {
@@ -98,10 +106,18 @@ fn first_look(facts: &Facts) -> Step {
     } else {
         format!(
             "The ticket says {}. I look at the cluster before I touch anything.",
-            if facts.message.is_empty() { "little" } else { &facts.message }
+            if facts.message.is_empty() {
+                "little"
+            } else {
+                &facts.message
+            }
         )
     };
-    run(text, CLUSTER, "see what PD and the stores say about themselves")
+    run(
+        text,
+        CLUSTER,
+        "see what PD and the stores say about themselves",
+    )
 }
 
 fn second_look(facts: &Facts, complaints: &[String]) -> Step {
@@ -146,27 +162,38 @@ fn put_right(facts: &Facts, node: &Node, stopped: usize) -> Step {
     }
     let Some(log) = facts.logs.get(name) else {
         let text = if facts.tried(Remedy::Start, name) {
-            format!("{name} did not stay up: {}. Its log should say why.", node.exit())
+            format!(
+                "{name} did not stay up: it {}. Its log should say why.",
+                node.ending()
+            )
         } else {
             format!(
                 "{name} does not run: its process {}. Before I start it I read its last words.{}",
-                node.exit(),
+                node.ending(),
                 others(stopped)
             )
         };
         return run(text, logs(name), format!("why did {name} stop?"));
     };
-    let found = if log.is_empty() { "its log says nothing".to_string() } else { quoted(log) };
+    let found = if log.is_empty() {
+        "its log says nothing".to_string()
+    } else {
+        quoted(log)
+    };
     if let Some(tried) = facts.applied.iter().rev().find(|a| a.node == *name) {
-        let said = if tried.output.is_empty() { String::new() } else { quoted(&tried.output) };
+        let said = if tried.output.is_empty() {
+            String::new()
+        } else {
+            quoted(&tried.output)
+        };
         return Step::Escalate(format!(
-            "I started {name}, and it does not stay up: {}. Starting it again would not help, and \
+            "I started {name}, and it does not stay up: it {}. Starting it again would not help, and \
              repairing or throwing away its data is not mine to decide.\n{said}\nThe end of its \
              log:\n{found}",
-            node.exit()
+            node.ending()
         ));
     }
-    let cause = if node.signal.is_some() {
+    let cause = if node.exit.starts_with("signal") {
         "The log ends without an error, as it does when something else kills a process."
     } else {
         "Its data is still where it was; a start is the least I can do."
@@ -215,7 +242,15 @@ fn history(facts: &Facts) -> String {
                 Remedy::Start => "started",
                 Remedy::Resume => "resumed",
             };
-            format!("{verb} {}{}", a.node, if a.worked { "" } else { " (the command failed)" })
+            format!(
+                "{verb} {}{}",
+                a.node,
+                if a.worked {
+                    ""
+                } else {
+                    " (the command failed)"
+                }
+            )
         })
         .collect();
     if done.is_empty() {
@@ -226,7 +261,11 @@ fn history(facts: &Facts) -> String {
 }
 
 fn others(stopped: usize) -> &'static str {
-    if stopped > 1 { " It is not the only one; I take them one by one." } else { "" }
+    if stopped > 1 {
+        " It is not the only one; I take them one by one."
+    } else {
+        ""
+    }
 }
 
 /// "a", "a and b", "a, b and c".
@@ -239,5 +278,8 @@ fn list(items: &[String]) -> String {
 }
 
 fn quoted(text: &str) -> String {
-    text.lines().map(|l| format!("> {l}")).collect::<Vec<_>>().join("\n")
+    text.lines()
+        .map(|l| format!("> {l}"))
+        .collect::<Vec<_>>()
+        .join("\n")
 }

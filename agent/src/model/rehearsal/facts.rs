@@ -5,11 +5,11 @@ use super::read::{self, Look, Node};
 use crate::model::{Block, Conversation, Role};
 use std::collections::BTreeMap;
 
-pub const CLUSTER: &str = "operator-tui cluster --json";
-pub const CLUSTER_AGAIN: &str = "sleep 2; operator-tui cluster --json";
-pub const NODES: &str = "operator-tui lab ps --json";
+pub const CLUSTER: &str = "operator-tui cluster";
+pub const CLUSTER_AGAIN: &str = "sleep 2; operator-tui cluster";
+pub const NODES: &str = "operator-tui lab ps";
 const LOGS: &str = "operator-tui lab logs ";
-const LOGS_END: &str = " | tail -n 20";
+const LOGS_END: &str = " -n 20";
 
 pub fn logs(node: &str) -> String {
     format!("{LOGS}{node}{LOGS_END}")
@@ -98,12 +98,18 @@ impl Facts {
     }
 
     pub fn tried(&self, remedy: Remedy, node: &str) -> bool {
-        self.applied.iter().any(|a| a.remedy == remedy && a.node == node)
+        self.applied
+            .iter()
+            .any(|a| a.remedy == remedy && a.node == node)
     }
 
     fn ticket(&mut self, text: &str) {
         let field = |name: &str| {
-            text.lines().find_map(|l| l.strip_prefix(name)).unwrap_or_default().trim().to_string()
+            text.lines()
+                .find_map(|l| l.strip_prefix(name))
+                .unwrap_or_default()
+                .trim()
+                .to_string()
         };
         self.invariant = field("invariant:");
         self.message = field("message:");
@@ -120,7 +126,9 @@ impl Facts {
 
     fn result(&mut self, command: &str, text: &str) {
         let (status, output) = text.split_once('\n').unwrap_or((text, ""));
-        let code = status.strip_prefix("exit ").and_then(|c| c.trim().parse::<i32>().ok());
+        let code = status
+            .strip_prefix("exit ")
+            .and_then(|c| c.trim().parse::<i32>().ok());
         let Some(code) = code else {
             self.ended = Some(format!("`{command}`: {status}"));
             return;
@@ -130,10 +138,11 @@ impl Facts {
         match command {
             CLUSTER | CLUSTER_AGAIN => {
                 self.looks += 1;
-                self.look = Some(if code == 0 {
-                    read::cluster(output).map_err(|why| unread(CLUSTER, why))
-                } else {
-                    Err(failed(CLUSTER))
+                // It fails when nothing can be observed, and says what it tried: that reads too.
+                self.look = Some(match read::cluster(output) {
+                    Ok(look) => Ok(look),
+                    Err(_) if code != 0 => Err(failed(CLUSTER)),
+                    Err(why) => Err(unread(CLUSTER, why)),
                 });
             }
             NODES => {
@@ -144,8 +153,9 @@ impl Facts {
                 });
             }
             _ => {
-                if let Some(node) =
-                    command.strip_prefix(LOGS).and_then(|c| c.strip_suffix(LOGS_END))
+                if let Some(node) = command
+                    .strip_prefix(LOGS)
+                    .and_then(|c| c.strip_suffix(LOGS_END))
                 {
                     self.logs.insert(node.to_string(), last_lines(output, 3));
                     return;
@@ -172,7 +182,11 @@ impl Facts {
 
 fn last_line(text: &str) -> String {
     let line = last_lines(text, 1);
-    if line.is_empty() { "it printed nothing".into() } else { line }
+    if line.is_empty() {
+        "it printed nothing".into()
+    } else {
+        line
+    }
 }
 
 /// The last `n` lines that say something, shortened.

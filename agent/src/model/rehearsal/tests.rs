@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::model::{Block, conversation::tool_result};
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt::Write as _};
 
 struct Quiet;
 
@@ -58,11 +58,16 @@ impl Lab {
         }
         let mut words = command.split(' ').skip(2);
         let (verb, node) = (words.next().unwrap(), words.next().unwrap().to_string());
-        let name = *self.nodes.keys().find(|n| **n == node).expect("a node of the lab");
+        let name = *self
+            .nodes
+            .keys()
+            .find(|n| **n == node)
+            .expect("a node of the lab");
         match verb {
-            "logs" if self.damaged.contains(&name) => {
-                (0, "INFO opening log\nERROR log entry 812: checksum does not match\n".into())
-            }
+            "logs" if self.damaged.contains(&name) => (
+                0,
+                "INFO opening log\nERROR log entry 812: checksum does not match\n".into(),
+            ),
             "logs" => (0, "INFO serving\nINFO heartbeat sent\n".into()),
             "start" if self.damaged.contains(&name) => (0, format!("{node} started\n")),
             "start" => {
@@ -80,63 +85,72 @@ impl Lab {
     }
 
     fn ps(&self) -> String {
-        let nodes: Vec<_> = self
-            .nodes
-            .iter()
-            .map(|(node, state)| {
-                json!({ "node": node, "role": if node.starts_with("pd") { "pd" } else { "store" },
-                    "state": state, "pid": 7, "exit_code": null,
-                    "signal": if *state == "exited" { Some(9) } else { None },
-                    "since": "2026-01-30T10:00:00Z", "since_seconds": 4.0,
-                    "address": "127.0.0.1:20160", "status_address": null })
-            })
-            .collect();
-        let load = json!({ "node": "load", "role": "load", "state": "exited", "pid": null });
-        json!({ "nodes": ([nodes, vec![load]].concat()) }).to_string()
+        let mut out = String::from(
+            "NODE   ROLE   STATE    EXIT      SINCE  PID   ADDRESS          STATUS ADDRESS\n",
+        );
+        for (node, state) in &self.nodes {
+            let role = if node.starts_with("pd") {
+                "pd"
+            } else {
+                "store"
+            };
+            let exit = if *state == "exited" { "signal 9" } else { "-" };
+            let _ = writeln!(
+                out,
+                "{node:<5}  {role:<5}  {state:<7}  {exit:<8}  12s    1234  127.0.0.1:20001  -"
+            );
+        }
+        out + "load   load   running  -         12s    99    127.0.0.1:20009  -\n"
     }
 
     fn cluster(&self) -> String {
-        let at = "2026-01-30T10:00:00Z";
-        let known = |v: serde_json::Value| json!({ "value": v, "at": at, "error": null });
         let up = |n: &str| self.nodes[n] == "running" && self.lag == 0;
-        let members: Vec<_> = ["pd0", "pd1", "pd2"]
+        let mut out = String::from("cluster 7458123\n\nPD   STATE     ADDRESS\n");
+        for n in ["pd0", "pd1", "pd2"] {
+            let state = match (up(n), n) {
+                (true, "pd1") => "leader",
+                (true, _) => "follower",
+                _ => "DOWN",
+            };
+            let _ = writeln!(out, "{n}  {state:<8}  http://127.0.0.1:2379");
+        }
+        out += "\nID  STORE  STATE         HEARTBEAT  LEADERS  REGIONS  DISK  OPS/S  P99\n";
+        for (i, n) in ["tikv0", "tikv1", "tikv2"].into_iter().enumerate() {
+            let (state, ops, p99) = if up(n) {
+                ("Up", "301".to_string(), format!("{:.1} ms", self.p99))
+            } else {
+                ("DISCONNECTED", "?".into(), "?".into())
+            };
+            let _ = writeln!(
+                out,
+                "{}   {n}  {state:<12}  0.4 s      2        6        12 %  {ops:<5}  {p99}",
+                i + 1
+            );
+        }
+        let down = ["tikv0", "tikv1", "tikv2"]
             .into_iter()
-            .map(|n| {
-                let state = match (up(n), n) {
-                    (true, "pd0") => "leader",
-                    (true, _) => "follower",
-                    _ => "down",
-                };
-                json!({ "name": n, "address": "http://127.0.0.1:2379", "state": state })
-            })
-            .collect();
-        let stores: Vec<_> = ["tikv0", "tikv1", "tikv2"]
-            .into_iter()
-            .enumerate()
-            .map(|(i, n)| {
-                json!({ "id": i + 1, "name": n, "address": "127.0.0.1:20160",
-                    "state": if up(n) { "up" } else { "disconnected" }, "leaders": 2,
-                    "traffic": known(json!({ "ops_per_s": 10.0 })) })
-            })
-            .collect();
-        let down = stores.iter().filter(|s| s["state"] != "up").count();
-        json!({
-            "at": at, "cluster_id": "7", "pd": known(json!(members)),
-            "pd_leader": known(json!("http://127.0.0.1:2379")), "stores": known(json!(stores)),
-            "regions": known(json!({ "total": 6, "leaderless": 0,
-                "no_quorum": if down > 1 { 6 } else { 0 }, "down_peer": 0, "miss_peer": 0,
-                "pending_peer": 0 })),
-            "traffic": known(json!({ "ops_per_s": 900.0, "p99_ms": self.p99, "errors_per_s": 0.0 })),
-        })
-        .to_string()
+            .filter(|n| !up(n))
+            .count();
+        let lost = if down > 1 { 6 } else { 0 };
+        let _ = writeln!(
+            out,
+            "\n6 regions: 0 without leader, {lost} without quorum, 0 with a peer down, 0 with a peer missing, 0 with a peer behind"
+        );
+        out
     }
 
     fn changes(&self) -> Vec<&str> {
         let looks = |c: &&str| {
-            *c == facts::NODES || *c == facts::CLUSTER || *c == facts::CLUSTER_AGAIN
+            *c == facts::NODES
+                || *c == facts::CLUSTER
+                || *c == facts::CLUSTER_AGAIN
                 || c.starts_with("operator-tui lab logs ")
         };
-        self.ran.iter().map(String::as_str).filter(|c| !looks(c)).collect()
+        self.ran
+            .iter()
+            .map(String::as_str)
+            .filter(|c| !looks(c))
+            .collect()
     }
 }
 
@@ -150,22 +164,34 @@ fn ticket(invariant: &str) -> Conversation {
 
 /// Plays to the end of the turn that runs nothing; returns what it says there.
 fn play(conversation: &mut Conversation, lab: &mut Lab) -> String {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
     for _ in 0..100 {
-        let turn =
-            runtime.block_on(Rehearsal::at_once().turn(conversation, &mut Quiet)).unwrap();
+        let turn = runtime
+            .block_on(Rehearsal::at_once().turn(conversation, &mut Quiet))
+            .unwrap();
         conversation.assistant(turn.content.clone());
-        let Block::Text(said) = Block::of(&turn.content[0]) else { panic!("it says nothing") };
+        let Block::Text(said) = Block::of(&turn.content[0]) else {
+            panic!("it says nothing")
+        };
         let Some(call) = turn.content.get(1) else {
             assert_eq!(turn.stop, Stop::EndTurn);
             return said.to_string();
         };
         assert_eq!(turn.stop, Stop::ToolUse);
-        let Block::ToolUse { id, name, input } = Block::of(call) else { panic!("no call") };
+        let Block::ToolUse { id, name, input } = Block::of(call) else {
+            panic!("no call")
+        };
         assert_eq!(name, "shell");
         assert!(!said.is_empty() && !input["reasoning"].as_str().unwrap().is_empty());
         let (code, output) = lab.run(input["command"].as_str().unwrap());
-        conversation.user(vec![tool_result(id, &format!("exit {code}\n{output}"), false)]);
+        conversation.user(vec![tool_result(
+            id,
+            &format!("exit {code}\n{output}"),
+            false,
+        )]);
     }
     panic!("it does not come to an end: {:?}", lab.ran);
 }
@@ -180,14 +206,24 @@ fn a_killed_store_is_started_after_a_look_at_its_log() {
     lab.lag = 1;
     let said = solve("store_down", &mut lab);
     assert_eq!(lab.changes(), ["operator-tui lab start tikv1"]);
-    assert!(said.contains("started tikv1") && !said.starts_with(ESCALATE), "{said}");
+    assert!(
+        said.contains("started tikv1") && !said.starts_with(ESCALATE),
+        "{said}"
+    );
     let start = lab.ran.iter().position(|c| c.contains("start")).unwrap();
     assert_eq!(
         lab.ran[..start],
-        [facts::CLUSTER, facts::NODES, "operator-tui lab logs tikv1 | tail -n 20"],
+        [
+            facts::CLUSTER,
+            facts::NODES,
+            "operator-tui lab logs tikv1 -n 20"
+        ],
         "evidence before the change"
     );
-    assert!(lab.ran[start..].iter().any(|c| c.contains("cluster")), "and a look after it");
+    assert!(
+        lab.ran[start..].iter().any(|c| c.contains("cluster")),
+        "and a look after it"
+    );
 }
 
 #[test]
@@ -200,10 +236,20 @@ fn a_paused_store_is_resumed_not_started() {
 
 #[test]
 fn the_repair_is_what_the_evidence_says_whatever_the_ticket_is_called() {
-    for invariant in ["region_unavailable", "under_replicated", "high_latency", "store_down", "by_hand"] {
+    for invariant in [
+        "region_unavailable",
+        "under_replicated",
+        "high_latency",
+        "store_down",
+        "by_hand",
+    ] {
         let mut lab = Lab::new().with("tikv0", "exited");
         let said = solve(invariant, &mut lab);
-        assert_eq!(lab.changes(), ["operator-tui lab start tikv0"], "{invariant}");
+        assert_eq!(
+            lab.changes(),
+            ["operator-tui lab start tikv0"],
+            "{invariant}"
+        );
         assert!(!said.starts_with(ESCALATE), "{said}");
     }
 }
@@ -213,7 +259,10 @@ fn a_false_alarm_changes_nothing_and_says_so() {
     let mut lab = Lab::new();
     let said = solve("store_down", &mut lab);
     assert!(lab.changes().is_empty(), "{:?}", lab.ran);
-    assert!(said.contains("changed nothing") && !said.starts_with(ESCALATE), "{said}");
+    assert!(
+        said.contains("changed nothing") && !said.starts_with(ESCALATE),
+        "{said}"
+    );
 }
 
 #[test]
@@ -228,17 +277,30 @@ fn a_paused_pd_member_is_resumed() {
 fn two_stores_down_are_both_brought_back_each_in_its_own_way() {
     let mut lab = Lab::new().with("tikv0", "paused").with("tikv2", "exited");
     let said = solve("region_unavailable", &mut lab);
-    assert_eq!(lab.changes(), ["operator-tui lab resume tikv0", "operator-tui lab start tikv2"]);
+    assert_eq!(
+        lab.changes(),
+        [
+            "operator-tui lab resume tikv0",
+            "operator-tui lab start tikv2"
+        ]
+    );
     assert!(said.contains("resumed tikv0 and started tikv2"), "{said}");
 }
 
 #[test]
 fn pd_without_a_majority_is_brought_back_before_stores() {
-    let mut lab = Lab::new().with("pd0", "exited").with("pd2", "exited").with("tikv0", "exited");
+    let mut lab = Lab::new()
+        .with("pd0", "exited")
+        .with("pd2", "exited")
+        .with("tikv0", "exited");
     let said = solve("pd_no_leader", &mut lab);
     assert_eq!(
         lab.changes(),
-        ["operator-tui lab start pd0", "operator-tui lab start pd2", "operator-tui lab start tikv0"]
+        [
+            "operator-tui lab start pd0",
+            "operator-tui lab start pd2",
+            "operator-tui lab start tikv0"
+        ]
     );
     assert!(!said.starts_with(ESCALATE), "{said}");
 }
@@ -249,20 +311,37 @@ fn a_store_with_damaged_data_is_started_once_and_then_escalated_with_what_was_fo
     lab.damaged.push("tikv1");
     let said = solve("store_down", &mut lab);
     assert_eq!(lab.changes(), ["operator-tui lab start tikv1"]);
-    assert!(said.starts_with(ESCALATE) && said.contains("checksum does not match"), "{said}");
+    assert!(
+        said.starts_with(ESCALATE) && said.contains("checksum does not match"),
+        "{said}"
+    );
 }
 
 #[test]
 fn a_cluster_that_stays_unwell_with_every_process_running_is_escalated() {
+    // PD may only be late: it is given a little time.
+    let mut lab = Lab::new();
+    lab.lag = 3;
+    let said = solve("store_down", &mut lab);
+    assert!(
+        !said.starts_with(ESCALATE) && lab.changes().is_empty(),
+        "{said}"
+    );
     let mut lab = Lab::new();
     lab.lag = 1000;
     let said = solve("store_down", &mut lab);
     assert!(lab.changes().is_empty());
-    assert!(said.starts_with(ESCALATE) && said.contains("disconnected"), "{said}");
+    assert!(
+        said.starts_with(ESCALATE) && said.contains("disconnected"),
+        "{said}"
+    );
     let mut lab = Lab::new();
     lab.p99 = 900.0;
     let said = solve("high_latency", &mut lab);
-    assert!(said.starts_with(ESCALATE) && said.contains("p99 is 900 ms"), "{said}");
+    assert!(
+        said.starts_with(ESCALATE) && said.contains("p99 is 900 ms"),
+        "{said}"
+    );
     assert!(lab.changes().is_empty());
 }
 
@@ -276,36 +355,98 @@ fn a_full_disk_is_left_to_a_person() {
 
 #[test]
 fn reworded_or_empty_output_is_escalated_and_nothing_is_touched() {
-    let reworded = r#"{"stores":[{"name":"tikv1","condition":"lost"}]}"#.to_string();
-    let unknown_state = r#"[{"node":"tikv1","role":"store","state":"zombie"}]"#.to_string();
-    let strange_name = r#"[{"node":"a; rm -rf /","role":"store","state":"exited"}]"#.to_string();
+    let well = Lab::new();
+    let (cluster, ps) = (well.cluster(), well.ps());
     for (command, code, output) in [
-        ("cluster", 0, reworded),
         ("cluster", 0, String::new()),
         ("cluster", 1, "error: PD does not answer\n".into()),
-        ("cluster", 0, "STORE  STATE\ntikv1  down\n".into()),
+        (
+            "cluster",
+            0,
+            r#"{"stores":[{"name":"tikv1","condition":"lost"}]}"#.into(),
+        ),
+        ("cluster", 0, cluster.replace("STATE", "CONDITION")),
+        ("cluster", 0, cluster.replace("follower", "helper")),
+        ("cluster", 0, cluster.replace("without quorum", "inquorate")),
+        (
+            "cluster",
+            0,
+            cluster.lines().take(6).collect::<Vec<_>>().join("\n"),
+        ),
         ("lab ps", 0, String::new()),
         ("lab ps", 0, "[]".into()),
-        ("lab ps", 0, "NODE STATE\ntikv1 exited\n".into()),
-        ("lab ps", 0, unknown_state),
-        ("lab ps", 0, strange_name),
+        ("lab ps", 0, ps.lines().next().unwrap().to_string()),
+        ("lab ps", 0, ps.replace("EXIT", "ENDED")),
+        ("lab ps", 0, ps.replace("running", "zombie ")),
+        ("lab ps", 0, ps.replace("tikv0", "a;b c")),
         ("lab ps", 1, "no lab is up\n".into()),
-        ("lab ps", 127, "bash: operator-tui: command not found\n".into()),
+        (
+            "lab ps",
+            127,
+            "bash: operator-tui: command not found\n".into(),
+        ),
     ] {
         let mut lab = Lab::new().with("tikv1", "exited");
         lab.instead.push((command, code, output.clone()));
         let said = solve("store_down", &mut lab);
         assert!(said.starts_with(ESCALATE), "{command} {output:?}: {said}");
-        assert!(lab.changes().is_empty(), "{command} {output:?}: {:?}", lab.changes());
+        assert!(
+            lab.changes().is_empty(),
+            "{command} {output:?}: {:?}",
+            lab.changes()
+        );
     }
+}
+
+#[test]
+fn a_pd_that_cannot_be_asked_is_brought_back_all_the_same() {
+    let blind = "cluster unknown\nPD unknown: http://127.0.0.1:2379/pd/api/v1/members: refused\n\n\
+        stores unknown: PD does not answer\n\nregions unknown: PD does not answer\n";
+    let mut conversation = ticket("pd_no_leader");
+    let mut lab = Lab::new().with("pd0", "exited").with("pd1", "paused");
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    for turn in 0.. {
+        let made = runtime
+            .block_on(Rehearsal::at_once().turn(&conversation, &mut Quiet))
+            .unwrap();
+        conversation.assistant(made.content.clone());
+        let Some(Block::ToolUse { id, input, .. }) = made.content.get(1).map(Block::of) else {
+            break;
+        };
+        let (code, output) = lab.run(input["command"].as_str().unwrap());
+        let (code, output) = if turn == 0 {
+            (1, blind.to_string())
+        } else {
+            (code, output)
+        };
+        conversation.user(vec![tool_result(
+            id,
+            &format!("exit {code}\n{output}"),
+            false,
+        )]);
+    }
+    assert_eq!(
+        lab.changes(),
+        ["operator-tui lab start pd0", "operator-tui lab resume pd1"]
+    );
 }
 
 #[test]
 fn a_remedy_that_is_refused_is_escalated_with_its_words() {
     let mut lab = Lab::new().with("tikv1", "exited");
-    lab.instead.push(("lab start", 1, "cannot start tikv1: port 20161 is taken\n".into()));
+    lab.instead.push((
+        "lab start",
+        1,
+        "cannot start tikv1: port 20161 is taken\n".into(),
+    ));
     let said = solve("store_down", &mut lab);
-    assert!(said.starts_with(ESCALATE) && said.contains("port 20161 is taken"), "{said}");
+    assert!(
+        said.starts_with(ESCALATE) && said.contains("port 20161 is taken"),
+        "{said}"
+    );
     assert_eq!(lab.changes().len(), 1);
 }
 
@@ -318,7 +459,13 @@ fn sent_back_by_the_monitor_it_looks_again_and_then_gives_up() {
     lab.nodes.insert("tikv2", "paused");
     conversation.say(&crate::prompt::still_violated("tikv2 is disconnected"));
     let said = play(&mut conversation, &mut lab);
-    assert_eq!(lab.changes(), ["operator-tui lab start tikv1", "operator-tui lab resume tikv2"]);
+    assert_eq!(
+        lab.changes(),
+        [
+            "operator-tui lab start tikv1",
+            "operator-tui lab resume tikv2"
+        ]
+    );
     assert!(!said.starts_with(ESCALATE), "{said}");
     conversation.say(&crate::prompt::still_violated("tikv2 is disconnected"));
     play(&mut conversation, &mut lab);
@@ -331,11 +478,22 @@ fn sent_back_by_the_monitor_it_looks_again_and_then_gives_up() {
 #[test]
 fn a_command_ended_from_outside_is_not_taken_for_done() {
     let mut conversation = ticket("store_down");
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let turn = runtime.block_on(Rehearsal::at_once().turn(&conversation, &mut Quiet)).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let turn = runtime
+        .block_on(Rehearsal::at_once().turn(&conversation, &mut Quiet))
+        .unwrap();
     conversation.assistant(turn.content.clone());
-    let Block::ToolUse { id, .. } = Block::of(&turn.content[1]) else { panic!() };
-    conversation.user(vec![tool_result(id, "time limit: ended after 120 s\n", false)]);
+    let Block::ToolUse { id, .. } = Block::of(&turn.content[1]) else {
+        panic!()
+    };
+    conversation.user(vec![tool_result(
+        id,
+        "time limit: ended after 120 s\n",
+        false,
+    )]);
     let said = play(&mut conversation, &mut Lab::new());
     assert!(said.starts_with(ESCALATE), "{said}");
 }
