@@ -194,6 +194,7 @@ async fn agent(
         place: Place {
             pd: args.pd.clone(),
             prometheus: args.prometheus.clone(),
+            ledger: ledger.display().to_string(),
             dashboard: folder.has_dashboard(),
             limit_s: shell::DEFAULT_LIMIT.as_secs(),
         },

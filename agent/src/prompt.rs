@@ -15,6 +15,7 @@ pub const ESCALATE: &str = "ESCALATE:";
 pub struct Place {
     pub pd: Option<String>,
     pub prometheus: Option<String>,
+    pub ledger: String,
     /// Whether `operator-tui` can be called from the shell.
     pub dashboard: bool,
     /// Time limit of a command, seconds.
@@ -70,12 +71,15 @@ health, regions/check/...)"
 /status and /config.\n",
     );
     if place.dashboard {
-        text.push_str(
+        let _ = writeln!(
+            text,
             "- `operator-tui cluster [--json]` prints what PD and the stores say right now.
 - If the cluster is the embedded lab, its processes are on this machine: `operator-tui lab ps \
 [--json]` lists them, `operator-tui lab logs NODE` prints a node's log, and `operator-tui lab \
 start|stop|kill|pause|resume NODE` does to them what `docker start` and its like do to containers.
-- `operator-tui tickets list` and `operator-tui audit list` show what else happened.\n",
+- `operator-tui tickets list --db {0}` and `operator-tui audit list --db {0}` show what else \
+happened.",
+            place.ledger
         );
     }
     let _ = write!(

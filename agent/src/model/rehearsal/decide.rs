@@ -163,13 +163,13 @@ fn put_right(facts: &Facts, node: &Node, stopped: usize) -> Step {
     let Some(log) = facts.logs.get(name) else {
         let text = if facts.tried(Remedy::Start, name) {
             format!(
-                "{name} did not stay up: {}. Its log should say why.",
-                node.exit()
+                "{name} did not stay up: it {}. Its log should say why.",
+                node.ending()
             )
         } else {
             format!(
                 "{name} does not run: its process {}. Before I start it I read its last words.{}",
-                node.exit(),
+                node.ending(),
                 others(stopped)
             )
         };
@@ -187,13 +187,13 @@ fn put_right(facts: &Facts, node: &Node, stopped: usize) -> Step {
             quoted(&tried.output)
         };
         return Step::Escalate(format!(
-            "I started {name}, and it does not stay up: {}. Starting it again would not help, and \
+            "I started {name}, and it does not stay up: it {}. Starting it again would not help, and \
              repairing or throwing away its data is not mine to decide.\n{said}\nThe end of its \
              log:\n{found}",
-            node.exit()
+            node.ending()
         ));
     }
-    let cause = if node.signal.is_some() {
+    let cause = if node.exit.starts_with("signal") {
         "The log ends without an error, as it does when something else kills a process."
     } else {
         "Its data is still where it was; a start is the least I can do."

@@ -5,11 +5,11 @@ use super::read::{self, Look, Node};
 use crate::model::{Block, Conversation, Role};
 use std::collections::BTreeMap;
 
-pub const CLUSTER: &str = "operator-tui cluster --json";
-pub const CLUSTER_AGAIN: &str = "sleep 2; operator-tui cluster --json";
-pub const NODES: &str = "operator-tui lab ps --json";
+pub const CLUSTER: &str = "operator-tui cluster";
+pub const CLUSTER_AGAIN: &str = "sleep 2; operator-tui cluster";
+pub const NODES: &str = "operator-tui lab ps";
 const LOGS: &str = "operator-tui lab logs ";
-const LOGS_END: &str = " | tail -n 20";
+const LOGS_END: &str = " -n 20";
 
 pub fn logs(node: &str) -> String {
     format!("{LOGS}{node}{LOGS_END}")
@@ -138,10 +138,11 @@ impl Facts {
         match command {
             CLUSTER | CLUSTER_AGAIN => {
                 self.looks += 1;
-                self.look = Some(if code == 0 {
-                    read::cluster(output).map_err(|why| unread(CLUSTER, why))
-                } else {
-                    Err(failed(CLUSTER))
+                // It fails when nothing can be observed, and says what it tried: that reads too.
+                self.look = Some(match read::cluster(output) {
+                    Ok(look) => Ok(look),
+                    Err(_) if code != 0 => Err(failed(CLUSTER)),
+                    Err(why) => Err(unread(CLUSTER, why)),
                 });
             }
             NODES => {

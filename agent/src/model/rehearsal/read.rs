@@ -1,19 +1,14 @@
-//! Reads what the commands the rehearsal relies on print. Strict about the fields it needs: what
-//! does not read as expected is an error that says so, never a guess. Further fields are ignored.
+//! Reads what the commands the rehearsal relies on print for people. Strict: a heading, a word or a
+//! line it does not know is an error that says so, never a guess. Further columns are ignored.
 
-use serde::Deserialize;
-
-/// A node of the embedded lab, from `operator-tui lab ps --json`.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+/// A node of the embedded lab, from `operator-tui lab ps`.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Node {
-    #[serde(alias = "name")]
     pub node: String,
     pub role: String,
     pub state: String,
-    #[serde(default)]
-    pub exit_code: Option<i32>,
-    #[serde(default)]
-    pub signal: Option<i32>,
+    /// `signal 9`, `code 1`; empty if it has not ended.
+    pub exit: String,
 }
 
 impl Node {
@@ -21,32 +16,31 @@ impl Node {
         self.role == "pd"
     }
 
-    /// `signal 9`, `code 1`.
-    pub fn exit(&self) -> String {
-        match (self.signal, self.exit_code) {
-            (Some(signal), _) => format!("ended by signal {signal}"),
-            (None, Some(code)) => format!("ended with code {code}"),
-            (None, None) => "ended, nobody knows how".into(),
+    /// How its process ended, in words.
+    pub fn ending(&self) -> String {
+        match self.exit.split_once(' ') {
+            Some(("signal", signal)) => format!("was ended by signal {signal}"),
+            Some(("code", code)) => format!("ended by itself with code {code}"),
+            _ => "ended, and nobody knows how".into(),
         }
     }
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(untagged)]
-enum Nodes {
-    List(Vec<Node>),
-    Named { nodes: Vec<Node> },
-}
-
 /// PD members and stores of the lab.
 pub fn nodes(output: &str) -> Result<Vec<Node>, String> {
-    let nodes = match serde_json::from_str(output.trim()) {
-        Ok(Nodes::List(nodes) | Nodes::Named { nodes }) => nodes,
-        Err(_) if output.trim().is_empty() => return Err("it printed nothing".into()),
-        Err(_) => return Err("its output is not the list of nodes I know how to read".into()),
-    };
-    let nodes: Vec<Node> = nodes
+    if output.trim().is_empty() {
+        return Err("it printed nothing".into());
+    }
+    let rows = table(output, &["NODE", "ROLE", "STATE", "EXIT"])
+        .ok_or("it did not print the list of nodes I know how to read")?;
+    let nodes: Vec<Node> = rows
         .into_iter()
+        .map(|[node, role, state, exit]| Node {
+            node,
+            role,
+            state,
+            exit: exit.trim_matches('-').to_string(),
+        })
         .filter(|n| matches!(n.role.as_str(), "pd" | "store"))
         .collect();
     if nodes.is_empty() {
@@ -55,7 +49,7 @@ pub fn nodes(output: &str) -> Result<Vec<Node>, String> {
     for node in &nodes {
         if !matches!(node.state.as_str(), "running" | "exited" | "paused") {
             return Err(format!(
-                "{} is in a state I do not know: {}",
+                "{} is in a state I do not know: {:?}",
                 node.node, node.state
             ));
         }
@@ -74,65 +68,152 @@ pub fn nodes(output: &str) -> Result<Vec<Node>, String> {
     Ok(nodes)
 }
 
-/// What `operator-tui cluster --json` says, as far as the rehearsal needs it.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+/// What `operator-tui cluster` says, as far as the rehearsal needs it. None: it says that this
+/// could not be observed.
+#[derive(Debug, Clone, PartialEq)]
 pub struct Look {
-    pub pd: Known<Vec<Member>>,
-    pub pd_leader: Known<Option<String>>,
-    pub stores: Known<Vec<Store>>,
-    pub regions: Known<Regions>,
-    pub traffic: Known<Traffic>,
+    pd: Option<Vec<Seen>>,
+    no_leader: bool,
+    stores: Option<Vec<Seen>>,
+    regions: Option<Regions>,
+    /// The slowest store's, milliseconds.
+    p99_ms: Option<f64>,
 }
 
-/// A value, unless the look failed.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-pub struct Known<T> {
-    value: Option<T>,
-    error: Option<String>,
+/// A PD member or store and the state it is seen in, lower case.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Seen {
+    name: String,
+    state: String,
 }
 
-impl<T> Known<T> {
-    pub fn get(&self) -> Option<&T> {
-        if self.error.is_some() {
-            None
-        } else {
-            self.value.as_ref()
-        }
-    }
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub struct Member {
-    pub name: String,
-    pub state: String,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub struct Store {
-    pub name: String,
-    pub state: String,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub struct Regions {
-    pub leaderless: u64,
-    pub no_quorum: u64,
-    pub down_peer: u64,
-    pub miss_peer: u64,
-    pub pending_peer: u64,
-}
-
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-pub struct Traffic {
-    pub p99_ms: Option<f64>,
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Regions {
+    leaderless: u64,
+    no_quorum: u64,
+    down_peer: u64,
+    miss_peer: u64,
+    lagging: u64,
 }
 
 pub fn cluster(output: &str) -> Result<Look, String> {
     if output.trim().is_empty() {
         return Err("it printed nothing".into());
     }
-    serde_json::from_str(output.trim())
-        .map_err(|_| "its output is not the snapshot I know how to read".into())
+    let unknown = |what: &str| {
+        output
+            .lines()
+            .any(|l| l.starts_with(&format!("{what} unknown:")))
+    };
+    let strange = |what: &str| format!("what it says of {what} is not what I know how to read");
+    let pd = match table(output, &["PD", "STATE"]) {
+        Some(rows) => Some(rows.into_iter().map(seen).collect::<Vec<_>>()),
+        None if unknown("PD") => None,
+        None => return Err(strange("PD")),
+    };
+    let known = ["leader", "follower", "down", "unknown"];
+    if pd
+        .iter()
+        .flatten()
+        .any(|m| !known.contains(&m.state.as_str()))
+    {
+        return Err(strange("the PD members"));
+    }
+    let (stores, p99_ms) = match table(output, &["STORE", "STATE", "P99"]) {
+        Some(rows) => {
+            let p99 = rows
+                .iter()
+                .filter_map(|[.., p99]| p99.strip_suffix(" ms")?.parse().ok());
+            let p99 = p99.reduce(f64::max);
+            (
+                Some(
+                    rows.into_iter()
+                        .map(|[name, state, _]| seen([name, state]))
+                        .collect(),
+                ),
+                p99,
+            )
+        }
+        None if unknown("stores") => (None, None),
+        None => return Err(strange("the stores")),
+    };
+    let regions = match output.lines().find_map(regions) {
+        Some(regions) => Some(regions),
+        None if unknown("regions") => None,
+        None => return Err(strange("the regions")),
+    };
+    let no_leader = output.lines().any(|l| l == "PD has no leader.");
+    Ok(Look {
+        pd,
+        no_leader,
+        stores,
+        regions,
+        p99_ms,
+    })
+}
+
+fn seen([name, state]: [String; 2]) -> Seen {
+    Seen {
+        name,
+        state: state.to_lowercase(),
+    }
+}
+
+/// `6 regions: 0 without leader, 0 without quorum, 0 with a peer down, …`
+fn regions(line: &str) -> Option<Regions> {
+    let (_, counts) = line.split_once(" regions: ")?;
+    let count = |what: &str| -> Option<u64> {
+        counts
+            .split(", ")
+            .find_map(|part| part.strip_suffix(what)?.trim().parse().ok())
+    };
+    Some(Regions {
+        leaderless: count("without leader")?,
+        no_quorum: count("without quorum")?,
+        down_peer: count("with a peer down")?,
+        miss_peer: count("with a peer missing")?,
+        lagging: count("with a peer behind")?,
+    })
+}
+
+/// The rows of the first table whose heading has all of `columns`, cut to these. It ends with the
+/// first empty line.
+fn table<const N: usize>(output: &str, columns: &[&str; N]) -> Option<Vec<[String; N]>> {
+    let mut lines = output.lines();
+    let spans = lines.by_ref().find_map(|line| spans(line, columns))?;
+    let rows = lines
+        .take_while(|line| !line.trim().is_empty())
+        .map(|line| {
+            spans.map(|(from, to)| {
+                let cell: String = line.chars().skip(from).take(to - from).collect();
+                cell.trim().to_string()
+            })
+        })
+        .collect();
+    Some(rows)
+}
+
+/// Where the columns of a heading begin and end, in characters. Headings stand two spaces apart.
+fn spans<const N: usize>(heading: &str, columns: &[&str; N]) -> Option<[(usize, usize); N]> {
+    let mut starts: Vec<(usize, &str)> = Vec::new();
+    let mut at = 0;
+    for part in heading.split("  ") {
+        let title = part.trim();
+        if !title.is_empty() {
+            let lead = part.chars().take_while(|c| *c == ' ').count();
+            starts.push((at + lead, title));
+        }
+        at += part.chars().count() + 2;
+    }
+    let mut spans = [(0, 0); N];
+    for (span, column) in spans.iter_mut().zip(columns) {
+        let i = starts.iter().position(|(_, title)| title == column)?;
+        *span = (
+            starts[i].0,
+            starts.get(i + 1).map_or(usize::MAX, |next| next.0),
+        );
+    }
+    Some(spans)
 }
 
 /// p99 above which the cluster counts as slow, milliseconds; the monitor's own default.
@@ -143,7 +224,7 @@ impl Look {
     /// counts as not well.
     pub fn complaints(&self, invariant: &str) -> Vec<String> {
         let mut out = Vec::new();
-        match self.pd.get() {
+        match &self.pd {
             None => out.push("the PD members cannot be observed".into()),
             Some(members) => out.extend(
                 members
@@ -152,12 +233,11 @@ impl Look {
                     .map(|m| format!("PD member {} is {}", m.name, m.state)),
             ),
         }
-        match self.pd_leader.get() {
-            Some(Some(_)) => {}
-            Some(None) => out.push("PD has no leader".into()),
-            None => out.push("the leader of PD cannot be observed".into()),
+        let led = self.pd.iter().flatten().any(|m| m.state == "leader");
+        if self.no_leader || (self.pd.is_some() && !led) {
+            out.push("PD has no leader".into());
         }
-        match self.stores.get() {
+        match &self.stores {
             None => out.push("the stores cannot be observed".into()),
             Some(stores) if stores.is_empty() => out.push("PD knows no store".into()),
             Some(stores) => out.extend(
@@ -167,7 +247,7 @@ impl Look {
                     .map(|s| format!("PD sees {} as {}", s.name, s.state)),
             ),
         }
-        match self.regions.get() {
+        match &self.regions {
             None => out.push("the regions cannot be observed".into()),
             Some(r) => {
                 for (n, what) in [
@@ -180,13 +260,13 @@ impl Look {
                         out.push(format!("{n} regions are {what}"));
                     }
                 }
-                if r.pending_peer > 0 && invariant == "under_replicated" {
-                    out.push(format!("{} regions have a peer that lags", r.pending_peer));
+                if r.lagging > 0 && invariant == "under_replicated" {
+                    out.push(format!("{} regions have a peer that lags", r.lagging));
                 }
             }
         }
         if invariant == "high_latency" {
-            match self.traffic.get().and_then(|t| t.p99_ms) {
+            match self.p99_ms {
                 None => out.push("the latency cannot be observed".into()),
                 Some(p99) if p99 > SLOW_MS => out.push(format!("p99 is {p99:.0} ms")),
                 Some(_) => {}
