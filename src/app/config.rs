@@ -1,6 +1,6 @@
 //! What a dashboard is started with.
 
-use crate::supervisor::Spec;
+use crate::{demo::Walkthrough, lab::LabInfo, lab::UpOptions, supervisor::Spec};
 use std::path::PathBuf;
 
 /// One of the dashboard's children.
@@ -11,7 +11,7 @@ pub enum Role {
     Off(String),
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Config {
     /// What is watched, for the header: `tikv`.
     pub subject: String,
@@ -20,6 +20,33 @@ pub struct Config {
     /// PD endpoints as people write them.
     pub pd: String,
     pub ledger: PathBuf,
+    /// In a demo the children come with the lab; these are then `Off`.
     pub agent: Role,
     pub monitor: Role,
+    pub demo: Option<DemoConfig>,
+}
+
+/// A demo: its walk, its lab, and the children that watch it.
+pub struct DemoConfig {
+    /// Taken out by the dashboard when it starts.
+    pub walk: Option<Walkthrough>,
+    /// With a lifeline the lab ends with the dashboard; without one it is left running.
+    pub lab: UpOptions,
+    /// The agent and the monitor of a lab, once it is known where that is.
+    pub children: Box<dyn FnOnce(&LabInfo) -> DemoChildren + Send>,
+}
+
+/// What is started when the demo's lab is up.
+#[derive(Debug)]
+pub struct DemoChildren {
+    pub agent: Spec,
+    pub monitor: Spec,
+}
+
+impl std::fmt::Debug for DemoConfig {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("DemoConfig")
+            .field("lab", &self.lab)
+            .finish_non_exhaustive()
+    }
 }

@@ -1,37 +1,175 @@
-//! The demo as the dashboard shows it: the chapter, and what it waits for.
+//! The demo as the dashboard walks it: where the walk is, and what has become of its stage.
+//!
+//! The walk itself is in `demo::walkthrough`, the lab behind the stage in `stage`.
 
-use super::event::Effect;
-use std::time::Duration;
+use super::{
+    event::Effect,
+    state::{Process, State},
+    update::begin_quit,
+};
+use crate::{
+    demo::{Action, Injected, Pace, Walkthrough, World},
+    lab::Progress,
+    transcript::Kind,
+};
+use jiff::Timestamp;
+use std::time::Instant;
 
-/// A chapter as it stands.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct ChapterView {
-    /// From 0.
-    pub index: usize,
-    pub total: usize,
-    pub title: String,
-    /// Narration, Markdown.
-    pub body: String,
-    pub waiting_for: Option<String>,
-    pub elapsed: Duration,
-    pub limit: Option<Duration>,
-    pub done: bool,
-    /// Until the chapter acts.
-    pub countdown: Option<Duration>,
-    pub can_advance: bool,
+/// News of the stage.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StageNews {
+    Progress(Progress),
+    /// The lab is up. `pd` are its endpoints, separated by commas.
+    Ready {
+        pd: String,
+    },
+    /// It will not come up.
+    Failed(String),
+    Injected {
+        kind: String,
+        node: String,
+        at: Timestamp,
+    },
+    /// An action of the walk could not be done.
+    ActionFailed(String),
+    /// The lab is gone, or left running as was asked.
+    Gone,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Demo {
-    pub view: ChapterView,
-    /// While the stage is being set: what is done now.
-    pub progress: Option<String>,
+    pub walk: Walkthrough,
+    /// How far the lab is on its way up. None: it is not started, or it is up.
+    pub progress: Option<Progress>,
+    pub ready: bool,
+    /// The stage has to be struck before the program ends.
+    pub standing: bool,
+    injected: Option<Injected>,
+    /// The newest ticket when the fault was asked for.
+    newest: i64,
 }
 
 impl Demo {
-    pub fn next(&mut self) -> Vec<Effect> {
-        Vec::new()
+    pub fn new(walk: Walkthrough) -> Self {
+        Self {
+            walk,
+            progress: None,
+            ready: false,
+            standing: true,
+            injected: None,
+            newest: 0,
+        }
     }
 
-    pub fn back(&mut self) {}
+    pub fn back(&mut self) {
+        self.walk.back();
+    }
+}
+
+/// A person wants the next chapter.
+pub fn next(state: &mut State) -> Vec<Effect> {
+    let tick = state.tick;
+    let Some(demo) = &mut state.demo else {
+        return Vec::new();
+    };
+    let actions = demo.walk.next(tick);
+    do_actions(state, actions)
+}
+
+/// Moves the walk on as far as the time and the world allow.
+pub fn walk(state: &mut State) -> Vec<Effect> {
+    if state.quitting.is_some() {
+        return Vec::new();
+    }
+    let Some(demo) = &mut state.demo else {
+        return Vec::new();
+    };
+    let world = World {
+        lab_ready: demo.ready,
+        snapshot: state.cluster.snapshot.as_ref(),
+        tickets: state.tickets.list(),
+        injected: demo.injected.as_ref(),
+    };
+    let actions = demo.walk.tick(&world, state.tick);
+    do_actions(state, actions)
+}
+
+/// When the walk wants to go on though nothing happens.
+pub fn due(state: &State) -> Option<Instant> {
+    let left = state.demo.as_ref()?.walk.due_in(state.tick)?;
+    Some(state.tick + left)
+}
+
+pub fn on_stage(state: &mut State, news: StageNews) -> Vec<Effect> {
+    let Some(demo) = &mut state.demo else {
+        return Vec::new();
+    };
+    match news {
+        StageNews::Progress(progress) => demo.progress = Some(progress),
+        StageNews::Ready { pd } => {
+            demo.progress = None;
+            demo.ready = true;
+            if state.quitting.is_some() {
+                return Vec::new();
+            }
+            state.cluster.pd = pd;
+            state.agent.process = Process::Starting;
+            state.monitor.process = Process::Starting;
+            return vec![Effect::Populate];
+        }
+        StageNews::Failed(why) => {
+            demo.progress = None;
+            demo.standing = false;
+            state.failure = Some(why);
+            return begin_quit(state, 1);
+        }
+        StageNews::Injected { kind, node, at } => {
+            let injected = Injected {
+                kind,
+                node,
+                at,
+                newest_ticket: demo.newest,
+            };
+            demo.injected = Some(injected.clone());
+            demo.walk.fault_injected(injected);
+        }
+        StageNews::ActionFailed(why) => {
+            let agent = &mut state.agent;
+            agent
+                .composer
+                .say(&mut agent.ring, Kind::Bad, format!("the demo: {why}"));
+            demo.walk.action_failed(why);
+        }
+        StageNews::Gone => {
+            demo.standing = false;
+            if let Some(quitting) = &state.quitting
+                && quitting.waiting.is_empty()
+            {
+                return vec![Effect::Exit(quitting.code)];
+            }
+        }
+    }
+    Vec::new()
+}
+
+fn do_actions(state: &mut State, actions: Vec<Action>) -> Vec<Effect> {
+    let mut effects = Vec::new();
+    for action in actions {
+        let Some(demo) = &mut state.demo else { break };
+        match action {
+            Action::SetLoad(load) => effects.push(Effect::SetLoad(load)),
+            Action::Inject { fault, node } => {
+                demo.newest = state.tickets.list().iter().map(|t| t.id).max().unwrap_or(0);
+                effects.push(Effect::Inject { fault, node });
+            }
+            Action::Finish => {
+                // A person may want to look around; without one there is nobody to quit.
+                if demo.walk.options().pace == Pace::Headless {
+                    let code = if demo.walk.all_met() { 0 } else { 1 };
+                    effects.extend(begin_quit(state, code));
+                }
+            }
+        }
+    }
+    effects
 }

@@ -1,19 +1,28 @@
 //! Does what `update` asked for: the hands of the dashboard.
 
 use super::{
-    config::{Config, Role},
+    config::{Config, DemoChildren, Role},
     event::{Child, Effect, Event, Frontend},
     sources::{LedgerReader, Observer},
+    stage::{Order, Stage},
 };
-use crate::supervisor::{self, Handle, Mailbox};
+use crate::{
+    lab::LabInfo,
+    supervisor::{self, Handle, Mailbox, Spec},
+};
 use std::{io, sync::Arc};
 use tokio::sync::{Notify, mpsc};
 
-#[derive(Debug)]
+type MakeChildren = Box<dyn FnOnce(&LabInfo) -> DemoChildren + Send>;
+
 pub struct Hands {
     children: Vec<(Child, Handle)>,
     ledger: LedgerReader,
-    _observer: Observer,
+    observer: Option<Observer>,
+    stage: Option<Stage>,
+    populate: Option<MakeChildren>,
+    bell: Arc<Notify>,
+    events: mpsc::Sender<Event>,
 }
 
 /// What the main loop does next.
@@ -27,25 +36,58 @@ pub enum After {
 impl Hands {
     /// Starts children and sources. Call it on the main thread: children are tied to it.
     pub fn start(
-        config: &Config,
-        bell: &Arc<Notify>,
-        events: &mpsc::Sender<Event>,
+        config: Config,
+        bell: Arc<Notify>,
+        events: mpsc::Sender<Event>,
     ) -> io::Result<Self> {
-        let mut children = Vec::new();
+        let mut hands = Self {
+            children: Vec::new(),
+            ledger: LedgerReader::start(config.ledger, events.clone())?,
+            observer: None,
+            stage: None,
+            populate: None,
+            bell,
+            events,
+        };
         for (child, role) in [
-            (Child::Monitor, &config.monitor),
-            (Child::Agent, &config.agent),
+            (Child::Monitor, config.monitor),
+            (Child::Agent, config.agent),
         ] {
             if let Role::Run(spec) = role {
-                let mailbox = Mailbox::new(bell.clone());
-                children.push((child, supervisor::start(spec.clone(), mailbox)));
+                hands.start_child(child, spec);
             }
         }
-        Ok(Self {
-            children,
-            ledger: LedgerReader::start(config.ledger.clone(), events.clone())?,
-            _observer: Observer::start(&config.pd, events.clone()),
-        })
+        if let Some(demo) = config.demo {
+            hands.stage = Some(Stage::set(demo.lab, hands.events.clone()));
+            hands.populate = Some(demo.children);
+        } else {
+            hands.observer = Some(Observer::start(&config.pd, hands.events.clone()));
+        }
+        Ok(hands)
+    }
+
+    fn start_child(&mut self, child: Child, spec: Spec) {
+        let mailbox = Mailbox::new(self.bell.clone());
+        self.children
+            .push((child, supervisor::start(spec, mailbox)));
+    }
+
+    /// The lab is up: its monitor, its agent, and our own eyes.
+    fn populate(&mut self) {
+        let Some(stage) = &self.stage else { return };
+        if let (Some(info), Some(make)) = (stage.info.get(), self.populate.take()) {
+            let pd = info.pd_endpoints.join(",");
+            let children = make(info);
+            self.observer = Some(Observer::start(&pd, self.events.clone()));
+            self.start_child(Child::Monitor, children.monitor);
+            self.start_child(Child::Agent, children.agent);
+        }
+    }
+
+    fn order(&self, order: Order) {
+        if let Some(stage) = &self.stage {
+            stage.order(order);
+        }
     }
 
     /// What children said since the last call, child by child.
@@ -70,6 +112,10 @@ impl Hands {
             }
             Effect::StopAll => self.children.iter().for_each(|(_, handle)| handle.stop()),
             Effect::KillAll => self.children.iter().for_each(|(_, handle)| handle.kill()),
+            Effect::Populate => self.populate(),
+            Effect::Inject { fault, node } => self.order(Order::Inject { fault, node }),
+            Effect::SetLoad(load) => self.order(Order::SetLoad(load)),
+            Effect::Strike => self.order(Order::Strike),
             Effect::LoadTicket(id) => self.ledger.load(id),
             Effect::Copy(text) => front.copy(&text),
             Effect::Bell => front.bell(),

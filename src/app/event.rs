@@ -1,7 +1,10 @@
 //! What happens to the dashboard, what it does, and who shows it.
 
-use super::{detail::Detail, state::Geometry, state::State, tickets::LedgerView};
-use crate::{cluster::ClusterSnapshot, supervisor::Item, terminal::signals::Signal};
+use super::{demo::StageNews, detail::Detail, state::Geometry, state::State, tickets::LedgerView};
+use crate::{
+    cluster::ClusterSnapshot, demo::Fault, demo::chapters::Load, supervisor::Item,
+    terminal::signals::Signal,
+};
 use agent_lab::event::Control;
 use crossterm::event::KeyEvent;
 use std::io;
@@ -37,7 +40,8 @@ pub enum Event {
     Cluster(Box<ClusterSnapshot>),
     Ledger(Box<LedgerView>),
     Detail(Box<Detail>),
-    /// A second has passed: ages roll over.
+    Stage(StageNews),
+    /// A second has passed and ages roll over, or the walk of a demo wants to go on.
     Tick,
 }
 
@@ -51,6 +55,15 @@ pub enum Effect {
     /// No more grace.
     KillAll,
     Exit(u8),
+    /// The demo's lab is up: start what watches it.
+    Populate,
+    Inject {
+        fault: Fault,
+        node: String,
+    },
+    SetLoad(Load),
+    /// End the demo's lab.
+    Strike,
     /// Give the terminal back and stop this process, as Ctrl-Z does.
     Suspend,
     /// The terminal is ours again: draw everything.

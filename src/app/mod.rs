@@ -19,12 +19,13 @@ mod on_child;
 mod on_key;
 pub mod run;
 mod sources;
+mod stage;
 pub mod state;
 pub mod tickets;
 mod update;
 
-pub use config::{Config, Role};
+pub use config::{Config, DemoChildren, DemoConfig, Role};
 pub use event::{Child, Effect, Event, Frontend};
-pub use run::run;
+pub use run::{Outcome, run};
 pub use state::State;
 pub use update::update;

@@ -112,7 +112,8 @@ fn on_fact(state: &mut State, child: Child, fact: Fact) -> Vec<Effect> {
             *process = Process::Stopped;
             if let Some(quitting) = &mut state.quitting {
                 quitting.waiting.retain(|c| *c != child);
-                if quitting.waiting.is_empty() {
+                let standing = state.demo.as_ref().is_some_and(|d| d.standing);
+                if quitting.waiting.is_empty() && !standing {
                     return vec![Effect::Exit(quitting.code)];
                 }
             }

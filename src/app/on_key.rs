@@ -1,6 +1,7 @@
 //! What keys do.
 
 use super::{
+    demo,
     event::{Child, Effect},
     keys::{self, Command},
     state::{Overlay, Pane, Prompt, PromptKind, Question, State},
@@ -128,7 +129,7 @@ fn run(state: &mut State, command: Command) -> Vec<Effect> {
         Command::SearchPrevious => find(state, false),
         Command::Wrap => state.no_wrap = !state.no_wrap,
         Command::Copy => {}
-        Command::NextChapter => return state.demo.as_mut().map_or(Vec::new(), |d| d.next()),
+        Command::NextChapter => return demo::next(state),
         Command::PreviousChapter => {
             if let Some(demo) = &mut state.demo {
                 demo.back();

@@ -5,6 +5,7 @@
 
 use super::{
     config::Config,
+    demo,
     effects::{After, Hands},
     event::{Event, Frontend},
     state::State,
@@ -25,13 +26,23 @@ use tokio::{
 /// Ending children have their own limits, which are shorter; this one is for a bug in them.
 const QUIT_LIMIT: SignedDuration = SignedDuration::from_secs(15);
 
+/// How a dashboard ended.
+#[derive(Debug)]
+pub struct Outcome {
+    /// Exit code.
+    pub code: u8,
+    /// Why, if it was not a person's wish.
+    pub failure: Option<String>,
+}
+
 /// Runs the dashboard until it ends; returns its exit code. Must be called on the main thread.
-pub async fn run<F: Frontend>(config: Config, mut front: F) -> io::Result<u8> {
+pub async fn run<F: Frontend>(mut config: Config, mut front: F) -> io::Result<Outcome> {
     let mut signals = Signals::listen()?;
     let bell = Arc::new(Notify::new());
     let (sender, mut events) = mpsc::channel(64);
-    let mut hands = Hands::start(&config, &bell, &sender)?;
-    let mut state = State::new(&config, Timestamp::now());
+    let walk = config.demo.as_mut().and_then(|demo| demo.walk.take());
+    let mut state = State::new(&config, walk, Timestamp::now());
+    let mut hands = Hands::start(config, bell.clone(), sender)?;
     let mut pace = Pace::default();
     pace.urge();
     let mut rang = false;
@@ -45,6 +56,7 @@ pub async fn run<F: Frontend>(config: Config, mut front: F) -> io::Result<u8> {
             pace.change();
         } else if pace.due(now) {
             state.now = Timestamp::now();
+            state.tick = now;
             match front.draw(&state) {
                 Ok(geometry) => state.geometry = geometry,
                 Err(_) if front_gone => {}
@@ -62,6 +74,7 @@ pub async fn run<F: Frontend>(config: Config, mut front: F) -> io::Result<u8> {
             } else {
                 pace.due_at(now)
             };
+            let walk_due = demo::due(&state);
             let event = tokio::select! {
                 biased;
                 signal = signals.next() => Some(Event::Signal(signal)),
@@ -76,24 +89,26 @@ pub async fn run<F: Frontend>(config: Config, mut front: F) -> io::Result<u8> {
                     None
                 }
                 () = until(due) => None,
+                () = until(walk_due) => Some(Event::Tick),
                 () = next_second() => Some(Event::Tick),
             };
             queue.extend(event);
         }
         for event in queue {
             pace.change();
-            for effect in update(&mut state, event, Timestamp::now()) {
+            for effect in update(&mut state, event, Timestamp::now(), Instant::now()) {
                 match hands.execute(effect, &mut front)? {
                     After::Nothing => {}
                     After::Redraw => pace.urge(),
-                    After::Exit(code) => return Ok(code),
+                    After::Exit(code) => return Ok(outcome(state, code)),
                 }
             }
         }
         if let Some(quitting) = &state.quitting
             && state.since(quitting.since) > QUIT_LIMIT
         {
-            return Ok(quitting.code);
+            let code = quitting.code;
+            return Ok(outcome(state, code));
         }
     }
 }
@@ -112,4 +127,11 @@ async fn next_second() {
         .rem_euclid(1_000_000_000);
     let left = 1_000_000_000 - u64::try_from(past).unwrap_or(0);
     tokio::time::sleep(Duration::from_nanos(left)).await;
+}
+
+fn outcome(state: State, code: u8) -> Outcome {
+    Outcome {
+        code,
+        failure: state.failure,
+    }
 }

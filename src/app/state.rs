@@ -4,8 +4,12 @@ use super::{
     agent::Agent, cluster::Cluster, config::Config, config::Role, demo::Demo, detail::Detail,
     event::Child, tickets::Tickets,
 };
-use crate::transcript::{Doc, Size};
+use crate::{
+    demo::Walkthrough,
+    transcript::{Doc, Size},
+};
 use jiff::{SignedDuration, Timestamp};
+use std::time::Instant;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Pane {
@@ -70,6 +74,8 @@ pub struct Quitting {
 #[derive(Debug)]
 pub struct State {
     pub now: Timestamp,
+    /// The same moment on a clock that does not jump.
+    pub tick: Instant,
     pub started: Timestamp,
     pub subject: String,
     pub place: String,
@@ -86,6 +92,8 @@ pub struct State {
     pub toast: Option<(String, Timestamp)>,
     pub geometry: Geometry,
     pub no_wrap: bool,
+    /// Why the dashboard ends, if it is not a person's wish: for stderr.
+    pub failure: Option<String>,
 }
 
 /// The monitor as a child; what it found is in the ledger.
@@ -140,9 +148,11 @@ impl Process {
 }
 
 impl State {
-    pub fn new(config: &Config, now: Timestamp) -> Self {
+    /// `walk` is the demo's, if this is one.
+    pub fn new(config: &Config, walk: Option<Walkthrough>, now: Timestamp) -> Self {
         Self {
             now,
+            tick: Instant::now(),
             started: now,
             subject: config.subject.clone(),
             place: config.place.clone(),
@@ -153,7 +163,7 @@ impl State {
                 process: Process::new(&config.monitor),
                 last_line: None,
             },
-            demo: None,
+            demo: walk.map(Demo::new),
             focus: Pane::default(),
             overlays: Vec::new(),
             prompt: None,
@@ -161,6 +171,7 @@ impl State {
             toast: None,
             geometry: Geometry::default(),
             no_wrap: false,
+            failure: None,
         }
     }
 

@@ -1,6 +1,7 @@
 //! One event in, the state changed, effects out. No I/O, no clock but the one it is given.
 
 use super::{
+    demo,
     event::{Child, Effect, Event},
     keys::TABLE,
     on_child::on_child,
@@ -12,12 +13,21 @@ use crate::{
     transcript::{Doc, Kind, Line},
 };
 use jiff::{SignedDuration, Timestamp};
+use std::time::Instant;
 
 /// A toast is read by then.
 const TOAST: SignedDuration = SignedDuration::from_secs(5);
 
-pub fn update(state: &mut State, event: Event, now: Timestamp) -> Vec<Effect> {
+pub fn update(state: &mut State, event: Event, now: Timestamp, tick: Instant) -> Vec<Effect> {
     state.now = now;
+    state.tick = tick;
+    let mut effects = change(state, event);
+    effects.extend(demo::walk(state));
+    effects
+}
+
+fn change(state: &mut State, event: Event) -> Vec<Effect> {
+    let now = state.now;
     if state
         .toast
         .as_ref()
@@ -36,6 +46,7 @@ pub fn update(state: &mut State, event: Event, now: Timestamp) -> Vec<Effect> {
         Event::Cluster(snapshot) => state.cluster.seen(*snapshot, now),
         Event::Ledger(view) => return on_ledger(state, *view),
         Event::Detail(detail) => on_detail(state, *detail),
+        Event::Stage(news) => return demo::on_stage(state, news),
     }
     Vec::new()
 }
@@ -64,7 +75,8 @@ pub fn begin_quit(state: &mut State, code: u8) -> Vec<Effect> {
         .into_iter()
         .filter(|c| state.process(*c).supervised())
         .collect();
-    if waiting.is_empty() {
+    let standing = state.demo.as_ref().is_some_and(|d| d.standing);
+    if waiting.is_empty() && !standing {
         return vec![Effect::Exit(code)];
     }
     state.quitting = Some(Quitting {
@@ -72,7 +84,12 @@ pub fn begin_quit(state: &mut State, code: u8) -> Vec<Effect> {
         since: state.now,
         waiting,
     });
-    vec![Effect::StopAll]
+    // Together: the agent ends within its grace whether its lab is there or not.
+    if standing {
+        vec![Effect::StopAll, Effect::Strike]
+    } else {
+        vec![Effect::StopAll]
+    }
 }
 
 fn on_ledger(state: &mut State, view: super::tickets::LedgerView) -> Vec<Effect> {

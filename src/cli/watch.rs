@@ -53,6 +53,7 @@ pub fn run(args: Args) -> CliResult {
         agent: agent(&args, &ledger),
         monitor: monitor(&args, &ledger),
         ledger,
+        demo: None,
     };
     show(config)
 }
@@ -67,10 +68,13 @@ pub fn show(config: Config) -> CliResult {
                 return Ok(ExitCode::from(NO_TERMINAL));
             }
         };
-        let code = app::run(config, screen)
+        let outcome = app::run(config, screen)
             .await
             .map_err(|e| eyre!("the dashboard: {e}"))?;
-        Ok(ExitCode::from(code))
+        if let Some(failure) = outcome.failure {
+            eprintln!("operator-tui: {failure}");
+        }
+        Ok(ExitCode::from(outcome.code))
     })
 }
 

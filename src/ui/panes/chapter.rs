@@ -2,13 +2,12 @@
 
 use crate::{
     app::{State, demo::Demo, state::Pane},
+    demo::{Pace, walkthrough::Stand},
     ui::{
-        format::lasting,
-        text::{between, lines, panel, paragraph},
+        text::{between, lines, panel, paragraph, shorten},
         theme::{Role, Theme},
     },
 };
-use jiff::SignedDuration;
 use ratatui::{
     Frame,
     layout::Rect,
@@ -23,7 +22,7 @@ pub fn rows(state: &State, width: u16) -> u16 {
     let Some(demo) = &state.demo else { return 0 };
     let columns = usize::from(width.saturating_sub(width / 3 + 4)).max(20);
     let body = paragraph(
-        &plain(&demo.view.body),
+        &plain(demo.walk.view(state.tick).body),
         columns,
         ratatui::style::Style::new(),
     )
@@ -35,7 +34,7 @@ pub fn draw(frame: &mut Frame, area: Rect, state: &State, theme: Theme) {
     let Some(demo) = state.demo.as_ref().filter(|_| !area.is_empty()) else {
         return;
     };
-    let view = &demo.view;
+    let view = demo.walk.view(state.tick);
     let mut title = vec![Span::raw(format!(
         "Chapter {}/{}",
         view.index + 1,
@@ -51,7 +50,7 @@ pub fn draw(frame: &mut Frame, area: Rect, state: &State, theme: Theme) {
         return;
     }
     let columns = usize::from(inner.width);
-    let mut text = paragraph(&plain(&view.body), columns, theme.style(Role::Plain));
+    let mut text = paragraph(&plain(view.body), columns, theme.style(Role::Plain));
     // The last row is for what it waits for.
     let room = usize::from(inner.height).saturating_sub(1);
     if text.len() > room
@@ -61,46 +60,69 @@ pub fn draw(frame: &mut Frame, area: Rect, state: &State, theme: Theme) {
     }
     text.truncate(room);
     text.resize(room, Line::default());
-    text.push(state_line(demo, columns, theme));
+    text.push(state_line(state, demo, columns, theme));
     lines(frame, inner, text);
 }
 
-fn state_line(demo: &Demo, columns: usize, theme: Theme) -> Line<'static> {
-    let view = &demo.view;
+fn state_line(state: &State, demo: &Demo, columns: usize, theme: Theme) -> Line<'static> {
     if let Some(progress) = &demo.progress {
-        return Line::styled(format!("… {progress}"), theme.style(Role::Accent));
+        let steps = format!("{} of {}", progress.done, progress.total);
+        let start = vec![Span::styled(
+            format!("starting the lab: {}", progress.step),
+            theme.style(Role::Accent),
+        )];
+        return between(
+            start,
+            vec![Span::styled(steps, theme.style(Role::Dim))],
+            columns,
+        );
     }
+    let view = demo.walk.view(state.tick);
     if let Some(left) = view.countdown {
-        let text = format!("! in {} s", left.as_secs() + 1);
+        let text = format!("! in {} s · Space: now", left.as_secs() + 1);
         return Line::styled(text, theme.style(Role::Warn));
     }
+    if let Some(why) = demo.walk.failure() {
+        return Line::styled(
+            shorten(&format!("✗ {why}"), columns),
+            theme.style(Role::Bad),
+        );
+    }
     let dim = theme.style(Role::Dim);
-    let Some(waiting) = view.waiting_for.as_ref().filter(|_| !view.done) else {
-        let text = if view.can_advance {
-            "✓ Space: next chapter"
-        } else {
-            "✓ the end"
-        };
-        return Line::styled(text, theme.style(Role::Ok));
-    };
-    let start = vec![Span::styled(
-        format!("waiting for: {waiting}"),
-        theme.style(Role::Accent),
-    )];
-    let end = match view.limit {
-        Some(limit) => {
+    if let Some(waiting) = view.waiting_for {
+        let start = vec![Span::styled(
+            format!("waiting for: {waiting}"),
+            theme.style(Role::Accent),
+        )];
+        let end = view.limit.map_or(Vec::new(), |limit| {
             let text = format!("{} s of {} s ", view.elapsed.as_secs(), limit.as_secs());
             vec![
                 Span::styled(text, dim),
                 Span::styled(bar(view.elapsed, limit), dim),
             ]
-        }
-        None => {
-            let passed = SignedDuration::try_from(view.elapsed).unwrap_or(SignedDuration::MAX);
-            vec![Span::styled(lasting(passed), dim)]
-        }
+        });
+        return between(start, end, columns);
+    }
+    let next = match demo.walk.options().pace {
+        Pace::Person if view.rereading => "Space: back to where the demo is",
+        Pace::Person if view.index + 1 == view.total => "the last chapter · q quits",
+        Pace::Person => "Space: next chapter",
+        _ if view.finished => "the end · q quits",
+        _ => "goes on by itself",
     };
-    between(start, end, columns)
+    let (text, role) = match view.stand {
+        Stand::Done(_) if view.limit.is_some() => (
+            format!("✓ after {} s · {next}", view.elapsed.as_secs()),
+            Role::Ok,
+        ),
+        Stand::Missed(after) => (
+            format!("✗ not within {} s · {next}", after.as_secs()),
+            Role::Bad,
+        ),
+        Stand::Skipped => (format!("· not waited for · {next}"), Role::Warn),
+        _ => (next.to_owned(), Role::Accent),
+    };
+    Line::styled(shorten(&text, columns), theme.style(role))
 }
 
 fn bar(elapsed: Duration, limit: Duration) -> String {
