@@ -9,6 +9,7 @@ pub mod app;
 pub mod cli;
 pub mod cluster;
 pub mod demo;
+pub mod headless;
 pub mod lab;
 pub mod monitor;
 pub mod span;

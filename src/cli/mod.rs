@@ -5,14 +5,18 @@
 
 pub mod agent;
 pub mod audit;
+mod brain;
 pub mod cluster;
 pub mod completions;
+pub mod demo;
 pub mod lab;
 pub mod monitor;
 mod table;
 pub mod target;
 pub mod tickets;
 pub mod watch;
+
+pub use table::one_line;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -29,6 +33,8 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Walk through a failure and its repair, chapter by chapter: needs no cluster, no key
+    Demo(demo::Args),
     /// Look at the cluster once
     Cluster(cluster::Args),
     /// Watch a cluster's invariants: open, prove and close tickets
@@ -54,6 +60,7 @@ pub type CliResult = color_eyre::Result<ExitCode>;
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let result = match cli.command {
+        Some(Command::Demo(args)) => demo::run(args),
         Some(Command::Cluster(args)) => cluster::run(args),
         Some(Command::Monitor(args)) => monitor::run(args),
         Some(Command::Tickets(args)) => tickets::run(args),

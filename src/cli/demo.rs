@@ -1,0 +1,176 @@
+//! `operator-tui demo`: the walkthrough of a failure, on the embedded lab.
+
+use super::{
+    CliResult,
+    brain::{self, Brain},
+    runtime, watch,
+};
+use crate::{
+    app::{self, Config, DemoChildren, DemoConfig, Role},
+    demo::{Chapter, Fault, Options, Pace, Walkthrough, chapters},
+    headless::Headless,
+    lab::{self, LabInfo, UpOptions},
+    supervisor::{Spec, executable},
+};
+use agent_lab::{home::Home, ledger::Ledger};
+use color_eyre::eyre::{Context, eyre};
+use rand::{Rng, SeedableRng, rngs::StdRng};
+use std::{
+    ffi::OsString,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+/// What the lab's PD and stores do; see `lab::timing`.
+const MONITOR_TIMES: [&str; 8] = [
+    "--interval",
+    "1s",
+    "--heartbeat-limit",
+    "4s",
+    "--election-limit",
+    "5s",
+    "--rate-window",
+    "5s",
+];
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// What is broken
+    #[arg(default_value = "tikv", value_parser = ["tikv"])]
+    subject: String,
+    /// Go through the chapters without being told to
+    #[arg(long)]
+    auto: bool,
+    /// No screen: one line for each thing that happens. Exit code 0 only if the repair is proven
+    #[arg(long, requires = "auto")]
+    headless: bool,
+    /// What is done to the store [default: what the chapter says, which is kill]
+    #[arg(long)]
+    fault: Option<Fault>,
+    /// Leave the lab running at the end; `lab down` ends it
+    #[arg(long)]
+    keep_lab: bool,
+    /// Fixes what is left to chance: which store is broken
+    #[arg(long)]
+    seed: Option<u64>,
+    /// A folder with other chapters
+    #[arg(long, value_name = "FOLDER")]
+    chapters: Option<PathBuf>,
+    /// Consent to a real model's shell on this host
+    #[arg(long)]
+    host_shell: bool,
+}
+
+pub fn run(args: Args) -> CliResult {
+    let chapters = match &args.chapters {
+        Some(folder) => chapters::from_folder(folder)?,
+        None => chapters::tikv()?,
+    };
+    let home = lab::home()?;
+    let client = lab::Client::new(home.dir());
+    if client.is_held() {
+        return Err(eyre!(
+            "a lab is already up in {}: `operator-tui lab down` ends it; or set OPERATOR_HOME to another folder",
+            home.dir().display()
+        ));
+    }
+    home.create()?;
+    // A ledger that cannot be used is told here, not after the lab is up.
+    let ledger = home.ledger();
+    Ledger::open(&ledger)?;
+    let consents = Home::from_env()?;
+    let brain = brain::settle(&consents, &ledger, args.host_shell, !args.headless)?;
+    let config = config(&args, chapters, &home, brain.clone());
+    if args.headless {
+        return headless(config, &brain);
+    }
+    watch::show(config)
+}
+
+fn config(args: &Args, chapters: Vec<Chapter>, home: &Home, brain: Brain) -> Config {
+    let walk = Walkthrough::new(
+        chapters,
+        Options {
+            pace: match (args.headless, args.auto) {
+                (true, _) => Pace::Headless,
+                (false, true) => Pace::Auto,
+                (false, false) => Pace::Person,
+            },
+            fault: args.fault,
+            victim: victim(args.seed),
+        },
+    );
+    let off = || Role::Off("it starts when the lab is up".into());
+    let ledger = home.ledger();
+    let children_ledger = ledger.clone();
+    Config {
+        subject: args.subject.clone(),
+        place: "embedded lab".into(),
+        pd: String::new(),
+        agent: off(),
+        monitor: off(),
+        ledger,
+        demo: Some(DemoConfig {
+            walk: Some(walk),
+            lab: UpOptions {
+                home: home.clone(),
+                lifeline: !args.keep_lab,
+                fresh: true,
+                load: Some(0),
+            },
+            children: Box::new(move |info| children(info, &children_ledger, &brain)),
+        }),
+    }
+}
+
+/// The store that is broken. Without a seed, by chance.
+fn victim(seed: Option<u64>) -> String {
+    let mut rng = seed.map_or_else(StdRng::from_os_rng, StdRng::seed_from_u64);
+    format!("tikv{}", rng.random_range(0..3))
+}
+
+/// The agent and the monitor of a lab that is up.
+fn children(info: &LabInfo, ledger: &Path, brain: &Brain) -> DemoChildren {
+    let cluster = info.cluster_id.to_string();
+    // What an earlier demo left behind was about a lab that is no more. If this cannot be
+    // written now, neither can anything else be, and the children say so.
+    if let Ok(mut open) = Ledger::open(ledger) {
+        let _ = open.retire_other_clusters(&cluster, "the lab that it was about is gone");
+    }
+    let pd = info.pd_endpoints.join(",");
+    let env: Vec<(OsString, OsString)> = vec![
+        ("OPERATOR_HOME".into(), info.home.dir().into()),
+        ("PD_ENDPOINT".into(), pd.into()),
+    ];
+    let argv = |words: &[&str]| -> Vec<OsString> {
+        let mut argv: Vec<OsString> = vec![executable().into()];
+        argv.extend(words.iter().map(OsString::from));
+        argv.extend(["--supervised", "--json", "--cluster-id", &cluster, "--db"].map(OsString::from));
+        argv.push(ledger.into());
+        argv
+    };
+    let mut monitor = argv(&["monitor", "run"]);
+    monitor.extend(MONITOR_TIMES.map(OsString::from));
+    let mut agent = argv(&["agent"]);
+    match brain {
+        Brain::Real(more) => agent.extend(more.iter().cloned()),
+        Brain::Rehearsal(_) => agent.extend(["--model", "rehearsal"].map(OsString::from)),
+    }
+    let spec = |name, argv| Spec { name, argv, env: env.clone(), ..Spec::default() };
+    DemoChildren { agent: spec("agent", agent), monitor: spec("monitor", monitor) }
+}
+
+fn headless(config: Config, brain: &Brain) -> CliResult {
+    let mut front = Headless::new();
+    if let Brain::Rehearsal(why) = brain {
+        front.say(&format!("rehearsal: {why}"));
+    }
+    let outcome = runtime()?
+        .block_on(app::run(config, &mut front))
+        .context("the demo")?;
+    front.summary();
+    if let Some(failure) = outcome.failure {
+        eprintln!("operator-tui: {failure}");
+    }
+    Ok(ExitCode::from(outcome.code))
+}
