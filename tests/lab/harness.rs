@@ -99,6 +99,20 @@ impl Lab {
         (status == 200).then(|| serde_json::from_str(&body).ok())?
     }
 
+    /// Status and body of a request to a PD member.
+    pub fn ask(&self, member: &str, method: &str, path: &str, body: &str) -> (u16, String) {
+        let address = self.topology().node(member).unwrap().address();
+        runtime().block_on(async {
+            let client = operator_tui::lab::http::client(Duration::from_secs(5));
+            let url = format!("http://{address}/pd/api/v1/{path}");
+            let request = client
+                .request(method.parse().unwrap(), url)
+                .body(body.to_string());
+            let answer = request.send().await.unwrap();
+            (answer.status().as_u16(), answer.text().await.unwrap())
+        })
+    }
+
     /// State and leaders of a store, as a PD member sees it.
     pub fn store(&self, member: &str, name: &str) -> Option<(String, u64)> {
         let address = self.topology().node(name)?.address();

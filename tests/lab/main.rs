@@ -133,6 +133,44 @@ fn pd_elects_another_leader_and_says_so_when_it_cannot() {
     assert_eq!(leader(others[0]), Some(first.clone()));
     assert_eq!(lab.pd(others[0], "stores").unwrap()["count"], 3);
 
+    // Errors are shaped as PD's, and a change made through a follower is seen by all.
+    assert_eq!(lab.ask("pd1", "GET", "store/99", "").0, 404);
+    let refused = lab.ask("pd2", "DELETE", "store/1", "");
+    assert!(
+        refused.0 == 400 && refused.1.contains("ErrStoresNotEnough"),
+        "{refused:?}"
+    );
+    assert_eq!(lab.ask("pd0", "POST", "config", r#"{"no-such":1}"#).0, 400);
+    let change = r#"{"schedule.max-store-down-time":"1m"}"#;
+    assert_eq!(lab.ask(others[0], "POST", "config", change).0, 200);
+    for name in names {
+        assert_eq!(
+            lab.pd(name, "config/schedule").unwrap()["max-store-down-time"],
+            "1m0s"
+        );
+    }
+    // Leaders leave an evicted store, and return when it is allowed again.
+    let evict = r#"{"name":"evict-leader-scheduler","store_id":1}"#;
+    assert_eq!(lab.ask("pd0", "POST", "schedulers", evict).0, 200);
+    until("it leads nothing", LONG, || {
+        lab.store("pd0", "tikv0").is_some_and(|s| s.1 == 0)
+    });
+    assert_eq!(
+        lab.ask("pd0", "DELETE", "schedulers/evict-leader-scheduler-1", "")
+            .0,
+        200
+    );
+    until("its leaders return", LONG, || lab.is_balanced());
+    // A leader can be asked to go.
+    until("the leader resigns", LONG, || {
+        lab.ask("pd0", "POST", "leader/resign", "").0 == 200
+    });
+    until("another leads", SHORT, || {
+        leader("pd0").is_some_and(|name| name != first)
+    });
+    let first = leader("pd0").unwrap();
+    let others: Vec<_> = names.into_iter().filter(|name| *name != first).collect();
+
     lab.ok(&["kill", &first]);
     until("another leads", LONG, || {
         leader(others[0]).is_some_and(|name| name != first)
