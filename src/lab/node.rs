@@ -136,6 +136,9 @@ pub fn unix_millis() -> u64 {
         .map_or(0, |d| d.as_millis() as u64)
 }
 
+/// Connections that wait to be accepted. Short: those made to a frozen node wait in vain.
+const BACKLOG: u32 = 128;
+
 /// Listens on a port that the keeper holds for this node.
 pub fn listen(address: &str) -> io::Result<tokio::net::TcpListener> {
     let explain = |e: io::Error| io::Error::new(e.kind(), format!("{address}: {e}"));
@@ -146,5 +149,5 @@ pub fn listen(address: &str) -> io::Result<tokio::net::TcpListener> {
     socket.set_reuseaddr(true)?;
     socket.set_reuseport(true)?;
     socket.bind(parsed).map_err(explain)?;
-    socket.listen(1024).map_err(explain)
+    socket.listen(BACKLOG).map_err(explain)
 }

@@ -55,7 +55,7 @@ pub const PD_FROZEN: Duration = Duration::from_millis(1500);
 pub const SETTLED: Duration = Duration::from_secs(3);
 
 /// An instruction to hand a region over that has not been followed by then is given up.
-pub const OPERATOR_LIMIT: Duration = Duration::from_secs(8);
+pub const OPERATOR_LIMIT: Duration = Duration::from_secs(4);
 
 /// PD records the last heartbeat of each store this often, for after a restart. PD: 5 min.
 pub const HEARTBEAT_RECORD: Duration = Duration::from_secs(30);

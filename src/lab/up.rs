@@ -29,7 +29,7 @@ pub struct UpOptions {
     pub lifeline: bool,
     /// Remove what an earlier lab stored: its data, its logs, its ports.
     pub fresh: bool,
-    /// Operations a second: zero is no load, `None` what was last set, or the measured default.
+    /// Operations a second: zero is no load, `None` what suits the disk, from a measured fsync.
     pub load: Option<u32>,
 }
 
@@ -233,7 +233,10 @@ fn start_keeper(files: &Files, options: &UpOptions) -> Result<Child, LabError> {
     };
     fs::create_dir_all(files.logs()).map_err(at(&files.logs()))?;
     let path = files.log("keeper");
-    // Its own log is short: a few lines for each start and end of a node.
+    // Short: a few lines for each start and end of a node. Still, labs may go up and down often.
+    if fs::metadata(&path).is_ok_and(|data| data.len() > 1 << 20) {
+        let _ = fs::remove_file(&path);
+    }
     let log = OpenOptions::new()
         .create(true)
         .append(true)

@@ -51,7 +51,7 @@ pub struct Options {
     pub home: PathBuf,
     /// End when standard input ends.
     pub lifeline: bool,
-    /// Load in operations a second; `None` keeps what was set, or the measured default.
+    /// Load in operations a second; `None` is what suits the disk.
     pub rate: Option<u32>,
 }
 
@@ -164,16 +164,10 @@ fn prepare(files: &Files, options: &Options) -> Result<(Topology, Ports), Keeper
         let id = uuid::Uuid::now_v7().as_u128() as u64 >> 1;
         Topology::new(id, || ports.hold_any())?
     };
-    if topology.default_rate == 0 {
-        topology.fsync_us = measure_fsync(files.home())
-            .map_err(io_error(files.home()))?
-            .as_micros() as u64;
-        topology.default_rate = super::load::default_rate(topology.fsync_us);
-        topology.rate = topology.default_rate;
-    }
-    if let Some(rate) = options.rate {
-        topology.rate = rate;
-    }
+    let fsync = measure_fsync(files.home()).map_err(io_error(files.home()))?;
+    topology.fsync_us = fsync.as_micros() as u64;
+    topology.default_rate = super::load::default_rate(topology.fsync_us);
+    topology.rate = options.rate.unwrap_or(topology.default_rate);
     debug_assert_eq!(topology.of_role(Role::Load).count(), 1);
     topology.save(&path)?;
     Ok((topology, ports))

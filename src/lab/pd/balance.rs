@@ -8,7 +8,7 @@ use super::{
 };
 use crate::lab::{
     node::unix_seconds,
-    timing::OPERATOR_LIMIT,
+    timing::{OPERATOR_LIMIT, SETTLED},
     topology::{MEMBERS, REGIONS},
     wire::Order,
 };
@@ -104,7 +104,7 @@ fn moves(cluster: &Cluster, config: &Config, now: Instant) -> Vec<(u64, u64, u64
                 let free = regions
                     .iter()
                     .rev()
-                    .find(|&&region| movable(cluster, region, to))?;
+                    .find(|&&region| movable(cluster, region, to, now))?;
                 Some((*store, *free))
             })
         else {
@@ -119,11 +119,14 @@ fn moves(cluster: &Cluster, config: &Config, now: Instant) -> Vec<(u64, u64, u64
     chosen
 }
 
-/// Whether a region has no operator, and its peer on the target is alive and up to date.
-fn movable(cluster: &Cluster, region: u64, to: u64) -> bool {
+/// Whether a region has no operator, its leader has settled, and its peer on the target is alive
+/// and up to date.
+fn movable(cluster: &Cluster, region: u64, to: u64, now: Instant) -> bool {
     !cluster.operators.contains_key(&region)
         && cluster.regions.get(&region).is_some_and(|view| {
-            !view.report.silent.contains_key(&to) && !view.report.pending.contains(&to)
+            now.saturating_duration_since(view.since) >= SETTLED
+                && !view.report.silent.contains_key(&to)
+                && !view.report.pending.contains(&to)
         })
 }
 

@@ -60,6 +60,8 @@ pub struct RegionView {
     pub report: RegionReport,
     pub leader: u64,
     pub heard: Instant,
+    /// Since when it has been this leader in this term.
+    pub since: Instant,
 }
 
 /// A hand-over that has been asked for.
@@ -107,10 +109,17 @@ impl Cluster {
                 region.term >= known.report.term || now - known.heard > REGION_LEADER_SILENT
             });
             if newer {
+                let same = self
+                    .regions
+                    .get(&region.region)
+                    .filter(|known| known.leader == store && known.report.term == region.term);
+                let since = same.map_or(now, |known| known.since);
+                let report = region.clone();
                 let view = RegionView {
-                    report: region.clone(),
+                    report,
                     leader: store,
                     heard: now,
+                    since,
                 };
                 self.regions.insert(region.region, view);
             }

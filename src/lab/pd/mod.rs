@@ -1,11 +1,12 @@
 //! A PD member: three of them keep a small replicated state and watch the stores.
 //!
 //! `cluster` is what is known of stores and regions, `balance` decides where leaders belong,
-//! `api` and `shape` answer as PD does over HTTP, `proxy` forwards to the leader, `config` holds
+//! `api`, `change` and `shape` answer as PD does over HTTP, `proxy` forwards to the leader, `config` holds
 //! what can be changed, `metrics` what can be scraped.
 
 pub mod api;
 pub mod balance;
+pub mod change;
 pub mod cluster;
 pub mod config;
 pub mod duration;

@@ -37,6 +37,9 @@ pub async fn guard(me: u64, groups: Vec<Arc<Group>>) {
             waiting = after(me, &groups, now);
         }
         last = now;
+        for group in &groups {
+            group.note_leadership();
+        }
         waiting.retain(|(group, from)| {
             let ready = now >= *from;
             if ready {

@@ -3,205 +3,11 @@
 //!
 //! Each test has a lab in a home of its own; several can run beside each other.
 
-use operator_tui::lab::{Client, NodeState, NodeStatus, topology::Topology};
-use serde_json::Value;
-use std::{
-    fs,
-    os::unix::process::CommandExt,
-    path::{Path, PathBuf},
-    process::{Child, Command, Output, Stdio},
-    time::{Duration, Instant},
-};
+mod harness;
 
-/// Three times what each of these is meant to take.
-const SHORT: Duration = Duration::from_secs(15);
-const LONG: Duration = Duration::from_secs(60);
-
-fn executable() -> &'static str {
-    env!("CARGO_BIN_EXE_operator-tui")
-}
-
-/// A lab of one test. Dropping it ends every process of the lab.
-struct Lab {
-    folder: tempfile::TempDir,
-}
-
-impl Lab {
-    /// A home with nothing in it.
-    fn new() -> Self {
-        Self {
-            folder: tempfile::tempdir().unwrap(),
-        }
-    }
-
-    fn up(arguments: &[&str]) -> Self {
-        let lab = Self::new();
-        let started = Instant::now();
-        let output = lab.run(&[&["up"], arguments].concat());
-        assert!(output.status.success(), "up: {}", text(&output));
-        assert!(started.elapsed() < 3 * Duration::from_secs(15));
-        lab
-    }
-
-    fn home(&self) -> PathBuf {
-        self.folder.path().join("lab")
-    }
-
-    fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(executable());
-        command
-            .arg("lab")
-            .args(arguments)
-            .env("OPERATOR_HOME", self.folder.path());
-        command
-    }
-
-    fn run(&self, arguments: &[&str]) -> Output {
-        self.command(arguments)
-            .stdin(Stdio::null())
-            .output()
-            .unwrap()
-    }
-
-    /// Runs a command that must succeed; its standard output.
-    fn ok(&self, arguments: &[&str]) -> String {
-        let output = self.run(arguments);
-        assert!(output.status.success(), "{arguments:?}: {}", text(&output));
-        String::from_utf8(output.stdout).unwrap()
-    }
-
-    fn ps(&self) -> Vec<NodeStatus> {
-        serde_json::from_str(&self.ok(&["ps", "--json"])).unwrap()
-    }
-
-    fn node(&self, name: &str) -> NodeStatus {
-        self.ps().into_iter().find(|n| n.node == name).unwrap()
-    }
-
-    fn pids(&self) -> Vec<u32> {
-        self.ps().iter().filter_map(|n| n.pid).collect()
-    }
-
-    fn topology(&self) -> Topology {
-        Client::new(&self.home()).topology().unwrap()
-    }
-
-    /// Status and body of a GET.
-    fn get(url: &str) -> Option<(u16, String)> {
-        let runtime = runtime();
-        runtime.block_on(async {
-            let client = operator_tui::lab::http::client(Duration::from_secs(3));
-            let answer = client.get(url).send().await.ok()?;
-            Some((answer.status().as_u16(), answer.text().await.ok()?))
-        })
-    }
-
-    fn pd(&self, member: &str, path: &str) -> Option<Value> {
-        let node = self.topology().node(member)?.clone();
-        let (status, body) = Self::get(&format!("http://{}/pd/api/v1/{path}", node.address()))?;
-        (status == 200).then(|| serde_json::from_str(&body).ok())?
-    }
-
-    /// State and leaders of a store, as a PD member sees it.
-    fn store(&self, member: &str, name: &str) -> Option<(String, u64)> {
-        let address = self.topology().node(name)?.address();
-        let stores = self.pd(member, "stores")?;
-        let store = stores["stores"]
-            .as_array()?
-            .iter()
-            .find(|s| s["store"]["address"] == *address)?;
-        let state = store["store"]["state_name"].as_str()?.to_string();
-        Some((state, store["status"]["leader_count"].as_u64()?))
-    }
-
-    fn is_balanced(&self) -> bool {
-        ["tikv0", "tikv1", "tikv2"]
-            .iter()
-            .all(|name| self.store("pd0", name) == Some(("Up".into(), 2)))
-    }
-
-    /// Sum of the samples of a metric whose line contains `label`.
-    fn metric(&self, node: &str, name: &str, label: &str) -> f64 {
-        let node = self.topology().node(node).unwrap().clone();
-        let address = match node.role {
-            operator_tui::lab::Role::Store => node.second_address().unwrap(),
-            _ => node.address(),
-        };
-        let Some((200, text)) = Self::get(&format!("http://{address}/metrics")) else {
-            return 0.0;
-        };
-        text.lines()
-            .filter(|line| line.starts_with(name) && line.contains(label))
-            .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
-            .sum()
-    }
-
-    fn verify(&self) {
-        let output = self.run(&["verify"]);
-        assert!(output.status.success(), "{}", text(&output));
-    }
-}
-
-impl Drop for Lab {
-    fn drop(&mut self) {
-        let output = self.run(&["down"]);
-        if std::thread::panicking() {
-            eprintln!("down: {}", text(&output));
-            for node in ["keeper", "pd0", "tikv0", "tikv1", "load"] {
-                eprintln!(
-                    "--- {node}\n{}",
-                    text(&self.run(&["logs", node, "-n", "15"]))
-                );
-            }
-        }
-    }
-}
-
-fn runtime() -> tokio::runtime::Runtime {
-    tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap()
-}
-
-fn text(output: &Output) -> String {
-    format!(
-        "{} {}{}",
-        output.status,
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr)
-    )
-}
-
-/// Waits until a condition holds.
-fn until(what: &str, limit: Duration, mut holds: impl FnMut() -> bool) {
-    let deadline = Instant::now() + limit;
-    while !holds() {
-        assert!(Instant::now() < deadline, "not within {limit:?}: {what}");
-        std::thread::sleep(Duration::from_millis(100));
-    }
-}
-
-/// Whether a process is there, and not merely waiting to be reaped by whoever adopted it.
-fn exists(pid: u32) -> bool {
-    fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| {
-        !stat
-            .rsplit_once(") ")
-            .is_some_and(|(_, rest)| rest.starts_with('Z'))
-    })
-}
-
-fn kill(pid: u32) {
-    let pid = rustix::process::Pid::from_raw(pid as i32).unwrap();
-    rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
-}
-
-/// The keeper of a lab: the parent of its nodes.
-fn parent(pid: u32) -> u32 {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
-    let rest = stat.rsplit_once(") ").unwrap().1;
-    rest.split(' ').nth(1).unwrap().parse().unwrap()
-}
+use harness::{LONG, Lab, SHORT, demo_stand_in, executable, exists, kill, parent, text, until};
+use operator_tui::lab::NodeState;
+use std::{fs, path::Path, process::Command};
 
 #[test]
 fn a_killed_store_loses_no_acknowledged_write_and_gets_its_leaders_back() {
@@ -326,6 +132,44 @@ fn pd_elects_another_leader_and_says_so_when_it_cannot() {
     // A follower gives the leader's answers.
     assert_eq!(leader(others[0]), Some(first.clone()));
     assert_eq!(lab.pd(others[0], "stores").unwrap()["count"], 3);
+
+    // Errors are shaped as PD's, and a change made through a follower is seen by all.
+    assert_eq!(lab.ask("pd1", "GET", "store/99", "").0, 404);
+    let refused = lab.ask("pd2", "DELETE", "store/1", "");
+    assert!(
+        refused.0 == 400 && refused.1.contains("ErrStoresNotEnough"),
+        "{refused:?}"
+    );
+    assert_eq!(lab.ask("pd0", "POST", "config", r#"{"no-such":1}"#).0, 400);
+    let change = r#"{"schedule.max-store-down-time":"1m"}"#;
+    assert_eq!(lab.ask(others[0], "POST", "config", change).0, 200);
+    for name in names {
+        assert_eq!(
+            lab.pd(name, "config/schedule").unwrap()["max-store-down-time"],
+            "1m0s"
+        );
+    }
+    // Leaders leave an evicted store, and return when it is allowed again.
+    let evict = r#"{"name":"evict-leader-scheduler","store_id":1}"#;
+    assert_eq!(lab.ask("pd0", "POST", "schedulers", evict).0, 200);
+    until("it leads nothing", LONG, || {
+        lab.store("pd0", "tikv0").is_some_and(|s| s.1 == 0)
+    });
+    assert_eq!(
+        lab.ask("pd0", "DELETE", "schedulers/evict-leader-scheduler-1", "")
+            .0,
+        200
+    );
+    until("its leaders return", LONG, || lab.is_balanced());
+    // A leader can be asked to go.
+    until("the leader resigns", LONG, || {
+        lab.ask("pd0", "POST", "leader/resign", "").0 == 200
+    });
+    until("another leads", SHORT, || {
+        leader("pd0").is_some_and(|name| name != first)
+    });
+    let first = leader("pd0").unwrap();
+    let others: Vec<_> = names.into_iter().filter(|name| *name != first).collect();
 
     lab.ok(&["kill", &first]);
     until("another leads", LONG, || {
@@ -457,19 +301,6 @@ fn when_the_keeper_is_killed_nothing_is_left_and_the_next_lab_starts() {
     lab.ok(&["up", "--no-load"]);
     assert_ne!(lab.topology().node("pd0").unwrap().address(), taken);
     assert!(lab.is_balanced());
-}
-
-/// A process that brings a lab up and holds its lifeline, as the demo does.
-fn demo_stand_in(lab: &Lab) -> (Child, Vec<u32>) {
-    fs::create_dir_all(lab.home().join("logs")).unwrap();
-    let mut keeper = lab.command(&["keeper", "--lifeline", "--rate", "0", "--home"]);
-    keeper.arg(lab.home()).stdin(Stdio::piped());
-    let child = keeper.process_group(0).spawn().unwrap();
-    until("the keeper answers", SHORT, || {
-        lab.run(&["ps"]).status.success()
-    });
-    until("all nodes run", SHORT, || lab.pids().len() == 7);
-    (child, lab.pids())
 }
 
 #[test]
