@@ -20,8 +20,8 @@ pub struct Detail {
 }
 
 impl Detail {
-    pub fn lines(&self) -> Vec<Line> {
-        let mut lines = Lines::default();
+    pub fn lines(&self, zone: &TimeZone) -> Vec<Line> {
+        let mut lines = Lines { lines: Vec::new(), zone: zone.clone() };
         if let Some(error) = &self.error {
             lines.add(Kind::Bad, error);
         }
@@ -39,7 +39,7 @@ impl Detail {
             };
             lines.add(
                 Kind::Notice,
-                &format!("{}  {} by {}{why}", clock(event.at), event.to, event.by),
+                &format!("{}  {} by {}{why}", lines.clock(event.at), event.to, event.by),
             );
         }
         for (session, entries) in &self.sessions {
@@ -48,14 +48,22 @@ impl Detail {
         if self.sessions.is_empty() && self.error.is_none() {
             lines.gap(Kind::Notice, "No agent has worked on this ticket yet.");
         }
-        lines.0
+        lines.lines
     }
 }
 
-#[derive(Default)]
-struct Lines(Vec<Line>);
+struct Lines {
+    lines: Vec<Line>,
+    zone: TimeZone,
+}
 
 impl Lines {
+    /// Day and time where the reader is.
+    fn clock(&self, at: Option<Timestamp>) -> String {
+        let Some(at) = at else { return "?".into() };
+        at.to_zoned(self.zone.clone()).strftime("%m-%d %H:%M:%S").to_string()
+    }
+
     fn push(&mut self, kind: Kind, text: &str, gap: bool) {
         for (n, line) in text.lines().enumerate() {
             let (text, omitted) = clean(line.as_bytes());
@@ -64,8 +72,8 @@ impl Lines {
             } else {
                 kind
             };
-            let id = self.0.len() as u64;
-            self.0.push(Line {
+            let id = self.lines.len() as u64;
+            self.lines.push(Line {
                 id,
                 kind,
                 text,
@@ -90,7 +98,7 @@ impl Lines {
             ticket.severity,
             ticket.violation_key,
             ticket.occurrence_count,
-            clock(ticket.first_seen_at)
+            self.clock(ticket.first_seen_at)
         );
         if ticket.flaps > 0 {
             facts.push_str(&format!(" · came back {} times", ticket.flaps));
@@ -100,7 +108,7 @@ impl Lines {
         }
         self.add(Kind::Notice, &facts);
         if let Some(resolution) = ticket.resolution {
-            let at = clock(ticket.resolved_at);
+            let at = self.clock(ticket.resolved_at);
             self.add(
                 Kind::Good,
                 &format!("resolved {at}: {}", resolution.as_str()),
@@ -120,7 +128,7 @@ impl Lines {
         if let Some(at) = ticket.retry_at {
             self.add(
                 Kind::Notice,
-                &format!("an agent tries again at {}", clock(Some(at))),
+                &format!("an agent tries again at {}", self.clock(Some(at))),
             );
         }
         if let Some(diagnosis) = &ticket.diagnosis {
@@ -131,7 +139,7 @@ impl Lines {
 
     fn session(&mut self, session: &SessionRow, entries: &[EntryRow]) {
         let model = session.model.as_deref().unwrap_or("model unknown");
-        let begun = clock(session.started_at);
+        let begun = self.clock(session.started_at);
         self.gap(
             Kind::Session,
             &format!(
@@ -180,12 +188,4 @@ impl Lines {
             ),
         }
     }
-}
-
-/// Local time of day, or of which day if it was another.
-fn clock(at: Option<Timestamp>) -> String {
-    let Some(at) = at else { return "?".into() };
-    at.to_zoned(TimeZone::system())
-        .strftime("%m-%d %H:%M:%S")
-        .to_string()
 }

@@ -8,7 +8,7 @@ use crate::{
     demo::Walkthrough,
     transcript::{Doc, Size},
 };
-use jiff::{SignedDuration, Timestamp};
+use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use std::time::Instant;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -76,6 +76,8 @@ pub struct State {
     pub now: Timestamp,
     /// The same moment on a clock that does not jump.
     pub tick: Instant,
+    /// For times of day.
+    pub zone: TimeZone,
     pub started: Timestamp,
     pub subject: String,
     pub place: String,
@@ -153,6 +155,7 @@ impl State {
         Self {
             now,
             tick: Instant::now(),
+            zone: TimeZone::system(),
             started: now,
             subject: config.subject.clone(),
             place: config.place.clone(),

@@ -126,7 +126,7 @@ fn on_detail(state: &mut State, detail: super::detail::Detail) {
             && *id == detail.id
         {
             // Where the reader stands stays: the record only grows.
-            let lines = detail.lines();
+            let lines = detail.lines(&state.zone);
             if shown.is_some() {
                 doc.lines = lines.into();
             } else {

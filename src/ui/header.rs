@@ -6,7 +6,6 @@ use super::{
     theme::{Role, Theme},
 };
 use crate::app::{State, agent::Phase, cluster::Overall, state::Process};
-use jiff::tz::TimeZone;
 use ratatui::{
     Frame,
     layout::Rect,
@@ -32,7 +31,7 @@ pub fn draw(frame: &mut Frame, area: Rect, state: &State, theme: Theme) {
     let monitor = [gap(), monitor(state, theme)].concat();
     let clock = state
         .now
-        .to_zoned(TimeZone::system())
+        .to_zoned(state.zone.clone())
         .strftime("%H:%M:%S")
         .to_string();
     let clock = vec![Span::styled(format!("  {clock} "), theme.style(Role::Dim))];

@@ -47,7 +47,7 @@ pub fn draw(frame: &mut Frame, state: &State, theme: Theme) -> Geometry {
 
 fn want(state: &State, area: Rect) -> Want {
     Want {
-        cluster: panes::cluster::rows(state),
+        cluster: panes::cluster::rows(state, area.height),
         chapter: state
             .demo
             .as_ref()

@@ -1,6 +1,8 @@
 //! Sparklines: the last values as bars, one column a value, any number of rows high. A value that
 //! is not known is a gap marked as such, not a zero.
 
+const HEADROOM: f64 = 1.25;
+
 const BARS: [char; 9] = [' ', '▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 
 /// Rows of text, topmost first. The newest value is at the right edge.
@@ -11,7 +13,8 @@ pub fn spark<'a>(
 ) -> Vec<String> {
     let mut shown: Vec<Option<f64>> = values.rev().take(columns).copied().collect();
     shown.reverse();
-    let most = shown.iter().flatten().copied().fold(0.0, f64::max);
+    // Some room above, so that a steady value does not look like a peak.
+    let most = shown.iter().flatten().copied().fold(0.0, f64::max) * HEADROOM;
     let steps = rows * 8;
     let levels: Vec<Option<usize>> = shown
         .iter()
@@ -44,9 +47,9 @@ mod tests {
     #[test]
     fn bars_grow_with_values_and_unknown_is_not_zero() {
         let values = [Some(0.0), Some(4.0), None, Some(8.0)];
-        assert_eq!(spark(values.iter(), 5, 1), [" ▁▄·█"]);
-        assert_eq!(spark(values.iter(), 4, 2), ["   █", "▁█·█"]);
-        assert_eq!(spark(values.iter(), 2, 1), ["·█"]);
+        assert_eq!(spark(values.iter(), 5, 1), [" ▁▃·▆"]);
+        assert_eq!(spark(values.iter(), 4, 2), ["   ▅", "▁▆·█"]);
+        assert_eq!(spark(values.iter(), 2, 1), ["·▆"]);
         assert_eq!(spark([None, None].iter(), 3, 1), [" ··"]);
         assert!(spark(values.iter(), 0, 1)[0].is_empty());
     }

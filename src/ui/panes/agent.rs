@@ -83,15 +83,14 @@ fn title(state: &State, theme: Theme) -> Vec<Span<'static>> {
     let agent = &state.agent;
     let mut spans = vec![Span::raw(pane_name(Pane::Agent))];
     let dim = theme.style(Role::Dim);
-    if let Some(ticket) = agent.ticket {
-        spans.push(Span::raw(format!(" · #{ticket} {}", agent.title)));
-    }
-    if agent.ring.is_empty() {
-        return spans;
-    }
-    if agent.view.following() {
-        spans.push(Span::styled(" · following", dim));
+    let ticket = agent.ticket.map(|t| Span::raw(format!(" · #{t} {}", agent.title)));
+    if agent.ring.is_empty() || agent.view.following() {
+        spans.extend(ticket);
+        if !agent.ring.is_empty() {
+            spans.push(Span::styled(" · following", dim));
+        }
     } else {
+        // That it stands still matters most.
         let waiting = agent.view.waiting(&agent.ring);
         let text = format!(" · ‖ paused · {waiting} new");
         spans.push(Span::styled(text, theme.style(Role::Warn)));
@@ -99,6 +98,7 @@ fn title(state: &State, theme: Theme) -> Vec<Span<'static>> {
             let text = format!(" · {} passed", agent.view.missed());
             spans.push(Span::styled(text, theme.style(Role::Warn)));
         }
+        spans.extend(ticket);
     }
     if let Some(search) = &agent.view.search {
         spans.push(Span::styled(

@@ -3,6 +3,7 @@
 use crate::{
     app::{State, demo::Demo, state::Pane},
     demo::{Pace, walkthrough::Stand},
+    transcript::wrap::fit,
     ui::{
         text::{between, lines, panel, paragraph, shorten},
         theme::{Role, Theme},
@@ -56,7 +57,8 @@ pub fn draw(frame: &mut Frame, area: Rect, state: &State, theme: Theme) {
     if text.len() > room
         && let Some(last) = text.get_mut(room.saturating_sub(1))
     {
-        last.spans.push(Span::raw(" …"));
+        let cut: String = last.spans.iter().map(|s| s.content.as_ref()).collect();
+        *last = Line::raw(format!("{} …", fit(&cut, columns.saturating_sub(2)).trim_end()));
     }
     text.truncate(room);
     text.resize(room, Line::default());

@@ -17,11 +17,13 @@ use ratatui::{
     text::{Line, Span},
 };
 
-/// Rows of the two small charts.
+/// Rows of the two charts and the gap above them, on a small screen and on a tall one.
 const CHARTS: u16 = 3;
+const TALL_CHARTS: u16 = 7;
 
 /// Rows the pane would like.
-pub fn rows(state: &State) -> u16 {
+pub fn rows(state: &State, height: u16) -> u16 {
+    let charts = if height >= 44 { TALL_CHARTS } else { CHARTS };
     let snapshot = state.cluster.snapshot.as_ref();
     let count = |n: Option<usize>| u16::try_from(n.unwrap_or(1)).unwrap_or(u16::MAX).min(20);
     let stores = count(snapshot.and_then(|s| s.stores.value.as_ref()).map(Vec::len));
@@ -30,7 +32,7 @@ pub fn rows(state: &State) -> u16 {
     if unknown {
         8
     } else {
-        1 + stores + members + CHARTS
+        1 + stores + members + charts
     }
 }
 

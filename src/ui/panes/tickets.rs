@@ -19,6 +19,7 @@ use ratatui::{
     layout::Rect,
     text::{Line, Span},
 };
+use unicode_width::UnicodeWidthStr;
 
 /// Returns how many rows of tickets there is room for.
 pub fn draw(frame: &mut Frame, area: Rect, state: &State, theme: Theme) -> u16 {
@@ -180,42 +181,31 @@ fn row(
 ) -> Line<'static> {
     let look = look(ticket);
     let (glyph, word, role) = words(look);
-    let open = ticket.resolved_at.is_none();
-    let at = if open {
-        ticket.first_seen_at
-    } else {
-        ticket.resolved_at
-    };
-    let time = match at {
-        None => "?".to_owned(),
-        Some(at) if open => lasting(state.since(at)),
-        Some(at) => age(state.since(at)),
-    };
-    let flaps = if ticket.flaps > 0 {
-        format!(" x{}", ticket.flaps + 1)
-    } else {
-        String::new()
-    };
-    let end = vec![
-        Span::styled(word, theme.style(role)),
-        Span::raw(flaps),
-        Span::raw(format!("{time:>6}")),
-    ];
     let mark = if selected { "> " } else { "  " };
     let mut start = vec![
         Span::raw(format!("{mark}#{} ", ticket.id)),
         Span::styled(format!("{glyph} "), theme.style(role)),
     ];
-    let room = columns.saturating_sub(width(&start) + width(&end) + 1);
-    let name = name(state, ticket);
+    let flaps = if ticket.flaps > 0 { format!(" x{}", ticket.flaps + 1) } else { String::new() };
+    let time = format!(" {:>5}", time(state, ticket));
+    let fixed = width(&start) + word.width() + flaps.width() + 1;
+    // In little room the short name comes first, then the age goes.
+    let whole = name(state, ticket);
+    let room = columns.saturating_sub(fixed + time.width());
+    let (name, time) = if whole.width() <= room {
+        (whole, time)
+    } else {
+        let short = short_name(state, ticket);
+        if short.width() <= room { (short, time) } else { (short, String::new()) }
+    };
+    let room = columns.saturating_sub(fixed + time.width());
+    let rest = room.saturating_sub(name.width() + 2);
     start.push(Span::raw(shorten(&name, room)));
-    let left = room.saturating_sub(unicode_width::UnicodeWidthStr::width(name.as_str()) + 2);
-    if left >= 16 {
-        start.push(Span::styled(
-            format!("  {}", shorten(&ticket.message, left)),
-            theme.style(Role::Dim),
-        ));
+    if rest >= 16 {
+        let message = format!("  {}", shorten(&ticket.message, rest));
+        start.push(Span::styled(message, theme.style(Role::Dim)));
     }
+    let end = vec![Span::styled(word, theme.style(role)), Span::raw(flaps + &time)];
     let line = between(start, end, columns);
     if selected && state.focus == Pane::Tickets {
         line.patch_style(theme.style(Role::Selected))
@@ -224,22 +214,53 @@ fn row(
     }
 }
 
+/// How long it has been broken, or how long ago it ended.
+fn time(state: &State, ticket: &Ticket) -> String {
+    let open = ticket.resolved_at.is_none();
+    let at = if open { ticket.first_seen_at } else { ticket.resolved_at };
+    match at.map(|at| state.since(at)) {
+        None => "?".into(),
+        Some(since) if open && since.as_hours() == 0 => lasting(since),
+        Some(since) => age(since),
+    }
+}
+
+/// A name for narrow panes, what it is about first.
+fn short_name(state: &State, ticket: &Ticket) -> String {
+    if ticket.by_hand {
+        return ticket.message.clone();
+    }
+    let subject = subject(state, ticket);
+    let what = match ticket.invariant.as_str() {
+        "store_down" | "pd_member_down" => "down",
+        "pd_no_leader" => "no PD leader",
+        "region_unavailable" => "regions cut off",
+        "under_replicated" => "too few copies",
+        "high_latency" => "slow",
+        "low_disk_space" => "disk full",
+        other => other,
+    };
+    match subject {
+        Some(subject) => format!("{subject} {what}"),
+        None => what.to_owned(),
+    }
+}
+
 /// What is broken, and where, by the names people use.
 pub fn name(state: &State, ticket: &Ticket) -> String {
     if ticket.by_hand {
         return ticket.message.clone();
     }
-    let Some(store) = &ticket.store_id else {
-        return ticket.invariant.clone();
-    };
-    let stores = state
-        .cluster
-        .snapshot
-        .as_ref()
-        .and_then(|s| s.stores.value.as_ref());
-    let named = stores
-        .into_iter()
-        .flatten()
-        .find(|s| s.id.to_string() == *store);
-    format!("{} {}", ticket.invariant, named.map_or(store, |s| &s.name))
+    match subject(state, ticket) {
+        Some(subject) => format!("{} {subject}", ticket.invariant),
+        None => ticket.invariant.clone(),
+    }
+}
+
+/// The store it is about, by the name people use.
+fn subject(state: &State, ticket: &Ticket) -> Option<String> {
+    let store = ticket.store_id.as_ref()?;
+    let stores = state.cluster.snapshot.as_ref().and_then(|s| s.stores.value.as_ref());
+    let named = stores.into_iter().flatten().find(|s| s.id.to_string() == *store);
+    Some(named.map_or(store, |s| &s.name).clone())
 }
