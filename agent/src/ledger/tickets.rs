@@ -294,7 +294,7 @@ impl Ledger {
         )?)
     }
 
-    /// How many tickets have ended, by resolution, and how many have not.
+    /// How many tickets are resolved, and how many are not.
     pub fn ticket_counts(&self) -> Result<(u64, u64)> {
         let live: u64 = self.conn.query_row(
             "SELECT count(*) FROM tickets WHERE status != 'resolved'",
@@ -304,7 +304,7 @@ impl Ledger {
         let all: u64 = self
             .conn
             .query_row("SELECT count(*) FROM tickets", [], |r| r.get(0))?;
-        Ok((live, all - live))
+        Ok((all - live, live))
     }
 
     /// What happened to a ticket, oldest first.
