@@ -130,8 +130,14 @@ impl Headless {
             return;
         }
         let tickets = state.tickets.list();
-        let old = self.old.get_or_insert_with(|| tickets.iter().map(|t| t.id).collect());
-        let fresh: Vec<&Ticket> = tickets.iter().filter(|t| !old.contains(&t.id)).rev().collect();
+        let old = self
+            .old
+            .get_or_insert_with(|| tickets.iter().map(|t| t.id).collect());
+        let fresh: Vec<&Ticket> = tickets
+            .iter()
+            .filter(|t| !old.contains(&t.id))
+            .rev()
+            .collect();
         for ticket in fresh {
             let word = word(ticket);
             let told = self.tickets.entry(ticket.id).or_default();
@@ -169,7 +175,9 @@ impl Headless {
                 Kind::Why => self.say(&format!("                why: {text}")),
                 Kind::Good => self.say(&format!("                ✓ {text}")),
                 Kind::Bad => self.say(&format!("                ✗ {text}")),
-                Kind::Session | Kind::Child | Kind::Warning => self.say(&format!("agent         {text}")),
+                Kind::Session | Kind::Child | Kind::Warning => {
+                    self.say(&format!("agent         {text}"))
+                }
                 _ => {}
             }
         }
@@ -177,15 +185,25 @@ impl Headless {
 
     /// The last line: what was proven, or what was not.
     pub fn summary(&self) {
-        let told = self.fault_ticket.and_then(|id| self.tickets.get(&id).map(|t| (id, t)));
+        let told = self
+            .fault_ticket
+            .and_then(|id| self.tickets.get(&id).map(|t| (id, t)));
         let proven = told.is_some_and(|(_, t)| t.state == "proven");
         let siblings = self.tickets.len().saturating_sub(1);
         let open = self.tickets.values().filter(|t| !t.closed).count();
         let mut parts = Vec::new();
         let ok = self.met == Some(true) && proven && open == 0;
-        parts.push(if ok { "proven".to_owned() } else { "NOT PROVEN".to_owned() });
+        parts.push(if ok {
+            "proven".to_owned()
+        } else {
+            "NOT PROVEN".to_owned()
+        });
         if let Some((kind, node, _)) = &self.fault {
-            let verb = if kind == Fault::Kill.as_str() { "killed" } else { "frozen" };
+            let verb = if kind == Fault::Kill.as_str() {
+                "killed"
+            } else {
+                "frozen"
+            };
             parts.push(format!("{node} {verb}"));
         }
         if let Some((id, t)) = told {

@@ -21,7 +21,10 @@ pub struct Detail {
 
 impl Detail {
     pub fn lines(&self, zone: &TimeZone) -> Vec<Line> {
-        let mut lines = Lines { lines: Vec::new(), zone: zone.clone() };
+        let mut lines = Lines {
+            lines: Vec::new(),
+            zone: zone.clone(),
+        };
         if let Some(error) = &self.error {
             lines.add(Kind::Bad, error);
         }
@@ -39,7 +42,12 @@ impl Detail {
             };
             lines.add(
                 Kind::Notice,
-                &format!("{}  {} by {}{why}", lines.clock(event.at), event.to, event.by),
+                &format!(
+                    "{}  {} by {}{why}",
+                    lines.clock(event.at),
+                    event.to,
+                    event.by
+                ),
             );
         }
         for (session, entries) in &self.sessions {
@@ -61,7 +69,9 @@ impl Lines {
     /// Day and time where the reader is.
     fn clock(&self, at: Option<Timestamp>) -> String {
         let Some(at) = at else { return "?".into() };
-        at.to_zoned(self.zone.clone()).strftime("%m-%d %H:%M:%S").to_string()
+        at.to_zoned(self.zone.clone())
+            .strftime("%m-%d %H:%M:%S")
+            .to_string()
     }
 
     fn push(&mut self, kind: Kind, text: &str, gap: bool) {

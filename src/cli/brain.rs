@@ -52,9 +52,13 @@ pub fn settle(home: &Home, ledger: &Path, consented: bool, ask: bool) -> color_e
         return Ok(Brain::Rehearsal(why.into()));
     }
     if !asked(&wanted)? {
-        return Ok(Brain::Rehearsal("a shell on this host was not agreed to".into()));
+        return Ok(Brain::Rehearsal(
+            "a shell on this host was not agreed to".into(),
+        ));
     }
-    wanted.remember(home).context("cannot remember the consent")?;
+    wanted
+        .remember(home)
+        .context("cannot remember the consent")?;
     real()
 }
 

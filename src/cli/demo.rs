@@ -145,7 +145,9 @@ fn children(info: &LabInfo, ledger: &Path, brain: &Brain) -> DemoChildren {
     let argv = |words: &[&str]| -> Vec<OsString> {
         let mut argv: Vec<OsString> = vec![executable().into()];
         argv.extend(words.iter().map(OsString::from));
-        argv.extend(["--supervised", "--json", "--cluster-id", &cluster, "--db"].map(OsString::from));
+        argv.extend(
+            ["--supervised", "--json", "--cluster-id", &cluster, "--db"].map(OsString::from),
+        );
         argv.push(ledger.into());
         argv
     };
@@ -156,8 +158,16 @@ fn children(info: &LabInfo, ledger: &Path, brain: &Brain) -> DemoChildren {
         Brain::Real(more) => agent.extend(more.iter().cloned()),
         Brain::Rehearsal(_) => agent.extend(["--model", "rehearsal"].map(OsString::from)),
     }
-    let spec = |name, argv| Spec { name, argv, env: env.clone(), ..Spec::default() };
-    DemoChildren { agent: spec("agent", agent), monitor: spec("monitor", monitor) }
+    let spec = |name, argv| Spec {
+        name,
+        argv,
+        env: env.clone(),
+        ..Spec::default()
+    };
+    DemoChildren {
+        agent: spec("agent", agent),
+        monitor: spec("monitor", monitor),
+    }
 }
 
 fn headless(config: Config, brain: &Brain) -> CliResult {

@@ -3,12 +3,8 @@
 use super::{draw, theme::Theme};
 use crate::{
     app::{
-        Child, Config, Event, Role, State,
-        demo::StageNews,
-        detail::Detail,
-        state::Pane,
-        tickets::LedgerView,
-        update,
+        Child, Config, Event, Role, State, demo::StageNews, detail::Detail, state::Pane,
+        tickets::LedgerView, update,
     },
     cluster::{
         ClusterSnapshot, MemberState, Observed, PdMember, Regions, Store, StoreState, Traffic,
@@ -33,10 +29,20 @@ struct Stage {
 
 impl Stage {
     fn new(demo: bool) -> Self {
-        let run = |name| Role::Run(Spec { name, ..Spec::default() });
+        let run = |name| {
+            Role::Run(Spec {
+                name,
+                ..Spec::default()
+            })
+        };
         let config = Config {
             subject: "tikv".into(),
-            place: if demo { "embedded lab" } else { "http://10.0.0.1:2379" }.into(),
+            place: if demo {
+                "embedded lab"
+            } else {
+                "http://10.0.0.1:2379"
+            }
+            .into(),
             pd: "http://10.0.0.1:2379".into(),
             ledger: "/home/kim/.operator/tickets.db".into(),
             agent: run("agent"),
@@ -45,14 +51,22 @@ impl Stage {
         };
         let walk = demo.then(|| {
             let chapters = chapters::tikv().expect("the chapters we ship");
-            let options = Options { pace: Pace::Person, fault: None, victim: "tikv1".into() };
+            let options = Options {
+                pace: Pace::Person,
+                fault: None,
+                victim: "tikv1".into(),
+            };
             Walkthrough::new(chapters, options)
         });
         let now: Timestamp = START.parse().unwrap();
         let mut state = State::new(&config, walk, now);
         state.zone = TimeZone::UTC;
         let begun = state.tick;
-        Self { state, tick: begun, begun }
+        Self {
+            state,
+            tick: begun,
+            begun,
+        }
     }
 
     fn now(&self) -> Timestamp {
@@ -85,7 +99,11 @@ impl Stage {
             .map(|body| {
                 let line = format!(r#"{{"v":1,"seq":1,"at":"{START}",{body}}}"#);
                 let event = agent_lab::event::parse(&line).expect(&line);
-                if event.kind.is_state() { Item::State(event) } else { Item::Delta(line.into()) }
+                if event.kind.is_state() {
+                    Item::State(event)
+                } else {
+                    Item::Delta(line.into())
+                }
             })
             .collect();
         self.send(Event::Child(Child::Agent, items));
@@ -111,7 +129,11 @@ impl Stage {
             available: Some(900 << 20),
             traffic: if state == StoreState::Up {
                 Observed::known(
-                    Traffic { ops_per_s: Some(402.0), p99_ms: Some(4.1), errors_per_s: Some(0.0) },
+                    Traffic {
+                        ops_per_s: Some(402.0),
+                        p99_ms: Some(4.1),
+                        errors_per_s: Some(0.0),
+                    },
                     now,
                 )
             } else {
@@ -150,9 +172,19 @@ impl Stage {
                 ],
                 now,
             ),
-            regions: Observed::known(Regions { total: 6, ..Regions::default() }, now),
+            regions: Observed::known(
+                Regions {
+                    total: 6,
+                    ..Regions::default()
+                },
+                now,
+            ),
             traffic: Observed::known(
-                Traffic { ops_per_s: Some(ops), p99_ms: Some(4.1), errors_per_s: Some(0.0) },
+                Traffic {
+                    ops_per_s: Some(ops),
+                    p99_ms: Some(4.1),
+                    errors_per_s: Some(0.0),
+                },
                 now,
             ),
         };
@@ -160,7 +192,10 @@ impl Stage {
     }
 
     fn ledger(&mut self, tickets: Vec<Ticket>) {
-        let open = tickets.iter().filter(|t| t.status != Status::Resolved).count() as u64;
+        let open = tickets
+            .iter()
+            .filter(|t| t.status != Status::Resolved)
+            .count() as u64;
         let view = LedgerView {
             at: self.now(),
             error: None,
@@ -185,7 +220,9 @@ impl Stage {
         let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
         let state = &self.state;
         let mut geometry = None;
-        terminal.draw(|frame| geometry = Some(draw(frame, state, theme))).unwrap();
+        terminal
+            .draw(|frame| geometry = Some(draw(frame, state, theme)))
+            .unwrap();
         self.state.geometry = geometry.unwrap();
         terminal.backend().buffer().clone()
     }
@@ -246,8 +283,13 @@ fn ticket(id: i64, status: Status, invariant: &str, store: Option<&str>, at: Tim
 
 fn tickets(stage: &Stage) -> Vec<Ticket> {
     let hours = |n: i64| stage.at(n * 3600);
-    let mut claimed =
-        ticket(5, Status::Acknowledged, "under_replicated", None, stage.at(30));
+    let mut claimed = ticket(
+        5,
+        Status::Acknowledged,
+        "under_replicated",
+        None,
+        stage.at(30),
+    );
     claimed.claimed = true;
     let mut proven = ticket(3, Status::Resolved, "high_latency", None, hours(2));
     proven.resolution = Some(Resolution::Proven);
@@ -258,7 +300,13 @@ fn tickets(stage: &Stage) -> Vec<Ticket> {
     cleared.resolution = Some(Resolution::Cleared);
     vec![
         claimed,
-        ticket(4, Status::Acknowledged, "store_down", Some("2"), stage.at(31)),
+        ticket(
+            4,
+            Status::Acknowledged,
+            "store_down",
+            Some("2"),
+            stage.at(31),
+        ),
         escalated,
         proven,
         cleared,
@@ -269,7 +317,9 @@ fn tickets(stage: &Stage) -> Vec<Ticket> {
 fn at_work(demo: bool) -> Stage {
     let mut stage = Stage::new(demo);
     if demo {
-        stage.send(Event::Stage(StageNews::Ready { pd: "http://10.0.0.1:2379".into() }));
+        stage.send(Event::Stage(StageNews::Ready {
+            pd: "http://10.0.0.1:2379".into(),
+        }));
     }
     stage.fact(Child::Monitor, Fact::Started { pid: 10 });
     stage.fact(Child::Agent, Fact::Started { pid: 11 });
@@ -394,7 +444,10 @@ fn what_is_stale_is_unknown() {
     let mut stage = at_work(false);
     stage.wait(40);
     let shown = stage.show(120, 36);
-    assert!(shown.contains("? UNKNOWN") && !shown.contains("● up"), "{shown}");
+    assert!(
+        shown.contains("? UNKNOWN") && !shown.contains("● up"),
+        "{shown}"
+    );
     insta::assert_snapshot!(shown);
 }
 
@@ -445,8 +498,13 @@ fn a_ticket_shows_its_events_and_its_story() {
         why: "no heartbeat for 6 s".into(),
         at: Some(at),
     }];
-    let detail =
-        Detail { id: 4, ticket: Some(found), events, sessions: Vec::new(), error: None };
+    let detail = Detail {
+        id: 4,
+        ticket: Some(found),
+        events,
+        sessions: Vec::new(),
+        error: None,
+    };
     stage.send(Event::Detail(Box::new(detail)));
     insta::assert_snapshot!(stage.show(80, 24));
 }
@@ -482,7 +540,10 @@ fn a_paused_view_says_what_waits() {
     }
     let shown = stage.show(80, 24);
     assert!(shown.contains("paused · 250 new"), "{shown}");
-    assert!(shown.contains("row 20") && !shown.contains("row 299"), "{shown}");
+    assert!(
+        shown.contains("row 20") && !shown.contains("row 299"),
+        "{shown}"
+    );
     stage.key(KeyCode::End);
     assert!(stage.show(80, 24).contains("row 299"));
 }
@@ -491,7 +552,13 @@ fn a_paused_view_says_what_waits() {
 fn a_crash_loop_is_said_plainly() {
     let mut stage = Stage::new(false);
     stage.fact(Child::Agent, Fact::Started { pid: 11 });
-    stage.fact(Child::Agent, Fact::Exited { how: "exit code 3".into(), success: false });
+    stage.fact(
+        Child::Agent,
+        Fact::Exited {
+            how: "exit code 3".into(),
+            success: false,
+        },
+    );
     let given_up = Fact::GaveUp {
         why: "it failed 5 times in 8 s".into(),
         stderr: vec!["no such file: agent.toml".into()],
@@ -499,8 +566,14 @@ fn a_crash_loop_is_said_plainly() {
     stage.fact(Child::Agent, given_up);
     let shown = stage.show(140, 24);
     assert!(shown.contains("agent DEAD"), "{shown}");
-    assert!(shown.contains("it failed 5 times in 8 s; r restarts it"), "{shown}");
-    assert!(shown.contains("stderr: no such file: agent.toml"), "{shown}");
+    assert!(
+        shown.contains("it failed 5 times in 8 s; r restarts it"),
+        "{shown}"
+    );
+    assert!(
+        shown.contains("stderr: no such file: agent.toml"),
+        "{shown}"
+    );
 }
 
 #[test]
@@ -513,9 +586,18 @@ fn no_size_panics() {
         }
         for focus in [Pane::Agent, Pane::Cluster, Pane::Tickets] {
             stage.state.focus = focus;
-            for (width, height) in
-                [(0, 0), (1, 1), (0, 9), (9, 0), (19, 4), (20, 5), (40, 10), (59, 7), (60, 6), (61, 30)]
-            {
+            for (width, height) in [
+                (0, 0),
+                (1, 1),
+                (0, 9),
+                (9, 0),
+                (19, 4),
+                (20, 5),
+                (40, 10),
+                (59, 7),
+                (60, 6),
+                (61, 30),
+            ] {
                 stage.draw(width, height, Theme::COLOUR);
                 stage.key(KeyCode::Down);
                 stage.key(KeyCode::PageUp);

@@ -83,7 +83,9 @@ fn title(state: &State, theme: Theme) -> Vec<Span<'static>> {
     let agent = &state.agent;
     let mut spans = vec![Span::raw(pane_name(Pane::Agent))];
     let dim = theme.style(Role::Dim);
-    let ticket = agent.ticket.map(|t| Span::raw(format!(" · #{t} {}", agent.title)));
+    let ticket = agent
+        .ticket
+        .map(|t| Span::raw(format!(" · #{t} {}", agent.title)));
     if agent.ring.is_empty() || agent.view.following() {
         spans.extend(ticket);
         if !agent.ring.is_empty() {

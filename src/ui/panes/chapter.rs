@@ -58,7 +58,10 @@ pub fn draw(frame: &mut Frame, area: Rect, state: &State, theme: Theme) {
         && let Some(last) = text.get_mut(room.saturating_sub(1))
     {
         let cut: String = last.spans.iter().map(|s| s.content.as_ref()).collect();
-        *last = Line::raw(format!("{} …", fit(&cut, columns.saturating_sub(2)).trim_end()));
+        *last = Line::raw(format!(
+            "{} …",
+            fit(&cut, columns.saturating_sub(2)).trim_end()
+        ));
     }
     text.truncate(room);
     text.resize(room, Line::default());

@@ -186,7 +186,11 @@ fn row(
         Span::raw(format!("{mark}#{} ", ticket.id)),
         Span::styled(format!("{glyph} "), theme.style(role)),
     ];
-    let flaps = if ticket.flaps > 0 { format!(" x{}", ticket.flaps + 1) } else { String::new() };
+    let flaps = if ticket.flaps > 0 {
+        format!(" x{}", ticket.flaps + 1)
+    } else {
+        String::new()
+    };
     let time = format!(" {:>5}", time(state, ticket));
     let fixed = width(&start) + word.width() + flaps.width() + 1;
     // In little room the short name comes first, then the age goes.
@@ -196,7 +200,11 @@ fn row(
         (whole, time)
     } else {
         let short = short_name(state, ticket);
-        if short.width() <= room { (short, time) } else { (short, String::new()) }
+        if short.width() <= room {
+            (short, time)
+        } else {
+            (short, String::new())
+        }
     };
     let room = columns.saturating_sub(fixed + time.width());
     let rest = room.saturating_sub(name.width() + 2);
@@ -205,7 +213,10 @@ fn row(
         let message = format!("  {}", shorten(&ticket.message, rest));
         start.push(Span::styled(message, theme.style(Role::Dim)));
     }
-    let end = vec![Span::styled(word, theme.style(role)), Span::raw(flaps + &time)];
+    let end = vec![
+        Span::styled(word, theme.style(role)),
+        Span::raw(flaps + &time),
+    ];
     let line = between(start, end, columns);
     if selected && state.focus == Pane::Tickets {
         line.patch_style(theme.style(Role::Selected))
@@ -217,7 +228,11 @@ fn row(
 /// How long it has been broken, or how long ago it ended.
 fn time(state: &State, ticket: &Ticket) -> String {
     let open = ticket.resolved_at.is_none();
-    let at = if open { ticket.first_seen_at } else { ticket.resolved_at };
+    let at = if open {
+        ticket.first_seen_at
+    } else {
+        ticket.resolved_at
+    };
     match at.map(|at| state.since(at)) {
         None => "?".into(),
         Some(since) if open && since.as_hours() == 0 => lasting(since),
@@ -260,7 +275,14 @@ pub fn name(state: &State, ticket: &Ticket) -> String {
 /// The store it is about, by the name people use.
 fn subject(state: &State, ticket: &Ticket) -> Option<String> {
     let store = ticket.store_id.as_ref()?;
-    let stores = state.cluster.snapshot.as_ref().and_then(|s| s.stores.value.as_ref());
-    let named = stores.into_iter().flatten().find(|s| s.id.to_string() == *store);
+    let stores = state
+        .cluster
+        .snapshot
+        .as_ref()
+        .and_then(|s| s.stores.value.as_ref());
+    let named = stores
+        .into_iter()
+        .flatten()
+        .find(|s| s.id.to_string() == *store);
     Some(named.map_or(store, |s| &s.name).clone())
 }
