@@ -12,6 +12,9 @@ use std::process::ExitCode;
 /// Entries read from the ledger at a time: a session may be longer than memory.
 const PAGE: usize = 500;
 
+/// Lines of output that are shown whole without being asked for.
+const SHORT: usize = 24;
+
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(subcommand)]
@@ -183,10 +186,9 @@ fn print_entry(e: &EntryRow, all: bool, ledger: &Ledger) -> color_eyre::Result<(
             }
         }
         "tool_result" => {
-            let text = if all {
-                e.raw_content.as_deref().unwrap_or(&e.content)
-            } else {
-                &e.content
+            let text = match &e.raw_content {
+                Some(raw) if all || raw.lines().count() <= SHORT => raw,
+                _ => &e.content,
             };
             if all
                 && e.omitted_bytes > 0
