@@ -577,7 +577,7 @@ fn earlier_sessions(ledger: &Ledger, ticket: i64) -> Result<Vec<Earlier>, Ledger
 fn outcome_of(verdict: &Result<Verdict, Halt>) -> Outcome {
     match verdict {
         Ok(Verdict::Proven { .. }) => Outcome::Resolved,
-        Ok(Verdict::Escalate { .. }) | Err(Halt::Model(ModelError::Hopeless(_))) => {
+        Ok(Verdict::Escalate { .. }) | Err(Halt::Model(ModelError::Hopeless(_) | ModelError::Refused(_))) => {
             Outcome::Escalated
         }
         Err(Halt::Stopped(_)) => Outcome::Interrupted,
