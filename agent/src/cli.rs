@@ -162,10 +162,16 @@ fn choose_model(args: &Args, home: &Home, ledger: &Path) -> color_eyre::Result<C
     let mut spend_cap = args.spend_cap;
     let rehearse = || {
         let model = Box::new(rehearsal::Rehearsal::default());
-        Ok(Chosen { model, own: own.clone(), spend_cap })
+        Ok(Chosen {
+            model,
+            own: own.clone(),
+            spend_cap,
+        })
     };
     let flag = args.model.clone().filter(|m| !m.is_empty());
-    let environment = std::env::var("ANTHROPIC_MODEL").ok().filter(|m| !m.is_empty());
+    let environment = std::env::var("ANTHROPIC_MODEL")
+        .ok()
+        .filter(|m| !m.is_empty());
     let own_server = std::env::var_os("ANTHROPIC_BASE_URL").is_some_and(|v| !v.is_empty());
     let id = match (flag, environment) {
         (Some(id), _) if id == rehearsal::NAME => return rehearse(),
@@ -196,7 +202,11 @@ fn choose_model(args: &Args, home: &Home, ledger: &Path) -> color_eyre::Result<C
         spend_cap = agreed.spend_cap_usd;
     }
     let model = Anthropic::new(&Options::from_env(&id, credential)).map_err(|e| eyre!(e))?;
-    Ok(Chosen { model: Box::new(model), own, spend_cap })
+    Ok(Chosen {
+        model: Box::new(model),
+        own,
+        spend_cap,
+    })
 }
 
 async fn agent(

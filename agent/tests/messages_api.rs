@@ -73,8 +73,19 @@ async fn a_turn_streams_and_its_blocks_are_kept_as_they_came() {
     let made = made.unwrap();
     assert_eq!(made.content, blocks);
     assert_eq!(made.stop, Stop::ToolUse);
-    assert_eq!(made.usage, Usage { input: 100, output: 50, cache_read: 7, cache_write: 3 });
-    assert_eq!((seen.text.as_str(), seen.thinking.as_str()), ("I look. ✓ 日本", "hm, let me see"));
+    assert_eq!(
+        made.usage,
+        Usage {
+            input: 100,
+            output: 50,
+            cache_read: 7,
+            cache_write: 3
+        }
+    );
+    assert_eq!(
+        (seen.text.as_str(), seen.thinking.as_str()),
+        ("I look. ✓ 日本", "hm, let me see")
+    );
     let asked = &server.asked()[0];
     assert_eq!(asked.header("x-api-key"), Some("the-key-of-this-test"));
     assert_eq!(asked.header("anthropic-version"), Some("2023-06-01"));
@@ -87,8 +98,16 @@ async fn a_turn_streams_and_its_blocks_are_kept_as_they_came() {
 async fn any_cut_of_the_bytes_gives_the_same_turn() {
     let blocks = vec![text("naïve ✓ text"), shell("t", "echo '日本'")];
     let mut bytes: Vec<u8> = b": a comment\r\n\r\n".to_vec();
-    for e in events(&blocks, "tool_use").iter().chain([&json!({"type":"message_stop"})]) {
-        bytes.extend(String::from_utf8(event(e)).unwrap().replace('\n', "\r\n").into_bytes());
+    for e in events(&blocks, "tool_use")
+        .iter()
+        .chain([&json!({"type":"message_stop"})])
+    {
+        bytes.extend(
+            String::from_utf8(event(e))
+                .unwrap()
+                .replace('\n', "\r\n")
+                .into_bytes(),
+        );
     }
     for size in [1, 2, 3, 7, 64] {
         let chunks = bytes.chunks(size).map(<[u8]>::to_vec).collect();
@@ -103,14 +122,18 @@ async fn passing_failures_are_retried_as_the_server_asks() {
     let limited = Answer::Plain {
         status: 429,
         headers: vec![("retry-after-ms", "20".into())],
-        body: r#"{"type":"error","error":{"type":"rate_limit_error","message":"slow down"}}"#.into(),
+        body: r#"{"type":"error","error":{"type":"rate_limit_error","message":"slow down"}}"#
+            .into(),
     };
     let html = Answer::Plain {
         status: 200,
         headers: vec![("content-type", "text/html".into())],
         body: "<h1>portal</h1>".into(),
     };
-    let mut cut: Vec<Vec<u8>> = events(&[text("half")], "end_turn").iter().map(event).collect();
+    let mut cut: Vec<Vec<u8>> = events(&[text("half")], "end_turn")
+        .iter()
+        .map(event)
+        .collect();
     cut.truncate(3);
     let in_stream = Answer::Stream(vec![
         event(&events(&[], "end_turn")[0]),
@@ -129,12 +152,19 @@ async fn passing_failures_are_retried_as_the_server_asks() {
     assert_eq!(made.unwrap().content, [text("whole")]);
     assert_eq!(server.asked().len(), 7);
     let first = &server.asked()[0].body;
-    assert!(server.asked().iter().all(|a| a.body == *first), "the same request each time");
+    assert!(
+        server.asked().iter().all(|a| a.body == *first),
+        "the same request each time"
+    );
     assert_eq!(seen.retries.len(), 6);
     assert_eq!(seen.retries[0].0, Some(529));
     assert_eq!(seen.retries[1].1, Duration::from_millis(20));
     assert!(seen.retries[1].2.contains("slow down"));
-    assert!(seen.retries[4].2.contains("ended before"), "{:?}", seen.retries[4]);
+    assert!(
+        seen.retries[4].2.contains("ended before"),
+        "{:?}",
+        seen.retries[4]
+    );
     assert!(seen.retries[5].2.contains("Overloaded"));
 }
 
@@ -146,16 +176,28 @@ async fn a_server_that_stays_away_is_given_up() {
     assert_eq!((seen.retries.len(), server.asked().len()), (8, 9));
     let mut nobody = Server::start(vec![]).await;
     nobody.base = "http://127.0.0.1:9".into();
-    let made = client(&nobody).turn(&conversation(), &mut Seen::default()).await;
+    let made = client(&nobody)
+        .turn(&conversation(), &mut Seen::default())
+        .await;
     assert!(matches!(made, Err(ModelError::Unavailable(why)) if why.contains("cannot be reached")));
 }
 
 #[tokio::test]
 async fn what_cannot_be_helped_ends_at_once_in_the_servers_own_words() {
-    let (made, _, server) = take(vec![error(401, "authentication_error", "invalid x-api-key")]).await;
+    let (made, _, server) = take(vec![error(
+        401,
+        "authentication_error",
+        "invalid x-api-key",
+    )])
+    .await;
     assert!(matches!(made, Err(ModelError::Hopeless(why)) if why.contains("invalid x-api-key")));
     assert_eq!(server.asked().len(), 1);
-    let (made, ..) = take(vec![error(400, "invalid_request_error", "prompt is too long")]).await;
+    let (made, ..) = take(vec![error(
+        400,
+        "invalid_request_error",
+        "prompt is too long",
+    )])
+    .await;
     assert!(matches!(made, Err(ModelError::Refused(why)) if why.contains("prompt is too long")));
     let elsewhere = Answer::Plain {
         status: 307,
@@ -177,8 +219,14 @@ async fn a_json_body_where_a_stream_was_promised_is_a_turn_too() {
     };
     let (made, seen, _) = take(vec![plain]).await;
     let made = made.unwrap();
-    assert_eq!((made.content, made.stop), (vec![text("whole")], Stop::EndTurn));
-    assert_eq!((made.usage.input, made.usage.output, seen.text.as_str()), (5, 6, "whole"));
+    assert_eq!(
+        (made.content, made.stop),
+        (vec![text("whole")], Stop::EndTurn)
+    );
+    assert_eq!(
+        (made.usage.input, made.usage.output, seen.text.as_str()),
+        (5, 6, "whole")
+    );
 }
 
 #[tokio::test]
@@ -209,7 +257,10 @@ async fn broken_and_missing_input_of_a_tool_is_never_a_command() {
         Answer::Stream(list.iter().map(event).collect())
     };
     for (partial, input) in [
-        (r#"{"command":"rm -"#, json!({"INVALID_JSON":"{\"command\":\"rm -"})),
+        (
+            r#"{"command":"rm -"#,
+            json!({"INVALID_JSON":"{\"command\":\"rm -"}),
+        ),
         ("", json!({})),
         ("[1]", json!({"INVALID_JSON":"[1]"})),
     ] {
@@ -238,5 +289,8 @@ async fn small_differences_of_other_servers_are_taken() {
     let (made, seen, _) = take(vec![Answer::Stream(chunks)]).await;
     let made = made.unwrap();
     assert_eq!(made.content, [text("yes"), text(" no start")]);
-    assert_eq!((made.usage.input, made.usage.output, seen.thinking.as_str()), (42, 9, "hm"));
+    assert_eq!(
+        (made.usage.input, made.usage.output, seen.thinking.as_str()),
+        (42, 9, "hm")
+    );
 }

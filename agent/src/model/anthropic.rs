@@ -68,9 +68,10 @@ impl Credential {
 
     fn header(&self) -> Option<(HeaderName, String)> {
         match self {
-            Self::Key(key) => {
-                Some((HeaderName::from_static("x-api-key"), key.expose_secret().into()))
-            }
+            Self::Key(key) => Some((
+                HeaderName::from_static("x-api-key"),
+                key.expose_secret().into(),
+            )),
             Self::Token(t) => Some((AUTHORIZATION, format!("Bearer {}", t.expose_secret()))),
             Self::None => None,
         }
@@ -96,7 +97,11 @@ pub struct Options {
 impl Options {
     /// From ANTHROPIC_BASE_URL, ANTHROPIC_VERSION, ANTHROPIC_BETAS and ANTHROPIC_CUSTOM_HEADERS.
     pub fn from_env(model: &str, credential: Credential) -> Self {
-        let var = |name| std::env::var(name).ok().filter(|v: &String| !v.trim().is_empty());
+        let var = |name| {
+            std::env::var(name)
+                .ok()
+                .filter(|v: &String| !v.trim().is_empty())
+        };
         Self {
             model: model.to_string(),
             credential,
@@ -136,7 +141,11 @@ impl Anthropic {
             headers.insert(name, value);
             Ok(())
         };
-        set(HeaderName::from_static("anthropic-version"), &options.version, false)?;
+        set(
+            HeaderName::from_static("anthropic-version"),
+            &options.version,
+            false,
+        )?;
         if let Some(betas) = &options.betas {
             set(HeaderName::from_static("anthropic-beta"), betas, false)?;
         }
@@ -170,8 +179,15 @@ impl Anthropic {
     }
 
     async fn once(&self, body: &[u8], sink: &mut dyn Sink) -> Result<Turn, Failure> {
-        let sent = self.client.post(self.url.clone()).header(CONTENT_TYPE, "application/json");
-        let response = sent.body(body.to_vec()).send().await.map_err(Failure::network)?;
+        let sent = self
+            .client
+            .post(self.url.clone())
+            .header(CONTENT_TYPE, "application/json");
+        let response = sent
+            .body(body.to_vec())
+            .send()
+            .await
+            .map_err(Failure::network)?;
         let status = response.status();
         if !status.is_success() {
             let headers = response.headers().clone();
@@ -179,7 +195,11 @@ impl Anthropic {
             return Err(Failure::status(status, &headers, &body));
         }
         let header = |name: &str| {
-            response.headers().get(name).and_then(|v| v.to_str().ok()).unwrap_or_default()
+            response
+                .headers()
+                .get(name)
+                .and_then(|v| v.to_str().ok())
+                .unwrap_or_default()
         };
         let request = Some(header("request-id").to_string()).filter(|id| !id.is_empty());
         let kind = header("content-type").to_ascii_lowercase();
@@ -192,7 +212,9 @@ impl Anthropic {
             streamed(response, sink).await?
         } else {
             let kind: String = kind.chars().take(60).collect();
-            return Err(Failure::passing(format!("the server answered {kind} instead of a stream")));
+            return Err(Failure::passing(format!(
+                "the server answered {kind} instead of a stream"
+            )));
         };
         turn.request = turn.request.or(request);
         Ok(turn)
@@ -248,7 +270,9 @@ async fn streamed(response: Response, sink: &mut dyn Sink) -> Result<Turn, Failu
         let chunk = chunk.map_err(|e| io::Error::other(e.without_url()))?;
         received += chunk.len();
         if received > LONGEST_TURN {
-            return Err(io::Error::other(format!("the turn is longer than {LONGEST_TURN} bytes")));
+            return Err(io::Error::other(format!(
+                "the turn is longer than {LONGEST_TURN} bytes"
+            )));
         }
         Ok(chunk)
     });

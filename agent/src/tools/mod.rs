@@ -14,8 +14,8 @@ pub fn definitions() -> Value {
     json!([{
         "name": "shell",
         "description": "Runs a command with bash and returns how it ended and what it printed. \
-The working folder is kept from call to call; variables are not. Standard input is closed. Long \
-output loses its middle. What is left running in the background ends with the session.",
+    The working folder is kept from call to call; variables are not. Standard input is closed. Long \
+    output loses its middle. What is left running in the background ends with the session.",
         "input_schema": {
             "type": "object",
             "properties": {

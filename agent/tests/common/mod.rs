@@ -14,7 +14,11 @@ use std::{
 pub enum Answer {
     /// Chunks of an event stream, then its end.
     Stream(Vec<Vec<u8>>),
-    Plain { status: u16, headers: Vec<(&'static str, String)>, body: String },
+    Plain {
+        status: u16,
+        headers: Vec<(&'static str, String)>,
+        body: String,
+    },
 }
 
 /// What was asked: headers, lower case, and body.
@@ -26,7 +30,10 @@ pub struct Asked {
 
 impl Asked {
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str())
+        self.headers
+            .iter()
+            .find(|(n, _)| n == name)
+            .map(|(_, v)| v.as_str())
     }
 }
 
@@ -41,8 +48,11 @@ impl Server {
     pub async fn start(script: Vec<Answer>) -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}/prefix", listener.local_addr().unwrap());
-        let server =
-            Self { script: Arc::new(Mutex::new(script.into())), asked: Arc::default(), base };
+        let server = Self {
+            script: Arc::new(Mutex::new(script.into())),
+            asked: Arc::default(),
+            base,
+        };
         let router = Router::new().fallback(answer).with_state(server.clone());
         tokio::spawn(async move { axum::serve(listener, router).await });
         server
@@ -60,13 +70,22 @@ async fn answer(State(server): State<Server>, request: Request<Body>) -> Respons
         .iter()
         .map(|(n, v)| (n.to_string(), v.to_str().unwrap_or_default().to_string()))
         .collect();
-    let body = axum::body::to_bytes(request.into_body(), 64 << 20).await.unwrap();
+    let body = axum::body::to_bytes(request.into_body(), 64 << 20)
+        .await
+        .unwrap();
     let body = serde_json::from_slice(&body).unwrap();
     server.asked.lock().unwrap().push(Asked { headers, body });
     let next = server.script.lock().unwrap().pop_front();
     match next {
-        None => Response::builder().status(400).body("the script is over".into()).unwrap(),
-        Some(Answer::Plain { status, headers, body }) => {
+        None => Response::builder()
+            .status(400)
+            .body("the script is over".into())
+            .unwrap(),
+        Some(Answer::Plain {
+            status,
+            headers,
+            body,
+        }) => {
             let mut response = Response::builder().status(status);
             for (name, value) in headers {
                 response = response.header(name, value);
@@ -76,20 +95,28 @@ async fn answer(State(server): State<Server>, request: Request<Body>) -> Respons
         Some(Answer::Stream(chunks)) => Response::builder()
             .header("content-type", "text/event-stream; charset=utf-8")
             .header("request-id", "req_1")
-            .body(Body::from_stream(stream::iter(chunks.into_iter().map(Ok::<_, Infallible>))))
+            .body(Body::from_stream(stream::iter(
+                chunks.into_iter().map(Ok::<_, Infallible>),
+            )))
             .unwrap(),
     }
 }
 
 /// One server-sent event.
 pub fn event(data: &Value) -> Vec<u8> {
-    format!("event: {}\ndata: {data}\n\n", data["type"].as_str().unwrap()).into_bytes()
+    format!(
+        "event: {}\ndata: {data}\n\n",
+        data["type"].as_str().unwrap()
+    )
+    .into_bytes()
 }
 
 /// The events of a turn, without the last: the blocks as they would stream, in pieces.
 pub fn events(blocks: &[Value], stop: &str) -> Vec<Value> {
-    let mut out = vec![json!({"type":"message_start","message":{"id":"msg_1","type":"message","role":"assistant",
-        "content":[],"usage":{"input_tokens":100,"cache_read_input_tokens":7,"cache_creation_input_tokens":3,"output_tokens":1}}})];
+    let mut out = vec![
+        json!({"type":"message_start","message":{"id":"msg_1","type":"message","role":"assistant",
+        "content":[],"usage":{"input_tokens":100,"cache_read_input_tokens":7,"cache_creation_input_tokens":3,"output_tokens":1}}}),
+    ];
     for (index, block) in blocks.iter().enumerate() {
         let mut start = block.clone();
         let mut deltas = Vec::new();

@@ -58,12 +58,20 @@ impl Failure {
         };
         let retry = !e.is_builder();
         let e = e.without_url();
-        Self { retry, ..Self::passing(format!("{what}: {}", super::cause(&e))) }
+        Self {
+            retry,
+            ..Self::passing(format!("{what}: {}", super::cause(&e)))
+        }
     }
 
     /// An answer that is not a success.
     pub fn status(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Self {
-        let text = |name: &str| headers.get(name).and_then(|v| v.to_str().ok()).map(str::trim);
+        let text = |name: &str| {
+            headers
+                .get(name)
+                .and_then(|v| v.to_str().ok())
+                .map(str::trim)
+        };
         let code = status.as_u16();
         let parsed: Value = serde_json::from_slice(body).unwrap_or_default();
         let error = &parsed["error"];
@@ -87,7 +95,9 @@ impl Failure {
             Some(message) => message.to_string(),
             None if status.is_redirection() => {
                 let to = text("location").unwrap_or("somewhere else");
-                format!("redirected to {to}; redirects are not followed, correct ANTHROPIC_BASE_URL")
+                format!(
+                    "redirected to {to}; redirects are not followed, correct ANTHROPIC_BASE_URL"
+                )
             }
             None => String::from_utf8_lossy(body).chars().take(200).collect(),
         };
@@ -98,7 +108,13 @@ impl Failure {
         };
         let reason = clean::clean(&format!("{code} {name}: {said}"));
         let reason = reason.trim().trim_end_matches(':').to_string();
-        Self { status: Some(code), reason, retry, wait, scope }
+        Self {
+            status: Some(code),
+            reason,
+            retry,
+            wait,
+            scope,
+        }
     }
 
     /// An error in the middle of a stream.
@@ -121,14 +137,23 @@ impl Failure {
             reason: clean::clean(&format!("{kind}: {said}")),
             retry: !stays,
             wait: None,
-            scope: if conversation { Scope::Conversation } else { Scope::Everything },
+            scope: if conversation {
+                Scope::Conversation
+            } else {
+                Scope::Everything
+            },
         }
     }
 }
 
 /// `retry-after-ms`, else `retry-after` in seconds or as a date.
 fn wait(headers: &HeaderMap) -> Option<Duration> {
-    let text = |name: &str| headers.get(name).and_then(|v| v.to_str().ok()).map(str::trim);
+    let text = |name: &str| {
+        headers
+            .get(name)
+            .and_then(|v| v.to_str().ok())
+            .map(str::trim)
+    };
     if let Some(ms) = text("retry-after-ms").and_then(|v| v.parse::<f64>().ok()) {
         return positive(ms / 1000.0);
     }
@@ -141,7 +166,9 @@ fn wait(headers: &HeaderMap) -> Option<Duration> {
 }
 
 fn positive(seconds: f64) -> Option<Duration> {
-    (seconds > 0.0).then(|| Duration::try_from_secs_f64(seconds).ok()).flatten()
+    (seconds > 0.0)
+        .then(|| Duration::try_from_secs_f64(seconds).ok())
+        .flatten()
 }
 
 #[cfg(test)]
@@ -149,15 +176,34 @@ mod tests {
     use super::*;
 
     fn failure(code: u16, headers: &[(&'static str, &str)], body: &str) -> Failure {
-        let headers = headers.iter().map(|(k, v)| (k.parse().unwrap(), v.parse().unwrap())).collect();
-        Failure::status(StatusCode::from_u16(code).unwrap(), &headers, body.as_bytes())
+        let headers = headers
+            .iter()
+            .map(|(k, v)| (k.parse().unwrap(), v.parse().unwrap()))
+            .collect();
+        Failure::status(
+            StatusCode::from_u16(code).unwrap(),
+            &headers,
+            body.as_bytes(),
+        )
     }
 
     #[test]
     fn what_is_worth_a_retry() {
         for (code, retry) in [
-            (400, false), (401, false), (402, false), (403, false), (404, false), (408, true),
-            (409, true), (413, false), (429, true), (500, true), (502, true), (504, true), (529, true), (307, false),
+            (400, false),
+            (401, false),
+            (402, false),
+            (403, false),
+            (404, false),
+            (408, true),
+            (409, true),
+            (413, false),
+            (429, true),
+            (500, true),
+            (502, true),
+            (504, true),
+            (529, true),
+            (307, false),
         ] {
             assert_eq!(failure(code, &[], "").retry, retry, "{code}");
         }
@@ -167,19 +213,32 @@ mod tests {
         let capped = failure(429, &[], capped);
         assert!(!capped.retry && capped.reason.contains("monthly cap"));
         assert!(matches!(ModelError::from(capped), ModelError::Hopeless(_)));
-        assert!(matches!(ModelError::from(failure(400, &[], "")), ModelError::Refused(_)));
-        assert!(matches!(ModelError::from(failure(401, &[], "")), ModelError::Hopeless(_)));
+        assert!(matches!(
+            ModelError::from(failure(400, &[], "")),
+            ModelError::Refused(_)
+        ));
+        assert!(matches!(
+            ModelError::from(failure(401, &[], "")),
+            ModelError::Hopeless(_)
+        ));
     }
 
     #[test]
     fn the_wait_the_server_asks_for() {
         let wait = |k: &'static str, v: &str| failure(429, &[(k, v)], "").wait;
-        assert_eq!(wait("retry-after", "2.5"), Some(Duration::from_millis(2500)));
-        assert_eq!(wait("retry-after-ms", "1500"), Some(Duration::from_millis(1500)));
+        assert_eq!(
+            wait("retry-after", "2.5"),
+            Some(Duration::from_millis(2500))
+        );
+        assert_eq!(
+            wait("retry-after-ms", "1500"),
+            Some(Duration::from_millis(1500))
+        );
         assert_eq!(wait("retry-after", "0"), None);
         assert_eq!(wait("retry-after", "-1"), None);
         assert_eq!(wait("retry-after", "soon"), None);
-        let date = jiff::fmt::rfc2822::to_string(&(jiff::Zoned::now() + Duration::from_secs(60))).unwrap();
+        let date =
+            jiff::fmt::rfc2822::to_string(&(jiff::Zoned::now() + Duration::from_secs(60))).unwrap();
         let seconds = wait("retry-after", &date).unwrap().as_secs();
         assert!((55..=60).contains(&seconds), "{seconds}");
     }

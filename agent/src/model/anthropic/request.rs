@@ -11,7 +11,10 @@ pub fn body(model: &str, max_tokens: u32, conversation: &Conversation) -> Vec<u8
     let mut messages: Vec<Message> = conversation.messages().to_vec();
     // The end of the newest message, and of the one the last request ended with: a turn that adds
     // more blocks than a cache look-up goes back still finds its beginning.
-    let users = messages.iter_mut().rev().filter(|m| m.role == crate::model::Role::User);
+    let users = messages
+        .iter_mut()
+        .rev()
+        .filter(|m| m.role == crate::model::Role::User);
     for message in users.take(2) {
         if let Some(Value::Object(block)) = message.content.last_mut() {
             block.insert("cache_control".into(), json!({ "type": "ephemeral" }));
@@ -40,9 +43,15 @@ mod tests {
     fn history_goes_back_unchanged_but_for_cache_marks_at_its_end() {
         let mut conversation = Conversation::new("be careful");
         conversation.say("ticket");
-        let odd = json!({ "type": "new_kind", "zeta": 1, "alpha": [2.50, 1e3], "signature": "x==" });
-        conversation.assistant(vec![odd.clone(), json!({ "type": "tool_use", "id": "t", "name": "shell", "input": {} })]);
-        conversation.user(vec![json!({ "type": "tool_result", "tool_use_id": "t", "content": "ok" })]);
+        let odd =
+            json!({ "type": "new_kind", "zeta": 1, "alpha": [2.50, 1e3], "signature": "x==" });
+        conversation.assistant(vec![
+            odd.clone(),
+            json!({ "type": "tool_use", "id": "t", "name": "shell", "input": {} }),
+        ]);
+        conversation.user(vec![
+            json!({ "type": "tool_result", "tool_use_id": "t", "content": "ok" }),
+        ]);
         let first: Value = serde_json::from_slice(&body("m", 1, &conversation)).unwrap();
         assert_eq!(first["messages"][1]["content"][0], odd);
         assert_eq!(
@@ -52,6 +61,9 @@ mod tests {
         );
         let marks = first.to_string().matches("cache_control").count();
         assert!(marks <= 4, "{marks} cache marks");
-        assert_eq!(first["messages"][2]["content"][0]["cache_control"]["type"], "ephemeral");
+        assert_eq!(
+            first["messages"][2]["content"][0]["cache_control"]["type"],
+            "ephemeral"
+        );
     }
 }

@@ -86,7 +86,9 @@ impl Assembly {
         // A delta without a start: some servers leave it out.
         let building = self.blocks.entry(index).or_insert_with(|| {
             let block = match kind {
-                "thinking_delta" | "signature_delta" => json!({ "type": "thinking", "thinking": "" }),
+                "thinking_delta" | "signature_delta" => {
+                    json!({ "type": "thinking", "thinking": "" })
+                }
                 _ => json!({ "type": "text", "text": "" }),
             };
             Building { block, input: None }
@@ -105,7 +107,10 @@ impl Assembly {
             }
             "signature_delta" => building.block["signature"] = delta["signature"].clone(),
             "input_json_delta" => {
-                building.input.get_or_insert_default().push_str(text("partial_json"));
+                building
+                    .input
+                    .get_or_insert_default()
+                    .push_str(text("partial_json"));
             }
             "citations_delta" => {
                 if let Some(list) = building.block["citations"].as_array_mut() {
@@ -162,7 +167,9 @@ pub fn whole(message: &Value, sink: &mut dyn Sink) -> Result<Turn, Failure> {
         return Err(Failure::in_stream(message));
     }
     let Some(blocks) = message["content"].as_array() else {
-        return Err(Failure::passing("the server answered JSON that is no message"));
+        return Err(Failure::passing(
+            "the server answered JSON that is no message",
+        ));
     };
     for block in blocks {
         if let Some(text) = block["text"].as_str() {
@@ -175,7 +182,11 @@ pub fn whole(message: &Value, sink: &mut dyn Sink) -> Result<Turn, Failure> {
     }
     let empty = Map::new();
     Ok(Turn {
-        content: blocks.iter().filter(|b| b["type"] != "text" || b["text"] != "").cloned().collect(),
+        content: blocks
+            .iter()
+            .filter(|b| b["type"] != "text" || b["text"] != "")
+            .cloned()
+            .collect(),
         stop: stop(message["stop_reason"].as_str(), &message["stop_details"]),
         usage: usage(message["usage"].as_object().unwrap_or(&empty)),
         request: message["id"].as_str().map(str::to_string),
@@ -189,7 +200,9 @@ fn stop(reason: Option<&str>, details: &Value) -> Stop {
         "max_tokens" => Stop::MaxTokens,
         "pause_turn" => Stop::Pause,
         "refusal" => {
-            let why = details["explanation"].as_str().or(details["category"].as_str());
+            let why = details["explanation"]
+                .as_str()
+                .or(details["category"].as_str());
             Stop::Refusal(why.unwrap_or("it gave no reason").to_string())
         }
         "model_context_window_exceeded" => Stop::ContextFull,
