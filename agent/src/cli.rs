@@ -8,7 +8,11 @@ use crate::{
     event::{Kind, Mode, Outcome},
     home::Home,
     ledger::{DEFAULT_LEASE, Holder, Ledger},
-    model::{DEFAULT_MODEL, Model, rehearsal},
+    model::{
+        DEFAULT_MODEL, Model,
+        anthropic::{Anthropic, Credential, Options},
+        rehearsal,
+    },
     price::Price,
     prompt::Place,
     redact::Redactor,
@@ -21,6 +25,7 @@ use crate::{
 };
 use clap::{Parser, ValueEnum};
 use color_eyre::eyre::{Context, Report, bail, eyre};
+use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 use std::{
     io::{self, IsTerminal},
     path::{Path, PathBuf},
@@ -49,7 +54,8 @@ pub struct Args {
     #[arg(long, value_enum, default_value_t = ModeArg::Autonomous)]
     pub mode: ModeArg,
     /// `rehearsal`, or a model id [default: a current model if there is a key, else rehearsal]
-    #[arg(long, env = "ANTHROPIC_MODEL", value_name = "ID")]
+    /// [env: ANTHROPIC_MODEL]
+    #[arg(long, value_name = "ID")]
     pub model: Option<String>,
     /// Consent to a real model's shell outside a container
     #[arg(long)]
@@ -122,13 +128,13 @@ pub fn run(args: Args) -> color_eyre::Result<ExitCode> {
     };
     // Says what is wrong with it before anything else starts.
     drop(Ledger::open(&ledger)?);
-    let (mut model, own) = choose_model(&args, &home, &ledger)?;
+    let mut chosen = choose_model(&args, &home, &ledger)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()
         .wrap_err("cannot start the runtime")?;
-    let outcome = runtime.block_on(agent(&args, &home, &ledger, model.as_mut(), own));
+    let outcome = runtime.block_on(agent(&args, &home, &ledger, &mut chosen));
     runtime.shutdown_background();
     Ok(match outcome? {
         Finished::Stopped | Finished::Once(Outcome::Resolved) => ExitCode::SUCCESS,
@@ -136,31 +142,80 @@ pub fn run(args: Args) -> color_eyre::Result<ExitCode> {
     })
 }
 
-/// A model and the secrets that must never leave this process.
-type Chosen = (Box<dyn Model>, Vec<String>);
+/// A model, and what it is allowed.
+struct Chosen {
+    model: Box<dyn Model>,
+    /// Secrets that must never leave this process.
+    own: Vec<String>,
+    /// US dollars a session may cost.
+    spend_cap: f64,
+}
 
 fn choose_model(args: &Args, home: &Home, ledger: &Path) -> color_eyre::Result<Chosen> {
-    let named = args.model.as_deref().filter(|m| !m.is_empty());
-    if named == Some(rehearsal::NAME) {
-        return Ok((Box::new(rehearsal::Rehearsal::default()), Vec::new()));
+    let credential = Credential::from_env();
+    if !credential.is_none() {
+        // Neither a command of the same user nor a core dump gets at the key.
+        let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
     }
-    let _ = (
-        home,
-        ledger,
-        DEFAULT_MODEL,
-        consent::in_container(),
-        Consent::wanted(ledger, 0.0),
-    );
-    Ok((Box::new(rehearsal::Rehearsal::default()), Vec::new()))
+    // Hidden even in a rehearsal: it is in this process all the same.
+    let own: Vec<String> = credential.secret().into_iter().collect();
+    let mut spend_cap = args.spend_cap;
+    let rehearse = || {
+        let model = Box::new(rehearsal::Rehearsal::default());
+        Ok(Chosen {
+            model,
+            own: own.clone(),
+            spend_cap,
+        })
+    };
+    let flag = args.model.clone().filter(|m| !m.is_empty());
+    let environment = std::env::var("ANTHROPIC_MODEL")
+        .ok()
+        .filter(|m| !m.is_empty());
+    let own_server = std::env::var_os("ANTHROPIC_BASE_URL").is_some_and(|v| !v.is_empty());
+    let id = match (flag, environment) {
+        (Some(id), _) if id == rehearsal::NAME => return rehearse(),
+        (Some(id), _) if credential.is_none() && !own_server => bail!(
+            "--model {id} needs a key: set ANTHROPIC_API_KEY or ANTHROPIC_AUTH_TOKEN, or rehearse \
+             with --model {}",
+            rehearsal::NAME
+        ),
+        (Some(id), _) => id,
+        (None, Some(id)) if id == rehearsal::NAME => return rehearse(),
+        _ if credential.is_none() => return rehearse(),
+        (None, id) => id.unwrap_or_else(|| DEFAULT_MODEL.into()),
+    };
+    if !args.host_shell && !consent::in_container() {
+        let wanted = Consent::wanted(ledger, args.spend_cap);
+        let Some(agreed) = wanted.remembered(home) else {
+            bail!(
+                "{id} would get a shell on this machine, as {} on {}, outside a container, to work \
+                 on {}, for at most {:.2} US dollars a session; nobody has agreed to that yet: agree \
+                 with --host-shell, run it in a container, or rehearse with --model {}",
+                wanted.user,
+                wanted.host,
+                wanted.ledger.display(),
+                wanted.spend_cap_usd,
+                rehearsal::NAME
+            );
+        };
+        spend_cap = agreed.spend_cap_usd;
+    }
+    let model = Anthropic::new(&Options::from_env(&id, credential)).map_err(|e| eyre!(e))?;
+    Ok(Chosen {
+        model: Box::new(model),
+        own,
+        spend_cap,
+    })
 }
 
 async fn agent(
     args: &Args,
     home: &Home,
     ledger: &Path,
-    model: &mut dyn Model,
-    own: Vec<String>,
+    chosen: &mut Chosen,
 ) -> color_eyre::Result<Finished> {
+    let model = chosen.model.as_mut();
     let stop = Stop::new();
     control::heed_signals(&stop).wrap_err("cannot listen for signals")?;
     let last_resort = stop.clone();
@@ -189,7 +244,7 @@ async fn agent(
         ledger: ledger.to_path_buf(),
         emitter: emitter.clone(),
         stop,
-        redactor: Redactor::new(own),
+        redactor: Redactor::new(chosen.own.iter().cloned()),
         holder: Holder::this_process(),
         place: Place {
             pd: args.pd.clone(),
@@ -212,7 +267,7 @@ async fn agent(
         } else {
             Price::of_model(model.name())
         },
-        spend_cap_usd: args.spend_cap,
+        spend_cap_usd: chosen.spend_cap,
     };
     emitter.emit(Kind::Hello {
         agent: "agent_lab".into(),

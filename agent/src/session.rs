@@ -577,9 +577,8 @@ fn earlier_sessions(ledger: &Ledger, ticket: i64) -> Result<Vec<Earlier>, Ledger
 fn outcome_of(verdict: &Result<Verdict, Halt>) -> Outcome {
     match verdict {
         Ok(Verdict::Proven { .. }) => Outcome::Resolved,
-        Ok(Verdict::Escalate { .. }) | Err(Halt::Model(ModelError::Hopeless(_))) => {
-            Outcome::Escalated
-        }
+        Ok(Verdict::Escalate { .. })
+        | Err(Halt::Model(ModelError::Hopeless(_) | ModelError::Refused(_))) => Outcome::Escalated,
         Err(Halt::Stopped(_)) => Outcome::Interrupted,
         Err(Halt::Lost(_) | Halt::Ledger(_) | Halt::Model(_)) => Outcome::Failed,
     }

@@ -3,6 +3,7 @@
 //! The conversation is kept as the blocks of the Messages API, as JSON, and only ever grows: what a
 //! model said goes back to it exactly as it was received. No tool is run here.
 
+pub mod anthropic;
 pub mod conversation;
 pub mod rehearsal;
 
@@ -85,9 +86,12 @@ impl Usage {
 /// Why there is no turn. Whatever could be retried has been.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ModelError {
-    /// Asking again cannot help: a rejected key, a spend limit, a request the server refuses.
+    /// No conversation can go on: a rejected key, a spend limit, an unknown model.
     #[error("{0}")]
     Hopeless(String),
+    /// The server refuses this conversation, and would again.
+    #[error("{0}")]
+    Refused(String),
     /// The server could not be reached, or failed, more often than was tried.
     #[error("{0}")]
     Unavailable(String),

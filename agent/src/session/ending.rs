@@ -61,7 +61,7 @@ impl Session<'_> {
         let resolution = (outcome == Outcome::Resolved).then(|| "proven".to_string());
         self.session_end(outcome, summary.clone(), head, resolution);
         let ended = match verdict {
-            Ok(_) | Err(Halt::Lost(_)) => Ended::GoOn,
+            Ok(_) | Err(Halt::Lost(_) | Halt::Model(ModelError::Refused(_))) => Ended::GoOn,
             Err(Halt::Stopped(_)) => Ended::Stopped,
             Err(Halt::Model(ModelError::Hopeless(why))) => Ended::Hopeless(why),
             Err(Halt::Ledger(_) | Halt::Model(ModelError::Unavailable(_))) => Ended::Rest(summary),
@@ -86,7 +86,7 @@ impl Session<'_> {
                 let diagnosis = self.setting.redactor.apply(diagnosis);
                 self.ledger.escalate(&lease, &diagnosis, why)?;
             }
-            Err(Halt::Model(ModelError::Hopeless(why))) => {
+            Err(Halt::Model(ModelError::Hopeless(why) | ModelError::Refused(why))) => {
                 self.ledger.escalate(&lease, summary, why)?;
             }
             Err(_) => self.ledger.release(&lease, summary)?,

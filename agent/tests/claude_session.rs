@@ -1,0 +1,303 @@
+//! A whole session of the real agent with a scripted model behind HTTP.
+
+mod common;
+
+use agent_lab::{
+    event::{Event, Kind, Outcome, parse},
+    ledger::{EntryRow, Ledger, NewTicket, SessionRow, Status},
+};
+use common::{Answer, Server, error, shell, text, turn};
+use serde_json::{Value, json};
+use std::{path::PathBuf, process::Output, process::Stdio, time::Duration};
+use tempfile::TempDir;
+
+const KEY: &str = "the-key-that-must-not-leak";
+
+struct Stage {
+    home: TempDir,
+    server: Server,
+}
+
+impl Stage {
+    async fn new(script: Vec<Answer>) -> Self {
+        let stage = Self {
+            home: tempfile::tempdir().unwrap(),
+            server: Server::start(script).await,
+        };
+        stage
+            .ledger()
+            .open_ticket(&NewTicket {
+                message: "look into it",
+                by: "test",
+                ..Default::default()
+            })
+            .unwrap();
+        stage
+    }
+
+    fn db(&self) -> PathBuf {
+        self.home.path().join("tickets.db")
+    }
+
+    fn ledger(&self) -> Ledger {
+        Ledger::open(&self.db()).unwrap()
+    }
+
+    /// Runs the agent on the ticket to its end.
+    async fn run(&self, args: &[&str]) -> Output {
+        let agent = tokio::process::Command::new(env!("CARGO_BIN_EXE_agent_lab"))
+            .args(["--json", "--ticket", "1"])
+            .args(args)
+            .env("OPERATOR_HOME", self.home.path())
+            .env("ANTHROPIC_BASE_URL", &self.server.base)
+            .env("ANTHROPIC_API_KEY", KEY)
+            .env_remove("ANTHROPIC_AUTH_TOKEN")
+            .env_remove("ANTHROPIC_MODEL")
+            .env_remove("PD_ENDPOINT")
+            .stdin(Stdio::null())
+            .kill_on_drop(true)
+            .output();
+        tokio::time::timeout(Duration::from_secs(60), agent)
+            .await
+            .expect("the agent ends")
+            .unwrap()
+    }
+
+    fn session(&self) -> (SessionRow, Vec<EntryRow>) {
+        let ledger = self.ledger();
+        let session = ledger.sessions_of_ticket(1).unwrap().pop().unwrap();
+        let entries = ledger.entries(&session.session_id, 0, 1000).unwrap();
+        (session, entries)
+    }
+}
+
+fn events(output: &Output) -> Vec<Event> {
+    let text = String::from_utf8(output.stdout.clone()).unwrap();
+    text.lines()
+        .map(|l| parse(l).unwrap_or_else(|| panic!("not an event: {l}")))
+        .collect()
+}
+
+/// Results of the last message of a request: call id and text.
+fn results(body: &Value) -> Vec<(String, String, bool)> {
+    let last = body["messages"].as_array().unwrap().last().unwrap();
+    let blocks = last["content"].as_array().unwrap().iter();
+    blocks
+        .filter(|b| b["type"] == "tool_result")
+        .map(|b| {
+            let text = |k: &str| b[k].as_str().unwrap().to_string();
+            (text("tool_use_id"), text("content"), b["is_error"] == true)
+        })
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_with_parallel_calls_a_cut_turn_and_a_retry() {
+    let touched = tempfile::tempdir().unwrap();
+    let mark = touched.path().join("cut");
+    let first = vec![
+        json!({"type":"thinking","thinking":"two things at once","signature":"s=="}),
+        text(&format!("I look at two things. My key is {KEY}.")),
+        shell("toolu_a", "echo first; cd /usr; env | grep -c ANTHROPIC"),
+        shell("toolu_b", &format!("pwd; echo {KEY}; exit 3")),
+        json!({"type":"tool_use","id":"toolu_c","name":"teleport","input":{}}),
+    ];
+    let cut = vec![
+        text("Now"),
+        shell("toolu_d", &format!("touch {}", mark.display())),
+    ];
+    let stage = Stage::new(vec![
+        turn(&first, "tool_use"),
+        error(529, "overloaded_error", "Overloaded"),
+        turn(&cut, "max_tokens"),
+        turn(&[], "end_turn"),
+        turn(
+            &[text(
+                "ESCALATE: the disk is at its end; a person should replace it.",
+            )],
+            "end_turn",
+        ),
+    ])
+    .await;
+    let done = stage
+        .run(&["--model", "claude-sonnet-5-5", "--host-shell"])
+        .await;
+    assert_eq!(
+        done.status.code(),
+        Some(1),
+        "{}",
+        String::from_utf8_lossy(&done.stderr)
+    );
+
+    let asked = stage.server.asked();
+    assert_eq!(asked.len(), 5);
+    assert_eq!(asked[0].header("x-api-key"), Some(KEY));
+    let told = &asked[1].body;
+    assert_eq!(
+        told["messages"][1]["content"],
+        json!(first),
+        "goes back as it came"
+    );
+    let results_1 = results(told);
+    assert_eq!(results_1[0].0, "toolu_a");
+    assert_eq!(
+        results_1[0].1, "exit 1\nfirst\n0\n",
+        "grep finds nothing of ours"
+    );
+    assert_eq!(results_1[1].1, "exit 3\n/usr\n[redacted]\n");
+    assert!(results_1[2].2 && results_1[2].1.contains("teleport"));
+    assert!(!mark.exists(), "a cut call never runs");
+    assert!(results(&asked[3].body).is_empty() && asked[3].body.to_string().contains("not run"));
+    assert_eq!(
+        told["system"], asked[4].body["system"],
+        "the system prompt never changes"
+    );
+
+    let (session, entries) = stage.session();
+    assert_eq!(
+        (session.status.as_str(), session.model.as_deref()),
+        ("escalated", Some("claude-sonnet-5-5"))
+    );
+    assert_eq!(session.usage.input, Some(400));
+    assert!(
+        session
+            .usage
+            .cost_usd
+            .is_some_and(|c| c > 0.002 && c < 0.01),
+        "{:?}",
+        session.usage
+    );
+    let ticket = stage.ledger().ticket(1).unwrap().unwrap();
+    assert_eq!(ticket.status, Status::Escalated);
+    assert!(ticket.diagnosis.unwrap().contains("the disk is at its end"));
+    let kinds: Vec<&str> = entries.iter().map(|e| e.entry_type.as_str()).collect();
+    for kind in [
+        "thinking",
+        "usage",
+        "retry",
+        "tool_call",
+        "tool_result",
+        "notice",
+        "end",
+    ] {
+        assert!(kinds.contains(&kind), "{kind} in {kinds:?}");
+    }
+    for entry in &entries {
+        assert!(!format!("{entry:?}").contains(KEY), "{entry:?}");
+    }
+    let events = events(&done);
+    assert!(!String::from_utf8_lossy(&done.stdout).contains(KEY));
+    assert!(events.iter().any(|e| matches!(
+        &e.kind,
+        Kind::Retry {
+            status: Some(529),
+            ..
+        }
+    )));
+    assert!(events.iter().any(|e| matches!(
+        &e.kind,
+        Kind::SessionEnd {
+            outcome: Outcome::Escalated,
+            ..
+        }
+    )));
+    // The record of a command is there before anything it printed.
+    let position = |f: &dyn Fn(&Kind) -> bool| events.iter().position(|e| f(&e.kind)).unwrap();
+    let call = position(&|k| matches!(k, Kind::ToolCall { call, .. } if call == "toolu_b"));
+    let result = position(
+        &|k| matches!(k, Kind::ToolResult { call, exit_code: Some(3), .. } if call == "toolu_b"),
+    );
+    assert!(call < result);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rejected_key_ends_the_agent_with_the_servers_own_words() {
+    let stage = Stage::new(vec![error(
+        401,
+        "authentication_error",
+        "invalid x-api-key",
+    )])
+    .await;
+    let done = stage.run(&["--host-shell"]).await;
+    assert_eq!(done.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&done.stderr).contains("invalid x-api-key"));
+    let (session, _) = stage.session();
+    assert_eq!(session.status, "escalated");
+    assert!(
+        session
+            .outcome_summary
+            .unwrap()
+            .contains("invalid x-api-key")
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_consent_a_real_model_gets_no_shell() {
+    if agent_lab::consent::in_container() {
+        eprintln!("skipped: in a container the container is the boundary");
+        return;
+    }
+    let stage = Stage::new(vec![]).await;
+    let done = stage.run(&[]).await;
+    let said = String::from_utf8_lossy(&done.stderr);
+    assert!(
+        !done.status.success() && said.contains("--host-shell"),
+        "{said}"
+    );
+    assert!(stage.server.asked().is_empty());
+    assert_eq!(
+        stage.ledger().ticket(1).unwrap().unwrap().status,
+        Status::Open
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_observes_runs_only_what_reads() {
+    let touched = tempfile::tempdir().unwrap();
+    let mark = touched.path().join("x");
+    let stage = Stage::new(vec![
+        turn(
+            &[
+                shell("a", "cat /proc/loadavg"),
+                shell("b", &format!("touch {}", mark.display())),
+            ],
+            "tool_use",
+        ),
+        turn(&[text("ESCALATE: seen enough")], "end_turn"),
+    ])
+    .await;
+    stage.run(&["--host-shell", "--mode", "observe"]).await;
+    let results = results(&stage.server.asked()[1].body);
+    assert!(results[0].1.starts_with("exit 0\n"), "{results:?}");
+    assert!(
+        results[1].2 && results[1].1.contains("rejected") && !mark.exists(),
+        "{results:?}"
+    );
+    let (_, entries) = stage.session();
+    assert!(entries.iter().any(|e| e.entry_type == "decision"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_costs_no_more_than_it_may() {
+    let loops: Vec<Answer> = (0..50)
+        .map(|n| turn(&[shell(&format!("t{n}"), "true")], "tool_use"))
+        .collect();
+    let stage = Stage::new(loops).await;
+    // A turn of the script costs 0.0007 dollars.
+    stage
+        .run(&[
+            "--model",
+            "claude-sonnet-5-5",
+            "--host-shell",
+            "--spend-cap",
+            "0.003",
+        ])
+        .await;
+    let asked = stage.server.asked().len();
+    assert!((4..=6).contains(&asked), "{asked}");
+    let (session, _) = stage.session();
+    assert!(
+        session.outcome_summary.unwrap().contains("spent"),
+        "it says why"
+    );
+}
