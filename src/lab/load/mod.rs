@@ -10,7 +10,7 @@ pub mod verify;
 
 use super::{
     node::{NodeError, listen, unix_millis},
-    topology::{Node, RECORDS, Topology, record_key},
+    topology::{Node, RECORDS, REGIONS, Topology, record_key, region_of},
 };
 use axum::{
     Json, Router as Routes,
@@ -33,8 +33,9 @@ use std::{
 };
 use tokio::{sync::Semaphore, sync::watch, time};
 
-/// Operations under way at a time. Beyond it the load falls behind its rate, and does not queue.
-const CONCURRENT: usize = 256;
+/// Operations under way at a time in one region: one without a leader does not hold the others
+/// up. Beyond it the load falls behind its rate, and does not queue.
+const CONCURRENT: usize = 64;
 /// How often operations are handed out while the load is on.
 const PACE: Duration = Duration::from_millis(20);
 /// A rate that the processes of a debug build sustain beside everything else.
@@ -101,7 +102,9 @@ pub async fn run(topology: &Topology, node: &Node) -> Result<Infallible, NodeErr
         }
     });
     let zipf = Zipf::new(RECORDS as f64, ZIPF).map_err(|e| NodeError::new(e.to_string()))?;
-    let slots = Arc::new(Semaphore::new(CONCURRENT));
+    let slots: Vec<_> = (0..REGIONS)
+        .map(|_| Arc::new(Semaphore::new(CONCURRENT)))
+        .collect();
     // Errors of a cluster that is still starting say nothing.
     load.router.wait_for_leaders(START_LIMIT).await;
     loop {
@@ -123,13 +126,18 @@ pub async fn run(topology: &Topology, node: &Node) -> Result<Infallible, NodeErr
             last = Instant::now();
             while due >= 1.0 {
                 due -= 1.0;
-                let Ok(slot) = slots.clone().try_acquire_owned() else {
+                let operation = choose(&load, &zipf);
+                let region = region_of(&record_key(operation.record)) as usize;
+                let Ok(slot) = slots[region - 1].clone().try_acquire_owned() else {
                     load.metrics.skipped.inc();
                     continue;
                 };
+                if operation.update {
+                    load.updating().insert(operation.record);
+                }
                 let load = load.clone();
                 tokio::spawn(async move {
-                    operate(&load, &zipf).await;
+                    operate(&load, operation).await;
                     drop(slot);
                 });
             }
@@ -137,31 +145,43 @@ pub async fn run(topology: &Topology, node: &Node) -> Result<Infallible, NodeErr
     }
 }
 
-async fn operate(load: &Load, zipf: &Zipf<f64>) {
-    let (mut record, update) = {
-        let mut random = rand::rng();
-        (
-            scramble(zipf.sample(&mut random) as u64),
-            random.random_bool(0.5),
-        )
-    };
+#[derive(Debug, Clone, Copy)]
+struct Operation {
+    record: u64,
+    update: bool,
+}
+
+/// Half reads, half updates, of popular records; an update never of a record that is just being
+/// updated.
+fn choose(load: &Load, zipf: &Zipf<f64>) -> Operation {
+    let mut random = rand::rng();
+    let mut record = scramble(zipf.sample(&mut random) as u64);
+    let update = random.random_bool(0.5);
+    if update {
+        let updating = load.updating();
+        while updating.contains(&record) {
+            record = random.random_range(0..RECORDS);
+        }
+    }
+    Operation { record, update }
+}
+
+async fn operate(load: &Load, operation: Operation) {
+    let key = record_key(operation.record);
     let started = Instant::now();
-    if !update {
-        let result = load.router.read(&record_key(record)).await;
+    if !operation.update {
+        let result = load.router.read(&key).await;
         load.metrics
             .observe("read", started.elapsed(), result.is_ok());
         return;
     }
-    while !load.updating().insert(record) {
-        record = rand::rng().random_range(0..RECORDS);
-    }
     let number = load.number.fetch_add(1, Ordering::Relaxed);
     let value = format!("{number}:{:x<PADDING$}", "");
-    let result = load.router.write(&record_key(record), &value).await;
+    let result = load.router.write(&key, &value).await;
     if result.is_ok() {
-        load.acknowledged().insert(record, number);
+        load.acknowledged().insert(operation.record, number);
     }
-    load.updating().remove(&record);
+    load.updating().remove(&operation.record);
     load.metrics
         .observe("update", started.elapsed(), result.is_ok());
 }
@@ -207,7 +227,6 @@ async fn set_rate(State(load): State<Arc<Load>>, Path(rate): Path<u32>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lab::topology::{REGIONS, region_of};
 
     #[test]
     fn popular_records_are_popular_and_every_region_gets_work() {

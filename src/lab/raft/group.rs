@@ -122,10 +122,14 @@ impl Group {
 
     /// Starts the group on a set of empty replicas. Harmless if it has already been.
     pub async fn bootstrap(&self) {
+        if self.is_started().await {
+            return;
+        }
         let members = self.peers.keys().copied().chain([self.me]);
         let members: BTreeSet<u64> = members.collect();
-        if let Err(error) = self.raft.initialize(members).await {
-            tracing::info!(group = self.id, %error, "not bootstrapped");
+        match self.raft.initialize(members).await {
+            Ok(()) => tracing::info!(group = self.id, "bootstrapped"),
+            Err(error) => tracing::info!(group = self.id, %error, "not bootstrapped"),
         }
     }
 

@@ -138,7 +138,6 @@ async fn carry_out(store: Arc<Store>, order: Order) {
     match order {
         Order::Bootstrap { region } => {
             if let Some(group) = store.groups.get(&region) {
-                tracing::info!(region, "bootstrapping");
                 group.bootstrap().await;
             }
         }
