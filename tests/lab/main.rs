@@ -216,7 +216,7 @@ fn pd_elects_another_leader_and_says_so_when_it_cannot() {
 
 #[test]
 fn a_damaged_store_does_not_start_and_says_why() {
-    let lab = Lab::up(&["--no-load"]);
+    let lab = Lab::up(&["--rate", "60"]);
     lab.ok(&["kill", "tikv1"]);
     let data = lab.home().join("data/tikv1");
     for entry in fs::read_dir(&data).unwrap() {
@@ -241,6 +241,14 @@ fn a_damaged_store_does_not_start_and_says_why() {
         let leaders = |name| lab.store("pd0", name).map_or(0, |s| s.1);
         leaders("tikv0") + leaders("tikv2") == 6
     });
+
+    // Without its data it starts empty and is filled from the others.
+    fs::remove_dir_all(&data).unwrap();
+    lab.ok(&["start", "tikv1"]);
+    until("it has its share of leaders again", LONG, || {
+        lab.is_balanced()
+    });
+    lab.verify();
 }
 
 #[test]
