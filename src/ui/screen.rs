@@ -71,7 +71,9 @@ impl Frontend for Screen {
 
     fn resume(&mut self) -> io::Result<()> {
         self.guard.resume()?;
-        self.terminal.clear()
+        // Not `clear`: that asks the terminal where the cursor is, and waits for the answer.
+        let size = self.terminal.size()?;
+        self.terminal.resize(size.into())
     }
 
     fn copy(&mut self, text: &str) {
