@@ -263,7 +263,7 @@ impl Running<'_> {
         let mut idle: Option<Instant> = None;
         let mut report: Option<Report> = None;
         let mut runner_open = true;
-        while (out.open || err.open || report.is_none()) && (runner_open || out.open || err.open) {
+        while out.open || err.open || (report.is_none() && runner_open) {
             tokio::select! {
                 n = read_some(&mut stdout, &mut out_buffer), if out.open => {
                     sink.lane(&mut out, &out_buffer[..n]);
@@ -273,16 +273,14 @@ impl Running<'_> {
                     sink.lane(&mut err, &err_buffer[..n]);
                     idle = Some(Instant::now() + IDLE);
                 }
-                line = reports.next_line(), if runner_open => match line {
-                    Ok(Some(line)) => {
+                line = reports.next_line(), if runner_open => {
+                    if let Ok(Some(line)) = line {
                         report = serde_json::from_str(&line).ok().or(report);
-                        deadline = Instant::now() + DRAIN;
-                    }
-                    Ok(None) | Err(_) => {
+                    } else {
                         runner_open = false;
-                        deadline = deadline.min(Instant::now() + DRAIN);
                     }
-                },
+                    deadline = deadline.min(Instant::now() + DRAIN);
+                }
                 () = &mut end, if !asked => {
                     asked = true;
                     say(&mut words, &Word::End).await;

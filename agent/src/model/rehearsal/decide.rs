@@ -69,7 +69,7 @@ pub fn next(facts: &Facts) -> Step {
     };
     // PD first: without a majority of it the stores cannot report.
     let mut stopped: Vec<&Node> = nodes.iter().filter(|n| n.state != "running").collect();
-    stopped.sort_by_key(|n| (!n.is_pd(), n.node.clone()));
+    stopped.sort_by_key(|n| (!n.is_pd(), n.name.clone()));
     if let Some(node) = stopped.first() {
         return put_right(facts, node, stopped.len());
     }
@@ -142,7 +142,7 @@ fn second_look(facts: &Facts, complaints: &[String]) -> Step {
 
 /// `node` does not run.
 fn put_right(facts: &Facts, node: &Node, stopped: usize) -> Step {
-    let name = &node.node;
+    let name = &node.name;
     if node.state == "paused" {
         if facts.tried(Remedy::Resume, name) {
             return Step::Escalate(format!(
