@@ -123,9 +123,13 @@ fn first_look(facts: &Facts) -> Step {
 fn second_look(facts: &Facts, complaints: &[String]) -> Step {
     if facts.applied_now().next().is_some() {
         return run(
-            "Now I check that the process really runs.",
+            if facts.looks == 0 {
+                "Now I check that the process really runs."
+            } else {
+                "It takes longer than it should. I look at the processes again."
+            },
             NODES,
-            "did what I did last, or did it stop again?",
+            "does it run, or did it stop again?",
         );
     }
     let text = if complaints.is_empty() {
