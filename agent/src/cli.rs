@@ -19,7 +19,7 @@ use crate::{
     session::Setting,
     tools::{
         environment::{RunFolder, Surroundings},
-        shell,
+        shell, strays,
     },
     work::{self, Finished, Plan},
 };
@@ -260,6 +260,7 @@ async fn agent(
         },
         folder,
         executable: PathBuf::from("/proc/self/exe"),
+        adopts: strays::adopt(),
         mode: args.mode.into(),
         lease: lease(args.lease)?,
         price: if model.name() == rehearsal::NAME {

@@ -57,6 +57,8 @@ pub struct Setting {
     pub folder: RunFolder,
     /// What a runner is started from.
     pub executable: PathBuf,
+    /// Whether what a killed runner leaves is this process's to end.
+    pub adopts: bool,
     pub mode: Mode,
     pub lease: Duration,
     /// None: what this model costs is not known.

@@ -46,7 +46,7 @@ impl<'a> Session<'a> {
         let start = std::env::home_dir()
             .filter(|h| h.is_dir())
             .unwrap_or_else(|| "/".into());
-        let shell = Shell::new(
+        let mut shell = Shell::new(
             setting.executable.clone(),
             environment,
             start,
@@ -54,6 +54,7 @@ impl<'a> Session<'a> {
             setting.redactor.clone(),
         )
         .map_err(|e| LedgerError::Refused(format!("cannot prepare a shell: {e}")))?;
+        shell.adopts = setting.adopts;
         let (emitter, id) = (setting.emitter.clone(), writer.id.clone());
         let output = OutputLog::start(
             &setting.ledger,
