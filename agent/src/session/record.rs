@@ -48,6 +48,9 @@ impl Session<'_> {
                 ..NewEntry::new(EntryKind::Usage, &text)
             })?;
         }
+        if turn.usage == Usage::default() {
+            return Ok(said);
+        }
         let totals = self.totals();
         self.ledger.session_usage(&self.writer, &totals)?;
         self.emit(Kind::Usage {
