@@ -49,16 +49,12 @@ impl Cleaner {
                 Err(e) => {
                     let (good, bad) = rest.split_at(e.valid_up_to());
                     self.text(std::str::from_utf8(good).unwrap_or_default(), &mut out);
-                    match e.error_len() {
-                        Some(n) => {
-                            self.character(char::REPLACEMENT_CHARACTER, &mut out);
-                            rest = &bad[n..];
-                        }
-                        None => {
-                            self.partial = bad.to_vec();
-                            break;
-                        }
-                    }
+                    let Some(n) = e.error_len() else {
+                        self.partial = bad.to_vec();
+                        break;
+                    };
+                    self.character(char::REPLACEMENT_CHARACTER, &mut out);
+                    rest = &bad[n..];
                 }
             }
         }
@@ -102,9 +98,8 @@ impl Cleaner {
                 }
             }
             State::Csi => match c {
-                '@'..='~' => self.state = State::Text,
+                '@'..='~' | '\x18' | '\x1a' => self.state = State::Text,
                 '\x1b' => self.state = State::Escape,
-                '\x18' | '\x1a' => self.state = State::Text,
                 _ => {}
             },
             State::String => {

@@ -19,7 +19,7 @@ use crate::{
     session::Setting,
     tools::{
         environment::{RunFolder, Surroundings},
-        shell,
+        shell, strays,
     },
     work::{self, Finished, Plan},
 };
@@ -105,7 +105,7 @@ impl From<ModeArg> for Mode {
 
 /// The executable `agent_lab`.
 pub fn main() -> ExitCode {
-    match run(Args::parse()) {
+    match run(&Args::parse()) {
         Ok(code) => code,
         Err(report) => {
             let causes: Vec<String> = report.chain().map(ToString::to_string).collect();
@@ -116,7 +116,7 @@ pub fn main() -> ExitCode {
 }
 
 /// Runs the agent until it is asked to end, or as the arguments say.
-pub fn run(args: Args) -> color_eyre::Result<ExitCode> {
+pub fn run(args: &Args) -> color_eyre::Result<ExitCode> {
     // Fails only when one is installed already, and then it is this one.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let home = Home::from_env()?;
@@ -128,13 +128,13 @@ pub fn run(args: Args) -> color_eyre::Result<ExitCode> {
     };
     // Says what is wrong with it before anything else starts.
     drop(Ledger::open(&ledger)?);
-    let mut chosen = choose_model(&args, &home, &ledger)?;
+    let mut chosen = choose_model(args, &home, &ledger)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()
         .wrap_err("cannot start the runtime")?;
-    let outcome = runtime.block_on(agent(&args, &home, &ledger, &mut chosen));
+    let outcome = runtime.block_on(agent(args, &home, &ledger, &mut chosen));
     runtime.shutdown_background();
     Ok(match outcome? {
         Finished::Stopped | Finished::Once(Outcome::Resolved) => ExitCode::SUCCESS,
@@ -260,6 +260,7 @@ async fn agent(
         },
         folder,
         executable: PathBuf::from("/proc/self/exe"),
+        adopts: strays::adopt(),
         mode: args.mode.into(),
         lease: lease(args.lease)?,
         price: if model.name() == rehearsal::NAME {

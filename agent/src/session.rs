@@ -6,26 +6,24 @@
 
 mod calls;
 mod ending;
+mod opening;
 mod proof;
+mod record;
 mod screen;
 
 use crate::{
     control::{Desk, Stop},
     emit::Emitter,
-    event::{Kind, Level, Mode, Outcome},
+    event::{Level, Mode, Outcome},
     leash::Leash,
-    ledger::{
-        Claim, EntryKind, Holder, Ledger, LedgerError, NewEntry, NewSession, SessionWriter, Ticket,
-        UsageTotals,
-    },
-    model::{Block, Conversation, Model, ModelError, Stop as Why, Turn, Usage},
+    ledger::{Claim, EntryKind, Holder, Ledger, LedgerError, NewEntry, SessionWriter, Ticket},
+    model::{Conversation, Model, ModelError, Stop as Why, Turn, Usage},
     output_log::OutputLog,
     price::Price,
-    prompt::{self, Earlier, Place},
+    prompt::{self, Place},
     redact::Redactor,
-    summarize,
     tools::{
-        environment::{RunFolder, Surroundings, environment},
+        environment::{RunFolder, Surroundings},
         shell::Shell,
     },
 };
@@ -36,6 +34,7 @@ use std::{
 };
 
 pub use ending::Ended;
+pub use opening::title;
 pub use proof::FAILURES_ALLOWED;
 
 /// Turns a session may take before it is escalated.
@@ -58,6 +57,8 @@ pub struct Setting {
     pub folder: RunFolder,
     /// What a runner is started from.
     pub executable: PathBuf,
+    /// Whether what a killed runner leaves is this process's to end.
+    pub adopts: bool,
     pub mode: Mode,
     pub lease: Duration,
     /// None: what this model costs is not known.
@@ -128,103 +129,7 @@ pub async fn run(
     Ok(session.end(verdict))
 }
 
-impl<'a> Session<'a> {
-    fn begin(
-        setting: &'a Setting,
-        claim: Claim,
-        model: &str,
-        desk: &'a mut Desk,
-    ) -> Result<Self, LedgerError> {
-        let Claim {
-            ticket,
-            lease,
-            recovered,
-        } = claim;
-        let leash = Leash::hold(&setting.ledger, lease.clone(), setting.lease)?;
-        let mut ledger = Ledger::open(&setting.ledger)?;
-        let earlier = earlier_sessions(&ledger, ticket.id)?;
-        let siblings = ledger.siblings(&ticket)?;
-        let writer = ledger.begin_session(&NewSession {
-            lease: &lease,
-            model,
-            mode: setting.mode,
-            cluster_id: ticket.cluster_id.as_deref(),
-            holder: &setting.holder,
-        })?;
-        let environment = environment(
-            std::env::vars_os(),
-            &setting.folder,
-            &setting.around,
-            &writer.id,
-        );
-        let start = std::env::home_dir()
-            .filter(|h| h.is_dir())
-            .unwrap_or_else(|| "/".into());
-        let shell = Shell::new(
-            setting.executable.clone(),
-            environment,
-            start,
-            setting.folder.path(),
-            setting.redactor.clone(),
-        )
-        .map_err(|e| LedgerError::Refused(format!("cannot prepare a shell: {e}")))?;
-        let (emitter, id) = (setting.emitter.clone(), writer.id.clone());
-        let output = OutputLog::start(
-            &setting.ledger,
-            writer.id.clone(),
-            leash.until(),
-            move |why| {
-                emitter.notice(Some(&id), Level::Warn, why);
-            },
-        )?;
-        let mut session = Self {
-            setting,
-            ledger,
-            writer,
-            ticket,
-            leash,
-            desk,
-            shell,
-            output,
-            conversation: Conversation::new(prompt::system(&setting.place)),
-            usage: Usage::default(),
-            began: Instant::now(),
-        };
-        session.emit(Kind::SessionStart {
-            ticket: session.ticket.id,
-            title: title(&session.ticket),
-        });
-        if let Some(recovered) = recovered {
-            session.notice(
-                Level::Warn,
-                &format!(
-                    "session {recovered} ended without a word; this one goes on from its record"
-                ),
-            );
-        }
-        let text = setting
-            .redactor
-            .apply(&prompt::ticket(&session.ticket, &siblings, &earlier));
-        let system = session.conversation.system.clone();
-        session.ledger.append(
-            &mut session.writer,
-            &NewEntry {
-                summary: Some("system prompt"),
-                ..NewEntry::new(EntryKind::System, &system)
-            },
-        )?;
-        let short = summarize::extract(&session.ticket.message);
-        session.ledger.append(
-            &mut session.writer,
-            &NewEntry {
-                summary: Some(&short),
-                ..NewEntry::new(EntryKind::Ticket, &text)
-            },
-        )?;
-        session.conversation.say(&text);
-        Ok(session)
-    }
-
+impl Session<'_> {
     /// Turn after turn, until the ticket is proven or must be given up.
     async fn work(&mut self, model: &mut dyn Model) -> Result<Verdict, Halt> {
         let (mut turns, mut odd, mut failures) = (0, 0, 0);
@@ -355,82 +260,16 @@ impl<'a> Session<'a> {
         turn
     }
 
-    /// Writes what a turn said and cost; returns its text.
-    fn record_turn(&mut self, model: &str, turn: &Turn) -> Result<String, Halt> {
-        let mut said = String::new();
-        for block in &turn.content {
-            let (kind, text) = match Block::of(block) {
-                Block::Text(text) => {
-                    said.push_str(text);
-                    (EntryKind::Reasoning, text)
-                }
-                Block::Thinking(text) => (EntryKind::Thinking, text),
-                _ => continue,
-            };
-            if text.trim().is_empty() {
-                continue;
-            }
-            let text = self.setting.redactor.apply(text);
-            let summary = summarize::extract(&text);
-            self.record(&NewEntry {
-                summary: Some(&summary),
-                ..NewEntry::new(kind, &text)
-            })?;
-        }
-        self.usage.add(turn.usage);
-        if turn.usage != Usage::default() || turn.request.is_some() {
-            let meta = serde_json::json!({
-                "model": model,
-                "request": turn.request,
-                "stop": format!("{:?}", turn.stop),
-                "input": turn.usage.input,
-                "output": turn.usage.output,
-                "cache_read": turn.usage.cache_read,
-                "cache_write": turn.usage.cache_write,
-            });
-            let text = format!("{} in, {} out", turn.usage.input, turn.usage.output);
-            self.record(&NewEntry {
-                meta: Some(&meta),
-                ..NewEntry::new(EntryKind::Usage, &text)
-            })?;
-        }
-        let totals = self.totals();
-        self.ledger.session_usage(&self.writer, &totals)?;
-        self.emit(Kind::Usage {
-            input: self.usage.input,
-            output: self.usage.output,
-            cache_read: self.usage.cache_read,
-            cache_write: self.usage.cache_write,
-            cost_usd: totals.cost_usd,
-        });
-        Ok(said)
-    }
-
-    fn totals(&self) -> UsageTotals {
-        UsageTotals {
-            input: Some(self.usage.input),
-            output: Some(self.usage.output),
-            cache_read: Some(self.usage.cache_read),
-            cache_write: Some(self.usage.cache_write),
-            cost_usd: self.setting.price.map(|p| p.of(&self.usage)),
-        }
-    }
-
     /// Why no further turn may be paid for.
     fn spent(&self) -> Option<String> {
-        match self.setting.price {
-            Some(price) => {
-                let (cost, cap) = (price.of(&self.usage), self.setting.spend_cap_usd);
-                (cost > cap)
-                    .then(|| format!("spent {cost:.2} of {cap:.2} US dollars for a session"))
-            }
-            None => {
-                let u = &self.usage;
-                let tokens = u.input + u.output + u.cache_read + u.cache_write;
-                (tokens > MOST_TOKENS)
-                    .then(|| format!("used {tokens} tokens, whose price is not known"))
-            }
-        }
+        let Some(price) = self.setting.price else {
+            let u = &self.usage;
+            let tokens = u.input + u.output + u.cache_read + u.cache_write;
+            return (tokens > MOST_TOKENS)
+                .then(|| format!("used {tokens} tokens, whose price is not known"));
+        };
+        let (cost, cap) = (price.of(&self.usage), self.setting.spend_cap_usd);
+        (cost > cap).then(|| format!("spent {cost:.2} of {cap:.2} US dollars for a session"))
     }
 
     /// After an interrupt: the session rests until a person says something.
@@ -465,112 +304,11 @@ impl<'a> Session<'a> {
         if let Some(why) = self.leash.lost() {
             return Err(Halt::Lost(why));
         }
-        match self.setting.stop.asked() {
-            Some(why) => Err(Halt::Stopped(why)),
-            None => Ok(()),
-        }
-    }
-
-    /// Appends an entry. A ledger that is locked for a while is waited for, as long as the lease
-    /// holds.
-    fn record(&mut self, entry: &NewEntry<'_>) -> Result<i64, Halt> {
-        let mut told = false;
-        loop {
-            match self.ledger.append(&mut self.writer, entry) {
-                Err(LedgerError::Busy)
-                    if self.setting.stop.asked().is_none() && self.leash.until().holds() =>
-                {
-                    if !std::mem::replace(&mut told, true) {
-                        self.notice(
-                            Level::Warn,
-                            "the ledger is locked; nothing runs until it can be written",
-                        );
-                    }
-                }
-                other => return Ok(other?),
-            }
-        }
-    }
-
-    fn record_notice(&mut self, level: Level, text: &str) -> Result<(), Halt> {
-        self.record(&NewEntry::new(EntryKind::Notice, text))?;
-        self.notice(level, text);
-        Ok(())
-    }
-
-    fn emit(&self, kind: Kind) {
-        self.setting.emitter.emit_in(Some(&self.writer.id), kind);
-    }
-
-    fn notice(&self, level: Level, text: &str) {
         self.setting
-            .emitter
-            .notice(Some(&self.writer.id), level, text);
+            .stop
+            .asked()
+            .map_or(Ok(()), |why| Err(Halt::Stopped(why)))
     }
-}
-
-/// What a ticket is called on screen.
-pub fn title(ticket: &Ticket) -> String {
-    match &ticket.store_id {
-        Some(store) => format!("{} {store}", ticket.invariant),
-        None if ticket.by_hand => summarize::command(&ticket.message),
-        None => ticket.invariant.clone(),
-    }
-}
-
-/// Sessions that worked on the ticket before, with what they ran.
-fn earlier_sessions(ledger: &Ledger, ticket: i64) -> Result<Vec<Earlier>, LedgerError> {
-    const SESSIONS: usize = 3;
-    const ENTRIES: usize = 2000;
-    const COMMANDS: usize = 40;
-    let sessions = ledger.sessions_of_ticket(ticket)?;
-    let skip = sessions.len().saturating_sub(SESSIONS);
-    let mut earlier = Vec::new();
-    for session in sessions.into_iter().skip(skip) {
-        let mut commands: Vec<(Option<String>, String)> = Vec::new();
-        for entry in ledger.entries(&session.session_id, 0, ENTRIES)? {
-            match entry.entry_type.as_str() {
-                "tool_call" => {
-                    let params = entry.tool_params.as_ref();
-                    let command = params.and_then(|p| p.get("command")?.as_str());
-                    let text = command
-                        .unwrap_or(&entry.content)
-                        .chars()
-                        .take(300)
-                        .collect();
-                    commands.push((entry.call_id, text));
-                }
-                "tool_result" => {
-                    if let Some((_, line)) = commands
-                        .iter_mut()
-                        .rev()
-                        .find(|(call, _)| *call == entry.call_id)
-                    {
-                        let end = match entry.exit_code {
-                            Some(code) => format!("exit {code}"),
-                            None => "ended without an exit code".into(),
-                        };
-                        *line = format!("{line} -> {end}");
-                    }
-                }
-                _ => {}
-            }
-        }
-        let skip = commands.len().saturating_sub(COMMANDS);
-        let commands = commands
-            .into_iter()
-            .skip(skip)
-            .map(|(_, c)| {
-                if c.contains(" -> ") {
-                    c
-                } else {
-                    format!("{c} -> no result was recorded")
-                }
-            })
-            .collect();
-        earlier.push(Earlier { session, commands });
-    }
-    Ok(earlier)
 }
 
 /// The word for the end of a session on the wire and in the ledger.

@@ -16,9 +16,9 @@ pub fn extract(text: &str) -> String {
             matches!(c, '.' | '!' | '?' | ';' | ':') && room[i + c.len_utf8()..].starts_with(' ')
         })
         .map(|(i, c)| i + c.len_utf8())
-        .last();
+        .next_back();
     match sentence {
-        Some(end) if end >= LONGEST / 4 => room[..end].to_string(),
+        Some(end) if end >= LONGEST / 5 => room[..end].to_string(),
         _ => {
             let room = &flat[..flat.floor_char_boundary(LONGEST - '…'.len_utf8())];
             let end = room

@@ -577,6 +577,24 @@ fn frozen_past_its_lease_it_writes_and_runs_nothing_more() {
 }
 
 #[test]
+fn a_command_that_kills_its_runner_does_not_outlive_it() {
+    let stage =
+        Stage::new(&HANGING.replace("sleep 300\n", "kill -9 $(ps -o ppid= $PPID); sleep 300\n"));
+    let id = stage.open_by_hand("look");
+    let mut agent = stage.agent(&["--once"]);
+    assert_eq!(agent.ended(LONG), Some(1));
+    assert!(stage.pids().len() >= 3);
+    for pid in stage.pids() {
+        assert!(!alive(pid), "{pid} outlived its runner");
+    }
+    let session = &sessions(&stage.ledger(), id)[0];
+    assert_eq!(
+        session.status, "escalated",
+        "not knowing what it did is a reason to stop"
+    );
+}
+
+#[test]
 fn two_agents_never_share_a_ticket() {
     let stage = Stage::new(PLAYED);
     let ids: Vec<i64> = (0..8)

@@ -3,14 +3,16 @@
 mod common;
 
 use agent_lab::{
-    event::{Event, Kind, Outcome, parse},
+    event::{Control, Event, Kind, Outcome, parse},
     ledger::{EntryRow, Ledger, NewTicket, SessionRow, Status},
 };
 use common::{Answer, Server, error, shell, text, turn};
 use serde_json::{Value, json};
 use std::{path::PathBuf, process::Output, process::Stdio, time::Duration};
 use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 
+const LONG: Duration = Duration::from_secs(60);
 const KEY: &str = "the-key-that-must-not-leak";
 
 struct Stage {
@@ -43,9 +45,9 @@ impl Stage {
         Ledger::open(&self.db()).unwrap()
     }
 
-    /// Runs the agent on the ticket to its end.
-    async fn run(&self, args: &[&str]) -> Output {
-        let agent = tokio::process::Command::new(env!("CARGO_BIN_EXE_agent_lab"))
+    fn command(&self, args: &[&str]) -> tokio::process::Command {
+        let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_agent_lab"));
+        command
             .args(["--json", "--ticket", "1"])
             .args(args)
             .env("OPERATOR_HOME", self.home.path())
@@ -54,13 +56,48 @@ impl Stage {
             .env_remove("ANTHROPIC_AUTH_TOKEN")
             .env_remove("ANTHROPIC_MODEL")
             .env_remove("PD_ENDPOINT")
-            .stdin(Stdio::null())
-            .kill_on_drop(true)
-            .output();
-        tokio::time::timeout(Duration::from_secs(60), agent)
+            .kill_on_drop(true);
+        command
+    }
+
+    /// Runs the agent on the ticket to its end.
+    async fn run(&self, args: &[&str]) -> Output {
+        let agent = self.command(args).stdin(Stdio::null()).output();
+        tokio::time::timeout(LONG, agent)
             .await
             .expect("the agent ends")
             .unwrap()
+    }
+
+    /// Runs the agent to its end and answers its events with control lines.
+    async fn steered(
+        &self,
+        args: &[&str],
+        mut answer: impl FnMut(&Kind) -> Option<Control>,
+    ) -> Vec<Event> {
+        let mut command = self.command(args);
+        let mut agent = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut stdin = agent.stdin.take().unwrap();
+        let mut lines = BufReader::new(agent.stdout.take().unwrap()).lines();
+        let work = async {
+            let mut events = Vec::new();
+            while let Some(line) = lines.next_line().await.unwrap() {
+                let event = parse(&line).unwrap();
+                if let Some(control) = answer(&event.kind) {
+                    let line = serde_json::to_string(&control).unwrap() + "\n";
+                    stdin.write_all(line.as_bytes()).await.unwrap();
+                }
+                events.push(event);
+            }
+            events
+        };
+        tokio::time::timeout(LONG, work)
+            .await
+            .expect("the agent ends")
     }
 
     fn session(&self) -> (SessionRow, Vec<EntryRow>) {
@@ -299,5 +336,110 @@ async fn a_session_costs_no_more_than_it_may() {
     assert!(
         session.outcome_summary.unwrap().contains("spent"),
         "it says why"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_interrupt_stops_the_turn_and_a_message_takes_it_up_again() {
+    let stage = Stage::new(vec![
+        turn(
+            &[
+                shell("a", "echo begun; sleep 300"),
+                shell("b", "echo never"),
+            ],
+            "tool_use",
+        ),
+        turn(&[text("ESCALATE: as you wish")], "end_turn"),
+    ])
+    .await;
+    let events = stage
+        .steered(&["--host-shell"], |kind| match kind {
+            Kind::ToolOutput { .. } => Some(Control::Interrupt),
+            Kind::Notice { text, .. } if text.contains("waiting for a message") => {
+                Some(Control::Message {
+                    text: "leave it, a person looks at it".into(),
+                })
+            }
+            _ => None,
+        })
+        .await;
+    let asked = stage.server.asked();
+    let messages = asked[1].body["messages"].to_string();
+    assert!(
+        messages.contains("interrupted: ended from outside"),
+        "{messages}"
+    );
+    assert!(
+        messages.contains("not run: a person interrupted"),
+        "{messages}"
+    );
+    assert!(
+        messages.contains("leave it, a person looks at it"),
+        "{messages}"
+    );
+    let calls = events
+        .iter()
+        .filter(|e| matches!(e.kind, Kind::ToolCall { .. }))
+        .count();
+    assert_eq!(calls, 1);
+    let (_, entries) = stage.session();
+    assert!(entries.iter().any(|e| e.entry_type == "message"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_proposes_waits_for_a_person() {
+    let touched = tempfile::tempdir().unwrap();
+    let path = |n: &str| touched.path().join(n);
+    let touch = |id: &str, n: &str| shell(id, &format!("touch {}", path(n).display()));
+    let stage = Stage::new(vec![
+        turn(
+            &[
+                touch("yes", "yes"),
+                touch("no", "no"),
+                shell("reads", "pwd"),
+            ],
+            "tool_use",
+        ),
+        turn(&[text("ESCALATE: enough")], "end_turn"),
+    ])
+    .await;
+    let (mut yes_before, mut asked_for) = (true, Vec::new());
+    stage
+        .steered(&["--host-shell", "--mode", "propose"], |kind| {
+            let Kind::Proposal { call, .. } = kind else {
+                return None;
+            };
+            asked_for.push(call.clone());
+            yes_before &= !path(call).exists();
+            Some(if call == "yes" {
+                Control::Approve {
+                    call: call.clone(),
+                    why: "go on".into(),
+                }
+            } else {
+                Control::Reject {
+                    call: call.clone(),
+                    why: "not on my watch".into(),
+                }
+            })
+        })
+        .await;
+    assert_eq!(
+        asked_for,
+        ["yes", "no"],
+        "what only reads is not asked about"
+    );
+    assert!(yes_before && path("yes").exists() && !path("no").exists());
+    let results = results(&stage.server.asked()[1].body);
+    assert!(
+        results[1].2 && results[1].1.contains("not on my watch"),
+        "{results:?}"
+    );
+    let (_, entries) = stage.session();
+    let kinds: Vec<&str> = entries.iter().map(|e| e.entry_type.as_str()).collect();
+    assert_eq!(
+        kinds.iter().filter(|k| **k == "decision").count(),
+        2,
+        "{kinds:?}"
     );
 }

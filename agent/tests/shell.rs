@@ -117,6 +117,15 @@ async fn output_and_exit_code_arrive_whole() {
     assert_eq!((done.exit_code, done.signal), (None, Some(9)));
 }
 
+/// Makes a file as soon as it sees something.
+struct Opens<'a>(&'a Path, Vec<String>);
+impl Output for Opens<'_> {
+    fn text(&mut self, _: Stream, text: &str, _: bool) {
+        self.1.push(text.to_string());
+        std::fs::write(self.0, "").unwrap();
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn output_is_seen_while_the_command_runs() {
     let mut stage = stage();
@@ -126,13 +135,6 @@ async fn output_is_seen_while_the_command_runs() {
         "echo first; until [ -e {0} ]; do sleep 0.02; done; echo last",
         path.display()
     );
-    struct Opens<'a>(&'a Path, Vec<String>);
-    impl Output for Opens<'_> {
-        fn text(&mut self, _: Stream, text: &str, _: bool) {
-            self.1.push(text.to_string());
-            std::fs::write(self.0, "").unwrap();
-        }
-    }
     let mut seen = Opens(&path, Vec::new());
     let (_renewals, renewed) = tokio::sync::watch::channel(0);
     let running = stage

@@ -31,7 +31,7 @@ impl Session<'_> {
                 format!("{} Proven: {detail}", summarize::extract(claim))
             }
             Ok(Verdict::Escalate { diagnosis, why }) => {
-                format!("{why}. {}", summarize::extract(diagnosis))
+                format!("{why}: {}", summarize::extract(diagnosis))
             }
             Err(Halt::Lost(why)) => format!("the lease on the ticket is lost: {why}"),
             Err(Halt::Stopped(why)) => format!("interrupted: {why}"),

@@ -7,7 +7,7 @@ use std::{
     collections::BTreeMap,
     ffi::{OsStr, OsString},
     fs, io,
-    os::unix::fs::{DirBuilderExt, symlink},
+    os::unix::fs::{DirBuilderExt, MetadataExt, symlink},
     path::{Path, PathBuf},
 };
 
@@ -40,27 +40,27 @@ pub struct Surroundings {
 #[derive(Debug)]
 pub struct RunFolder {
     path: PathBuf,
+    /// Held as long as the folder is in use; a pid would mean nothing to a container that shares
+    /// the home.
+    _lock: fs::File,
 }
 
 impl RunFolder {
-    /// Makes `run/agent-PID` under `home`, and clears away those of agents that are gone.
+    /// Makes `run/agent-N` under `home`, and clears away those of agents that are gone.
     pub fn create(home: &Path) -> io::Result<Self> {
         let run = home.join("run");
-        let make = |path: &Path| {
-            fs::DirBuilder::new()
-                .recursive(true)
-                .mode(0o700)
-                .create(path)
-        };
         make(&run)?;
         sweep(&run);
-        // Two agents in one process (tests) get folders of their own.
-        static NEXT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
-        let n = NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        let path = run.join(format!("agent-{}-{n}", std::process::id()));
+        let (path, lock) = (0..1000)
+            .find_map(|n| {
+                let path = run.join(format!("agent-{n}"));
+                Some((lock(&path)?, path))
+            })
+            .map(|(lock, path)| (path, lock))
+            .ok_or_else(|| io::Error::other(format!("no free folder in {}", run.display())))?;
         let _ = fs::remove_dir_all(&path);
         make(&path.join("bin"))?;
-        let folder = Self { path };
+        let folder = Self { path, _lock: lock };
         if let Some(target) = dashboard_executable() {
             symlink(target, folder.bin().join(DASHBOARD))?;
         }
@@ -84,20 +84,48 @@ impl RunFolder {
 impl Drop for RunFolder {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.path);
+        let _ = fs::remove_file(lock_of(&self.path));
         // Goes only if no other agent has a folder there.
         let _ = self.path.parent().map(fs::remove_dir);
     }
 }
 
-/// Removes the folders of agents whose process is gone.
+fn make(path: &Path) -> io::Result<()> {
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
+}
+
+fn lock_of(folder: &Path) -> PathBuf {
+    folder.with_extension("lock")
+}
+
+/// The lock of a folder, unless somebody holds it.
+fn lock(folder: &Path) -> Option<fs::File> {
+    let path = lock_of(folder);
+    let file = fs::File::options()
+        .create(true)
+        .append(true)
+        .open(&path)
+        .ok()?;
+    file.try_lock().ok()?;
+    // Whoever held it before may have removed the file between the two calls.
+    let there = fs::metadata(&path).ok()?;
+    let ours = file.metadata().ok()?;
+    (there.ino() == ours.ino()).then_some(file)
+}
+
+/// Removes the folders whose lock nobody holds.
 fn sweep(run: &Path) {
     for entry in fs::read_dir(run).into_iter().flatten().flatten() {
-        let name = entry.file_name();
-        let pid = name
-            .to_str()
-            .and_then(|n| n.strip_prefix("agent-")?.split('-').next());
-        if pid.is_some_and(|p| p.parse::<u32>().is_ok() && !Path::new("/proc").join(p).exists()) {
-            let _ = fs::remove_dir_all(entry.path());
+        let path = entry.path();
+        if path.is_dir()
+            && let Some(held) = lock(&path)
+        {
+            let _ = fs::remove_dir_all(&path);
+            let _ = fs::remove_file(lock_of(&path));
+            drop(held);
         }
     }
 }
@@ -212,7 +240,7 @@ mod tests {
     #[test]
     fn folders_of_agents_that_are_gone_are_cleared_away() {
         let tmp = tempfile::tempdir().unwrap();
-        let stale = tmp.path().join("run/agent-999999999-0");
+        let stale = tmp.path().join("run/agent-7");
         fs::create_dir_all(&stale).unwrap();
         let folder = RunFolder::create(tmp.path()).unwrap();
         assert!(!stale.exists() && folder.path().exists());

@@ -6,6 +6,7 @@ pub mod process_tree;
 pub mod read_only;
 pub mod runner;
 pub mod shell;
+pub mod strays;
 
 use serde_json::{Value, json};
 

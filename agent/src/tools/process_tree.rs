@@ -14,8 +14,13 @@ pub struct Process {
     pub command: String,
 }
 
-/// Every descendant of `root` that is not a zombie, nearest first.
+/// Every descendant of `root` that is not a zombie.
 pub fn descendants(root: Pid) -> Vec<Pid> {
+    descendants_without(root, &[])
+}
+
+/// Every descendant of `root` that is not a zombie, but for `spared` and their descendants.
+pub fn descendants_without(root: Pid, spared: &[Pid]) -> Vec<Pid> {
     let mut children: HashMap<i32, Vec<(i32, char)>> = HashMap::new();
     let Ok(entries) = fs::read_dir("/proc") else {
         return Vec::new();
@@ -36,6 +41,9 @@ pub fn descendants(root: Pid) -> Vec<Pid> {
     let mut queue = vec![root.as_raw_nonzero().get()];
     while let Some(parent) = queue.pop() {
         for (pid, state) in children.remove(&parent).unwrap_or_default() {
+            if spared.iter().any(|s| s.as_raw_nonzero().get() == pid) {
+                continue;
+            }
             queue.push(pid);
             if state != 'Z' && state != 'X' {
                 found.extend(Pid::from_raw(pid));
@@ -79,6 +87,12 @@ pub fn kill_all(root: Pid) {
         frozen.extend(new);
     }
     signal_all(&frozen, Signal::KILL);
+}
+
+/// Freezes, then kills these.
+pub fn kill_each(pids: &[Pid]) {
+    signal_all(pids, Signal::STOP);
+    signal_all(pids, Signal::KILL);
 }
 
 /// State letter and parent of a process, from `/proc/PID/stat`.

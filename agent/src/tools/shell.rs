@@ -6,12 +6,14 @@
 use super::{
     capture::{Capture, FOR_MODEL},
     runner::{Ended, Job, Left, ROLE, Report, Word},
+    strays,
 };
 use crate::{
     clean::Cleaner,
     event::Stream,
     redact::{RedactStream, Redactor},
 };
+use rustix::process::Pid;
 use std::{
     collections::BTreeMap,
     ffi::OsString,
@@ -48,6 +50,8 @@ pub struct Shell {
     pub executable: PathBuf,
     pub environment: BTreeMap<OsString, OsString>,
     pub redactor: Redactor,
+    /// Whether what a killed runner leaves is ours to end; see [`strays`].
+    pub adopts: bool,
     /// See [`Job::right_ends_ms`].
     pub right_ends_ms: Option<i64>,
     folder: PathBuf,
@@ -113,6 +117,7 @@ impl Shell {
             executable,
             environment,
             redactor,
+            adopts: false,
             right_ends_ms: None,
             folder,
             note,
@@ -166,6 +171,18 @@ impl Shell {
             }
         })
         .await;
+        self.end_strays().await;
+    }
+
+    /// Ends what has no runner any more.
+    async fn end_strays(&mut self) {
+        if self.adopts {
+            let held = self.holding.iter().filter_map(|held| held.child.id());
+            let held: Vec<Pid> = held
+                .filter_map(|id| Pid::from_raw(id.cast_signed()))
+                .collect();
+            strays::end(&held).await;
+        }
     }
 
     fn note_folder(&mut self) {
@@ -263,7 +280,7 @@ impl Running<'_> {
         let mut idle: Option<Instant> = None;
         let mut report: Option<Report> = None;
         let mut runner_open = true;
-        while (out.open || err.open || report.is_none()) && (runner_open || out.open || err.open) {
+        while out.open || err.open || (report.is_none() && runner_open) {
             tokio::select! {
                 n = read_some(&mut stdout, &mut out_buffer), if out.open => {
                     sink.lane(&mut out, &out_buffer[..n]);
@@ -273,16 +290,14 @@ impl Running<'_> {
                     sink.lane(&mut err, &err_buffer[..n]);
                     idle = Some(Instant::now() + IDLE);
                 }
-                line = reports.next_line(), if runner_open => match line {
-                    Ok(Some(line)) => {
+                line = reports.next_line(), if runner_open => {
+                    if let Ok(Some(line)) = line {
                         report = serde_json::from_str(&line).ok().or(report);
-                        deadline = Instant::now() + DRAIN;
-                    }
-                    Ok(None) | Err(_) => {
+                    } else {
                         runner_open = false;
-                        deadline = deadline.min(Instant::now() + DRAIN);
                     }
-                },
+                    deadline = deadline.min(Instant::now() + DRAIN);
+                }
                 () = &mut end, if !asked => {
                     asked = true;
                     say(&mut words, &Word::End).await;
@@ -330,8 +345,9 @@ impl Running<'_> {
             None => {
                 outcome.interrupted = asked;
                 if !asked {
-                    outcome.failed = Some("its runner was killed".into());
+                    outcome.failed = Some("its runner was killed, and so is the command".into());
                 }
+                shell.end_strays().await;
             }
         }
         shell.note_folder();

@@ -128,7 +128,8 @@ impl Assembly {
         for (name, value) in usage.as_object().into_iter().flatten() {
             // A zero at the end would hide the real count of the start.
             let known = self.usage.get(name).and_then(Value::as_u64).unwrap_or(0);
-            if !value.is_null() && !(value.as_u64() == Some(0) && known > 0) {
+            let hides = value.as_u64() == Some(0) && known > 0;
+            if !value.is_null() && !hides {
                 self.usage.insert(name.clone(), value.clone());
             }
         }

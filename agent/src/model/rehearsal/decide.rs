@@ -69,7 +69,7 @@ pub fn next(facts: &Facts) -> Step {
     };
     // PD first: without a majority of it the stores cannot report.
     let mut stopped: Vec<&Node> = nodes.iter().filter(|n| n.state != "running").collect();
-    stopped.sort_by_key(|n| (!n.is_pd(), n.node.clone()));
+    stopped.sort_by_key(|n| (!n.is_pd(), n.name.clone()));
     if let Some(node) = stopped.first() {
         return put_right(facts, node, stopped.len());
     }
@@ -123,9 +123,13 @@ fn first_look(facts: &Facts) -> Step {
 fn second_look(facts: &Facts, complaints: &[String]) -> Step {
     if facts.applied_now().next().is_some() {
         return run(
-            "Now I check that the process really runs.",
+            if facts.looks == 0 {
+                "Now I check that the process really runs."
+            } else {
+                "It takes longer than it should. I look at the processes again."
+            },
             NODES,
-            "did what I did last, or did it stop again?",
+            "does it run, or did it stop again?",
         );
     }
     let text = if complaints.is_empty() {
@@ -142,7 +146,7 @@ fn second_look(facts: &Facts, complaints: &[String]) -> Step {
 
 /// `node` does not run.
 fn put_right(facts: &Facts, node: &Node, stopped: usize) -> Step {
-    let name = &node.node;
+    let name = &node.name;
     if node.state == "paused" {
         if facts.tried(Remedy::Resume, name) {
             return Step::Escalate(format!(

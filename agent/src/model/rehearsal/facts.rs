@@ -11,6 +11,9 @@ pub const NODES: &str = "operator-tui lab ps";
 const LOGS: &str = "operator-tui lab logs ";
 const LOGS_END: &str = " -n 20";
 
+/// After so many looks at a cluster that is not well, the processes are looked at again.
+const LOOKS_BEFORE_DOUBT: usize = 3;
+
 pub fn logs(node: &str) -> String {
     format!("{LOGS}{node}{LOGS_END}")
 }
@@ -103,6 +106,12 @@ impl Facts {
             .any(|a| a.remedy == remedy && a.node == node)
     }
 
+    /// Whether the newest look found nothing to complain about.
+    fn is_well(&self) -> bool {
+        let look = self.look.as_ref().and_then(|look| look.as_ref().ok());
+        look.is_some_and(|look| look.complaints(&self.invariant).is_empty())
+    }
+
     fn ticket(&mut self, text: &str) {
         let field = |name: &str| {
             text.lines()
@@ -144,6 +153,10 @@ impl Facts {
                     Err(_) if code != 0 => Err(failed(CLUSTER)),
                     Err(why) => Err(unread(CLUSTER, why)),
                 });
+                // It does not get better: has a process stopped again meanwhile?
+                if self.looks.is_multiple_of(LOOKS_BEFORE_DOUBT) && !self.is_well() {
+                    self.nodes = None;
+                }
             }
             NODES => {
                 self.nodes = Some(if code == 0 {

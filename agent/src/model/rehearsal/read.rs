@@ -4,7 +4,7 @@
 /// A node of the embedded lab, from `operator-tui lab ps`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Node {
-    pub node: String,
+    pub name: String,
     pub role: String,
     pub state: String,
     /// `signal 9`, `code 1`; empty if it has not ended.
@@ -35,8 +35,8 @@ pub fn nodes(output: &str) -> Result<Vec<Node>, String> {
         .ok_or("it did not print the list of nodes I know how to read")?;
     let nodes: Vec<Node> = rows
         .into_iter()
-        .map(|[node, role, state, exit]| Node {
-            node,
+        .map(|[name, role, state, exit]| Node {
+            name,
             role,
             state,
             exit: exit.trim_matches('-').to_string(),
@@ -50,18 +50,18 @@ pub fn nodes(output: &str) -> Result<Vec<Node>, String> {
         if !matches!(node.state.as_str(), "running" | "exited" | "paused") {
             return Err(format!(
                 "{} is in a state I do not know: {:?}",
-                node.node, node.state
+                node.name, node.state
             ));
         }
         // A name becomes part of a command.
         if !node
-            .node
+            .name
             .chars()
             .all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'))
         {
             return Err(format!(
                 "a node has a name I would not type: {:?}",
-                node.node
+                node.name
             ));
         }
     }

@@ -451,6 +451,41 @@ fn a_remedy_that_is_refused_is_escalated_with_its_words() {
 }
 
 #[test]
+fn a_store_that_stops_again_a_little_later_is_noticed() {
+    let mut conversation = ticket("store_down");
+    let mut lab = Lab::new().with("tikv1", "exited");
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let said = loop {
+        let made = runtime
+            .block_on(Rehearsal::at_once().turn(&conversation, &mut Quiet))
+            .unwrap();
+        conversation.assistant(made.content.clone());
+        let Some(Block::ToolUse { id, input, .. }) = made.content.get(1).map(Block::of) else {
+            break made.content[0]["text"].as_str().unwrap().to_string();
+        };
+        let command = input["command"].as_str().unwrap();
+        if command == facts::CLUSTER_AGAIN {
+            lab.nodes.insert("tikv1", "exited");
+        }
+        let (code, output) = lab.run(command);
+        conversation.user(vec![tool_result(
+            id,
+            &format!("exit {code}\n{output}"),
+            false,
+        )]);
+    };
+    assert!(
+        said.starts_with(ESCALATE) && said.contains("does not stay up"),
+        "{said}"
+    );
+    assert_eq!(lab.changes().len(), 1);
+    assert!(lab.ran.len() < 15, "{:?}", lab.ran);
+}
+
+#[test]
 fn sent_back_by_the_monitor_it_looks_again_and_then_gives_up() {
     let mut lab = Lab::new().with("tikv1", "exited");
     let mut conversation = ticket("store_down");

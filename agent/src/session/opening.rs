@@ -1,0 +1,178 @@
+//! How a session begins: lease, shell, first entries, and the words the model is given.
+
+use super::{Session, Setting};
+use crate::{
+    control::Desk,
+    event::{Kind, Level},
+    leash::Leash,
+    ledger::{Claim, EntryKind, Ledger, LedgerError, NewEntry, NewSession, Ticket},
+    model::{Conversation, Usage},
+    output_log::OutputLog,
+    prompt::{self, Earlier},
+    summarize,
+    tools::{environment::environment, shell::Shell},
+};
+use std::time::Instant;
+
+impl<'a> Session<'a> {
+    pub(super) fn begin(
+        setting: &'a Setting,
+        claim: Claim,
+        model: &str,
+        desk: &'a mut Desk,
+    ) -> Result<Self, LedgerError> {
+        let Claim {
+            ticket,
+            lease,
+            recovered,
+        } = claim;
+        let leash = Leash::hold(&setting.ledger, lease.clone(), setting.lease)?;
+        let mut ledger = Ledger::open(&setting.ledger)?;
+        let earlier = earlier_sessions(&ledger, ticket.id)?;
+        let siblings = ledger.siblings(&ticket)?;
+        let writer = ledger.begin_session(&NewSession {
+            lease: &lease,
+            model,
+            mode: setting.mode,
+            cluster_id: ticket.cluster_id.as_deref(),
+            holder: &setting.holder,
+        })?;
+        let environment = environment(
+            std::env::vars_os(),
+            &setting.folder,
+            &setting.around,
+            &writer.id,
+        );
+        let start = std::env::home_dir()
+            .filter(|h| h.is_dir())
+            .unwrap_or_else(|| "/".into());
+        let mut shell = Shell::new(
+            setting.executable.clone(),
+            environment,
+            start,
+            setting.folder.path(),
+            setting.redactor.clone(),
+        )
+        .map_err(|e| LedgerError::Refused(format!("cannot prepare a shell: {e}")))?;
+        shell.adopts = setting.adopts;
+        let (emitter, id) = (setting.emitter.clone(), writer.id.clone());
+        let output = OutputLog::start(
+            &setting.ledger,
+            writer.id.clone(),
+            leash.until(),
+            move |why| {
+                emitter.notice(Some(&id), Level::Warn, why);
+            },
+        )?;
+        let mut session = Self {
+            setting,
+            ledger,
+            writer,
+            ticket,
+            leash,
+            desk,
+            shell,
+            output,
+            conversation: Conversation::new(prompt::system(&setting.place)),
+            usage: Usage::default(),
+            began: Instant::now(),
+        };
+        session.emit(Kind::SessionStart {
+            ticket: session.ticket.id,
+            title: title(&session.ticket),
+        });
+        if let Some(recovered) = recovered {
+            session.notice(
+                Level::Warn,
+                &format!(
+                    "session {recovered} ended without a word; this one goes on from its record"
+                ),
+            );
+        }
+        let text = setting
+            .redactor
+            .apply(&prompt::ticket(&session.ticket, &siblings, &earlier));
+        let system = session.conversation.system.clone();
+        session.ledger.append(
+            &mut session.writer,
+            &NewEntry {
+                summary: Some("system prompt"),
+                ..NewEntry::new(EntryKind::System, &system)
+            },
+        )?;
+        let short = summarize::extract(&session.ticket.message);
+        session.ledger.append(
+            &mut session.writer,
+            &NewEntry {
+                summary: Some(&short),
+                ..NewEntry::new(EntryKind::Ticket, &text)
+            },
+        )?;
+        session.conversation.say(&text);
+        Ok(session)
+    }
+}
+
+/// What a ticket is called on screen.
+pub fn title(ticket: &Ticket) -> String {
+    match &ticket.store_id {
+        Some(store) => format!("{} {store}", ticket.invariant),
+        None if ticket.by_hand => summarize::command(&ticket.message),
+        None => ticket.invariant.clone(),
+    }
+}
+
+/// Sessions that worked on the ticket before, with what they ran.
+fn earlier_sessions(ledger: &Ledger, ticket: i64) -> Result<Vec<Earlier>, LedgerError> {
+    const SESSIONS: usize = 3;
+    const ENTRIES: usize = 2000;
+    const COMMANDS: usize = 40;
+    let sessions = ledger.sessions_of_ticket(ticket)?;
+    let skip = sessions.len().saturating_sub(SESSIONS);
+    let mut earlier = Vec::new();
+    for session in sessions.into_iter().skip(skip) {
+        let mut commands: Vec<(Option<String>, String)> = Vec::new();
+        for entry in ledger.entries(&session.session_id, 0, ENTRIES)? {
+            match entry.entry_type.as_str() {
+                "tool_call" => {
+                    let params = entry.tool_params.as_ref();
+                    let command = params.and_then(|p| p.get("command")?.as_str());
+                    let text = command
+                        .unwrap_or(&entry.content)
+                        .chars()
+                        .take(300)
+                        .collect();
+                    commands.push((entry.call_id, text));
+                }
+                "tool_result" => {
+                    if let Some((_, line)) = commands
+                        .iter_mut()
+                        .rev()
+                        .find(|(call, _)| *call == entry.call_id)
+                    {
+                        let end = match entry.exit_code {
+                            Some(code) => format!("exit {code}"),
+                            None => "ended without an exit code".into(),
+                        };
+                        *line = format!("{line} -> {end}");
+                    }
+                }
+                _ => {}
+            }
+        }
+        let skip = commands.len().saturating_sub(COMMANDS);
+        let commands = commands
+            .into_iter()
+            .skip(skip)
+            .map(|(_, c)| {
+                if c.contains(" -> ") {
+                    c
+                } else {
+                    format!("{c} -> no result was recorded")
+                }
+            })
+            .collect();
+        earlier.push(Earlier { session, commands });
+    }
+    Ok(earlier)
+}

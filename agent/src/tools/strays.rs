@@ -1,0 +1,36 @@
+//! Processes that lost their runner: a command can kill the runner around it. The agent adopts
+//! what is left then, and ends it.
+//!
+//! Works only in a process whose children are all runners; so it is asked for, not assumed.
+
+use super::process_tree;
+use rustix::process::{Pid, WaitOptions, getpid, set_child_subreaper, waitpid};
+use std::time::{Duration, Instant};
+
+/// How long a killed process may take to go.
+const LIMIT: Duration = Duration::from_secs(1);
+
+/// Makes this process the parent of every orphan among its descendants. False: the system cannot.
+pub fn adopt() -> bool {
+    set_child_subreaper(Some(getpid())).is_ok()
+}
+
+/// Ends all descendants of this process but `runners` and theirs. Returns how many there were.
+pub async fn end(runners: &[Pid]) -> usize {
+    let began = Instant::now();
+    let mut ended: Vec<Pid> = Vec::new();
+    loop {
+        let strays = process_tree::descendants_without(getpid(), runners);
+        let new = strays.iter().filter(|p| !ended.contains(p)).copied();
+        ended.extend(new.collect::<Vec<_>>());
+        process_tree::kill_each(&strays);
+        // Zombies are no descendants any more; those that are our children are ours to reap.
+        for pid in &ended {
+            let _ = waitpid(Some(*pid), WaitOptions::NOHANG);
+        }
+        if strays.is_empty() || began.elapsed() > LIMIT {
+            return ended.len();
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
