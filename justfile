@@ -23,4 +23,5 @@ lint:
 
 # The screenshots in assets/, from a real run
 pictures:
-    cargo test --test pictures -- --ignored --nocapture
+    cargo build --release
+    cargo run --example pictures

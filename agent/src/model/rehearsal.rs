@@ -11,17 +11,15 @@ mod read;
 mod tests;
 
 use super::{Conversation, Model, ModelError, Sink, Stop, Turn, Usage};
+use crate::prompt::ESCALATE;
 use decide::Step;
 use facts::Facts;
 use futures_util::future::BoxFuture;
 use serde_json::json;
 use std::time::Duration;
 
-/// First word of a final message that hands the ticket to a person.
-use crate::prompt::ESCALATE;
-
 /// Pause after each word, so that a person can read along.
-const PACE: Duration = Duration::from_millis(14);
+const PACE: Duration = Duration::from_millis(45);
 
 /// The stand-in. It keeps nothing between turns.
 #[derive(Debug, Clone, Copy)]

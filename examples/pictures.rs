@@ -1,0 +1,232 @@
+//! Makes the pictures in `assets/` from a real run: the demo, in a pseudo-terminal, photographed
+//! when the agent is at work.
+//!
+//!     cargo build --release && cargo run --example pictures
+//!
+//! It draws what the terminal shows, cell by cell, as SVG. It stages nothing.
+
+use portable_pty::{CommandBuilder, PtySize, native_pty_system};
+use std::{
+    error::Error,
+    fmt::Write as _,
+    fs,
+    io::{Read, Write},
+    num::NonZero,
+    path::Path,
+    sync::{Arc, Mutex},
+    thread,
+    time::{Duration, Instant},
+};
+use unicode_width::UnicodeWidthStr;
+
+const COLUMNS: u16 = 120;
+const ROWS: u16 = 36;
+const CELL: (f32, f32) = (8.4, 18.0);
+const MARGIN: f32 = 12.0;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let operator = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/release/operator-tui");
+    if !operator.exists() {
+        return Err("target/release/operator-tui is not there: cargo build --release".into());
+    }
+    let home = tempfile::tempdir()?;
+    let pty = native_pty_system().openpty(PtySize {
+        rows: ROWS,
+        cols: COLUMNS,
+        pixel_width: 0,
+        pixel_height: 0,
+    })?;
+    let mut command = CommandBuilder::new(&operator);
+    command.args(["demo", "--auto", "--seed", "7"]);
+    command.env("OPERATOR_HOME", home.path());
+    command.env("TERM", "xterm-256color");
+    for name in ["ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "NO_COLOR"] {
+        command.env_remove(name);
+    }
+    let mut child = pty.slave.spawn_command(command)?;
+    drop(pty.slave);
+
+    let (rows, columns) = (size(ROWS)?, size(COLUMNS)?);
+    let screen = Arc::new(Mutex::new(vt100::Parser::new(rows, columns, 0)));
+    let mut output = pty.master.try_clone_reader()?;
+    let painted = screen.clone();
+    thread::spawn(move || {
+        let mut buffer = [0; 8192];
+        while let Ok(n @ 1..) = output.read(&mut buffer) {
+            if let Ok(mut screen) = painted.lock() {
+                screen.process(&buffer[..n]);
+            }
+        }
+    });
+
+    // The store is down, and the agent has run a command and says what it makes of it.
+    let shows = |words: &[&str]| {
+        let Ok(screen) = screen.lock() else {
+            return false;
+        };
+        let text = screen.screen().contents();
+        words.iter().all(|w| text.contains(w))
+    };
+    let result = wait(Duration::from_secs(180), || {
+        shows(&["The agent at work", "silent", "$ operator-tui lab"])
+    });
+    if result.is_ok() {
+        let picture = svg(screen.lock().map_err(|_| "poisoned")?.screen());
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/agent-at-work.svg");
+        fs::create_dir_all(file.parent().unwrap_or(&file))?;
+        fs::write(&file, picture)?;
+        println!("{}", file.display());
+    }
+    // Quit, and say yes if it asks because a command is running.
+    let mut keys = pty.master.take_writer()?;
+    keys.write_all(b"q")?;
+    thread::sleep(Duration::from_millis(500));
+    let _ = keys.write_all(b"y");
+    child.wait()?;
+    result
+}
+
+fn size(n: u16) -> Result<NonZero<u16>, Box<dyn Error>> {
+    NonZero::new(n).ok_or_else(|| "a terminal has a size".into())
+}
+
+fn wait(limit: Duration, mut done: impl FnMut() -> bool) -> Result<(), Box<dyn Error>> {
+    let start = Instant::now();
+    while !done() {
+        if start.elapsed() > limit {
+            return Err("what the picture should show did not happen in time".into());
+        }
+        thread::sleep(Duration::from_millis(20));
+    }
+    // What belongs to the same moment is drawn.
+    thread::sleep(Duration::from_millis(150));
+    Ok(())
+}
+
+fn svg(screen: &vt100::Screen) -> String {
+    let (width, height) = (
+        f32::from(COLUMNS) * CELL.0 + 2.0 * MARGIN,
+        f32::from(ROWS) * CELL.1 + 2.0 * MARGIN,
+    );
+    let mut out = format!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width:.0} {height:.0}\" \
+         font-family=\"ui-monospace, 'DejaVu Sans Mono', Menlo, Consolas, monospace\" font-size=\"14\">\n\
+         <rect width=\"100%\" height=\"100%\" rx=\"8\" fill=\"{}\"/>\n",
+        PALETTE_BACKGROUND
+    );
+    for row in 0..ROWS {
+        let y = MARGIN + (f32::from(row) + 0.75) * CELL.1;
+        let mut column = 0;
+        while column < COLUMNS {
+            // Cells that look alike are one piece of text.
+            let Some(first) = screen.cell(row, column) else {
+                break;
+            };
+            let look = Look::of(first);
+            let start = column;
+            let mut text = String::new();
+            while let Some(cell) = screen.cell(row, column).filter(|c| Look::of(c) == look) {
+                if !cell.is_wide_continuation() {
+                    text.push_str(if cell.has_contents() {
+                        cell.contents()
+                    } else {
+                        " "
+                    });
+                }
+                column += 1;
+                if column == COLUMNS {
+                    break;
+                }
+            }
+            look.write(&mut out, f32::from(start), y, &text);
+        }
+    }
+    out.push_str("</svg>\n");
+    out
+}
+
+const PALETTE_BACKGROUND: &str = "#1b1e24";
+const PALETTE_FOREGROUND: &str = "#d6dae0";
+/// The sixteen colours of a terminal, as one theme has them.
+const PALETTE: [&str; 16] = [
+    "#2a2f38", "#e06c75", "#98c379", "#e5c07b", "#61afef", "#c678dd", "#56b6c2", "#c8ccd4",
+    "#7f8794", "#ef8790", "#b1d996", "#f0d399", "#82c0f5", "#d598e8", "#7ccbd5", "#ffffff",
+];
+
+#[derive(PartialEq, Eq, Clone, Copy)]
+struct Look {
+    fore: vt100::Color,
+    back: vt100::Color,
+    bold: bool,
+    dim: bool,
+    italic: bool,
+    underline: bool,
+    inverse: bool,
+}
+
+impl Look {
+    fn of(cell: &vt100::Cell) -> Self {
+        Self {
+            fore: cell.fgcolor(),
+            back: cell.bgcolor(),
+            bold: cell.bold(),
+            dim: cell.dim(),
+            italic: cell.italic(),
+            underline: cell.underline(),
+            inverse: cell.inverse(),
+        }
+    }
+
+    fn write(self, out: &mut String, column: f32, y: f32, text: &str) {
+        let (mut fore, mut back) = (
+            colour(self.fore, PALETTE_FOREGROUND),
+            colour(self.back, PALETTE_BACKGROUND),
+        );
+        if self.inverse {
+            std::mem::swap(&mut fore, &mut back);
+        }
+        let x = MARGIN + column * CELL.0;
+        let width = text.width() as f32 * CELL.0;
+        if back != PALETTE_BACKGROUND {
+            let top = y - 0.75 * CELL.1;
+            let _ = writeln!(
+                out,
+                "<rect x=\"{x:.1}\" y=\"{top:.1}\" width=\"{width:.1}\" height=\"{:.1}\" fill=\"{back}\"/>",
+                CELL.1
+            );
+        }
+        if text.trim().is_empty() {
+            return;
+        }
+        let mut style = String::new();
+        for (on, name) in [
+            (self.bold, " font-weight=\"bold\""),
+            (self.dim, " opacity=\"0.6\""),
+            (self.italic, " font-style=\"italic\""),
+            (self.underline, " text-decoration=\"underline\""),
+        ] {
+            if on {
+                style.push_str(name);
+            }
+        }
+        let text = text
+            .replace('&', "&amp;")
+            .replace('<', "&lt;")
+            .replace('>', "&gt;");
+        let _ = writeln!(
+            out,
+            "<text x=\"{x:.1}\" y=\"{y:.1}\" fill=\"{fore}\" xml:space=\"preserve\" \
+             textLength=\"{width:.1}\" lengthAdjust=\"spacingAndGlyphs\"{style}>{text}</text>"
+        );
+    }
+}
+
+fn colour(colour: vt100::Color, default: &'static str) -> String {
+    match colour {
+        vt100::Color::Default => default.to_owned(),
+        vt100::Color::Idx(i) => PALETTE
+            .get(usize::from(i))
+            .map_or_else(|| default.to_owned(), |c| (*c).to_owned()),
+        vt100::Color::Rgb(r, g, b) => format!("#{r:02x}{g:02x}{b:02x}"),
+    }
+}
