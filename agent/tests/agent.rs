@@ -547,6 +547,19 @@ fn sigterm_gives_the_ticket_back_and_is_gone_in_two_seconds() {
 }
 
 #[test]
+fn supervised_it_ends_when_nobody_reads_any_more() {
+    let stage = Stage::new(PLAYED);
+    stage.open_by_hand("look");
+    let mut command = stage.command();
+    let mut agent = command.args(["--supervised"]).spawn().unwrap();
+    drop(agent.stdout.take());
+    until("the end of the agent", LONG, || {
+        agent.try_wait().unwrap().is_some()
+    });
+    assert!(agent.stdin.is_some(), "stdin was open all the time");
+}
+
+#[test]
 fn frozen_past_its_lease_it_writes_and_runs_nothing_more() {
     let stage = Stage::new(HANGING);
     let id = stage.open_by_hand("look");
@@ -592,6 +605,53 @@ fn a_command_that_kills_its_runner_does_not_outlive_it() {
         session.status, "escalated",
         "not knowing what it did is a reason to stop"
     );
+}
+
+#[test]
+fn a_command_that_cannot_be_recorded_does_not_run() {
+    let stage = Stage::new(&PLAYED.replace("cluster)", "cluster) touch \"$here/ran\";"));
+    let id = stage.open_by_hand("look");
+    rusqlite::Connection::open(stage.db())
+        .unwrap()
+        .execute_batch(
+            "CREATE TRIGGER full BEFORE INSERT ON agent_log_entries WHEN NEW.entry_type = 'tool_call'
+             BEGIN SELECT RAISE(ABORT, 'disk I/O error'); END",
+        )
+        .unwrap();
+    let mut agent = stage.agent(&["--once"]);
+    assert_eq!(agent.ended(LONG), Some(1));
+    assert!(!stage.bin().join("ran").exists());
+    assert!(
+        !agent.saw(|k| matches!(k, Kind::ToolCall { .. })),
+        "nor is it shown as if it had"
+    );
+    let ledger = stage.ledger();
+    assert_eq!(
+        ticket(&ledger, id).status,
+        Status::Open,
+        "the ticket is given back"
+    );
+    assert_eq!(sessions(&ledger, id)[0].status, "failed");
+}
+
+#[test]
+fn a_ledger_that_is_locked_for_a_while_delays_but_loses_nothing() {
+    let stage = Stage::new(&PLAYED.replace("cluster)", "cluster) touch \"$here/ran\"; sleep 0.5;"));
+    let id = stage.open_by_hand("look");
+    let mut agent = stage.agent(&["--once"]);
+    until("a command", LONG, || stage.bin().join("ran").exists());
+    let other = rusqlite::Connection::open(stage.db()).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    // Longer than one call waits for another writer, shorter than the lease.
+    std::thread::sleep(Duration::from_secs(7));
+    other.execute_batch("ROLLBACK").unwrap();
+    assert_eq!(agent.ended(LONG), Some(1));
+    assert!(agent.saw(|k| matches!(k, Kind::Notice { text, .. } if text.contains("locked"))));
+    let ledger = stage.ledger();
+    let all = sessions(&ledger, id);
+    assert_eq!((all.len(), all[0].status.as_str()), (1, "escalated"));
+    let verdict = ledger.verify_session(&all[0].session_id).unwrap().verdict;
+    assert!(matches!(verdict, Verdict::Intact { .. }));
 }
 
 #[test]

@@ -76,21 +76,21 @@ impl Session<'_> {
         outcome: Outcome,
         summary: &str,
     ) -> Result<String, LedgerError> {
-        let lease = self.writer.lease.clone();
-        let head = self
-            .ledger
-            .end_session(&mut self.writer, outcome, summary)?;
-        match verdict {
-            Ok(Verdict::Proven { .. }) => {}
+        let head = self.write(|ledger, session| ledger.end_session(session, outcome, summary))?;
+        let (found, why) = match verdict {
+            Ok(Verdict::Proven { .. }) => return Ok(head),
             Ok(Verdict::Escalate { diagnosis, why }) => {
-                let diagnosis = self.setting.redactor.apply(diagnosis);
-                self.ledger.escalate(&lease, &diagnosis, why)?;
+                (self.setting.redactor.apply(diagnosis), why)
             }
             Err(Halt::Model(ModelError::Hopeless(why) | ModelError::Refused(why))) => {
-                self.ledger.escalate(&lease, summary, why)?;
+                (summary.to_string(), why)
             }
-            Err(_) => self.ledger.release(&lease, summary)?,
-        }
+            Err(_) => {
+                self.write(|ledger, session| ledger.release(&session.lease, summary))?;
+                return Ok(head);
+            }
+        };
+        self.write(|ledger, session| ledger.escalate(&session.lease, &found, why))?;
         Ok(head)
     }
 

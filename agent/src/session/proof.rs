@@ -30,9 +30,9 @@ impl Session<'_> {
     /// Records the claim, asks for proof and waits for it.
     pub(super) async fn prove(&mut self, claim: &str) -> Result<Proof, Halt> {
         let claim = self.setting.redactor.apply(claim);
-        self.ledger.set_diagnosis(&self.writer.lease, &claim)?;
-        let lease = self.writer.lease.clone();
-        let request = self.ledger.request_verification(&lease, &self.writer.id)?;
+        self.write(|ledger, session| ledger.set_diagnosis(&session.lease, &claim))?;
+        let request =
+            self.write(|ledger, session| ledger.request_verification(&session.lease, &session.id))?;
         let asked = Instant::now();
         let mut shown = String::from("the monitor is asked to look");
         self.verify(VerifyState::Waiting, &shown)?;

@@ -3,7 +3,7 @@
 use super::{Halt, Session};
 use crate::{
     event::{Kind, Level},
-    ledger::{EntryKind, LedgerError, NewEntry, UsageTotals},
+    ledger::{EntryKind, Ledger, LedgerError, NewEntry, SessionWriter, UsageTotals},
     model::{Block, Turn, Usage},
     summarize,
 };
@@ -52,7 +52,7 @@ impl Session<'_> {
             return Ok(said);
         }
         let totals = self.totals();
-        self.ledger.session_usage(&self.writer, &totals)?;
+        self.write(|ledger, session| ledger.session_usage(session, &totals))?;
         self.emit(Kind::Usage {
             input: self.usage.input,
             output: self.usage.output,
@@ -73,12 +73,20 @@ impl Session<'_> {
         }
     }
 
-    /// Appends an entry. A ledger that is locked for a while is waited for, as long as the lease
-    /// holds.
+    /// Appends an entry; durable when it returns.
     pub(super) fn record(&mut self, entry: &NewEntry<'_>) -> Result<i64, Halt> {
+        Ok(self.write(|ledger, session| ledger.append(session, entry))?)
+    }
+
+    /// Writes to the ledger. One that is locked for a while is waited for, as long as the lease
+    /// holds and nobody wants the end.
+    pub(super) fn write<T>(
+        &mut self,
+        mut write: impl FnMut(&mut Ledger, &mut SessionWriter) -> Result<T, LedgerError>,
+    ) -> Result<T, LedgerError> {
         let mut told = false;
         loop {
-            match self.ledger.append(&mut self.writer, entry) {
+            match write(&mut self.ledger, &mut self.writer) {
                 Err(LedgerError::Busy)
                     if self.setting.stop.asked().is_none() && self.leash.until().holds() =>
                 {
@@ -89,7 +97,7 @@ impl Session<'_> {
                         );
                     }
                 }
-                other => return Ok(other?),
+                other => return other,
             }
         }
     }
