@@ -35,6 +35,8 @@ use std::{
 
 /// Time between the wish to stop and the end, whatever hangs.
 const LAST_RESORT: Duration = Duration::from_millis(1800);
+/// US dollars a session may cost where nobody says.
+const SPEND_CAP: f64 = 5.0;
 /// How long whoever reads the events is waited for at the end.
 const FLUSH: Duration = Duration::from_millis(300);
 
@@ -60,9 +62,9 @@ pub struct Args {
     /// Consent to a real model's shell outside a container
     #[arg(long)]
     pub host_shell: bool,
-    /// US dollars a session of a real model may cost
-    #[arg(long, value_name = "USD", default_value_t = 5.0)]
-    pub spend_cap: f64,
+    /// US dollars a session of a real model may cost [default: as agreed to, or 5]
+    #[arg(long, value_name = "USD")]
+    pub spend_cap: Option<f64>,
     /// End when stdin ends or nobody reads stdout
     #[arg(long)]
     pub supervised: bool,
@@ -159,7 +161,13 @@ fn choose_model(args: &Args, home: &Home, ledger: &Path) -> color_eyre::Result<C
     }
     // Hidden even in a rehearsal: it is in this process all the same.
     let own: Vec<String> = credential.secret().into_iter().collect();
-    let mut spend_cap = args.spend_cap;
+    let wanted = Consent::wanted(ledger, args.spend_cap.unwrap_or(SPEND_CAP));
+    let agreed = wanted.remembered(home);
+    // What was agreed to holds, unless less is asked for.
+    let agreed_cap = agreed
+        .as_ref()
+        .map_or(wanted.spend_cap_usd, |a| a.spend_cap_usd);
+    let spend_cap = args.spend_cap.map_or(agreed_cap, |cap| cap.min(agreed_cap));
     let rehearse = || {
         let model = Box::new(rehearsal::Rehearsal::default());
         Ok(Chosen {
@@ -185,21 +193,16 @@ fn choose_model(args: &Args, home: &Home, ledger: &Path) -> color_eyre::Result<C
         _ if credential.is_none() => return rehearse(),
         (None, id) => id.unwrap_or_else(|| DEFAULT_MODEL.into()),
     };
-    if !args.host_shell && !consent::in_container() {
-        let wanted = Consent::wanted(ledger, args.spend_cap);
-        let Some(agreed) = wanted.remembered(home) else {
-            bail!(
-                "{id} would get a shell on this machine, as {} on {}, outside a container, to work \
-                 on {}, for at most {:.2} US dollars a session; nobody has agreed to that yet: agree \
-                 with --host-shell, run it in a container, or rehearse with --model {}",
-                wanted.user,
-                wanted.host,
-                wanted.ledger.display(),
-                wanted.spend_cap_usd,
-                rehearsal::NAME
-            );
-        };
-        spend_cap = agreed.spend_cap_usd;
+    if !args.host_shell && agreed.is_none() && !consent::in_container() {
+        bail!(
+            "{id} would get a shell on this machine, as {} on {}, outside a container, to work on \
+             {}, for at most {spend_cap:.2} US dollars a session; nobody has agreed to that yet: \
+             agree with --host-shell, run it in a container, or rehearse with --model {}",
+            wanted.user,
+            wanted.host,
+            wanted.ledger.display(),
+            rehearsal::NAME
+        );
     }
     let model = Anthropic::new(&Options::from_env(&id, credential)).map_err(|e| eyre!(e))?;
     Ok(Chosen {

@@ -4,7 +4,7 @@
 use super::{Halt, Session, Verdict, outcome_of};
 use crate::{
     event::{Kind, Level, Outcome},
-    ledger::LedgerError,
+    ledger::{LedgerError, Status},
     model::ModelError,
     summarize,
 };
@@ -86,6 +86,10 @@ impl Session<'_> {
                 (summary.to_string(), why)
             }
             Err(_) => {
+                let ticket = self.ledger.ticket(self.ticket.id)?;
+                if ticket.is_some_and(|t| t.status == Status::Resolved) {
+                    return Ok(head);
+                }
                 self.write(|ledger, session| ledger.release(&session.lease, summary))?;
                 return Ok(head);
             }

@@ -116,7 +116,17 @@ impl<'a> Session<'a> {
 /// What a ticket is called on screen.
 pub fn title(ticket: &Ticket) -> String {
     match &ticket.store_id {
-        Some(store) => format!("{} {store}", ticket.invariant),
+        Some(store) => {
+            // A store's number says little; the monitor's words begin with its name.
+            let first = ticket.message.split([' ', ':']).next().unwrap_or_default();
+            let number = store.chars().all(|c| c.is_ascii_digit());
+            let name = if number && !first.is_empty() {
+                first
+            } else {
+                store
+            };
+            format!("{} {name}", ticket.invariant)
+        }
         None if ticket.by_hand => summarize::command(&ticket.message),
         None => ticket.invariant.clone(),
     }

@@ -34,10 +34,17 @@ impl Session<'_> {
         let request =
             self.write(|ledger, session| ledger.request_verification(&session.lease, &session.id))?;
         let asked = Instant::now();
+        let mut stopped = None;
         let mut shown = String::from("the monitor is asked to look");
         self.verify(VerifyState::Waiting, &shown)?;
         loop {
             let v = self.ledger.verification(request)?;
+            // Asked to end while the monitor was deciding: its verdict, if there is one, counts.
+            if v.state != VerifyState::Proven
+                && let Some(why) = stopped
+            {
+                return Err(Halt::Stopped(why));
+            }
             let silent = self.monitor_is_silent()?;
             match v.state {
                 VerifyState::Proven => {
@@ -68,10 +75,9 @@ impl Session<'_> {
             }
             tokio::select! {
                 why = self.leash.until_lost() => return Err(Halt::Lost(why)),
-                why = self.setting.stop.until_asked() => return Err(Halt::Stopped(why)),
+                why = self.setting.stop.until_asked() => stopped = Some(why),
                 () = tokio::time::sleep(POLL) => {}
             }
-            self.check()?;
         }
     }
 
