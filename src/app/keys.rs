@@ -108,6 +108,7 @@ pub const TABLE: &[Binding] = &[
     binding!(Free C::Pane(Pane::Cluster), [ch('1')], "1", "", "cluster"),
     binding!(Free C::Pane(Pane::Tickets), [ch('2')], "2", "", "tickets"),
     binding!(Free C::Pane(Pane::Agent), [ch('3')], "3", "", "agent"),
+    binding!(Demo C::Pane(Pane::Chapter), [ch('4')], "4", "", "chapter of the demo; it gets more room"),
     binding!(Free C::Open, [key(KeyCode::Enter)], "Enter", "open", "open the ticket: its events, diagnosis and sessions"),
     binding!(Free C::Down, [ch('j'), key(KeyCode::Down)], "j ↓", "", "down"),
     binding!(Free C::Up, [ch('k'), key(KeyCode::Up)], "k ↑", "", "up; in the agent pane this pauses it"),
