@@ -64,6 +64,15 @@ impl Demo {
     pub fn back(&mut self) {
         self.walk.back();
     }
+
+    /// Whether there is a chapter before and one after the one that is read.
+    pub fn can_go(&self, now: Instant) -> (bool, bool) {
+        let view = self.walk.view(now);
+        (
+            view.index > 0,
+            view.index + 1 < view.total && (self.ready || view.rereading),
+        )
+    }
 }
 
 /// A person wants the next chapter.

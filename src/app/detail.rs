@@ -74,22 +74,25 @@ impl Lines {
             .to_string()
     }
 
-    fn push(&mut self, kind: Kind, text: &str, gap: bool) {
-        for (n, line) in text.lines().enumerate() {
+    /// Every line of `text`; an empty one sets the next apart.
+    fn push(&mut self, mut kind: Kind, text: &str, mut gap: bool) {
+        for line in text.lines() {
             let (text, omitted) = clean(line.as_bytes());
-            let kind = if n > 0 && kind == Kind::Command {
-                Kind::CommandMore
-            } else {
-                kind
-            };
+            if text.trim().is_empty() && kind.prose() {
+                gap = true;
+                continue;
+            }
             let id = self.lines.len() as u64;
             self.lines.push(Line {
                 id,
                 kind,
                 text,
                 omitted,
-                gap: gap && n == 0,
+                gap: std::mem::take(&mut gap),
             });
+            if kind == Kind::Command {
+                kind = Kind::CommandMore;
+            }
         }
     }
 
@@ -192,10 +195,18 @@ impl Lines {
                     (_, None) => self.add(Kind::Bad, &format!("ended without an exit code{time}")),
                 }
             }
-            other => self.add(
-                Kind::Notice,
-                &format!("{}: {text}", other.replace('_', " ")),
-            ),
+            // What the agent was told is long and the same each time.
+            other => {
+                let first = text.lines().next().unwrap_or_default();
+                let more = match text.lines().count() {
+                    0 | 1 => String::new(),
+                    lines => format!(" … {} more lines", lines - 1),
+                };
+                self.add(
+                    Kind::Notice,
+                    &format!("{}: {first}{more}", other.replace('_', " ")),
+                );
+            }
         }
     }
 }

@@ -49,8 +49,6 @@ pub enum Scope {
     Free,
     /// As `Free`, with the agent pane focused and nothing over it.
     Agent,
-    /// As `Free`, with the tickets pane focused and nothing over it.
-    Tickets,
     /// In a demo, with nothing over it.
     Demo,
     Always,
@@ -106,11 +104,12 @@ pub const TABLE: &[Binding] = &[
     binding!(Demo C::NextChapter, [ch(' '), key(KeyCode::Right)], "Space", "next", "next chapter (also →)"),
     binding!(Demo C::PreviousChapter, [key(KeyCode::Left)], "←", "back", "read the chapter before again"),
     binding!(Free C::NextPane, [key(KeyCode::Tab)], "Tab", "pane", "next pane (1 to 4: that pane)"),
-    binding!(Free C::PreviousPane, [key(KeyCode::BackTab), (KeyCode::BackTab, SHIFT)], "Shift-Tab", "", "previous pane"),
+    binding!(Free C::PreviousPane, [key(KeyCode::BackTab)], "Shift-Tab", "", "previous pane"),
     binding!(Free C::Pane(Pane::Cluster), [ch('1')], "1", "", "cluster"),
     binding!(Free C::Pane(Pane::Tickets), [ch('2')], "2", "", "tickets"),
     binding!(Free C::Pane(Pane::Agent), [ch('3')], "3", "", "agent"),
-    binding!(Tickets C::Open, [key(KeyCode::Enter)], "Enter", "open", "open the ticket: its events, diagnosis and sessions"),
+    binding!(Demo C::Pane(Pane::Chapter), [ch('4')], "4", "", "chapter of the demo; it gets more room"),
+    binding!(Free C::Open, [key(KeyCode::Enter)], "Enter", "open", "open the ticket: its events, diagnosis and sessions"),
     binding!(Free C::Down, [ch('j'), key(KeyCode::Down)], "j ↓", "", "down"),
     binding!(Free C::Up, [ch('k'), key(KeyCode::Up)], "k ↑", "", "up; in the agent pane this pauses it"),
     binding!(Free C::PageDown, [key(KeyCode::PageDown), ctrl('f')], "PgDn", "", "a page down"),
@@ -122,14 +121,14 @@ pub const TABLE: &[Binding] = &[
     binding!(Free C::Bottom, [ch('G'), key(KeyCode::End)], "G End", "", "to the last line"),
     binding!(Agent C::Search, [ch('/')], "/", "search", "search the agent's lines"),
     binding!(Agent C::SearchNext, [ch('n')], "n", "", "next match"),
-    binding!(Agent C::SearchPrevious, [ch('N'), (KeyCode::Char('N'), SHIFT)], "N", "", "previous match"),
+    binding!(Agent C::SearchPrevious, [ch('N')], "N", "", "previous match"),
     binding!(Agent C::Wrap, [ch('w')], "w", "", "wrap long lines or cut them"),
     binding!(Free C::Interrupt, [ch('i')], "i", "interrupt", "interrupt the agent's command and turn (asks first)"),
     binding!(Free C::Message, [ch('m')], "m", "message", "write to the agent; it reads it after its current command"),
     binding!(Free C::RestartAgent, [ch('r')], "r", "", "restart the agent (asks while it works)"),
-    binding!(Free C::RestartMonitor, [ch('R'), (KeyCode::Char('R'), SHIFT)], "R", "", "restart the monitor"),
+    binding!(Free C::RestartMonitor, [ch('R')], "R", "", "restart the monitor"),
     binding!(Free C::Back, [key(KeyCode::Esc)], "Esc", "back", "close what is open; back to following"),
-    binding!(Free C::Help, [ch('?'), (KeyCode::Char('?'), SHIFT), key(KeyCode::F(1))], "?", "help", "this help"),
+    binding!(Free C::Help, [ch('?'), key(KeyCode::F(1))], "?", "help", "this help"),
     binding!(Always C::Redraw, [ctrl('l')], "Ctrl-L", "", "draw the screen anew"),
     binding!(Always C::Suspend, [ctrl('z')], "Ctrl-Z", "", "stop; `fg` comes back"),
     binding!(Free C::Quit, [ch('q')], "q", "quit", "quit; ends the agent, the monitor and a demo's lab"),
@@ -138,7 +137,12 @@ pub const TABLE: &[Binding] = &[
 
 /// The command of a key, as things are.
 pub fn command(key: KeyEvent, state: &State) -> Option<Command> {
-    let pressed = (key.code, key.modifiers);
+    // Terminals differ in whether Shift is told with the letter it already made.
+    let modifiers = match key.code {
+        KeyCode::Char(_) | KeyCode::BackTab => key.modifiers - SHIFT,
+        _ => key.modifiers,
+    };
+    let pressed = (key.code, modifiers);
     TABLE
         .iter()
         .find(|b| applies(b.scope, state) && b.keys.contains(&pressed))
@@ -160,7 +164,6 @@ fn applies(scope: Scope, state: &State) -> bool {
         Scope::Question => question,
         Scope::Free => !question,
         Scope::Agent => bare && state.focus == Pane::Agent,
-        Scope::Tickets => bare && state.focus == Pane::Tickets,
         Scope::Demo => bare && state.demo.is_some(),
     }
 }
@@ -175,7 +178,13 @@ fn useful(binding: &Binding, state: &State) -> bool {
         }
         Command::Interrupt => state.agent.ticket.is_some(),
         Command::Message => state.agent.process.running(),
-        Command::Open => state.tickets.selected.is_some(),
+        Command::Open => {
+            state.overlays.is_empty()
+                && state.focus == Pane::Tickets
+                && state.tickets.selected.is_some()
+        }
+        Command::NextChapter => state.demo.as_ref().is_some_and(|d| d.can_go(state.tick).1),
+        Command::PreviousChapter => state.demo.as_ref().is_some_and(|d| d.can_go(state.tick).0),
         _ => true,
     }
 }

@@ -218,7 +218,12 @@ fn focus(state: &mut State, step: isize) {
 }
 
 fn open(state: &mut State) -> Vec<Effect> {
-    let Some(id) = state.tickets.selected else {
+    if !state.overlays.is_empty() {
+        return Vec::new();
+    }
+    // From the agent's pane: what it works on.
+    let working = state.agent.ticket.filter(|_| state.focus == Pane::Agent);
+    let Some(id) = working.or(state.tickets.selected) else {
         return Vec::new();
     };
     state.overlays.push(Overlay::Ticket {

@@ -203,6 +203,9 @@ impl State {
 
     /// Panes that exist, in the order Tab goes through them.
     pub fn panes(&self) -> Vec<Pane> {
-        vec![Pane::Cluster, Pane::Tickets, Pane::Agent]
+        match self.demo {
+            Some(_) => vec![Pane::Cluster, Pane::Tickets, Pane::Chapter, Pane::Agent],
+            None => vec![Pane::Cluster, Pane::Tickets, Pane::Agent],
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::{
     format::{age, lasting, phase},
+    panes::agent::starting,
     text::{cut, width},
     theme::{Role, Theme},
 };
@@ -83,6 +84,7 @@ pub fn overall(state: &State, theme: Theme) -> Vec<Span<'static>> {
 pub fn agent(state: &State, theme: Theme) -> Vec<Span<'static>> {
     let agent = &state.agent;
     let (word, since, role) = match &agent.process {
+        Process::Off(_) if starting(state) => ("WAITING", None, Role::Dim),
         Process::Off(_) => ("OFF", None, Role::Dim),
         Process::Starting => ("STARTING", None, Role::Dim),
         Process::Running { .. } => {

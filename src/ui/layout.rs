@@ -10,6 +10,8 @@ pub struct Want {
     pub cluster: u16,
     /// Rows inside the chapter pane. None: there is no chapter.
     pub chapter: Option<u16>,
+    /// The chapter is what there is to read now: it may have more of the screen.
+    pub reading: bool,
     pub focus: Pane,
 }
 
@@ -57,8 +59,15 @@ impl Layout {
 
     /// One pane at a time; the chapter stays, small, while there is room for it.
     fn stack(&mut self, mut body: Rect, want: Want) {
-        if want.chapter.is_some() && body.height >= 14 {
-            let (top, rest) = split_rows(body, 5);
+        if let Some(rows) = want.chapter
+            && body.height >= 14
+        {
+            let rows = if want.reading {
+                (rows + 2).clamp(5, body.height * 2 / 3)
+            } else {
+                5
+            };
+            let (top, rest) = split_rows(body, rows);
             self.chapter = top;
             body = rest;
         }
@@ -72,11 +81,7 @@ impl Layout {
     }
 
     fn columns(&mut self, body: Rect, want: Want) {
-        let left = match body.width {
-            0..100 => 30,
-            100..160 => (body.width / 3).max(40),
-            wide => (wide * 3 / 10).min(72),
-        };
+        let left = left_columns(body.width);
         let left_column = Rect {
             width: left,
             ..body
@@ -97,16 +102,31 @@ impl Layout {
         }
         match want.chapter {
             Some(rows) if body.height >= 8 => {
-                let most = if body.height < 28 {
-                    4
-                } else {
-                    (body.height / 3).max(6)
+                let most = match body.height {
+                    height if want.reading => height * 2 / 3,
+                    0..28 => 4,
+                    height => (height / 3).max(6),
                 };
-                (self.chapter, self.agent) = split_rows(right, (rows + 2).clamp(4, most));
+                (self.chapter, self.agent) = split_rows(right, (rows + 2).clamp(4, most.max(4)));
             }
             _ => self.agent = right,
         }
     }
+}
+
+/// Columns of the left column of a screen of `width`.
+fn left_columns(width: u16) -> u16 {
+    match width {
+        0..100 => 30,
+        100..160 => (width / 3).max(40),
+        wide => (wide * 3 / 10).min(72),
+    }
+}
+
+/// Columns inside the chapter pane of a screen of `width`.
+pub fn chapter_columns(width: u16) -> u16 {
+    let outside = if width < 60 { 0 } else { left_columns(width) };
+    width.saturating_sub(outside + 2).max(1)
 }
 
 fn split_rows(area: Rect, top: u16) -> (Rect, Rect) {
@@ -132,6 +152,7 @@ mod tests {
         Want {
             cluster: 10,
             chapter: chapter.then_some(4),
+            reading: false,
             focus,
         }
     }

@@ -22,6 +22,7 @@ pub use theme::Theme;
 
 use crate::app::{
     State,
+    agent::Phase,
     state::{Geometry, Pane},
 };
 use layout::{Layout, Want};
@@ -52,8 +53,14 @@ fn want(state: &State, area: Rect) -> Want {
             .demo
             .as_ref()
             .map(|_| panes::chapter::rows(state, area.width)),
+        reading: state.focus == Pane::Chapter || !at_work(state),
         focus: state.focus,
     }
+}
+
+/// The agent has something to show.
+fn at_work(state: &State) -> bool {
+    !matches!(state.agent.phase, Phase::Silent | Phase::Idle)
 }
 
 /// No room for panes: one line says how it stands.

@@ -28,7 +28,7 @@ pub fn draw(frame: &mut Frame, body: Rect, state: &State, theme: Theme) -> Size 
             document(frame, area, title, help, theme)
         }
         Some(Overlay::Ticket { id, detail, doc }) => {
-            let area = middle(body, body.width.saturating_sub(4), u16::MAX);
+            let area = middle(body, u16::MAX, u16::MAX);
             let mut title = vec![Span::raw(format!("Ticket #{id}"))];
             match detail.as_ref().and_then(|d| d.ticket.as_ref()) {
                 Some(ticket) => {
@@ -94,7 +94,12 @@ fn document(
 
 /// The middle of `area`, at most so wide and high.
 fn middle(area: Rect, width: u16, height: u16) -> Rect {
-    let width = width.min(area.width);
+    // A sliver of what is below helps nobody.
+    let width = if area.width.saturating_sub(width) < 10 {
+        area.width
+    } else {
+        width
+    };
     let height = height.min(area.height);
     Rect {
         x: area.x + (area.width - width) / 2,

@@ -5,6 +5,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use std::{
     io::{Read, Write},
     num::NonZero,
+    path::Path,
     sync::{Arc, Condvar, Mutex, MutexGuard},
     thread,
     time::{Duration, Instant},
@@ -24,7 +25,7 @@ pub struct Dashboard {
     writer: Box<dyn Write + Send>,
     seen: Arc<(Mutex<Seen>, Condvar)>,
     termios: String,
-    _home: TempDir,
+    home: TempDir,
 }
 
 struct Seen {
@@ -46,6 +47,28 @@ impl Dashboard {
             command.env(name, value);
         }
         Self::run(width, height, command)
+    }
+
+    /// The demo, with a home of its own.
+    pub fn demo(width: u16, height: u16) -> Self {
+        let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_operator-tui"));
+        command.args(["demo", "--seed", "7"]);
+        Self::run(width, height, command)
+    }
+
+    pub fn home(&self) -> &Path {
+        self.home.path()
+    }
+
+    /// `operator-tui lab`, on the lab of this demo.
+    pub fn lab(&self, args: &[&str]) {
+        assert_cmd::Command::new(env!("CARGO_BIN_EXE_operator-tui"))
+            .arg("lab")
+            .args(args)
+            .env("OPERATOR_HOME", self.home())
+            .timeout(limit())
+            .assert()
+            .success();
     }
 
     /// An ignored test of this executable, in a terminal.
@@ -104,7 +127,7 @@ impl Dashboard {
             writer,
             seen,
             termios,
-            _home: home,
+            home,
         }
     }
 
@@ -250,6 +273,26 @@ impl Drop for Dashboard {
 /// The emulator has no empty screen.
 fn cells(count: u16) -> NonZero<u16> {
     NonZero::new(count).unwrap_or(NonZero::<u16>::MIN)
+}
+
+/// Living processes of a dashboard: they have its home in their environment or arguments.
+pub fn processes_of(home: &Path) -> Vec<u32> {
+    let wanted = home.to_str().unwrap().as_bytes();
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir("/proc").unwrap().flatten() {
+        let name = entry.file_name();
+        let Some(pid) = name.to_str().and_then(|n| n.parse().ok()) else {
+            continue;
+        };
+        let holds = |file: &str| {
+            std::fs::read(entry.path().join(file))
+                .is_ok_and(|text| text.windows(wanted.len()).any(|w| w == wanted))
+        };
+        if (holds("environ") || holds("cmdline")) && alive(pid) {
+            found.push(pid);
+        }
+    }
+    found
 }
 
 /// A zombie counts as dead.

@@ -1,5 +1,6 @@
 //! The real executable in a pseudo-terminal, with real children.
 
+mod demo;
 mod harness;
 
 use harness::{Dashboard, alive, limit, wait_until};

@@ -10,6 +10,7 @@ use crate::{
     ui::{
         format::{age, lasting},
         pane_name,
+        panes::tickets::name,
         text::{lines, panel, paragraph},
         theme::{Role, Theme},
     },
@@ -83,9 +84,11 @@ fn title(state: &State, theme: Theme) -> Vec<Span<'static>> {
     let agent = &state.agent;
     let mut spans = vec![Span::raw(pane_name(Pane::Agent))];
     let dim = theme.style(Role::Dim);
-    let ticket = agent
-        .ticket
-        .map(|t| Span::raw(format!(" · #{t} {}", agent.title)));
+    let ticket = agent.ticket.map(|id| {
+        let known = state.tickets.list().iter().find(|t| t.id == id);
+        let title = known.map_or_else(|| agent.title.clone(), |t| name(state, t));
+        Span::raw(format!(" · #{id} {title}"))
+    });
     if agent.ring.is_empty() || agent.view.following() {
         spans.extend(ticket);
         if !agent.ring.is_empty() {
@@ -139,6 +142,11 @@ fn status(state: &State, theme: Theme) -> Option<Line<'static>> {
 /// No lines: what the agent is, or why there is none.
 fn nothing(state: &State, columns: usize, theme: Theme) -> Vec<Line<'static>> {
     let (text, role) = match &state.agent.process {
+        Process::Off(_) if starting(state) => (
+            "The agent starts when the lab is up. What it thinks, runs and sees appears here."
+                .into(),
+            Role::Dim,
+        ),
         Process::Off(why) => (format!("No agent runs here: {why}"), Role::Plain),
         Process::Starting | Process::Running { .. } => (
             "The agent is starting. What it thinks, runs and sees appears here.".into(),
@@ -147,7 +155,7 @@ fn nothing(state: &State, columns: usize, theme: Theme) -> Vec<Line<'static>> {
         _ => ("The agent has ended without a word.".into(), Role::Warn),
     };
     let mut text = paragraph(&text, columns, theme.style(role));
-    if matches!(state.agent.process, Process::Off(_)) {
+    if matches!(state.agent.process, Process::Off(_)) && !starting(state) {
         text.push(Line::default());
         text.extend(paragraph(
             "`operator-tui demo` shows one at work on a cluster of its own; it needs no key, no \
@@ -157,6 +165,11 @@ fn nothing(state: &State, columns: usize, theme: Theme) -> Vec<Line<'static>> {
         ));
     }
     text
+}
+
+/// A demo's lab is on its way up.
+pub fn starting(state: &State) -> bool {
+    state.demo.as_ref().is_some_and(|demo| !demo.ready)
 }
 
 pub fn role(kind: Kind) -> Role {

@@ -5,6 +5,7 @@ use crate::{
     demo::{Pace, walkthrough::Stand},
     transcript::wrap::fit,
     ui::{
+        layout::chapter_columns,
         text::{between, lines, panel, paragraph, shorten},
         theme::{Role, Theme},
     },
@@ -21,7 +22,7 @@ const BAR: usize = 9;
 /// Rows the pane would like, for a screen of `width` columns.
 pub fn rows(state: &State, width: u16) -> u16 {
     let Some(demo) = &state.demo else { return 0 };
-    let columns = usize::from(width.saturating_sub(width / 3 + 4)).max(20);
+    let columns = usize::from(chapter_columns(width));
     let body = paragraph(
         &plain(demo.walk.view(state.tick).body),
         columns,

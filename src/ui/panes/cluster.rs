@@ -6,6 +6,7 @@ use crate::{
     ui::{
         format::{age, lasting, millis, percent, rate},
         pane_name,
+        panes::agent::starting,
         spark::spark,
         text::{between, left, lines, panel, paragraph, right},
         theme::{Role, Theme},
@@ -90,6 +91,10 @@ fn nothing(
     theme: Theme,
 ) -> Vec<Line<'static>> {
     let mut text = Vec::new();
+    if starting(state) {
+        let text = "? The lab is starting: three PD members, three stores.";
+        return paragraph(text, columns, theme.style(Role::Unknown));
+    }
     let Some(snapshot) = snapshot else {
         text.extend(paragraph(
             &format!("? Asking PD at {} …", state.cluster.pd),
@@ -251,9 +256,14 @@ impl Shape {
                 .copied()
                 .unwrap_or_default();
             let ops = traffic.ops_per_s.filter(|_| known);
-            let p99 = traffic.p99_ms.filter(|_| known);
+            let p99 = traffic.p99_ms.filter(|_| known).map(millis);
+            let none = if ops.is_some_and(|ops| ops < 0.05) {
+                "-"
+            } else {
+                "?"
+            };
             numbers += &right(&ops.map_or("?".into(), rate), 8);
-            numbers += &right(&p99.map_or("?".into(), millis), 8);
+            numbers += &right(&p99.unwrap_or(none.into()), 8);
         }
         spans.push(Span::raw(numbers));
         if self.address > 0 {
@@ -296,13 +306,20 @@ fn charts(state: &State, columns: usize, room: u16, theme: Theme, text: &mut Vec
         .and_then(|s| current(&s.traffic, state.now));
     let ops = traffic.and_then(|t| t.ops_per_s);
     let p99 = traffic.and_then(|t| t.p99_ms);
+    // A percentile of nothing is nothing, and not unknown.
+    let idle = ops.is_some_and(|ops| ops < 0.05);
+    let p99 = if idle {
+        Some("no load".into())
+    } else {
+        p99.map(millis)
+    };
     let rows = usize::from(((room - 1) / 2).clamp(1, 4));
     if room > 2 {
         text.push(Line::default());
     }
     let charts = [
         ("ops/s", &state.cluster.ops, ops.map(rate)),
-        ("p99", &state.cluster.p99, p99.map(millis)),
+        ("p99", &state.cluster.p99, p99),
     ];
     for (label, history, value) in charts {
         let wide = columns.saturating_sub(LABEL + VALUE);

@@ -9,6 +9,7 @@ use crate::{
     ui::{
         format::{age, lasting},
         pane_name,
+        panes::agent::starting,
         text::{between, lines, panel, paragraph, shorten, width},
         theme::{Role, Theme},
     },
@@ -132,6 +133,7 @@ fn nothing(state: &State, columns: usize, theme: Theme) -> Vec<Line<'static>> {
     };
     text.extend(paragraph(&said, columns, theme.style(role)));
     let process = match &state.monitor.process {
+        Process::Off(_) if starting(state) => Some("The monitor starts when the lab is up.".into()),
         Process::Off(why) => Some(format!("No monitor is run from here: {why}")),
         Process::GaveUp { why, .. } => {
             Some(format!("The monitor does not run: {why}. R restarts it."))
