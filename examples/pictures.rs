@@ -67,10 +67,15 @@ fn main() -> Result<(), Box<dyn Error>> {
         let text = screen.screen().contents();
         words.iter().all(|w| text.contains(w))
     };
-    let result = wait(Duration::from_secs(180), || {
+    let result = wait(Duration::from_secs(90), || {
         shows(&["The agent at work", "silent", "$ operator-tui lab"])
     });
-    if result.is_ok() {
+    if result.is_err() {
+        eprintln!(
+            "{}",
+            screen.lock().map_err(|_| "poisoned")?.screen().contents()
+        );
+    } else {
         let picture = svg(screen.lock().map_err(|_| "poisoned")?.screen());
         let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/agent-at-work.svg");
         fs::create_dir_all(file.parent().unwrap_or(&file))?;

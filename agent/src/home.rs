@@ -81,6 +81,7 @@ impl Home {
 
     /// The home of a lab: a folder of its own, ledger included, so that a demo never touches the
     /// ledger of a real cluster.
+    #[must_use]
     pub fn lab(&self) -> Self {
         Self(self.0.join("lab"))
     }

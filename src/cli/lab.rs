@@ -1,10 +1,10 @@
 //! `operator-tui lab`: control of the embedded lab, and the hidden roles of its processes.
 
-use super::{CliResult, runtime};
+use super::{CliResult, runtime, table};
 use crate::lab::{self, Client, LabError, NodeStatus, UpOptions};
 use agent_lab::home::Home;
 use std::{
-    io::{IsTerminal, Write},
+    io::Write,
     path::PathBuf,
     process::ExitCode,
     time::Duration,
@@ -129,7 +129,7 @@ async fn command(command: Command) -> CliResult {
             if json {
                 println!("{}", serde_json::to_string_pretty(&nodes)?);
             } else {
-                print!("{}", table(&nodes));
+                print_nodes(&nodes);
             }
         }
         Command::Logs {
@@ -239,53 +239,24 @@ async fn logs(client: &Client, node: &str, lines: usize, follow: bool) -> color_
     }
 }
 
-/// `ps` for people. The state stands out on a terminal, and is a word everywhere.
-fn table(nodes: &[NodeStatus]) -> String {
-    let colour = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    let mut rows = vec![
-        [
-            "NODE",
-            "ROLE",
-            "STATE",
-            "EXIT",
-            "SINCE",
-            "PID",
-            "ADDRESS",
-            "STATUS ADDRESS",
-        ]
-        .map(str::to_string)
-        .to_vec(),
-    ];
-    for node in nodes {
-        rows.push(vec![
-            node.node.clone(),
-            node.role.name().into(),
-            node.state.name().into(),
-            or_dash(node.exit()),
-            age(node.since_seconds),
-            or_dash(node.pid.map(|pid| pid.to_string()).unwrap_or_default()),
-            node.address.clone(),
-            or_dash(node.status_address.clone().unwrap_or_default()),
-        ]);
-    }
-    let widths: Vec<usize> = (0..8)
-        .map(|column| rows.iter().map(|row| row[column].len()).max().unwrap_or(0))
+/// `ps` for people. Where metrics and status are served is in `--json`.
+fn print_nodes(nodes: &[NodeStatus]) {
+    let rows: Vec<[String; 7]> = nodes
+        .iter()
+        .map(|node| {
+            [
+                node.node.clone(),
+                node.role.name().into(),
+                node.state.name().into(),
+                or_dash(node.exit()),
+                age(node.since_seconds),
+                or_dash(node.pid.map(|pid| pid.to_string()).unwrap_or_default()),
+                node.address.clone(),
+            ]
+        })
         .collect();
-    let mut text = String::new();
-    for row in &rows {
-        let mut line = String::new();
-        for (cell, width) in row.iter().zip(&widths) {
-            let padded = format!("{cell:<width$}  ");
-            if colour && (cell == "exited" || cell == "paused") {
-                line.extend(["\x1b[1m", &padded, "\x1b[0m"]);
-            } else {
-                line.push_str(&padded);
-            }
-        }
-        text.push_str(line.trim_end());
-        text.push('\n');
-    }
-    text
+    let heading = ["NODE", "ROLE", "STATE", "EXIT", "SINCE", "PID", "ADDRESS"];
+    table::print(heading, &rows);
 }
 
 fn or_dash(text: String) -> String {
@@ -321,25 +292,8 @@ mod tests {
             address: "127.0.0.1:20001".into(),
             status_address: Some("127.0.0.1:20002".into()),
         };
-        let text = table(&[node]);
-        let row = text.lines().nth(1).unwrap();
-        let cells: Vec<_> = row
-            .split("  ")
-            .map(str::trim)
-            .filter(|c| !c.is_empty())
-            .collect();
-        assert_eq!(
-            cells,
-            [
-                "tikv1",
-                "store",
-                "exited",
-                "signal 9",
-                "3m05s",
-                "-",
-                "127.0.0.1:20001",
-                "127.0.0.1:20002"
-            ]
-        );
+        assert_eq!(node.exit(), "signal 9");
+        assert_eq!(age(node.since_seconds), "3m05s");
+        assert_eq!(or_dash(String::new()), "-");
     }
 }

@@ -4,7 +4,7 @@
 //! It finds damage and casual edits. It cannot stop a program of the same user from writing the
 //! whole file anew; only another container, or a head that was exported before, shows that.
 
-use super::{Ledger, LedgerError, Result, sessions};
+use super::{Ledger, LedgerError, Result, session_reads};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
@@ -100,7 +100,7 @@ impl Ledger {
         let mut entries = 0;
         let mut broken = None;
         let mut covered = row.head_hash.is_some();
-        sessions::for_each_link(&self.conn, session, |id, link, hash| {
+        session_reads::for_each_link(&self.conn, session, |id, link, hash| {
             let Some(hash) = hash else {
                 // A row without a hash belongs to no chain; among rows with one it is foreign.
                 if covered {

@@ -1,15 +1,13 @@
 //! What one check of the monitor writes, in one transaction: the state of each invariant, tickets
-//! opened, seen again, reopened and cleared, verdicts on claimed repairs, and the heartbeat.
+//! opened, seen again, reopened and cleared.
 //!
 //! It does not observe and does not know thresholds: it is told what each invariant reads and how
-//! long that must hold. Only this file sets a ticket to proven, cleared or external.
+//! long that must hold. Verdicts on claimed repairs are `proof`'s.
 
 use super::{
-    Lease, Ledger, LedgerError, Mono, Resolution, Result, Status, Ticket, claim, clock, record,
-    tickets,
+    Ledger, Mono, Resolution, Result, Status, Ticket, clock, clock::millis, heartbeat, proof,
+    record, tickets,
 };
-use crate::event::VerifyState;
-use jiff::Timestamp;
 use rusqlite::{OptionalExtension, Transaction, params};
 use serde::Serialize;
 use std::time::Duration;
@@ -85,46 +83,6 @@ pub struct CheckOutcome {
     pub unknown: usize,
 }
 
-/// When the monitor last looked.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Heartbeat {
-    pub cluster_id: String,
-    /// Since the last check; [`Duration::MAX`] if that was before this machine started.
-    pub age: Duration,
-    pub at: Option<Timestamp>,
-    pub ok: bool,
-    pub detail: String,
-    pub interval: Duration,
-    pub checks: u64,
-}
-
-impl Heartbeat {
-    /// Three intervals without a check: nobody is watching.
-    pub fn is_silent(&self) -> bool {
-        self.age > self.interval * 3 + Duration::from_secs(1)
-    }
-}
-
-/// Where a request for proof stands.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Verification {
-    pub state: VerifyState,
-    pub detail: String,
-    /// Time left until the monitor decides. None: it has not looked yet.
-    pub deadline_in: Option<Duration>,
-}
-
-/// One request for proof, as stored.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct VerificationRow {
-    pub id: i64,
-    pub session_id: String,
-    pub state: VerifyState,
-    pub detail: String,
-    pub requested_at: Option<Timestamp>,
-    pub decided_at: Option<Timestamp>,
-}
-
 impl Ledger {
     /// Records one check.
     pub fn record_check(&mut self, check: &Check<'_>) -> Result<CheckOutcome> {
@@ -142,7 +100,7 @@ impl Ledger {
                 let live = live_ticket(tx, check.cluster_id, &observation.key)?;
                 match (observation.reading, live) {
                     (Reading::Violated, Some(ticket)) => {
-                        seen_again(tx, &ticket, check, observation)?
+                        seen_again(tx, &ticket, check, observation)?;
                     }
                     (Reading::Violated, None) if state.violated_ms >= millis(observation.grace) => {
                         let since = state.violated_since.as_deref();
@@ -156,11 +114,11 @@ impl Ledger {
                     _ => {}
                 }
             }
-            decide_verifications(tx, check, &mut out)?;
+            proof::decide_verifications(tx, check, &mut out)?;
             if let Some(sample) = check.sample {
                 record::add_sample(tx, check.cluster_id, sample)?;
             }
-            beat(tx, check, &holder)?;
+            heartbeat::beat(tx, check, &holder)?;
             Ok(out)
         })
     }
@@ -188,11 +146,6 @@ impl Ledger {
         })
     }
 
-    /// The cluster that this ledger's monitor watched last.
-    pub fn last_cluster(&self) -> Result<Option<String>> {
-        Ok(self.heartbeat(None)?.map(|h| h.cluster_id))
-    }
-
     /// Violation keys of unresolved tickets of a cluster that were not opened by hand.
     pub fn live_keys(&self, cluster_id: &str) -> Result<Vec<(String, String, Option<String>)>> {
         let rows = self
@@ -206,111 +159,6 @@ impl Ledger {
             .collect::<rusqlite::Result<_>>()?;
         Ok(rows)
     }
-
-    /// Whether somebody waits for a check sooner than the next is due.
-    pub fn check_wanted(&self, cluster_id: &str) -> Result<bool> {
-        Ok(self
-            .conn
-            .prepare_cached(
-                "SELECT 1 FROM verifications v JOIN tickets t ON t.id = v.ticket_id
-                 WHERE v.state = 'waiting' AND v.deadline_ms IS NULL AND t.cluster_id = ?1",
-            )?
-            .exists([cluster_id])?)
-    }
-
-    /// Asks the monitor to prove a repair by data younger than now. A ticket opened by hand has no
-    /// invariant that could prove it: answered at once.
-    pub fn request_verification(&mut self, lease: &Lease, session: &str) -> Result<i64> {
-        self.write(|tx| {
-            let now = claim::hold(tx, lease)?;
-            let ticket =
-                tickets::by_id(tx, lease.ticket)?.ok_or(LedgerError::NoTicket(lease.ticket))?;
-            let (state, detail) = if ticket.by_hand {
-                ("unverifiable", "opened by hand: no invariant can prove it, a person must")
-            } else {
-                ("waiting", "")
-            };
-            tx.execute(
-                "INSERT INTO verifications (ticket_id, session_id, state, detail, boot, since_ms, requested_at)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-                params![lease.ticket, session, state, detail, now.boot, now.ms, clock::stamp()],
-            )?;
-            Ok(tx.last_insert_rowid())
-        })
-    }
-
-    pub fn verification(&self, id: i64) -> Result<Verification> {
-        let now = Mono::now();
-        let (state, detail, boot, deadline): (String, String, String, Option<i64>) = self
-            .conn
-            .prepare_cached(
-                "SELECT state, detail, boot, deadline_ms FROM verifications WHERE id = ?1",
-            )?
-            .query_row([id], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?)))?;
-        Ok(Verification {
-            state: verify_state(&state),
-            detail,
-            deadline_in: deadline
-                .filter(|_| boot == now.boot)
-                .map(|ms| Duration::from_millis(u64::try_from(ms - now.ms).unwrap_or(0))),
-        })
-    }
-
-    /// Requests for proof of one ticket, oldest first.
-    pub fn verifications(&self, ticket: i64) -> Result<Vec<VerificationRow>> {
-        let rows = self
-            .conn
-            .prepare_cached(
-                "SELECT id, session_id, state, detail, requested_at, decided_at FROM verifications
-                 WHERE ticket_id = ?1 ORDER BY id",
-            )?
-            .query_map([ticket], |r| {
-                let time = |i| -> rusqlite::Result<Option<Timestamp>> {
-                    Ok(r.get::<_, Option<String>>(i)?
-                        .as_deref()
-                        .and_then(clock::parse_time))
-                };
-                Ok(VerificationRow {
-                    id: r.get(0)?,
-                    session_id: r.get(1)?,
-                    state: verify_state(&r.get::<_, String>(2)?),
-                    detail: r.get(3)?,
-                    requested_at: time(4)?,
-                    decided_at: time(5)?,
-                })
-            })?
-            .collect::<rusqlite::Result<_>>()?;
-        Ok(rows)
-    }
-
-    /// The monitor's last check of a cluster; of whichever looked last, if none is named.
-    pub fn heartbeat(&self, cluster_id: Option<&str>) -> Result<Option<Heartbeat>> {
-        let now = Mono::now();
-        Ok(self
-            .conn
-            .prepare_cached(
-                "SELECT cluster_id, boot, at_ms, at, interval_ms, checks, ok, detail
-                 FROM monitor_heartbeats WHERE ?1 IS NULL OR cluster_id = ?1 ORDER BY at DESC LIMIT 1",
-            )?
-            .query_row([cluster_id], |r| {
-                let boot: String = r.get(1)?;
-                let at_ms: i64 = r.get(2)?;
-                Ok(Heartbeat {
-                    cluster_id: r.get(0)?,
-                    age: if boot == now.boot {
-                        Duration::from_millis(u64::try_from(now.ms - at_ms).unwrap_or(0))
-                    } else {
-                        Duration::MAX
-                    },
-                    at: clock::parse_time(&r.get::<_, String>(3)?),
-                    interval: Duration::from_millis(r.get(4)?),
-                    checks: r.get(5)?,
-                    ok: r.get(6)?,
-                    detail: r.get(7)?,
-                })
-            })
-            .optional()?)
-    }
 }
 
 /// How long the invariant has read what it reads, by the data's clock.
@@ -321,13 +169,18 @@ struct StateAge {
 }
 
 fn note_state(tx: &Transaction<'_>, check: &Check<'_>, o: &Observation) -> Result<StateAge> {
-    let known: Option<(String, Option<i64>, Option<i64>, Option<String>)> = tx
+    let known = tx
         .prepare_cached(
             "SELECT boot, clear_since_ms, violated_since_ms, violated_since FROM invariant_states
              WHERE cluster_id = ?1 AND violation_key = ?2",
         )?
         .query_row(params![check.cluster_id, o.key], |r| {
-            Ok((r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?))
+            Ok((
+                r.get::<_, String>(0)?,
+                r.get::<_, Option<i64>>(1)?,
+                r.get::<_, Option<i64>>(2)?,
+                r.get::<_, Option<String>>(3)?,
+            ))
         })
         .optional()?;
     // Times of an earlier boot mean nothing now.
@@ -478,166 +331,4 @@ fn clear(
     tickets::resolve(tx, ticket, resolution, "monitor", &why)?;
     out.cleared.push(ticket.id);
     Ok(())
-}
-
-/// Judges every claimed repair that waits for it.
-fn decide_verifications(
-    tx: &Transaction<'_>,
-    check: &Check<'_>,
-    out: &mut CheckOutcome,
-) -> Result<()> {
-    struct Waiting {
-        id: i64,
-        ticket: i64,
-        boot: String,
-        since: i64,
-        deadline: Option<i64>,
-        key: String,
-    }
-    let waiting: Vec<Waiting> = tx
-        .prepare_cached(
-            "SELECT v.id, v.ticket_id, v.boot, v.since_ms, v.deadline_ms, t.violation_key
-             FROM verifications v JOIN tickets t ON t.id = v.ticket_id
-             WHERE v.state = 'waiting' AND t.cluster_id = ?1",
-        )?
-        .query_map([check.cluster_id], |r| {
-            Ok(Waiting {
-                id: r.get(0)?,
-                ticket: r.get(1)?,
-                boot: r.get(2)?,
-                since: r.get(3)?,
-                deadline: r.get(4)?,
-                key: r.get(5)?,
-            })
-        })?
-        .collect::<rusqlite::Result<_>>()?;
-    let now = check.data.ms;
-    for w in waiting {
-        if w.boot != check.data.boot {
-            decide(
-                tx,
-                w.id,
-                VerifyState::Unverifiable,
-                "the machine restarted meanwhile",
-            )?;
-            continue;
-        }
-        let Some(o) = check.observations.iter().find(|o| o.key == w.key) else {
-            continue;
-        };
-        let hold = millis(o.hold);
-        let deadline = match w.deadline {
-            Some(d) => d,
-            None => {
-                // Counted from the first check that knows of it.
-                let d = Mono::now().ms + hold + 3 * millis(check.interval);
-                tx.execute(
-                    "UPDATE verifications SET hold_ms = ?2, deadline_ms = ?3 WHERE id = ?1",
-                    params![w.id, hold, d],
-                )?;
-                d
-            }
-        };
-        if now <= w.since {
-            continue; // older than the agent's last command
-        }
-        let clear_since: Option<i64> = tx.query_row(
-            "SELECT clear_since_ms FROM invariant_states WHERE cluster_id = ?1 AND violation_key = ?2",
-            params![check.cluster_id, w.key],
-            |r| r.get(0),
-        )?;
-        let held = clear_since.map(|c| now - c.max(w.since));
-        let late = now >= deadline;
-        match (o.reading, held) {
-            (Reading::Clear, Some(held)) if held >= hold => {
-                let detail = format!(
-                    "not violated for {:.1} s: {}",
-                    held as f64 / 1000.0,
-                    o.message
-                );
-                decide(tx, w.id, VerifyState::Proven, &detail)?;
-                if let Some(ticket) = tickets::by_id(tx, w.ticket)?
-                    && ticket.status == Status::Acknowledged
-                {
-                    tickets::resolve(tx, &ticket, Resolution::Proven, "monitor", &detail)?;
-                    out.proven.push(w.ticket);
-                }
-            }
-            // Clear, but not yet for long enough: it may take longer than the deadline only if it
-            // has been clear all the while.
-            (Reading::Clear, _) => note(
-                tx,
-                w.id,
-                &format!("clear, must hold {} s", o.hold.as_secs()),
-            )?,
-            (Reading::Violated, _) if late => {
-                decide(tx, w.id, VerifyState::Failed, &o.message)?;
-                out.refuted.push(w.ticket);
-            }
-            (Reading::Unknown, _) if late => {
-                decide(
-                    tx,
-                    w.id,
-                    VerifyState::Unverifiable,
-                    &format!("cannot be observed: {}", o.message),
-                )?;
-            }
-            (Reading::Violated | Reading::Unknown, _) => note(tx, w.id, &o.message)?,
-        }
-    }
-    Ok(())
-}
-
-fn note(tx: &Transaction<'_>, id: i64, detail: &str) -> Result<()> {
-    tx.prepare_cached("UPDATE verifications SET detail = ?2 WHERE id = ?1 AND detail != ?2")?
-        .execute(params![id, detail])?;
-    Ok(())
-}
-
-fn decide(tx: &Transaction<'_>, id: i64, state: VerifyState, detail: &str) -> Result<()> {
-    let word = match state {
-        VerifyState::Waiting => "waiting",
-        VerifyState::Proven => "proven",
-        VerifyState::Failed => "failed",
-        VerifyState::Unverifiable => "unverifiable",
-    };
-    tx.execute(
-        "UPDATE verifications SET state = ?2, detail = ?3, decided_at = ?4 WHERE id = ?1",
-        params![id, word, detail, clock::stamp()],
-    )?;
-    Ok(())
-}
-
-fn verify_state(word: &str) -> VerifyState {
-    match word {
-        "waiting" => VerifyState::Waiting,
-        "proven" => VerifyState::Proven,
-        "failed" => VerifyState::Failed,
-        _ => VerifyState::Unverifiable,
-    }
-}
-
-fn beat(tx: &Transaction<'_>, check: &Check<'_>, holder: &str) -> Result<()> {
-    let now = Mono::now();
-    tx.prepare_cached(
-        "INSERT INTO monitor_heartbeats (cluster_id, holder, boot, at_ms, at, interval_ms, checks, ok, detail)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, 1, ?7, ?8)
-         ON CONFLICT (cluster_id) DO UPDATE SET holder = ?2, boot = ?3, at_ms = ?4, at = ?5,
-           interval_ms = ?6, checks = checks + 1, ok = ?7, detail = ?8",
-    )?
-    .execute(params![
-        check.cluster_id,
-        holder,
-        now.boot,
-        now.ms,
-        clock::stamp(),
-        millis(check.interval),
-        check.ok,
-        check.detail
-    ])?;
-    Ok(())
-}
-
-fn millis(d: Duration) -> i64 {
-    i64::try_from(d.as_millis()).unwrap_or(i64::MAX / 4)
 }

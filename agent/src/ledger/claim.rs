@@ -4,7 +4,7 @@
 //! holder may have been frozen, and must not go on as if no time had passed.
 
 use super::{Ledger, LedgerError, Mono, Result, Ticket, clock, tickets};
-use crate::ledger::clock::Holder;
+use crate::ledger::clock::{Holder, millis};
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use std::time::Duration;
 
@@ -278,8 +278,4 @@ fn give_up_exhausted(tx: &Transaction<'_>, now: &Mono) -> Result<()> {
 
 fn by(holder: &Holder) -> String {
     format!("agent pid {}", holder.pid)
-}
-
-fn millis(d: Duration) -> i64 {
-    i64::try_from(d.as_millis()).unwrap_or(i64::MAX / 2)
 }

@@ -2,7 +2,7 @@
 //! and the name of a process that stays its own when pids are used again.
 
 use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
-use std::{fmt, sync::OnceLock};
+use std::{fmt, sync::OnceLock, time::Duration};
 
 /// Milliseconds since boot, suspended time included, with the boot they count from. Comparable
 /// between processes of one machine; never goes back.
@@ -82,6 +82,12 @@ pub(super) fn stamp() -> String {
 
 pub(super) fn text(time: Timestamp) -> String {
     format!("{time:.3}")
+}
+
+/// A length as the ledger stores it.
+pub(super) fn millis(d: Duration) -> i64 {
+    // A quarter, so that sums of such lengths do not overflow.
+    i64::try_from(d.as_millis()).unwrap_or(i64::MAX / 4)
 }
 
 /// Reads any time a ledger can hold: ours (RFC 3339), Python's (naive local time with a `T`) and

@@ -8,33 +8,40 @@
 //! | file | holds |
 //! |---|---|
 //! | `schema` | tables, migrations, adoption of reference files |
-//! | `tickets` | what a ticket is; reading them; what people do to them |
+//! | `tickets` | what a ticket is, and reading them; `by_hand` what people do to them |
 //! | `claim` | claim, lease, fencing, release, escalation |
-//! | `check` | what one check of the monitor does: sightings, clearing, proof, heartbeat |
-//! | `sessions` | sessions and their entries; `chain` links entries by hash |
+//! | `check` | what one check of the monitor does to tickets: sightings, reopening, clearing |
+//! | `proof` | requests for proof of a repair, and the verdict |
+//! | `heartbeat` | when the monitor last looked |
+//! | `sessions` | sessions and their entries; `session_reads` reads them, `chain` links them by hash |
 //! | `record` | samples of the cluster and injected faults |
 //! | `clock` | wall time, a clock that does not jump, who holds a lease |
 
+mod by_hand;
 mod chain;
 mod check;
 mod claim;
 mod clock;
+mod heartbeat;
+mod proof;
 mod record;
 mod schema;
+mod session_reads;
 mod sessions;
 mod tickets;
 
+pub use by_hand::NewTicket;
 pub use chain::{ChainReport, Verdict};
-pub use check::{
-    Check, CheckOutcome, Heartbeat, Observation, Reading, Verification, VerificationRow,
-};
+pub use check::{Check, CheckOutcome, Observation, Reading};
 pub use claim::{Claim, ClaimRequest, DEFAULT_LEASE, Lease, MAX_SESSIONS};
 pub use clock::{Holder, Mono, parse_time};
+pub use heartbeat::Heartbeat;
+pub use proof::{Verification, VerificationRow};
 pub use record::{Fault, Sample};
 pub use sessions::{
     EntryKind, EntryRow, NewEntry, NewSession, OutputChunk, SessionRow, SessionWriter, UsageTotals,
 };
-pub use tickets::{NewTicket, Resolution, Status, Ticket, TicketEvent};
+pub use tickets::{Resolution, Status, Ticket, TicketEvent};
 
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 use std::{

@@ -1,10 +1,10 @@
-//! What a ticket is, reading them, and what people do to them by hand.
+//! What a ticket is, and reading them.
 //!
-//! What the monitor does to them is in `check`, what an agent does in `claim`.
+//! What the monitor does to them is in `check`, an agent in `claim`, people in `by_hand`.
 
-use super::{Ledger, LedgerError, Result, clock, clock::parse_time};
+use super::{Ledger, Result, clock, clock::parse_time};
 use jiff::Timestamp;
-use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
+use rusqlite::{Connection, Row, Transaction, params};
 use serde::{Deserialize, Serialize};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -123,18 +123,6 @@ pub struct TicketEvent {
     pub by: String,
     pub why: String,
     pub at: Option<Timestamp>,
-}
-
-/// A ticket opened by hand.
-#[derive(Debug, Clone, Default)]
-pub struct NewTicket<'a> {
-    pub message: &'a str,
-    /// critical, warning or info; empty is warning.
-    pub severity: &'a str,
-    /// Added to what the agent is told.
-    pub context: Option<&'a str>,
-    pub cluster_id: Option<&'a str>,
-    pub by: &'a str,
 }
 
 const COLUMNS: &str = "id, violation_key, invariant_name, store_id, status, held, batch_key, \
@@ -329,121 +317,9 @@ impl Ledger {
             .collect::<rusqlite::Result<_>>()?;
         Ok(rows)
     }
-
-    /// Opens a ticket by hand, under a key of its own. Returns its id.
-    pub fn open_ticket(&mut self, new: &NewTicket<'_>) -> Result<i64> {
-        let message = new.message.trim();
-        if message.is_empty() {
-            return Err(LedgerError::Refused("a ticket needs a message".into()));
-        }
-        let severity = if new.severity.is_empty() {
-            "warning"
-        } else {
-            new.severity
-        };
-        let key = format!("by_hand:{}", uuid::Uuid::now_v7());
-        let now = clock::stamp();
-        self.write(|tx| {
-            tx.execute(
-                "INSERT INTO tickets (violation_key, invariant_name, message, severity, cluster_id,
-                   subject_context, first_seen_at, last_seen_at, live_key, by_hand, created_at, updated_at)
-                 VALUES (?1, 'by_hand', ?2, ?3, ?4, ?5, ?6, ?6, '/' || ?1, 1, ?6, ?6)",
-                params![key, message, severity, new.cluster_id, new.context, now],
-            )?;
-            let id = tx.last_insert_rowid();
-            log(tx, id, None, "open", new.by, "opened by hand")?;
-            Ok(id)
-        })
-    }
-
-    /// A person says that it is done. An agent at work on it is fenced off. False: it already was.
-    pub fn resolve_by_person(&mut self, id: i64, by: &str) -> Result<bool> {
-        self.write(|tx| {
-            let ticket = by_id(tx, id)?.ok_or(LedgerError::NoTicket(id))?;
-            if ticket.status == Status::Resolved {
-                return Ok(false);
-            }
-            resolve(tx, &ticket, Resolution::Human, by, "a person resolved it")?;
-            tx.execute(
-                "UPDATE tickets SET held = 0, fence = fence + 1, lease_holder = NULL,
-                   lease_boot = NULL, lease_until_ms = NULL WHERE id = ?1",
-                [id],
-            )?;
-            Ok(true)
-        })
-    }
-
-    /// Holds a ticket (no agent takes it, the monitor does not clear it) or lets it go again. An
-    /// unheld ticket that waited for a person is open to agents anew. False: it already was so.
-    pub fn set_held(&mut self, id: i64, held: bool, by: &str) -> Result<bool> {
-        self.write(|tx| {
-            let ticket = by_id(tx, id)?.ok_or(LedgerError::NoTicket(id))?;
-            if ticket.held == held {
-                return Ok(false);
-            }
-            tx.execute(
-                "UPDATE tickets SET held = ?2 WHERE id = ?1",
-                params![id, held],
-            )?;
-            let status = ticket.status.as_str();
-            log(
-                tx,
-                id,
-                Some(status),
-                status,
-                by,
-                if held { "held" } else { "no longer held" },
-            )?;
-            let leased: Option<String> = tx
-                .query_row(
-                    "SELECT lease_holder FROM tickets WHERE id = ?1",
-                    [id],
-                    |r| r.get(0),
-                )
-                .optional()?
-                .flatten();
-            if !held && ticket.needs_person && ticket.status != Status::Resolved && leased.is_none()
-            {
-                tx.execute(
-                    "UPDATE tickets SET status = 'open', needs_person = 0, attempts = 0,
-                       retry_at = NULL WHERE id = ?1",
-                    [id],
-                )?;
-                log(tx, id, Some(status), "open", by, "released to agents")?;
-            }
-            Ok(true)
-        })
-    }
 }
 
 impl Ledger {
-    /// Closes what is left of clusters that are gone for good: a lab that was made anew. Sessions
-    /// still marked running on them are marked failed. Returns how many tickets that were.
-    pub fn retire_other_clusters(&mut self, cluster_id: &str, why: &str) -> Result<usize> {
-        self.write(|tx| {
-            let left = select(
-                tx,
-                "WHERE status != 'resolved' AND cluster_id IS NOT NULL AND cluster_id != ?1",
-                [cluster_id],
-            )?;
-            for ticket in &left {
-                resolve(tx, ticket, Resolution::External, "operator", why)?;
-                tx.execute(
-                    "UPDATE tickets SET fence = fence + 1, held = 0, lease_holder = NULL,
-                       lease_boot = NULL, lease_until_ms = NULL WHERE id = ?1",
-                    [ticket.id],
-                )?;
-                tx.execute(
-                    "UPDATE agent_sessions SET status = 'failed', ended_at = ?2,
-                       outcome_summary = coalesce(outcome_summary, ?3)
-                     WHERE ticket_id = ?1 AND status = 'running'",
-                    params![ticket.id, clock::stamp(), why],
-                )?;
-            }
-            Ok(left.len())
-        })
-    }
-
     /// The id of the newest ticket; 0 if there is none.
     pub fn newest_ticket(&self) -> Result<i64> {
         Ok(self

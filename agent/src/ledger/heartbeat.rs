@@ -1,0 +1,84 @@
+//! The monitor's heartbeat: when it last looked at which cluster, and what it could see.
+
+use super::{Check, Ledger, Mono, Result, clock, clock::millis};
+use jiff::Timestamp;
+use rusqlite::{OptionalExtension, Transaction, params};
+use serde::Serialize;
+use std::time::Duration;
+
+/// When the monitor last looked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Heartbeat {
+    pub cluster_id: String,
+    /// Since the last check; [`Duration::MAX`] if that was before this machine started.
+    pub age: Duration,
+    pub at: Option<Timestamp>,
+    pub ok: bool,
+    pub detail: String,
+    pub interval: Duration,
+    pub checks: u64,
+}
+
+impl Heartbeat {
+    /// Three intervals without a check: nobody is watching.
+    pub fn is_silent(&self) -> bool {
+        self.age > self.interval * 3 + Duration::from_secs(1)
+    }
+}
+
+impl Ledger {
+    /// The monitor's last check of a cluster; of whichever looked last, if none is named.
+    pub fn heartbeat(&self, cluster_id: Option<&str>) -> Result<Option<Heartbeat>> {
+        let now = Mono::now();
+        Ok(self
+            .conn
+            .prepare_cached(
+                "SELECT cluster_id, boot, at_ms, at, interval_ms, checks, ok, detail
+                 FROM monitor_heartbeats WHERE ?1 IS NULL OR cluster_id = ?1 ORDER BY at DESC LIMIT 1",
+            )?
+            .query_row([cluster_id], |r| {
+                let boot: String = r.get(1)?;
+                let at_ms: i64 = r.get(2)?;
+                Ok(Heartbeat {
+                    cluster_id: r.get(0)?,
+                    age: if boot == now.boot {
+                        Duration::from_millis(u64::try_from(now.ms - at_ms).unwrap_or(0))
+                    } else {
+                        Duration::MAX
+                    },
+                    at: clock::parse_time(&r.get::<_, String>(3)?),
+                    interval: Duration::from_millis(r.get(4)?),
+                    checks: r.get(5)?,
+                    ok: r.get(6)?,
+                    detail: r.get(7)?,
+                })
+            })
+            .optional()?)
+    }
+
+    /// The cluster that this ledger's monitor watched last.
+    pub fn last_cluster(&self) -> Result<Option<String>> {
+        Ok(self.heartbeat(None)?.map(|h| h.cluster_id))
+    }
+}
+
+pub(super) fn beat(tx: &Transaction<'_>, check: &Check<'_>, holder: &str) -> Result<()> {
+    let now = Mono::now();
+    tx.prepare_cached(
+        "INSERT INTO monitor_heartbeats (cluster_id, holder, boot, at_ms, at, interval_ms, checks, ok, detail)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, 1, ?7, ?8)
+         ON CONFLICT (cluster_id) DO UPDATE SET holder = ?2, boot = ?3, at_ms = ?4, at = ?5,
+           interval_ms = ?6, checks = checks + 1, ok = ?7, detail = ?8",
+    )?
+    .execute(params![
+        check.cluster_id,
+        holder,
+        now.boot,
+        now.ms,
+        clock::stamp(),
+        millis(check.interval),
+        check.ok,
+        check.detail
+    ])?;
+    Ok(())
+}

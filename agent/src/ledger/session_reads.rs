@@ -1,0 +1,204 @@
+//! Reading sessions, their entries and the output of their commands.
+
+use super::{
+    EntryRow, Ledger, LedgerError, OutputChunk, Result, SessionRow, UsageTotals, chain,
+    clock::parse_time,
+};
+use crate::event::Stream;
+use jiff::Timestamp;
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+const SESSION_COLUMNS: &str = "session_id, ticket_id, status, started_at, ended_at, outcome_summary, \
+    model, mode, cluster_id, resolution, head_hash, input_tokens, output_tokens, \
+    cache_read_tokens, cache_write_tokens, cost_usd";
+
+fn session_from_row(r: &Row<'_>) -> rusqlite::Result<SessionRow> {
+    let time = |i: usize| -> rusqlite::Result<Option<Timestamp>> {
+        Ok(r.get::<_, Option<String>>(i)?
+            .as_deref()
+            .and_then(parse_time))
+    };
+    Ok(SessionRow {
+        session_id: r.get(0)?,
+        ticket_id: r.get(1)?,
+        status: r.get(2)?,
+        started_at: time(3)?,
+        ended_at: time(4)?,
+        outcome_summary: r.get(5)?,
+        model: r.get(6)?,
+        mode: r.get(7)?,
+        cluster_id: r.get(8)?,
+        resolution: r.get(9)?,
+        head_hash: r.get(10)?,
+        usage: UsageTotals {
+            input: r.get(11)?,
+            output: r.get(12)?,
+            cache_read: r.get(13)?,
+            cache_write: r.get(14)?,
+            cost_usd: r.get(15)?,
+        },
+    })
+}
+
+const ENTRY_COLUMNS: &str = "id, session_id, entry_type, content, raw_content, tool_name, \
+    tool_params, call_id, exit_code, duration_ms, timed_out, omitted_bytes, meta, timestamp, hash";
+
+fn entry_from_row(r: &Row<'_>) -> rusqlite::Result<EntryRow> {
+    let json = |i: usize| -> rusqlite::Result<Option<serde_json::Value>> {
+        Ok(r.get::<_, Option<String>>(i)?
+            .and_then(|s| serde_json::from_str(&s).ok()))
+    };
+    Ok(EntryRow {
+        id: r.get(0)?,
+        session_id: r.get(1)?,
+        entry_type: r.get(2)?,
+        content: r.get(3)?,
+        raw_content: r.get(4)?,
+        tool_name: r.get(5)?,
+        tool_params: json(6)?,
+        call_id: r.get(7)?,
+        exit_code: r.get(8)?,
+        duration_ms: r.get(9)?,
+        timed_out: r.get::<_, Option<bool>>(10)?.unwrap_or(false),
+        omitted_bytes: r.get::<_, Option<u64>>(11)?.unwrap_or(0),
+        meta: json(12)?,
+        at: parse_time(&r.get::<_, String>(13)?),
+        hash: r.get(14)?,
+    })
+}
+
+impl Ledger {
+    pub fn session(&self, id: &str) -> Result<Option<SessionRow>> {
+        Ok(self
+            .conn
+            .prepare_cached(&format!(
+                "SELECT {SESSION_COLUMNS} FROM agent_sessions WHERE session_id = ?1"
+            ))?
+            .query_row([id], session_from_row)
+            .optional()?)
+    }
+
+    /// The newest `limit` sessions, newest first.
+    pub fn sessions(&self, limit: usize) -> Result<Vec<SessionRow>> {
+        let rows = self
+            .conn
+            .prepare_cached(&format!(
+                "SELECT {SESSION_COLUMNS} FROM agent_sessions ORDER BY id DESC LIMIT ?1"
+            ))?
+            .query_map([i64::try_from(limit).unwrap_or(i64::MAX)], session_from_row)?
+            .collect::<rusqlite::Result<_>>()?;
+        Ok(rows)
+    }
+
+    /// Sessions on one ticket, oldest first.
+    pub fn sessions_of_ticket(&self, ticket: i64) -> Result<Vec<SessionRow>> {
+        let rows = self
+            .conn
+            .prepare_cached(&format!(
+                "SELECT {SESSION_COLUMNS} FROM agent_sessions WHERE ticket_id = ?1 ORDER BY id"
+            ))?
+            .query_map([ticket], session_from_row)?
+            .collect::<rusqlite::Result<_>>()?;
+        Ok(rows)
+    }
+
+    /// Entries of a session after entry `after` (0: from the first), oldest first.
+    pub fn entries(&self, session: &str, after: i64, limit: usize) -> Result<Vec<EntryRow>> {
+        let rows = self
+            .conn
+            .prepare_cached(&format!(
+                "SELECT {ENTRY_COLUMNS} FROM agent_log_entries
+                 WHERE session_id = ?1 AND id > ?2 ORDER BY id LIMIT ?3"
+            ))?
+            .query_map(
+                params![session, after, i64::try_from(limit).unwrap_or(i64::MAX)],
+                entry_from_row,
+            )?
+            .collect::<rusqlite::Result<_>>()?;
+        Ok(rows)
+    }
+
+    /// Stored output of one call, in order, up to `limit` chunks.
+    pub fn output(&self, session: &str, call: &str, limit: usize) -> Result<Vec<OutputChunk>> {
+        let rows = self
+            .conn
+            .prepare_cached(
+                "SELECT call_id, seq, stream, text, at FROM session_output
+                 WHERE session_id = ?1 AND call_id = ?2 ORDER BY seq LIMIT ?3",
+            )?
+            .query_map(
+                params![session, call, i64::try_from(limit).unwrap_or(i64::MAX)],
+                |r| {
+                    let stream: String = r.get(2)?;
+                    let at: String = r.get(4)?;
+                    Ok(OutputChunk {
+                        call: r.get(0)?,
+                        seq: r.get(1)?,
+                        stream: if stream == "stderr" {
+                            Stream::Stderr
+                        } else {
+                            Stream::Stdout
+                        },
+                        text: r.get(3)?,
+                        at: parse_time(&at).unwrap_or_default(),
+                    })
+                },
+            )?
+            .collect::<rusqlite::Result<_>>()?;
+        Ok(rows)
+    }
+
+    /// The session an unambiguous beginning of its id names.
+    pub fn find_session(&self, prefix: &str) -> Result<String> {
+        let found: Vec<String> = self
+            .conn
+            .prepare_cached(
+                "SELECT session_id FROM agent_sessions
+                 WHERE substr(session_id, 1, length(?1)) = ?1 ORDER BY id DESC LIMIT 2",
+            )?
+            .query_map([prefix], |r| r.get(0))?
+            .collect::<rusqlite::Result<_>>()?;
+        match found.as_slice() {
+            [one] => Ok(one.clone()),
+            [] => Err(LedgerError::NoSession(prefix.to_owned())),
+            _ if found.iter().any(|f| f == prefix) => Ok(prefix.to_owned()),
+            _ => Err(LedgerError::Refused(format!(
+                "more than one session begins with {prefix}"
+            ))),
+        }
+    }
+}
+
+/// Calls `f` with each entry of a session, in order, until it says stop.
+pub(super) fn for_each_link(
+    conn: &Connection,
+    session: &str,
+    mut f: impl FnMut(i64, &chain::Link<'_>, Option<&str>) -> bool,
+) -> Result<()> {
+    let mut statement = conn.prepare_cached(
+        "SELECT id, entry_type, raw_content, tool_name, tool_params, call_id, exit_code, duration_ms,
+           timed_out, omitted_bytes, meta, timestamp, hash
+         FROM agent_log_entries WHERE session_id = ?1 ORDER BY id",
+    )?;
+    let mut rows = statement.query([session])?;
+    while let Some(r) = rows.next()? {
+        let text = |i: usize| r.get_ref(i).and_then(|v| Ok(v.as_str_or_null()?));
+        let link = chain::Link {
+            kind: text(1)?.unwrap_or_default(),
+            text: text(2)?,
+            tool: text(3)?,
+            params: text(4)?,
+            call: text(5)?,
+            exit_code: r.get(6)?,
+            duration_ms: r.get(7)?,
+            timed_out: r.get::<_, Option<bool>>(8)?.unwrap_or(false),
+            omitted_bytes: r.get::<_, Option<i64>>(9)?.unwrap_or(0),
+            meta: text(10)?,
+            at: text(11)?.unwrap_or_default(),
+        };
+        if !f(r.get(0)?, &link, text(12)?) {
+            break;
+        }
+    }
+    Ok(())
+}
