@@ -52,7 +52,7 @@ fn typed(state: &mut State, mut prompt: Prompt, key: KeyEvent) -> Vec<Effect> {
         KeyCode::Backspace => {
             prompt.text.pop();
         }
-        KeyCode::Enter => return entered(state, prompt),
+        KeyCode::Enter => return entered(state, &prompt),
         KeyCode::Char(c) if !ctrl && prompt.text.len() < PROMPT_CAP => prompt.text.push(c),
         _ => {}
     }
@@ -60,7 +60,7 @@ fn typed(state: &mut State, mut prompt: Prompt, key: KeyEvent) -> Vec<Effect> {
     Vec::new()
 }
 
-fn entered(state: &mut State, prompt: Prompt) -> Vec<Effect> {
+fn entered(state: &mut State, prompt: &Prompt) -> Vec<Effect> {
     let text = prompt.text.trim().to_owned();
     match prompt.kind {
         PromptKind::Search => {

@@ -51,11 +51,10 @@ pub enum Look {
 pub fn look(ticket: &Ticket) -> Look {
     match ticket.status {
         Status::Open if ticket.held => Look::Held,
-        Status::Open if ticket.needs_person => Look::NeedsPerson,
+        Status::Open | Status::Escalated if ticket.needs_person => Look::NeedsPerson,
         Status::Open => Look::Open,
         Status::Acknowledged if ticket.claimed => Look::Claimed,
         Status::Acknowledged => Look::Working,
-        Status::Escalated if ticket.needs_person => Look::NeedsPerson,
         Status::Escalated => Look::Escalated,
         Status::Resolved => match ticket.resolution {
             Some(Resolution::Proven) => Look::Proven,
