@@ -124,9 +124,7 @@ impl Agent {
                 self.enter(Phase::Working, now);
             }
             Kind::ToolResult { call, .. } => {
-                if self.running.as_ref().is_some_and(|r| r.call == *call) {
-                    self.running = None;
-                }
+                self.running.take_if(|running| running.call == *call);
             }
             Kind::Verify { state, .. } => {
                 self.verify = Some(*state);

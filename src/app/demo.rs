@@ -174,7 +174,7 @@ fn do_actions(state: &mut State, actions: Vec<Action>) -> Vec<Effect> {
             Action::Finish => {
                 // A person may want to look around; without one there is nobody to quit.
                 if demo.walk.options().pace == Pace::Headless {
-                    let code = if demo.walk.all_met() { 0 } else { 1 };
+                    let code = u8::from(!demo.walk.all_met());
                     effects.extend(begin_quit(state, code));
                 }
             }

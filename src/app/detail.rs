@@ -5,6 +5,7 @@
 use crate::transcript::{Kind, Line, clean::clean, compose::seconds};
 use agent_lab::ledger::{EntryRow, SessionRow, Ticket, TicketEvent};
 use jiff::{Timestamp, tz::TimeZone};
+use std::fmt::Write as _;
 
 /// Entries of one session that are read; the whole is for `operator-tui audit show`.
 pub const ENTRIES: usize = 1000;
@@ -114,10 +115,10 @@ impl Lines {
             self.clock(ticket.first_seen_at)
         );
         if ticket.flaps > 0 {
-            facts.push_str(&format!(" · came back {} times", ticket.flaps));
+            let _ = write!(facts, " · came back {} times", ticket.flaps);
         }
         if ticket.attempts > 0 {
-            facts.push_str(&format!(" · {} sessions", ticket.attempts));
+            let _ = write!(facts, " · {} sessions", ticket.attempts);
         }
         self.add(Kind::Notice, &facts);
         if let Some(resolution) = ticket.resolution {

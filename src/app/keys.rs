@@ -123,6 +123,7 @@ pub const TABLE: &[Binding] = &[
     binding!(Agent C::SearchNext, [ch('n')], "n", "", "next match"),
     binding!(Agent C::SearchPrevious, [ch('N')], "N", "", "previous match"),
     binding!(Agent C::Wrap, [ch('w')], "w", "", "wrap long lines or cut them"),
+    binding!(Agent C::Copy, [ch('y')], "y", "", "copy the newest command to the clipboard"),
     binding!(Free C::Interrupt, [ch('i')], "i", "interrupt", "interrupt the agent's command and turn (asks first)"),
     binding!(Free C::Message, [ch('m')], "m", "message", "write to the agent; it reads it after its current command"),
     binding!(Free C::RestartAgent, [ch('r')], "r", "", "restart the agent (asks while it works)"),

@@ -52,7 +52,7 @@ fn typed(state: &mut State, mut prompt: Prompt, key: KeyEvent) -> Vec<Effect> {
         KeyCode::Backspace => {
             prompt.text.pop();
         }
-        KeyCode::Enter => return entered(state, prompt),
+        KeyCode::Enter => return entered(state, &prompt),
         KeyCode::Char(c) if !ctrl && prompt.text.len() < PROMPT_CAP => prompt.text.push(c),
         _ => {}
     }
@@ -60,7 +60,7 @@ fn typed(state: &mut State, mut prompt: Prompt, key: KeyEvent) -> Vec<Effect> {
     Vec::new()
 }
 
-fn entered(state: &mut State, prompt: Prompt) -> Vec<Effect> {
+fn entered(state: &mut State, prompt: &Prompt) -> Vec<Effect> {
     let text = prompt.text.trim().to_owned();
     match prompt.kind {
         PromptKind::Search => {
@@ -128,7 +128,7 @@ fn run(state: &mut State, command: Command) -> Vec<Effect> {
         Command::SearchNext => find(state, true),
         Command::SearchPrevious => find(state, false),
         Command::Wrap => state.no_wrap = !state.no_wrap,
-        Command::Copy => {}
+        Command::Copy => return copy(state),
         Command::NextChapter => return demo::next(state),
         Command::PreviousChapter => {
             if let Some(demo) = &mut state.demo {
@@ -232,6 +232,26 @@ fn open(state: &mut State) -> Vec<Effect> {
         doc: Doc::default(),
     });
     vec![Effect::LoadTicket(id)]
+}
+
+/// The newest command, whole, to the terminal's clipboard.
+fn copy(state: &mut State) -> Vec<Effect> {
+    let lines: Vec<_> = state.agent.ring.iter().collect();
+    let Some(start) = lines.iter().rposition(|l| l.kind == Kind::Command) else {
+        state.say("There is no command to copy yet.");
+        return Vec::new();
+    };
+    let more = lines[start + 1..]
+        .iter()
+        .take_while(|l| l.kind == Kind::CommandMore);
+    let texts: Vec<_> = lines[start..=start]
+        .iter()
+        .chain(more)
+        .map(|l| l.text.as_str())
+        .collect();
+    let text = texts.join("\n");
+    state.say("Copied the newest command.");
+    vec![Effect::Copy(text)]
 }
 
 fn page(state: &State) -> isize {

@@ -64,7 +64,7 @@ impl LedgerReader {
                     told: None,
                     events,
                 }
-                .run(&orders)
+                .run(&orders);
             })?;
         Ok(Self(sender))
     }

@@ -28,6 +28,8 @@ pub struct Tickets {
     pub view: Option<LedgerView>,
     /// The ticket the reader stands on.
     pub selected: Option<i64>,
+    /// A person chose it; else it is the most pressing one.
+    chosen: bool,
 }
 
 /// What is shown of a ticket's state. Claimed and proven are not the same.
@@ -51,11 +53,10 @@ pub enum Look {
 pub fn look(ticket: &Ticket) -> Look {
     match ticket.status {
         Status::Open if ticket.held => Look::Held,
-        Status::Open if ticket.needs_person => Look::NeedsPerson,
+        Status::Open | Status::Escalated if ticket.needs_person => Look::NeedsPerson,
         Status::Open => Look::Open,
         Status::Acknowledged if ticket.claimed => Look::Claimed,
         Status::Acknowledged => Look::Working,
-        Status::Escalated if ticket.needs_person => Look::NeedsPerson,
         Status::Escalated => Look::Escalated,
         Status::Resolved => match ticket.resolution {
             Some(Resolution::Proven) => Look::Proven,
@@ -73,14 +74,15 @@ impl Tickets {
             path,
             view: None,
             selected: None,
+            chosen: false,
         }
     }
 
     pub fn read(&mut self, view: LedgerView) {
         self.view = Some(view);
         let tickets = self.list();
-        // The ticket may be gone with its ledger; without one, the first is the most pressing.
-        if !tickets.iter().any(|t| Some(t.id) == self.selected) {
+        // A chosen ticket may be gone with its ledger.
+        if !self.chosen || !tickets.iter().any(|t| Some(t.id) == self.selected) {
             self.selected = tickets.first().map(|t| t.id);
         }
     }
@@ -103,6 +105,7 @@ impl Tickets {
             .saturating_add_signed(rows)
             .min(last);
         self.selected = self.list().get(index).map(|t| t.id);
+        self.chosen = true;
     }
 
     /// Age of the monitor's last check. None: it never looked.

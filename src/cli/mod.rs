@@ -68,8 +68,8 @@ pub fn main() -> ExitCode {
         Some(Command::Lab(args)) => lab::run(args),
         Some(Command::Agent(args)) => agent::run(args),
         Some(Command::Completions(args)) => completions::run(args),
-        Some(Command::Watch(args)) => watch::run(args),
-        None => watch::run(cli.watch),
+        Some(Command::Watch(args)) => watch::run(&args),
+        None => watch::run(&cli.watch),
     };
     result.unwrap_or_else(|report| {
         eprintln!("operator-tui: {}", describe(&report));

@@ -52,7 +52,7 @@ pub struct Args {
     db: Option<PathBuf>,
 }
 
-pub fn run(args: Args) -> CliResult {
+pub fn run(args: &Args) -> CliResult {
     let home = Home::from_env()?;
     let ledger = args.db.clone().unwrap_or_else(|| home.ledger());
     if args.db.is_none() {
@@ -68,8 +68,8 @@ pub fn run(args: Args) -> CliResult {
         subject: "tikv".into(),
         place: args.pd.clone(),
         pd: args.pd.clone(),
-        agent: agent(&args, &home, &ledger)?,
-        monitor: monitor(&args, &ledger),
+        agent: agent(args, &home, &ledger)?,
+        monitor: monitor(args, &ledger),
         ledger,
         demo: None,
     };

@@ -4,34 +4,28 @@
 use super::{
     mailbox::{Fact, Item, Mailbox},
     policy::{Next, Policy},
-    spawn::{Spec, spawn},
-    splitter::Splitter,
-    stop::{Step, Stop, group_alive, signal_group},
-    stream::{Chunk, Output},
+    process::{Run, describe, launch, writer},
+    spawn::Spec,
+    stop::{Step, group_alive, signal_group},
+    stream::Chunk,
 };
 use crate::transcript::clean::clean;
 use agent_lab::event::Control;
-use rustix::process::{Pid, Signal};
+use rustix::process::Signal;
 use std::{
     collections::VecDeque,
-    os::unix::process::ExitStatusExt,
     process::ExitStatus,
     time::{Duration, Instant},
 };
 use tokio::{
-    io::AsyncWriteExt,
-    process::ChildStdin,
     signal::unix::{Signal as SignalStream, SignalKind, signal},
     sync::mpsc,
-    time::{sleep_until, timeout},
+    time::sleep_until,
 };
 
-/// From TERM to KILL.
-const GRACE: Duration = Duration::from_secs(5);
 /// From exit to the verdict that something holds the output open.
 const PIPE_LIMIT: Duration = Duration::from_secs(2);
-/// A control line that is not taken by then is lost.
-const CONTROL_LIMIT: Duration = Duration::from_secs(2);
+/// Lines of stderr kept for the verdict.
 const STDERR_LINES: usize = 5;
 
 #[derive(Debug)]
@@ -82,7 +76,7 @@ impl Handle {
     }
 }
 
-/// Starts `spec` under supervision. Call it on the main thread (see [`spawn`]); restarts happen
+/// Starts `spec` under supervision. Call it on the main thread (see `spawn`); restarts happen
 /// on a worker of the runtime, which lives as long.
 pub fn start(spec: Spec, mailbox: Mailbox) -> Handle {
     let (orders, receiver) = mpsc::channel(64);
@@ -93,51 +87,6 @@ pub fn start(spec: Spec, mailbox: Mailbox) -> Handle {
     let first = launch(&spec);
     tokio::spawn(supervise(spec, mailbox, receiver, first));
     handle
-}
-
-/// One run of the child.
-struct Run {
-    output: Output,
-    group: Group,
-    stdin: Option<mpsc::Sender<Control>>,
-    stdout: Splitter,
-    stderr: Splitter,
-    started: Instant,
-    exited: Option<Instant>,
-    ended: bool,
-    pipe_named: bool,
-    stop: Option<Stop>,
-}
-
-/// Kills what is left of the group when the task goes away for whatever reason.
-struct Group(Option<Pid>);
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        if let Some(group) = self.0 {
-            signal_group(group, Signal::KILL);
-        }
-    }
-}
-
-fn launch(spec: &Spec) -> Result<Run, String> {
-    let child = spawn(spec).map_err(|e| {
-        let program = spec.argv.first().map(|p| p.to_string_lossy().into_owned());
-        format!("{}: {e}", program.unwrap_or_default())
-    })?;
-    let group = child.id().and_then(|id| Pid::from_raw(id.cast_signed()));
-    Ok(Run {
-        output: Output::new(child),
-        group: Group(group),
-        stdin: None,
-        stdout: Splitter::default(),
-        stderr: Splitter::default(),
-        started: Instant::now(),
-        exited: None,
-        ended: false,
-        pipe_named: false,
-        stop: None,
-    })
 }
 
 async fn supervise(
@@ -239,7 +188,8 @@ impl Task {
             .0
             .map_or(0, |p| p.as_raw_nonzero().get().cast_unsigned());
         self.fact(Fact::Started { pid });
-        run.stdin = run.output.take_stdin().map(|stdin| self.writer(stdin));
+        let stdin = run.output.take_stdin();
+        run.stdin = stdin.map(|stdin| writer(self.mailbox.clone(), stdin));
         let (mut restart, mut status) = (false, None);
         // Whether the child may have exited since it was last asked.
         let mut look = true;
@@ -382,7 +332,7 @@ impl Task {
         match chunk {
             Chunk::Stdout(bytes) => {
                 run.stdout.feed((**bytes).as_ref(), |line, omitted| {
-                    batch.line(line, omitted, false)
+                    batch.line(line, omitted, false);
                 });
             }
             Chunk::Stderr(bytes) => {
@@ -416,62 +366,12 @@ impl Task {
             self.fact(Fact::ControlLost { why: why.into() });
         }
     }
-
-    /// Control lines are written by a task of their own: a child that does not read them must not
-    /// keep its output from being read. Dropping the sender closes stdin.
-    fn writer(&self, mut stdin: ChildStdin) -> mpsc::Sender<Control> {
-        let (sender, mut lines) = mpsc::channel::<Control>(16);
-        let mailbox = self.mailbox.clone();
-        tokio::spawn(async move {
-            while let Some(control) = lines.recv().await {
-                let Ok(mut line) = serde_json::to_vec(&control) else {
-                    continue;
-                };
-                line.push(b'\n');
-                let sent = timeout(CONTROL_LIMIT, stdin.write_all(&line)).await;
-                let why = match sent {
-                    Ok(Ok(())) => continue,
-                    Ok(Err(e)) => e.to_string(),
-                    Err(_) => "it does not read its stdin".to_owned(),
-                };
-                let _ = mailbox.push([Item::Fact(Fact::ControlLost { why })]);
-                break;
-            }
-        });
-        sender
-    }
-}
-
-impl Run {
-    /// Asks the child to end: shutdown line, end of stdin, TERM.
-    fn ask(&mut self) {
-        if self.stop.is_some() {
-            return;
-        }
-        if let Some(stdin) = self.stdin.take() {
-            let _ = stdin.try_send(Control::Shutdown);
-        }
-        if let Some(group) = self.group.0 {
-            signal_group(group, Signal::TERM);
-            // A stopped process gets its TERM only when it runs again.
-            signal_group(group, Signal::CONT);
-        }
-        self.stop = Some(Stop::new(Instant::now(), GRACE));
-    }
 }
 
 async fn sleep_opt(at: Option<Instant>) {
     match at {
         Some(at) => sleep_until(at.into()).await,
         None => std::future::pending().await,
-    }
-}
-
-fn describe(status: ExitStatus) -> String {
-    match (status.code(), status.signal()) {
-        (Some(code), _) => format!("exit code {code}"),
-        (None, Some(signal)) => format!("ended by signal {signal}"),
-        (None, None) => "ended".into(),
     }
 }
 

@@ -347,7 +347,7 @@ mod tests {
         let mailbox = mailbox();
         let mut batch = mailbox.batch();
         for _ in 0..100 {
-            batch.line(&[b'x'; 64 * 1024], 5, false);
+            batch.line(&vec![b'x'; 64 * 1024], 5, false);
         }
         let _ = batch.finish();
         let bytes: usize = mailbox

@@ -10,6 +10,7 @@
 mod child;
 pub mod mailbox;
 pub mod policy;
+mod process;
 mod spawn;
 pub mod splitter;
 mod stop;

@@ -70,10 +70,10 @@ impl Composer {
 
     pub fn event(&mut self, ring: &mut Ring, event: &Event) {
         match &event.kind {
-            What::Text { delta, end } => self.stream(ring, Source::Text, delta, *end),
-            What::Thinking { delta, end } => self.stream(ring, Source::Thinking, delta, *end),
+            What::Text { delta, end } => self.stream(ring, &Source::Text, delta, *end),
+            What::Thinking { delta, end } => self.stream(ring, &Source::Thinking, delta, *end),
             What::ToolOutput { call, stream, text } => {
-                self.stream(ring, Source::Output(call.clone(), *stream), text, false);
+                self.stream(ring, &Source::Output(call.clone(), *stream), text, false);
             }
             What::Usage { .. } | What::Unknown => {}
             other => self.block(ring, other),
@@ -236,9 +236,13 @@ impl Composer {
         }
     }
 
-    fn stream(&mut self, ring: &mut Ring, source: Source, text: &str, end: bool) {
+    fn stream(&mut self, ring: &mut Ring, source: &Source, text: &str, end: bool) {
         let prose = matches!(source, Source::Text | Source::Thinking);
-        if self.open.as_ref().is_some_and(|open| open.source != source) {
+        if self
+            .open
+            .as_ref()
+            .is_some_and(|open| open.source != *source)
+        {
             self.open = None;
         }
         let mut pieces = text.split('\n').peekable();
@@ -249,7 +253,7 @@ impl Composer {
             if blank {
                 self.gap |= ended;
             } else if !piece.is_empty() || ended {
-                self.grow(ring, &source, piece);
+                self.grow(ring, source, piece);
             }
             if ended {
                 self.open = None;

@@ -74,9 +74,8 @@ impl Layout {
         match want.focus {
             Pane::Cluster => self.cluster = body,
             Pane::Tickets => self.tickets = body,
-            Pane::Agent => self.agent = body,
             Pane::Chapter if self.chapter.is_empty() => self.chapter = body,
-            Pane::Chapter => self.agent = body,
+            Pane::Chapter | Pane::Agent => self.agent = body,
         }
     }
 

@@ -56,14 +56,13 @@ impl Theme {
             Role::Warn => (Some(Color::Yellow), Modifier::BOLD),
             Role::Bad => (Some(Color::Red), Modifier::BOLD),
             Role::Unknown => (Some(Color::Magenta), Modifier::ITALIC),
-            Role::Claimed => (Some(Color::Blue), Modifier::BOLD),
+            Role::Claimed => (Some(Color::LightBlue), Modifier::BOLD),
             Role::Accent => (Some(Color::Cyan), Modifier::empty()),
             Role::Dim | Role::Border => (None, Modifier::DIM),
             Role::Selected => (None, Modifier::REVERSED),
-            Role::Command => (Some(Color::Cyan), Modifier::BOLD),
             Role::ErrorOutput => (Some(Color::Yellow), Modifier::empty()),
             Role::Thinking => (None, Modifier::DIM.union(Modifier::ITALIC)),
-            Role::Focus => (Some(Color::Cyan), Modifier::BOLD),
+            Role::Focus | Role::Command => (Some(Color::Cyan), Modifier::BOLD),
             Role::Found => (None, Modifier::REVERSED.union(Modifier::BOLD)),
         };
         let style = style.add_modifier(modifier);

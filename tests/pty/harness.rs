@@ -111,7 +111,7 @@ impl Dashboard {
         let mut reader = pair.master.try_clone_reader().unwrap();
         let shared = seen.clone();
         thread::spawn(move || {
-            let mut buffer = [0; 65536];
+            let mut buffer = vec![0; 65536];
             while let Ok(read @ 1..) = reader.read(&mut buffer) {
                 let mut seen = shared.0.lock().unwrap();
                 seen.parser.process(&buffer[..read]);

@@ -2,7 +2,7 @@
 
 use super::*;
 use std::sync::Arc;
-use tokio::sync::Notify;
+use tokio::{sync::Notify, time::timeout};
 
 struct Child {
     handle: Handle,

@@ -145,17 +145,12 @@ fn table(
     if leader.is_some_and(Option::is_none) {
         text.push(Line::styled("✗ PD has no leader", theme.style(Role::Bad)));
     }
-    match &snapshot.pd.value {
-        Some(members) => {
-            text.extend(members.iter().map(|m| shape.member(m, members_now, theme)));
-        }
-        None => {
-            let why = snapshot.pd.error.clone().unwrap_or_default();
-            text.push(Line::styled(
-                left(&format!("? PD members: {why}"), columns),
-                theme.style(Role::Unknown),
-            ));
-        }
+    if let Some(members) = &snapshot.pd.value {
+        text.extend(members.iter().map(|m| shape.member(m, members_now, theme)));
+    } else {
+        let why = snapshot.pd.error.clone().unwrap_or_default();
+        let line = left(&format!("? PD members: {why}"), columns);
+        text.push(Line::styled(line, theme.style(Role::Unknown)));
     }
     if let Some(error) = snapshot
         .stores
