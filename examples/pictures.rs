@@ -116,8 +116,7 @@ fn svg(screen: &vt100::Screen) -> String {
     let mut out = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width:.0} {height:.0}\" \
          font-family=\"ui-monospace, 'DejaVu Sans Mono', Menlo, Consolas, monospace\" font-size=\"14\">\n\
-         <rect width=\"100%\" height=\"100%\" rx=\"8\" fill=\"{}\"/>\n",
-        PALETTE_BACKGROUND
+         <rect width=\"100%\" height=\"100%\" rx=\"8\" fill=\"{PALETTE_BACKGROUND}\"/>\n"
     );
     for row in 0..ROWS {
         let y = MARGIN + (f32::from(row) + 0.75) * CELL.1;

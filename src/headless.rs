@@ -41,7 +41,7 @@ pub struct Headless {
 /// What was told of a ticket, and how long after the fault.
 #[derive(Debug, Default, Clone)]
 struct Told {
-    state: String,
+    state: &'static str,
     opened: Option<Duration>,
     proven: Option<Duration>,
     closed: bool,
@@ -144,7 +144,7 @@ impl Headless {
             if told.state == word {
                 continue;
             }
-            told.state = word.to_owned();
+            told.state = word;
             told.closed = ticket.status == Status::Resolved;
             let after = self.fault.as_ref().map(|(_, _, at)| span::since(*at));
             told.opened = told.opened.or(after);
@@ -176,7 +176,7 @@ impl Headless {
                 Kind::Good => self.say(&format!("                ✓ {text}")),
                 Kind::Bad => self.say(&format!("                ✗ {text}")),
                 Kind::Session | Kind::Child | Kind::Warning => {
-                    self.say(&format!("agent         {text}"))
+                    self.say(&format!("agent         {text}"));
                 }
                 _ => {}
             }

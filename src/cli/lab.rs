@@ -3,12 +3,7 @@
 use super::{CliResult, runtime, table};
 use crate::lab::{self, Client, LabError, NodeStatus, UpOptions};
 use agent_lab::home::Home;
-use std::{
-    io::Write,
-    path::PathBuf,
-    process::ExitCode,
-    time::Duration,
-};
+use std::{io::Write, path::PathBuf, process::ExitCode, time::Duration};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {

@@ -215,7 +215,7 @@ impl Client {
                 Ok(answer) => return Ok((endpoint, answer)),
                 // A member that answers tells more than one that cannot be reached.
                 Err(e) if worst.is_none() || matches!(e, HttpError::Status { .. }) => {
-                    worst = Some(e)
+                    worst = Some(e);
                 }
                 Err(_) => {}
             }
