@@ -1,6 +1,9 @@
 //! The cluster as last seen, how it fared before, and what that amounts to in one word.
 
-use crate::cluster::{ClusterSnapshot, MemberState, Observed, StoreState};
+use crate::{
+    cluster::{ClusterSnapshot, MemberState, Observed, StoreState},
+    transcript::clean::clean_text,
+};
 use jiff::{SignedDuration, Timestamp};
 use std::collections::{HashMap, VecDeque};
 
@@ -47,6 +50,7 @@ impl Cluster {
     }
 
     pub fn seen(&mut self, mut snapshot: ClusterSnapshot, now: Timestamp) {
+        clean(&mut snapshot);
         let traffic = snapshot.traffic.fresh().copied().unwrap_or_default();
         push(&mut self.ops, traffic.ops_per_s);
         push(&mut self.p99, traffic.p99_ms);
@@ -119,6 +123,21 @@ impl Cluster {
         } else {
             Overall::Degraded
         }
+    }
+}
+
+/// Names and errors come from whoever answered at PD's address.
+fn clean(snapshot: &mut ClusterSnapshot) {
+    for store in snapshot.stores.value.iter_mut().flatten() {
+        clean_text(&mut store.name);
+        clean_text(&mut store.address);
+    }
+    for member in snapshot.pd.value.iter_mut().flatten() {
+        clean_text(&mut member.name);
+        clean_text(&mut member.address);
+    }
+    for error in [&mut snapshot.stores.error, &mut snapshot.pd.error] {
+        error.as_mut().map(clean_text);
     }
 }
 
@@ -203,6 +222,18 @@ mod tests {
         cluster.seen(failed, at(1));
         assert_eq!(cluster.overall().0, Overall::Unknown);
         assert!(cluster.snapshot.unwrap().stores.value.is_some());
+    }
+
+    #[test]
+    fn names_from_outside_are_clean() {
+        let mut cluster = Cluster::new("pd".into());
+        let mut hostile = snapshot(StoreState::Up, at(0));
+        hostile.stores.value.as_mut().unwrap()[0].name = "a\x1b[31mb\u{202e}c\nd".into();
+        cluster.seen(hostile, at(0));
+        assert_eq!(
+            cluster.snapshot.unwrap().stores.value.unwrap()[0].name,
+            "abc d"
+        );
     }
 
     #[test]

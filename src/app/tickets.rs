@@ -1,5 +1,6 @@
 //! Tickets as last read from the ledger, and which one the reader stands on.
 
+use crate::transcript::clean::clean_text;
 use agent_lab::ledger::{Heartbeat, Resolution, Status, Ticket};
 use jiff::{SignedDuration, Timestamp};
 use std::path::PathBuf;
@@ -78,7 +79,15 @@ impl Tickets {
         }
     }
 
-    pub fn read(&mut self, view: LedgerView) {
+    pub fn read(&mut self, mut view: LedgerView) {
+        for ticket in &mut view.tickets {
+            clean_text(&mut ticket.message);
+            clean_text(&mut ticket.invariant);
+            ticket.store_id.as_mut().map(clean_text);
+        }
+        if let Some(heartbeat) = &mut view.heartbeat {
+            clean_text(&mut heartbeat.detail);
+        }
         self.view = Some(view);
         let tickets = self.list();
         // A chosen ticket may be gone with its ledger.

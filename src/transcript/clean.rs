@@ -83,6 +83,14 @@ pub fn clean(bytes: &[u8]) -> (String, u64) {
     (line, cleaner.omitted)
 }
 
+/// Cleans a short text in place, one line of it: a name, an address, an error.
+pub fn clean_text(text: &mut String) {
+    let plain = |b: &u8| matches!(b, b' '..=b'~');
+    if !text.as_bytes().iter().all(plain) {
+        *text = clean(text.replace('\n', " ").as_bytes()).0;
+    }
+}
+
 struct Performer<'a> {
     cleaner: &'a mut Cleaner,
     line: &'a mut String,
