@@ -100,8 +100,8 @@ impl Cluster {
         let Some(stores) = current(&snapshot.stores, now) else {
             return Overall::Unknown;
         };
-        let regions = current(&snapshot.regions, now).copied().unwrap_or_default();
-        if regions.leaderless > 0 || regions.no_quorum > 0 {
+        let regions = current(&snapshot.regions, now);
+        if regions.is_some_and(|r| r.leaderless > 0 || r.no_quorum > 0) {
             return Overall::Unavailable;
         }
         let stores_up = stores.iter().all(|s| {
@@ -116,12 +116,15 @@ impl Cluster {
         let unknown = stores.iter().any(|s| s.state == StoreState::Unknown)
             || members.iter().any(|m| m.state == MemberState::Unknown);
         let members_up = members.iter().all(|m| m.state != MemberState::Down);
+        let replicated = regions.map(|r| r.down_peer == 0 && r.miss_peer == 0);
         if stores.is_empty() || unknown {
             Overall::Unknown
-        } else if stores_up && members_up && regions.down_peer == 0 && regions.miss_peer == 0 {
-            Overall::Healthy
-        } else {
+        } else if !stores_up || !members_up || replicated == Some(false) {
             Overall::Degraded
+        } else if replicated.is_none() {
+            Overall::Unknown
+        } else {
+            Overall::Healthy
         }
     }
 }
@@ -136,7 +139,13 @@ fn clean(snapshot: &mut ClusterSnapshot) {
         clean_text(&mut member.name);
         clean_text(&mut member.address);
     }
-    for error in [&mut snapshot.stores.error, &mut snapshot.pd.error] {
+    for error in [
+        &mut snapshot.stores.error,
+        &mut snapshot.pd.error,
+        &mut snapshot.pd_leader.error,
+        &mut snapshot.regions.error,
+        &mut snapshot.traffic.error,
+    ] {
         error.as_mut().map(clean_text);
     }
 }
@@ -160,7 +169,7 @@ fn push(history: &mut VecDeque<Option<f64>>, value: Option<f64>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cluster::{PdMember, Store};
+    use crate::cluster::{PdMember, Regions, Store};
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(1_769_767_200 + second).unwrap()
@@ -194,8 +203,28 @@ mod tests {
             pd: Observed::known(vec![pd], now),
             pd_leader: Observed::known(Some("http://127.0.0.1:2379".into()), now),
             stores: Observed::known(vec![store(1, StoreState::Up), store(2, state)], now),
+            regions: Observed::known(
+                Regions {
+                    total: 6,
+                    ..Regions::default()
+                },
+                now,
+            ),
             ..Default::default()
         }
+    }
+
+    #[test]
+    fn regions_that_cannot_be_seen_are_not_healthy_ones() {
+        let mut cluster = Cluster::new("pd".into());
+        let mut blind = snapshot(StoreState::Up, at(0));
+        blind.regions = Observed::unknown("http://pd: no answer in time");
+        cluster.seen(blind.clone(), at(0));
+        assert_eq!(cluster.overall().0, Overall::Unknown);
+        // What is known to be bad is bad all the same.
+        blind.stores.value.as_mut().unwrap()[1].state = StoreState::Down;
+        cluster.seen(blind, at(1));
+        assert_eq!(cluster.overall().0, Overall::Degraded);
     }
 
     #[test]
