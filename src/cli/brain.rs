@@ -1,9 +1,10 @@
 //! Which model an agent that we start may use: a real one needs a key and somebody's consent to
-//! give it a shell on this host. Without either it is the rehearsal, and people are told why.
+//! give it a shell on this host. What is done without either is for the caller; people are told why.
 
 use agent_lab::{
     consent::{self, Consent},
     home::Home,
+    model::rehearsal,
 };
 use color_eyre::eyre::Context;
 use std::{
@@ -18,55 +19,65 @@ const SPEND_CAP: f64 = 5.0;
 /// What was settled before the dashboard opens.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Brain {
-    /// Arguments for the agent.
+    /// A real model; arguments for the agent.
     Real(Vec<OsString>),
+    /// The rehearsal, because somebody asked for it.
+    Rehearsal,
     /// No real model, and why.
-    Rehearsal(String),
+    Without(String),
 }
 
-/// Whether the environment holds a credential for a real model.
-pub fn has_credential() -> bool {
-    ["ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN"]
-        .iter()
-        .any(|name| std::env::var_os(name).is_some_and(|v| !v.is_empty()))
+/// Who settles it, and with whom.
+#[derive(Debug, Clone, Copy)]
+pub struct Terms<'a> {
+    pub home: &'a Home,
+    pub ledger: &'a Path,
+    /// `--host-shell` was given.
+    pub agreed: bool,
+    /// Whether a person may be asked. What happens without consent, in words.
+    pub ask: Option<&'a str>,
 }
 
-/// Settles it; asks, once, if there is a person to ask. `consented` is `--host-shell`.
-pub fn settle(home: &Home, ledger: &Path, consented: bool, ask: bool) -> color_eyre::Result<Brain> {
-    if std::env::var("ANTHROPIC_MODEL").is_ok_and(|m| m == "rehearsal") {
-        return Ok(Brain::Rehearsal("ANTHROPIC_MODEL says so".into()));
+/// Settles it; asks, once, if there is a person to ask.
+pub fn settle(terms: Terms<'_>) -> color_eyre::Result<Brain> {
+    if std::env::var("ANTHROPIC_MODEL").is_ok_and(|m| m == rehearsal::NAME) {
+        return Ok(Brain::Rehearsal);
     }
-    if !has_credential() {
-        return Ok(Brain::Rehearsal("no API key is set".into()));
+    let set = |name| std::env::var_os(name).is_some_and(|v: OsString| !v.is_empty());
+    if !set("ANTHROPIC_API_KEY") && !set("ANTHROPIC_AUTH_TOKEN") {
+        return Ok(Brain::Without("no key is set (ANTHROPIC_API_KEY)".into()));
     }
     if consent::in_container() {
         return Ok(Brain::Real(Vec::new()));
     }
     let real = || Ok(Brain::Real(vec!["--host-shell".into()]));
-    let wanted = Consent::wanted(ledger, SPEND_CAP);
-    if consented || wanted.remembered(home).is_some() {
+    let wanted = Consent::wanted(terms.ledger, SPEND_CAP);
+    if terms.agreed || wanted.remembered(terms.home).is_some() {
         return real();
     }
-    if !(ask && io::stdin().is_terminal() && io::stderr().is_terminal()) {
-        let why = "a key is set, but nobody agreed to give a model a shell on this host: --host-shell does";
-        return Ok(Brain::Rehearsal(why.into()));
-    }
-    if !asked(&wanted)? {
-        return Ok(Brain::Rehearsal(
+    let Some(otherwise) = terms
+        .ask
+        .filter(|_| io::stdin().is_terminal() && io::stderr().is_terminal())
+    else {
+        let why = "a key is set, but nobody agreed to give a model a shell on this host; --host-shell does";
+        return Ok(Brain::Without(why.into()));
+    };
+    if !asked(&wanted, otherwise)? {
+        return Ok(Brain::Without(
             "a shell on this host was not agreed to".into(),
         ));
     }
     wanted
-        .remember(home)
+        .remember(terms.home)
         .context("cannot remember the consent")?;
     real()
 }
 
-fn asked(wanted: &Consent) -> io::Result<bool> {
+fn asked(wanted: &Consent, otherwise: &str) -> io::Result<bool> {
     eprint!(
         "A key for a real model is set. Its agent would have a full shell, without asking again:\n\
          \n  user    {}\n  host    {}\n  ledger  {}\n  cap     ${:.2} a session\n\
-         \nWithout it the demo rehearses: same lab, same commands, no model.\n\
+         \nWithout it {otherwise}.\n\
          Give the model that shell? [y/N] ",
         wanted.user,
         wanted.host,

@@ -2,7 +2,7 @@
 
 use super::{
     CliResult,
-    brain::{self, Brain},
+    brain::{self, Brain, Terms},
     runtime, watch,
 };
 use crate::{
@@ -79,7 +79,12 @@ pub fn run(args: Args) -> CliResult {
     let ledger = home.ledger();
     Ledger::open(&ledger)?;
     let consents = Home::from_env()?;
-    let brain = brain::settle(&consents, &ledger, args.host_shell, !args.headless)?;
+    let brain = brain::settle(Terms {
+        home: &consents,
+        ledger: &ledger,
+        agreed: args.host_shell,
+        ask: (!args.headless).then_some("the demo rehearses: same lab, same commands, no model"),
+    })?;
     let config = config(&args, chapters, &home, brain.clone());
     if args.headless {
         return headless(config, &brain);
@@ -156,7 +161,9 @@ fn children(info: &LabInfo, ledger: &Path, brain: &Brain) -> DemoChildren {
     let mut agent = argv(&["agent"]);
     match brain {
         Brain::Real(more) => agent.extend(more.iter().cloned()),
-        Brain::Rehearsal(_) => agent.extend(["--model", "rehearsal"].map(OsString::from)),
+        Brain::Rehearsal | Brain::Without(_) => {
+            agent.extend(["--model", "rehearsal"].map(OsString::from));
+        }
     }
     let spec = |name, argv| Spec {
         name,
@@ -172,7 +179,7 @@ fn children(info: &LabInfo, ledger: &Path, brain: &Brain) -> DemoChildren {
 
 fn headless(config: Config, brain: &Brain) -> CliResult {
     let mut front = Headless::new();
-    if let Brain::Rehearsal(why) = brain {
+    if let Brain::Without(why) = brain {
         front.say(&format!("rehearsal: {why}"));
     }
     let outcome = runtime()?

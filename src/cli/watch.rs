@@ -1,16 +1,17 @@
 //! `operator-tui [watch]`: the dashboard on a cluster that somebody else runs.
 
-use super::{CliResult, runtime};
+use super::{
+    CliResult,
+    brain::{self, Brain, Terms},
+    runtime,
+    target::{LedgerArgs, PdArgs},
+};
 use crate::{
     app::{self, Config, Role},
     supervisor::{Spec, executable},
     ui::{Screen, Theme},
 };
-use agent_lab::{
-    consent::{self, Consent},
-    home::Home,
-    ledger::Ledger,
-};
+use agent_lab::{home::Home, ledger::Ledger, model::rehearsal};
 use color_eyre::eyre::eyre;
 use std::{
     ffi::OsString,
@@ -23,15 +24,11 @@ const NO_TERMINAL: u8 = 2;
 
 #[derive(Debug, Default, clap::Args)]
 pub struct Args {
-    /// PD endpoints, separated by commas
-    #[arg(long, env = "PD_ENDPOINT", default_value = "http://127.0.0.1:2379")]
-    pd: String,
+    #[command(flatten)]
+    pd: PdArgs,
 
-    /// Prometheus, where there is one; without it the stores are asked themselves
-    #[arg(long, env = "PROMETHEUS_URL")]
-    prometheus: Option<String>,
-
-    /// Run this as the agent instead of our own: a program with arguments, or a shell line
+    /// Run this as the agent instead of our own: a program with arguments, or a shell line; it
+    /// finds PD_ENDPOINT and OPERATOR_LEDGER in its environment
     #[arg(long, value_name = "COMMAND")]
     agent_cmd: Option<String>,
 
@@ -47,33 +44,37 @@ pub struct Args {
     #[arg(long)]
     no_monitor: bool,
 
-    /// Ledger, if not tickets.db in OPERATOR_HOME
-    #[arg(long, value_name = "FILE")]
-    db: Option<PathBuf>,
+    #[command(flatten)]
+    ledger: LedgerArgs,
+}
+
+/// Where things are, for the children.
+struct Place {
+    pd: String,
+    ledger: PathBuf,
 }
 
 pub fn run(args: &Args) -> CliResult {
     let home = Home::from_env()?;
-    let ledger = args.db.clone().unwrap_or_else(|| home.ledger());
-    if args.db.is_none() {
-        home.create()?;
-    }
+    let place = Place {
+        pd: args.pd.options()?.pd.join(","),
+        ledger: args.ledger.path()?,
+    };
     // What is wrong with the ledger is said here, where it can be read in peace.
     if !args.no_monitor {
-        drop(Ledger::open(&ledger)?);
-    } else if ledger.exists() {
-        drop(Ledger::open_existing(&ledger)?);
+        drop(Ledger::open(&place.ledger)?);
+    } else if place.ledger.exists() {
+        drop(Ledger::open_existing(&place.ledger)?);
     }
-    let config = Config {
+    show(Config {
         subject: "tikv".into(),
-        place: args.pd.clone(),
-        pd: args.pd.clone(),
-        agent: agent(args, &home, &ledger)?,
-        monitor: monitor(args, &ledger),
-        ledger,
+        place: place.pd.clone(),
+        pd: place.pd.clone(),
+        agent: agent(args, &home, &place)?,
+        monitor: monitor(args, &place),
+        ledger: place.ledger,
         demo: None,
-    };
-    show(config)
+    })
 }
 
 /// Runs a dashboard on the terminal until it ends.
@@ -96,7 +97,7 @@ pub fn show(config: Config) -> CliResult {
     })
 }
 
-fn agent(args: &Args, home: &Home, ledger: &Path) -> color_eyre::Result<Role> {
+fn agent(args: &Args, home: &Home, place: &Place) -> color_eyre::Result<Role> {
     if args.no_agent {
         return Ok(Role::Off("--no-agent was given.".into()));
     }
@@ -104,22 +105,26 @@ fn agent(args: &Args, home: &Home, ledger: &Path) -> color_eyre::Result<Role> {
         return Ok(Role::Run(Spec {
             name: "agent",
             argv: command(line)?,
-            env: environment(args, ledger),
+            env: vec![
+                ("PD_ENDPOINT".into(), (&place.pd).into()),
+                ("OPERATOR_LEDGER".into(), (&place.ledger).into()),
+            ],
             foreign: true,
             ..Spec::default()
         }));
     }
-    if let Some(why) = no_agent(args, home, ledger) {
-        return Ok(Role::Off(why));
-    }
-    let mut argv: Vec<OsString> = vec![executable().into()];
-    argv.extend(["agent", "--supervised", "--json", "--pd", &args.pd].map(Into::into));
-    argv.extend(["--db".into(), ledger.into()]);
-    if let Some(prometheus) = &args.prometheus {
-        argv.extend(["--prometheus".into(), prometheus.into()]);
-    }
-    if args.host_shell {
-        argv.push("--host-shell".into());
+    let mut argv = ours(&["agent"], place);
+    let settled = brain::settle(Terms {
+        home,
+        ledger: &place.ledger,
+        agreed: args.host_shell,
+        ask: Some("no agent is started; everything else works"),
+    })?;
+    match settled {
+        Brain::Real(more) => argv.extend(more),
+        Brain::Rehearsal => argv.extend(["--model", rehearsal::NAME].map(Into::into)),
+        // On somebody's cluster nothing acts that nobody asked for.
+        Brain::Without(why) => return Ok(Role::Off(format!("{why}."))),
     }
     Ok(Role::Run(Spec {
         name: "agent",
@@ -128,21 +133,25 @@ fn agent(args: &Args, home: &Home, ledger: &Path) -> color_eyre::Result<Role> {
     }))
 }
 
-/// Why no agent of ours is started: on a real cluster it works only for a real model, with a
-/// person's consent to its shell.
-fn no_agent(args: &Args, home: &Home, ledger: &Path) -> Option<String> {
-    let set = |name| std::env::var_os(name).is_some_and(|v| !v.is_empty());
-    if std::env::var("ANTHROPIC_MODEL").is_ok_and(|model| model == "rehearsal") {
-        return None;
+fn monitor(args: &Args, place: &Place) -> Role {
+    if args.no_monitor {
+        return Role::Off("--no-monitor was given.".into());
     }
-    if !set("ANTHROPIC_API_KEY") && !set("ANTHROPIC_AUTH_TOKEN") {
-        return Some("there is no key: ANTHROPIC_API_KEY is not set.".into());
-    }
-    let agreed = args.host_shell
-        || consent::in_container()
-        || Consent::wanted(ledger, 0.0).remembered(home).is_some();
-    (!agreed)
-        .then(|| "nobody agreed to give a model a shell on this host; --host-shell does.".into())
+    let argv = ours(&["monitor", "run"], place);
+    Role::Run(Spec {
+        name: "monitor",
+        argv,
+        ..Spec::default()
+    })
+}
+
+/// One of our own roles, as a child on this cluster and ledger.
+fn ours(role: &[&str], place: &Place) -> Vec<OsString> {
+    let mut argv: Vec<OsString> = vec![executable().into()];
+    argv.extend(role.iter().map(OsString::from));
+    argv.extend(["--supervised", "--json", "--pd", &place.pd, "--db"].map(OsString::from));
+    argv.push((&place.ledger).into());
+    argv
 }
 
 /// The words of a command line, or a shell for one that needs it. A program that is not there is
@@ -172,34 +181,6 @@ fn command(line: &str) -> color_eyre::Result<Vec<OsString>> {
         ));
     }
     Ok(words)
-}
-
-fn monitor(args: &Args, ledger: &Path) -> Role {
-    if args.no_monitor {
-        return Role::Off("--no-monitor was given.".into());
-    }
-    let mut argv: Vec<OsString> = vec![executable().into()];
-    argv.extend(["monitor", "run", "--json", "--supervised", "--pd", &args.pd].map(Into::into));
-    argv.extend(["--db".into(), ledger.into()]);
-    if let Some(prometheus) = &args.prometheus {
-        argv.extend(["--prometheus".into(), prometheus.into()]);
-    }
-    Role::Run(Spec {
-        name: "monitor",
-        argv,
-        ..Spec::default()
-    })
-}
-
-fn environment(args: &Args, ledger: &Path) -> Vec<(OsString, OsString)> {
-    let mut env: Vec<(OsString, OsString)> = vec![
-        ("PD_ENDPOINT".into(), (&args.pd).into()),
-        ("OPERATOR_LEDGER".into(), ledger.into()),
-    ];
-    if let Some(prometheus) = &args.prometheus {
-        env.push(("PROMETHEUS_URL".into(), prometheus.into()));
-    }
-    env
 }
 
 #[cfg(test)]
