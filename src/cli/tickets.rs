@@ -138,9 +138,9 @@ pub fn run(args: Args) -> CliResult {
             println!(
                 "Ticket #{id} {}",
                 if changed {
-                    "is no longer held"
+                    "is open to agents and to the monitor again"
                 } else {
-                    "was not held"
+                    "was not held, and waits for no person"
                 }
             );
         }
