@@ -417,11 +417,15 @@ fn the_monitor_that_is_silent_is_seen_to_be() {
     b.check(Reading::Clear);
     let beat = b.ledger.heartbeat(Some(CLUSTER)).unwrap().unwrap();
     assert!(beat.ok && !beat.is_silent() && beat.checks == 1);
-    let silent = agent_lab::ledger::Heartbeat {
-        age: Duration::from_secs(5),
-        ..beat
+    let aged = |seconds| agent_lab::ledger::Heartbeat {
+        age: Duration::from_secs(seconds),
+        ..beat.clone()
     };
-    assert!(silent.is_silent());
+    assert!(
+        !aged(5).is_silent(),
+        "a paused member makes one look last four seconds"
+    );
+    assert!(aged(12).is_silent());
 }
 
 #[test]

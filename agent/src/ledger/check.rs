@@ -15,9 +15,6 @@ use std::time::Duration;
 /// A ticket that comes back this soon after its resolution is the same ticket.
 const REOPEN_WINDOW: Duration = Duration::from_secs(600);
 
-/// One look at a cluster in which something hangs may take so long.
-const LONGEST_LOOK: Duration = Duration::from_secs(10);
-
 /// What an invariant reads. Not knowing is neither of the others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -205,7 +202,7 @@ fn note_state(tx: &Transaction<'_>, check: &Check<'_>, o: &Observation) -> Resul
         })
         .optional()?;
     let now = check.data.ms;
-    let gap = millis(check.interval * 3 + LONGEST_LOOK);
+    let gap = millis(check.interval * 3 + heartbeat::LONGEST_LOOK);
     // Times of an earlier boot mean nothing now; time in which nobody looked is not clear.
     let (clear, violated, since) = match known {
         Some((boot, clear, violated, since, observed)) if boot == check.data.boot => {
