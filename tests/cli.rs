@@ -158,3 +158,92 @@ fn completions_are_printed_for_every_shell() {
         assert!(out(home.path(), &["completions", shell]).contains("tickets"));
     }
 }
+
+/// Runs with a reader that takes one line and leaves.
+fn first_line(home: &Path, args: &[&str]) -> (String, String) {
+    use std::io::{BufRead, BufReader, Read};
+    let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_operator-tui"))
+        .args(args)
+        .env("OPERATOR_HOME", home)
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    let mut reader = BufReader::with_capacity(16, child.stdout.take().unwrap());
+    reader.read_line(&mut line).unwrap();
+    drop(reader);
+    let mut said = String::new();
+    child
+        .stderr
+        .take()
+        .unwrap()
+        .read_to_string(&mut said)
+        .unwrap();
+    assert!(!child.wait().unwrap().success());
+    (line, said)
+}
+
+#[test]
+fn a_reader_that_leaves_early_is_no_error_to_talk_about() {
+    let home = home();
+    let long = "x".repeat(100_000);
+    out(
+        home.path(),
+        &["tickets", "open", "--message", "m", "--context", &long],
+    );
+    for args in [
+        ["tickets", "show", "1", "--json"].as_slice(),
+        ["tickets", "list", "--json"].as_slice(),
+        ["completions", "bash"].as_slice(),
+    ] {
+        let (line, said) = first_line(home.path(), args);
+        assert!(!line.is_empty());
+        assert_eq!(said, "", "{args:?}");
+    }
+}
+
+#[test]
+fn nothing_in_a_ledger_can_write_to_the_terminal() {
+    let home = home();
+    let home = home.path();
+    out(home, &["tickets", "open", "--message", "m"]);
+    let evil = "\u{1b}]0;x\u{7}\u{9b}31m\u{202e}";
+    let db = rusqlite::Connection::open(home.join("tickets.db")).unwrap();
+    db.execute_batch(&format!(
+        "UPDATE tickets SET violation_key = violation_key || '{evil}', invariant_name = '{evil}',
+           severity = '{evil}', message = '{evil}', diagnosis = '{evil}', store_id = '{evil}';
+         UPDATE ticket_events SET by = '{evil}', to_status = '{evil}', why = '{evil}';
+         INSERT INTO agent_sessions (session_id, ticket_id, status, started_at, outcome_summary, model)
+           VALUES ('s{evil}', 1, '{evil}', '2026-01-01T00:00:00Z', '{evil}', '{evil}');
+         INSERT INTO agent_log_entries (session_id, entry_type, content, raw_content, timestamp)
+           VALUES ('s{evil}', '{evil}', '{evil}', '{evil}', '2026-01-01T00:00:00Z');
+         INSERT INTO agent_log_entries (session_id, entry_type, content, tool_params, timestamp)
+           VALUES ('s{evil}', 'tool_call', '{evil}', '{{\"command\": \"a\\u001b[1m\"}}', '2026-01-01T00:00:00Z');"
+    ))
+    .unwrap();
+    for args in [
+        ["tickets", "list"].as_slice(),
+        ["tickets", "show", "1"].as_slice(),
+        ["audit", "list"].as_slice(),
+        ["audit", "show", "s"].as_slice(),
+        ["audit", "show", "s", "--all"].as_slice(),
+        ["audit", "verify"].as_slice(),
+    ] {
+        let done = operator(home).args(args).output().unwrap();
+        let text =
+            String::from_utf8(done.stdout).unwrap() + &String::from_utf8(done.stderr).unwrap();
+        let bad = text
+            .chars()
+            .find(|c| (c.is_control() && *c != '\n') || *c == '\u{202e}');
+        assert_eq!(bad, None, "{args:?}: {text:?}");
+    }
+}
+
+#[test]
+fn a_folder_is_not_a_ledger() {
+    let home = home();
+    let path = home.path().to_str().unwrap();
+    let said = err(home.path(), &["tickets", "list", "--db", path]);
+    assert!(said.contains(path) && said.contains("folder"), "{said}");
+}

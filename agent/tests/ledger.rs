@@ -1,101 +1,22 @@
 //! The ledger, through its public interface: life cycle, leases, proof, adoption, damage.
 
 use agent_lab::{
-    event::{Mode, Outcome, VerifyState},
+    event::{Outcome, VerifyState},
     ledger::{
-        Check, CheckOutcome, ClaimRequest, EntryKind, Holder, Ledger, LedgerError, Mono, NewEntry,
-        NewSession, NewTicket, Observation, Reading, Resolution, SessionWriter, Status, Verdict,
+        ClaimRequest, EntryKind, Holder, Ledger, LedgerError, NewEntry, NewTicket, Reading,
+        Resolution, Status, Verdict,
     },
 };
 use std::{
     fs,
     os::unix::fs::PermissionsExt,
-    path::PathBuf,
     time::{Duration, Instant},
 };
-use tempfile::TempDir;
 
-const CLUSTER: &str = "7001";
+#[path = "common/bench.rs"]
+mod bench;
 
-struct Bench {
-    dir: TempDir,
-    ledger: Ledger,
-    /// Milliseconds that the monitor's clock has been turned on.
-    shift: i64,
-}
-
-impl Bench {
-    fn new() -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let ledger = Ledger::open(&dir.path().join("tickets.db")).unwrap();
-        Self {
-            dir,
-            ledger,
-            shift: 0,
-        }
-    }
-
-    fn path(&self) -> PathBuf {
-        self.dir.path().join("tickets.db")
-    }
-
-    /// One check with one invariant: no grace, a hold of ten seconds.
-    fn check(&mut self, reading: Reading) -> CheckOutcome {
-        let observation = Observation {
-            key: "store_down:2".into(),
-            invariant: "store_down".into(),
-            store_id: Some("2".into()),
-            reading,
-            message: format!("{reading:?}"),
-            severity: "critical".into(),
-            grace: Duration::ZERO,
-            hold: Duration::from_secs(10),
-        };
-        let mut data = Mono::now();
-        data.ms += self.shift;
-        self.ledger
-            .record_check(&Check {
-                cluster_id: CLUSTER,
-                data,
-                observations: &[observation],
-                metric_snapshot: Some(&serde_json::json!({"stores": 2})),
-                subject_context: Some("PD is at http://127.0.0.1:1"),
-                sample: None,
-                interval: Duration::from_secs(1),
-                ok: true,
-                detail: "",
-            })
-            .unwrap()
-    }
-
-    fn later(&mut self, seconds: i64) -> &mut Self {
-        self.shift += seconds * 1000;
-        self
-    }
-
-    fn claim(&mut self, lease: Duration) -> Option<agent_lab::ledger::Claim> {
-        let holder = Holder::this_process();
-        let request = ClaimRequest {
-            holder: &holder,
-            cluster_id: Some(CLUSTER),
-            ticket: None,
-            lease,
-        };
-        self.ledger.claim(&request).unwrap()
-    }
-
-    fn session(&mut self, claim: &agent_lab::ledger::Claim) -> SessionWriter {
-        self.ledger
-            .begin_session(&NewSession {
-                lease: &claim.lease,
-                model: "rehearsal",
-                mode: Mode::Autonomous,
-                cluster_id: Some(CLUSTER),
-                holder: &Holder::this_process(),
-            })
-            .unwrap()
-    }
-}
+use bench::{Bench, CLUSTER};
 
 const LONG: Duration = Duration::from_secs(60);
 
@@ -496,11 +417,15 @@ fn the_monitor_that_is_silent_is_seen_to_be() {
     b.check(Reading::Clear);
     let beat = b.ledger.heartbeat(Some(CLUSTER)).unwrap().unwrap();
     assert!(beat.ok && !beat.is_silent() && beat.checks == 1);
-    let silent = agent_lab::ledger::Heartbeat {
-        age: Duration::from_secs(5),
-        ..beat
+    let aged = |seconds| agent_lab::ledger::Heartbeat {
+        age: Duration::from_secs(seconds),
+        ..beat.clone()
     };
-    assert!(silent.is_silent());
+    assert!(
+        !aged(5).is_silent(),
+        "a paused member makes one look last four seconds"
+    );
+    assert!(aged(12).is_silent());
 }
 
 #[test]

@@ -145,12 +145,13 @@ fn show(id: &str, all: bool, json: bool, ledger: &Ledger) -> color_eyre::Result<
         return Ok(());
     }
     println!(
-        "Session {id}  ticket {}  {}  model {}",
+        "Session {}  ticket {}  {}  model {}",
+        table::one_line(id),
         session
             .ticket_id
             .map_or_else(|| "-".into(), |t| format!("#{t}")),
-        session.status,
-        session.model.as_deref().unwrap_or("unknown"),
+        table::one_line(&session.status),
+        table::one_line(session.model.as_deref().unwrap_or("unknown")),
     );
     if let Some(summary) = &session.outcome_summary {
         println!("{}", indent(summary));
@@ -227,7 +228,7 @@ fn print_entry(e: &EntryRow, all: bool, ledger: &Ledger) -> color_eyre::Result<(
             } else {
                 text
             };
-            println!("\n{at}  [{kind}]\n{}", indent(shown));
+            println!("\n{at}  [{}]\n{}", table::one_line(kind), indent(shown));
         }
     }
     Ok(())
@@ -270,7 +271,11 @@ fn verify(session: Option<String>, json: bool, ledger: &Ledger) -> CliResult {
         };
         bad += usize::from(broken);
         if !json {
-            println!("{id}  {} entries  {text}", report.entries);
+            println!(
+                "{}  {} entries  {text}",
+                table::one_line(id),
+                report.entries
+            );
         }
         reports.push(report);
     }

@@ -10,11 +10,8 @@ pub struct Args {
 }
 
 pub fn run(args: Args) -> CliResult {
-    clap_complete::generate(
-        args.shell,
-        &mut Cli::command(),
-        "operator-tui",
-        &mut std::io::stdout(),
-    );
+    let mut script = Vec::new();
+    clap_complete::generate(args.shell, &mut Cli::command(), "operator-tui", &mut script);
+    print!("{}", String::from_utf8_lossy(&script));
     Ok(ExitCode::SUCCESS)
 }

@@ -59,6 +59,13 @@ pub type CliResult = color_eyre::Result<ExitCode>;
 /// Parses the arguments and runs the subcommand.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
+    let dashboard = matches!(
+        cli.command,
+        None | Some(Command::Demo(_) | Command::Watch(_))
+    );
+    if !dashboard {
+        end_with_the_reader();
+    }
     let result = match cli.command {
         Some(Command::Demo(args)) => demo::run(args),
         Some(Command::Cluster(args)) => cluster::run(args),
@@ -75,6 +82,21 @@ pub fn main() -> ExitCode {
         eprintln!("operator-tui: {}", describe(&report));
         ExitCode::FAILURE
     })
+}
+
+/// A reader of stdout that leaves early, as `head` does, ends this process as it ends any other:
+/// at once and without a word. The signal that does so elsewhere is ignored in Rust programs, and
+/// taking it back would also let a lost connection end this one.
+fn end_with_the_reader() {
+    const BROKEN_PIPE: i32 = 128 + 13;
+    let others = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        let text = panic.payload_as_str().unwrap_or_default();
+        if text.starts_with("failed printing to stdout") && text.contains("Broken pipe") {
+            std::process::exit(BROKEN_PIPE);
+        }
+        others(panic);
+    }));
 }
 
 /// The causes of an error, outermost first, joined by colons.

@@ -78,7 +78,8 @@ pub fn run(args: Args) -> CliResult {
         cluster_id: args.cluster_id,
         once: args.once,
     };
-    let mut clear = true;
+    // Nothing is clear that nobody looked at.
+    let mut clear = false;
     let runtime = runtime()?;
     let ran = runtime.block_on(async {
         let (stop, stopped) = watch::channel(false);

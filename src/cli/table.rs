@@ -45,9 +45,10 @@ fn render<const N: usize>(heading: [&str; N], rows: &[[String; N]], width: usize
     out
 }
 
-/// Text of others on one line: no escape sequence survives without its control characters.
+/// Text of others on one line: no escape sequence, control character or change of direction.
 pub fn one_line(text: &str) -> String {
-    text.chars()
+    agent_lab::clean::clean(text)
+        .chars()
         .map(|c| if c.is_control() { ' ' } else { c })
         .collect()
 }
@@ -81,7 +82,7 @@ mod tests {
         ];
         assert_eq!(
             render(["ID", "TEXT"], &rows, 12),
-            "ID  TEXT\n1   a long …\n12  日本 [3…\n"
+            "ID  TEXT\n1   a long …\n12  日本\n"
         );
     }
 }

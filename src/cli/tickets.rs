@@ -138,9 +138,9 @@ pub fn run(args: Args) -> CliResult {
             println!(
                 "Ticket #{id} {}",
                 if changed {
-                    "is no longer held"
+                    "is open to agents and to the monitor again"
                 } else {
-                    "was not held"
+                    "was not held, and waits for no person"
                 }
             );
         }
@@ -250,8 +250,8 @@ fn show(id: i64, json: bool, ledger: &LedgerArgs) -> color_eyre::Result<()> {
     let time = |t: Option<jiff::Timestamp>| t.map_or_else(|| "-".to_owned(), |t| format!("{t:.0}"));
     println!("Ticket #{id}  {}", table::one_line(&ticket.message));
     println!("  state       {}", state(&ticket));
-    println!("  key         {}", ticket.violation_key);
-    println!("  severity    {}", ticket.severity);
+    println!("  key         {}", table::one_line(&ticket.violation_key));
+    println!("  severity    {}", table::one_line(&ticket.severity));
     println!("  first seen  {}", time(ticket.first_seen_at));
     println!(
         "  last seen   {}  ({} times)",
@@ -267,8 +267,8 @@ fn show(id: i64, json: bool, ledger: &LedgerArgs) -> color_eyre::Result<()> {
         println!(
             "  {}  {:<13} {}: {}",
             time(e.at),
-            e.to,
-            e.by,
+            table::one_line(&e.to),
+            table::one_line(&e.by),
             table::one_line(&e.why)
         );
     }
@@ -277,7 +277,8 @@ fn show(id: i64, json: bool, ledger: &LedgerArgs) -> color_eyre::Result<()> {
             (Some(a), Some(b)) => span::exact(span::between(a, b)),
             _ => "-".into(),
         };
-        println!("\nSession {}  {}  {took}", s.session_id, s.status);
+        let (id, status) = (table::one_line(&s.session_id), table::one_line(&s.status));
+        println!("\nSession {id}  {status}  {took}");
         if let Some(summary) = &s.outcome_summary {
             println!("  {}", table::one_line(summary));
         }
@@ -294,7 +295,8 @@ fn show(id: i64, json: bool, ledger: &LedgerArgs) -> color_eyre::Result<()> {
 
 /// Lines of others' text, indented and without control characters.
 pub fn indent(text: &str) -> String {
-    text.lines()
+    agent_lab::clean::clean(text)
+        .lines()
         .map(|l| format!("  {}", table::one_line(l)))
         .collect::<Vec<_>>()
         .join("\n")

@@ -24,6 +24,9 @@ use std::{
 /// Above this many regions the full list is not fetched, only PD's own checks are.
 const MAX_LISTED_REGIONS: u64 = 5_000;
 
+/// Why there is no rate yet, though the metrics were read.
+pub const FIRST_SAMPLE: &str = "one sample so far: no rate yet";
+
 /// How to look.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -94,15 +97,7 @@ impl Client {
         let endpoints = self.endpoints();
         if endpoints.is_empty() {
             let why = "no PD address is known: give one with --pd or PD_ENDPOINT";
-            return ClusterSnapshot {
-                at: Timestamp::now(),
-                pd: Observed::unknown(why),
-                pd_leader: Observed::unknown(why),
-                stores: Observed::unknown(why),
-                regions: Observed::unknown(why),
-                traffic: Observed::unknown(why),
-                ..Default::default()
-            };
+            return ClusterSnapshot::unknown(why);
         }
         let ((members, stores, count), health) = tokio::join!(
             async {
@@ -152,9 +147,14 @@ impl Client {
             }
         };
         let from: Vec<String> = self.preferred.clone().map_or(endpoints, |p| vec![p]);
-        let regions = match count {
-            Ok((_, count)) => self.regions(&from, count.count, stores.fresh()).await,
-            Err(e) => Err(e),
+        let regions = match (count, stores.fresh()) {
+            (Ok((_, count)), Some(stores)) => self.regions(&from, count.count, stores).await,
+            // Whether a region can be served depends on which stores are up.
+            (Ok((url, _)), None) => Err(HttpError::Body {
+                url,
+                why: "the stores are unknown".into(),
+            }),
+            (Err(e), _) => Err(e),
         };
         ClusterSnapshot {
             cluster_id: self.cluster_id.clone(),
@@ -334,7 +334,7 @@ impl Client {
                         let window = self.windows.entry(store.id).or_default();
                         match window.add(at, counters, self.options.rate_window) {
                             Some(traffic) => Observed::known(traffic, now),
-                            None => Observed::unknown("one sample so far: no rate yet"),
+                            None => Observed::unknown(FIRST_SAMPLE),
                         }
                     }
                 },
@@ -347,15 +347,26 @@ impl Client {
         &self,
         from: &[String],
         total: u64,
-        stores: Option<&Vec<Store>>,
+        stores: &[Store],
     ) -> Result<Regions, HttpError> {
+        let none = || HttpError::Body {
+            url: from.first().cloned().unwrap_or_default(),
+            why: "PD knows no region yet".into(),
+        };
+        if total == 0 {
+            return Err(none());
+        }
         if total <= MAX_LISTED_REGIONS {
             let (list, miss) = tokio::try_join!(
                 self.first::<RegionsAnswer>(from, "/regions"),
                 // How many peers a region should have is for PD to say.
                 self.first::<RegionsAnswer>(from, "/regions/check/miss-peer")
             )?;
-            let mut regions = count_regions(&list.1.regions.unwrap_or_default(), stores);
+            let list = list.1.regions.unwrap_or_default();
+            if list.is_empty() {
+                return Err(none());
+            }
+            let mut regions = count_regions(&list, stores);
             regions.miss_peer = miss.1.regions.map_or(miss.1.count, |r| r.len() as u64);
             return Ok(regions);
         }
@@ -392,11 +403,12 @@ fn leader(
 ) -> Observed<Option<String>> {
     match members {
         Ok((_, m)) => {
-            let leader = m
-                .leader
-                .as_ref()
-                .map(MemberAnswer::address)
-                .filter(|a| !a.is_empty());
+            // One that PD names without an address is a leader all the same.
+            let leader = m.leader.as_ref().map(|l| match l.address() {
+                address if address.is_empty() => l.name.clone(),
+                address => address,
+            });
+            let leader = leader.filter(|l| !l.is_empty());
             Observed::known(leader, now)
         }
         // 503 "no leader", 500 "redirect failed" or "redirect to not leader".
@@ -407,13 +419,11 @@ fn leader(
     }
 }
 
-fn count_regions(list: &[RegionAnswer], stores: Option<&Vec<Store>>) -> Regions {
+fn count_regions(list: &[RegionAnswer], stores: &[Store]) -> Regions {
     let dead = |id: u64| {
-        stores.is_some_and(|stores| {
-            stores.iter().any(|s| {
-                s.id == id && matches!(s.state, StoreState::Disconnected | StoreState::Down)
-            })
-        })
+        stores
+            .iter()
+            .any(|s| s.id == id && matches!(s.state, StoreState::Disconnected | StoreState::Down))
     };
     let mut out = Regions {
         total: list.len() as u64,
@@ -425,7 +435,9 @@ fn count_regions(list: &[RegionAnswer], stores: Option<&Vec<Store>>) -> Regions 
             .iter()
             .filter(|p| dead(p.store_id) || region.down_peers.iter().any(|d| d.peer.id == p.id))
             .count();
-        out.leaderless += u64::from(region.leader.store_id == 0);
+        // PD keeps the last leader it heard of, dead or not, until another one reports.
+        let led = region.leader.store_id != 0 && !dead(region.leader.store_id);
+        out.leaderless += u64::from(!led);
         out.no_quorum += u64::from(lost * 2 >= region.peers.len() && !region.peers.is_empty());
         out.down_peer += u64::from(!region.down_peers.is_empty());
         out.pending_peer += u64::from(!region.pending_peers.is_empty());

@@ -151,3 +151,55 @@ async fn garbage_is_unknown_with_its_address() {
     assert!(why.contains(&here) && why.contains("unreadable"), "{why}");
     assert!(s.pd_leader.fresh().is_none());
 }
+
+#[tokio::test]
+async fn an_answer_that_names_nothing_is_no_answer() {
+    for empty in [
+        json!({}),
+        json!({"count": 0, "stores": [], "members": [], "regions": []}),
+    ] {
+        let here =
+            serve(Router::new().fallback(move || std::future::ready(Json(empty.clone())))).await;
+        let s = client(&[&here]).observe().await;
+        assert!(
+            s.stores.fresh().is_none(),
+            "no store is not a healthy cluster"
+        );
+        assert!(s.regions.fresh().is_none() && s.pd_leader.fresh().is_none());
+    }
+}
+
+#[tokio::test]
+async fn regions_that_pd_does_not_know_yet_are_unknown() {
+    let members = json!({"members": [{"name": "pd0"}], "leader": {"name": "pd0"}});
+    let answer = |value: serde_json::Value| get(move || std::future::ready(Json(value.clone())));
+    let none = json!({"count": 0, "regions": []});
+    let app = Router::new()
+        .route("/pd/api/v1/members", answer(members))
+        .route("/pd/api/v1/stores", answer(stores()))
+        .route("/pd/api/v1/ping", get(|| async {}))
+        .fallback(move || std::future::ready(Json(none.clone())));
+    let here = serve(app).await;
+    let s = client(&[&here]).observe().await;
+    assert!(s.stores.fresh().is_some());
+    assert!(s.regions.error.unwrap().contains("no region"));
+    // A leader that is named without an address is a leader.
+    assert_eq!(s.pd_leader.fresh(), Some(&Some("pd0".to_owned())));
+}
+
+#[tokio::test]
+async fn a_leader_on_a_dead_store_leads_nothing() {
+    let region = |leader: u64| {
+        serde_json::from_value(json!({"id": 1, "peers": [{"id": 11, "store_id": 1},
+            {"id": 12, "store_id": 2}, {"id": 13, "store_id": 3}], "leader": {"id": 9, "store_id": leader}}))
+        .unwrap()
+    };
+    let answer: StoresAnswer = serde_json::from_value(stores()).unwrap();
+    let stores: Vec<Store> = answer
+        .stores
+        .into_iter()
+        .map(StoreAnswer::into_store)
+        .collect();
+    let regions = count_regions(&[region(1), region(2)], &stores);
+    assert_eq!(regions.leaderless, 1);
+}

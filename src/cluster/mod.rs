@@ -7,7 +7,7 @@ pub mod pd;
 mod rates;
 pub mod snapshot;
 
-pub use client::{Client, Options};
+pub use client::{Client, FIRST_SAMPLE, Options};
 pub use snapshot::{
     ClusterSnapshot, MemberState, Observed, PdMember, Regions, Store, StoreState, Traffic,
 };

@@ -4,12 +4,22 @@
 
 use super::snapshot::{Store, StoreState};
 use jiff::Timestamp;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
+#[derive(Debug, Deserialize)]
 pub struct StoresAnswer {
+    #[serde(deserialize_with = "some")]
     pub stores: Vec<StoreAnswer>,
+}
+
+/// A cluster has members and stores. A list of none comes from a PD that does not know yet, or
+/// from something that is no PD: it must not read as "they all left".
+fn some<'de, D: Deserializer<'de>, T: Deserialize<'de>>(from: D) -> Result<Vec<T>, D::Error> {
+    let list = Vec::deserialize(from)?;
+    if list.is_empty() {
+        return Err(serde::de::Error::custom("PD names none"));
+    }
+    Ok(list)
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -112,11 +122,13 @@ pub fn parse_size(text: &str) -> Option<u64> {
     Some((number * 1024f64.powi(power as i32)).round() as u64)
 }
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
+#[derive(Debug, Deserialize)]
 pub struct MembersAnswer {
+    #[serde(default)]
     pub header: Header,
+    #[serde(deserialize_with = "some")]
     pub members: Vec<MemberAnswer>,
+    #[serde(default)]
     pub leader: Option<MemberAnswer>,
 }
 
@@ -147,11 +159,11 @@ pub struct HealthAnswer {
     pub client_urls: Vec<String>,
 }
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
+#[derive(Debug, Deserialize)]
 pub struct RegionsAnswer {
     pub count: u64,
     /// `null` where only the count was asked for.
+    #[serde(default)]
     pub regions: Option<Vec<RegionAnswer>>,
 }
 

@@ -89,6 +89,19 @@ pub struct ClusterSnapshot {
 }
 
 impl ClusterSnapshot {
+    /// A look that saw nothing, and why.
+    pub fn unknown(why: &str) -> Self {
+        Self {
+            at: Timestamp::now(),
+            cluster_id: None,
+            pd: Observed::unknown(why),
+            pd_leader: Observed::unknown(why),
+            stores: Observed::unknown(why),
+            regions: Observed::unknown(why),
+            traffic: Observed::unknown(why),
+        }
+    }
+
     /// Fills what this look could not see from an earlier one, with the earlier one's age. The
     /// errors stay, so that [`Observed::fresh`] still says unknown.
     pub fn remember(&mut self, earlier: &Self) {
@@ -170,7 +183,7 @@ pub enum StoreState {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Regions {
     pub total: u64,
-    /// Regions without a leader.
+    /// Regions without a leader, or with one on a store that is not up.
     pub leaderless: u64,
     /// Regions that most of their replicas cannot serve: too many peers down or on stores that
     /// are not up.

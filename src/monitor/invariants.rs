@@ -4,7 +4,7 @@
 //! not why.
 
 use super::Config;
-use crate::cluster::{ClusterSnapshot, MemberState, Store, StoreState};
+use crate::cluster::{ClusterSnapshot, FIRST_SAMPLE, MemberState, Store, StoreState};
 use agent_lab::ledger::{Observation, Reading};
 
 /// A violation key, its invariant and its subject, as the ledger lists them.
@@ -15,6 +15,7 @@ pub type LiveKey = (String, String, Option<String>);
 pub fn evaluate(snapshot: &ClusterSnapshot, config: &Config, live: &[LiveKey]) -> Vec<Observation> {
     let mut all = Judge {
         config,
+        live,
         out: Vec::new(),
     };
     all.stores(snapshot);
@@ -38,6 +39,7 @@ pub fn evaluate(snapshot: &ClusterSnapshot, config: &Config, live: &[LiveKey]) -
 
 struct Judge<'a> {
     config: &'a Config,
+    live: &'a [LiveKey],
     out: Vec<Observation>,
 }
 
@@ -80,6 +82,11 @@ impl Judge<'_> {
         }
     }
 
+    fn is_live(&self, invariant: &str, store: u64) -> bool {
+        let key = format!("{invariant}:{store}");
+        self.live.iter().any(|(live, ..)| *live == key)
+    }
+
     fn latency(&self, store: &Store, down: bool) -> (Reading, String) {
         let limit = self.threshold("high_latency");
         let Some(traffic) = store.traffic.fresh() else {
@@ -99,6 +106,12 @@ impl Judge<'_> {
                 ),
             ),
             Some(p99) => (Reading::Clear, format!("{}: p99 {p99:.1} ms", store.name)),
+            // Silence proves nothing of a store that was slow and still has something to serve:
+            // it may hang.
+            None if store.leaders != Some(0) && self.is_live("high_latency", store.id) => (
+                Reading::Unknown,
+                format!("{}: no requests to measure", store.name),
+            ),
             None => (Reading::Clear, format!("{}: no requests", store.name)),
         }
     }
@@ -223,15 +236,15 @@ impl Judge<'_> {
         for store in snapshot.stores.fresh().into_iter().flatten() {
             let subject = Some(store.id.to_string());
             let (reading, message) = match (&store.traffic.error, store.state) {
-                (Some(why), StoreState::Up) => (
+                (Some(why), StoreState::Up) if why != FIRST_SAMPLE => (
                     Reading::Violated,
                     format!("{}: metrics cannot be read: {why}", store.name),
                 ),
-                (Some(_), _) => (
+                (Some(_), state) if state != StoreState::Up => (
                     Reading::Clear,
                     format!("{}: not up, nothing to read", store.name),
                 ),
-                (None, _) => (Reading::Clear, format!("{}: metrics are read", store.name)),
+                _ => (Reading::Clear, format!("{}: metrics are read", store.name)),
             };
             self.add("observation_failed", subject, reading, message);
         }
@@ -487,5 +500,50 @@ mod tests {
             Config::from_table(&table, super::super::config::Overrides::default()).unwrap();
         let all = evaluate(&healthy(), &config, &[]);
         assert!(!all.iter().any(|o| o.invariant == "store_down"));
+    }
+
+    #[test]
+    fn a_slow_store_that_falls_silent_is_not_fast_again() {
+        let config = Config::default();
+        let live: Vec<LiveKey> = vec![(
+            "high_latency:2".into(),
+            "high_latency".into(),
+            Some("2".into()),
+        )];
+        let mut s = healthy();
+        let quiet = Traffic {
+            ops_per_s: Some(0.0),
+            p99_ms: None,
+            errors_per_s: Some(0.0),
+        };
+        for store in s.stores.value.iter_mut().flatten() {
+            store.traffic = Observed::known(quiet, s.at);
+        }
+        let read = |s: &ClusterSnapshot, key: &str| {
+            let all = evaluate(s, &config, &live);
+            all.iter().find(|o| o.key == key).unwrap().reading
+        };
+        assert_eq!(read(&s, "high_latency:2"), Reading::Unknown);
+        assert_eq!(
+            read(&s, "high_latency:1"),
+            Reading::Clear,
+            "idle, and never was slow"
+        );
+        s.stores.value.as_mut().unwrap()[1].leaders = Some(0);
+        assert_eq!(
+            read(&s, "high_latency:2"),
+            Reading::Clear,
+            "it has nothing to serve"
+        );
+    }
+
+    #[test]
+    fn the_first_look_is_no_failed_look() {
+        let mut s = healthy();
+        s.stores.value.as_mut().unwrap()[0].traffic = Observed::unknown(FIRST_SAMPLE);
+        let all = evaluate(&s, &Config::default(), &[]);
+        let read = |key: &str| all.iter().find(|o| o.key == key).unwrap().reading;
+        assert_eq!(read("observation_failed:1"), Reading::Clear);
+        assert_eq!(read("high_latency:1"), Reading::Unknown);
     }
 }

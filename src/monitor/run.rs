@@ -21,6 +21,9 @@ use tokio::sync::watch;
 /// How often the loop looks whether somebody waits for an early check.
 const EARLY_POLL: Duration = Duration::from_millis(200);
 
+/// Between the two looks of a single check.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(600);
+
 /// What to run.
 #[derive(Debug, Clone)]
 pub struct RunOptions {
@@ -49,6 +52,8 @@ pub enum MonitorError {
     Ledger(#[from] LedgerError),
     #[error("cannot lock {}: {source}", .path.display())]
     Lock { path: PathBuf, source: io::Error },
+    #[error("another monitor watches this cluster ({})", .0.display())]
+    Taken(PathBuf),
 }
 
 /// Observes, judges and records one cluster.
@@ -56,37 +61,35 @@ pub struct Monitor {
     client: Client,
     ledger: Ledger,
     config: Config,
-    /// The id given, told by PD, last recorded, or made up from the address until PD can be asked.
+    /// The id given, told by PD, told by it the last time, or the address until PD can be asked.
     cluster_id: String,
+    given: bool,
     provisional: bool,
     known: ClusterSnapshot,
+    /// The lock on the cluster's id, once that is known, and the id.
+    lock: Option<(String, File)>,
 }
 
 impl Monitor {
     pub fn new(client: Client, options: &RunOptions) -> Result<Self, MonitorError> {
         let ledger = Ledger::open(&options.ledger)?;
-        let (cluster_id, provisional) = match &options.cluster_id {
-            Some(id) => (id.clone(), false),
-            None => match ledger.last_cluster()? {
-                Some(id) => (id, true),
-                None => (
-                    client
-                        .options()
-                        .pd
-                        .first()
-                        .cloned()
-                        .unwrap_or_else(|| "none".into()),
-                    true,
-                ),
-            },
-        };
+        let pd = &client.options().pd;
+        let cluster_id = options
+            .cluster_id
+            .clone()
+            .or_else(|| remembered(&address_lock(&options.ledger, pd)))
+            .or_else(|| pd.first().cloned())
+            .unwrap_or_else(|| "none".into());
+        let given = options.cluster_id.is_some();
         Ok(Self {
             client,
             ledger,
             config: options.config.clone(),
             cluster_id,
-            provisional,
+            given,
+            provisional: !given,
             known: ClusterSnapshot::default(),
+            lock: None,
         })
     }
 
@@ -94,8 +97,9 @@ impl Monitor {
     pub async fn check(&mut self) -> Result<Report, MonitorError> {
         let data = Mono::now();
         let started = Instant::now();
-        let snapshot = self.client.observe().await;
-        self.learn_cluster(&snapshot)?;
+        let mut snapshot = self.client.observe().await;
+        self.learn_cluster(&mut snapshot)?;
+        self.lock_cluster()?;
         let live = self.ledger.live_keys(&self.cluster_id)?;
         let observations = invariants::evaluate(&snapshot, &self.config, &self.with_known(live));
         let failed = [
@@ -137,17 +141,52 @@ impl Monitor {
         })
     }
 
-    fn learn_cluster(&mut self, snapshot: &ClusterSnapshot) -> Result<(), MonitorError> {
-        let Some(id) = snapshot.cluster_id.as_ref().filter(|_| self.provisional) else {
+    /// Takes the id that PD gives. What another cluster says than the one asked for is not looked
+    /// at; where none was asked for, the one that answers is watched.
+    fn learn_cluster(&mut self, snapshot: &mut ClusterSnapshot) -> Result<(), MonitorError> {
+        let Some(id) = snapshot.cluster_id.clone() else {
             return Ok(());
         };
-        // An address stands for a cluster only until it says its name; an id that the ledger
-        // remembers may be that of another cluster, whose record stays its own.
-        if *id != self.cluster_id && self.cluster_id.contains("://") {
-            self.ledger.adopt_cluster(&self.cluster_id, id)?;
+        if self.given {
+            if id != self.cluster_id {
+                let pd = self.client.options().pd.join(", ");
+                *snapshot = ClusterSnapshot::unknown(&format!(
+                    "{pd} is cluster {id}, not {}",
+                    self.cluster_id
+                ));
+            }
+            return Ok(());
         }
-        self.cluster_id.clone_from(id);
-        self.provisional = false;
+        if id != self.cluster_id {
+            // An address stands for a cluster only until it says its name; an id may be that of
+            // another cluster, made anew at the same address, whose record stays its own.
+            if self.cluster_id.contains("://") {
+                self.ledger.adopt_cluster(&self.cluster_id, &id)?;
+            }
+            self.cluster_id.clone_from(&id);
+            self.known = ClusterSnapshot::default();
+        }
+        if self.provisional {
+            // Best effort: only a monitor that starts while PD is away needs it.
+            let path = address_lock(self.ledger.path(), &self.client.options().pd);
+            let _ = std::fs::write(path, &id);
+            self.provisional = false;
+        }
+        Ok(())
+    }
+
+    /// The same cluster may be asked for by another of its addresses.
+    fn lock_cluster(&mut self) -> Result<(), MonitorError> {
+        let held = self
+            .lock
+            .as_ref()
+            .is_some_and(|(id, _)| *id == self.cluster_id);
+        if self.provisional || held {
+            return Ok(());
+        }
+        let path = lock_path(self.ledger.path(), &self.cluster_id);
+        let file = take_lock(&path)?.ok_or(MonitorError::Taken(path))?;
+        self.lock = Some((self.cluster_id.clone(), file));
         Ok(())
     }
 
@@ -208,10 +247,20 @@ pub async fn run(
     let interval = options.config.interval;
     let mut monitor = Monitor::new(client, &options)?;
     let mut lock = None;
+    if options.once {
+        // A rate needs two looks.
+        tokio::select! {
+            () = async {
+                monitor.client.observe().await;
+                tokio::time::sleep(BETWEEN_LOOKS).await;
+            } => {}
+            _ = stop.wait_for(|s| *s) => return Ok(()),
+        }
+    }
     loop {
         let started = Instant::now();
         if lock.is_none() {
-            let path = lock_path(&options.ledger, &monitor.client.options().pd);
+            let path = address_lock(&options.ledger, &monitor.client.options().pd);
             lock = take_lock(&path)?;
             if lock.is_none() {
                 waiting(&path);
@@ -228,6 +277,12 @@ pub async fn run(
                 Err(MonitorError::Ledger(e @ (LedgerError::Busy | LedgerError::Sqlite(_)))) if !options.once => {
                     tracing::warn!("check not recorded: {e}");
                     eprintln!("operator-tui monitor: check not recorded: {e}");
+                }
+                Err(MonitorError::Taken(path)) => {
+                    waiting(&path);
+                    if options.once {
+                        return Ok(());
+                    }
                 }
                 Err(e) => return Err(e),
             },
@@ -255,13 +310,17 @@ async fn sleep_or_stop(length: Duration, stop: &mut watch::Receiver<bool>) -> bo
     }
 }
 
-/// One lock a cluster: named after its first PD address, which is known without asking.
-fn lock_path(ledger: &Path, pd: &[String]) -> PathBuf {
-    let name: String = pd
-        .first()
-        .map_or("none", |e| {
-            e.split_once("://").map_or(e.as_str(), |(_, host)| host)
-        })
+/// The lock that is known without asking: named after the first PD address. It holds the id of the
+/// cluster that was there.
+fn address_lock(ledger: &Path, pd: &[String]) -> PathBuf {
+    let name = pd.first().map_or("none", |e| {
+        e.split_once("://").map_or(e.as_str(), |(_, host)| host)
+    });
+    lock_path(ledger, name)
+}
+
+fn lock_path(ledger: &Path, name: &str) -> PathBuf {
+    let name: String = name
         .chars()
         .map(|c| {
             if c.is_ascii_alphanumeric() || c == '.' {
@@ -273,6 +332,12 @@ fn lock_path(ledger: &Path, pd: &[String]) -> PathBuf {
         .take(80)
         .collect();
     ledger.with_file_name(format!("monitor-{name}.lock"))
+}
+
+/// The id in a lock.
+fn remembered(lock: &Path) -> Option<String> {
+    let id = std::fs::read_to_string(lock).ok()?;
+    (id.len() <= 20 && id.parse::<u64>().is_ok()).then_some(id)
 }
 
 fn take_lock(path: &Path) -> Result<Option<File>, MonitorError> {
@@ -292,3 +357,7 @@ fn take_lock(path: &Path) -> Result<Option<File>, MonitorError> {
         Err(TryLockError::Error(e)) => Err(failed(e)),
     }
 }
+
+#[cfg(test)]
+#[path = "run_tests.rs"]
+mod tests;

@@ -1,10 +1,10 @@
 //! What people, and the demo on their behalf, do to tickets: open, resolve, hold, retire.
 
 use super::{
-    Ledger, LedgerError, Resolution, Result, Status, clock,
+    Ledger, LedgerError, Resolution, Result, Status, Ticket, claim, clock,
     tickets::{by_id, log, resolve, select},
 };
-use rusqlite::{OptionalExtension, params};
+use rusqlite::{OptionalExtension, Transaction, params};
 
 /// A ticket opened by hand.
 #[derive(Debug, Clone, Default)]
@@ -58,31 +58,30 @@ impl Ledger {
                    lease_boot = NULL, lease_until_ms = NULL WHERE id = ?1",
                 [id],
             )?;
+            claim::end_orphans(tx)?;
             Ok(true)
         })
     }
 
-    /// Holds a ticket (no agent takes it, the monitor does not clear it) or lets it go again. An
-    /// unheld ticket that waited for a person is open to agents anew. False: it already was so.
+    /// Holds a ticket (no agent takes it, the monitor does not clear it) or lets it go again. One
+    /// that waited for a person is then open to agents anew, whether it was held or not. False: it
+    /// already was so. Refused where another unresolved ticket has the same key.
     pub fn set_held(&mut self, id: i64, held: bool, by: &str) -> Result<bool> {
         self.write(|tx| {
             let ticket = by_id(tx, id)?.ok_or(LedgerError::NoTicket(id))?;
-            if ticket.held == held {
+            let give_back = !held && ticket.needs_person && ticket.status != Status::Resolved;
+            if ticket.held == held && !give_back {
                 return Ok(false);
             }
-            tx.execute(
-                "UPDATE tickets SET held = ?2 WHERE id = ?1",
-                params![id, held],
-            )?;
             let status = ticket.status.as_str();
-            log(
-                tx,
-                id,
-                Some(status),
-                status,
-                by,
-                if held { "held" } else { "no longer held" },
-            )?;
+            if ticket.held != held {
+                tx.execute(
+                    "UPDATE tickets SET held = ?2 WHERE id = ?1",
+                    params![id, held],
+                )?;
+                let why = if held { "held" } else { "no longer held" };
+                log(tx, id, Some(status), status, by, why)?;
+            }
             let leased: Option<String> = tx
                 .query_row(
                     "SELECT lease_holder FROM tickets WHERE id = ?1",
@@ -91,8 +90,8 @@ impl Ledger {
                 )
                 .optional()?
                 .flatten();
-            if !held && ticket.needs_person && ticket.status != Status::Resolved && leased.is_none()
-            {
+            if give_back && leased.is_none() {
+                take_live_key(tx, &ticket)?;
                 tx.execute(
                     "UPDATE tickets SET status = 'open', needs_person = 0, attempts = 0,
                        retry_at = NULL WHERE id = ?1",
@@ -130,4 +129,29 @@ impl Ledger {
             Ok(left.len())
         })
     }
+}
+
+/// Adoption leaves one live row a key. Another one can follow it only when that is resolved: the
+/// monitor closes what has the key.
+fn take_live_key(tx: &Transaction<'_>, ticket: &Ticket) -> Result<()> {
+    let twin: Option<i64> = tx
+        .query_row(
+            "SELECT id FROM tickets WHERE violation_key = ?1 AND id != ?2 AND live_key IS NOT NULL
+               AND (cluster_id IS ?3 OR cluster_id IS NULL OR ?3 IS NULL)",
+            params![ticket.violation_key, ticket.id, ticket.cluster_id],
+            |r| r.get(0),
+        )
+        .optional()?;
+    if let Some(twin) = twin {
+        return Err(LedgerError::Refused(format!(
+            "ticket #{twin} has the same key as #{}: resolve one of them",
+            ticket.id
+        )));
+    }
+    tx.execute(
+        "UPDATE tickets SET live_key = coalesce(cluster_id, '') || '/' || violation_key
+         WHERE id = ?1 AND live_key IS NULL",
+        [ticket.id],
+    )?;
+    Ok(())
 }

@@ -99,7 +99,8 @@ impl Ledger {
         let mut head = genesis(session, row.ticket_id, &raw_start, row.model.as_deref());
         let mut entries = 0;
         let mut broken = None;
-        let mut covered = row.head_hash.is_some();
+        // Only the reference names no model.
+        let mut covered = row.head_hash.is_some() || row.model.is_some();
         session_reads::for_each_link(&self.conn, session, |id, link, hash| {
             let Some(hash) = hash else {
                 // A row without a hash belongs to no chain; among rows with one it is foreign.

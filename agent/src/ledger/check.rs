@@ -5,8 +5,8 @@
 //! long that must hold. Verdicts on claimed repairs are `proof`'s.
 
 use super::{
-    Ledger, Mono, Resolution, Result, Status, Ticket, clock, clock::millis, heartbeat, proof,
-    record, tickets,
+    Ledger, Mono, Resolution, Result, Status, Ticket, claim, clock, clock::millis, heartbeat,
+    proof, record, tickets,
 };
 use rusqlite::{OptionalExtension, Transaction, params};
 use serde::Serialize;
@@ -115,6 +115,7 @@ impl Ledger {
                 }
             }
             proof::decide_verifications(tx, check, &mut out)?;
+            claim::end_orphans(tx)?;
             if let Some(sample) = check.sample {
                 record::add_sample(tx, check.cluster_id, sample)?;
             }
@@ -132,6 +133,21 @@ impl Ledger {
                    THEN NULL ELSE ?2 || '/' || violation_key END WHERE cluster_id = ?1",
                 params![provisional, cluster_id],
             )?;
+            // What is left is a twin of a ticket that the cluster has.
+            let twins = tickets::select(
+                tx,
+                "WHERE cluster_id = ?1 AND live_key IS NOT NULL",
+                [provisional],
+            )?;
+            for twin in twins {
+                let why = "the same is another ticket of this cluster";
+                tickets::resolve(tx, &twin, Resolution::External, "monitor", why)?;
+                tx.execute(
+                    "UPDATE tickets SET cluster_id = ?2, fence = fence + 1, lease_holder = NULL,
+                       lease_boot = NULL, lease_until_ms = NULL WHERE id = ?1",
+                    params![twin.id, cluster_id],
+                )?;
+            }
             for table in ["invariant_states", "monitor_heartbeats"] {
                 tx.execute(
                     &format!("UPDATE OR REPLACE {table} SET cluster_id = ?2 WHERE cluster_id = ?1"),
@@ -171,7 +187,8 @@ struct StateAge {
 fn note_state(tx: &Transaction<'_>, check: &Check<'_>, o: &Observation) -> Result<StateAge> {
     let known = tx
         .prepare_cached(
-            "SELECT boot, clear_since_ms, violated_since_ms, violated_since FROM invariant_states
+            "SELECT boot, clear_since_ms, violated_since_ms, violated_since, observed_ms
+             FROM invariant_states
              WHERE cluster_id = ?1 AND violation_key = ?2",
         )?
         .query_row(params![check.cluster_id, o.key], |r| {
@@ -180,15 +197,19 @@ fn note_state(tx: &Transaction<'_>, check: &Check<'_>, o: &Observation) -> Resul
                 r.get::<_, Option<i64>>(1)?,
                 r.get::<_, Option<i64>>(2)?,
                 r.get::<_, Option<String>>(3)?,
+                r.get::<_, i64>(4)?,
             ))
         })
         .optional()?;
-    // Times of an earlier boot mean nothing now.
+    let now = check.data.ms;
+    let gap = millis(check.interval * 3 + heartbeat::LONGEST_LOOK);
+    // Times of an earlier boot mean nothing now; time in which nobody looked is not clear.
     let (clear, violated, since) = match known {
-        Some((boot, clear, violated, since)) if boot == check.data.boot => (clear, violated, since),
+        Some((boot, clear, violated, since, observed)) if boot == check.data.boot => {
+            (clear.filter(|_| now - observed <= gap), violated, since)
+        }
         _ => (None, None, None),
     };
-    let now = check.data.ms;
     let (clear, violated, since) = match o.reading {
         Reading::Clear => (Some(clear.unwrap_or(now)), None, None),
         Reading::Violated => (
@@ -311,8 +332,8 @@ fn open_or_reopen(
     Ok(())
 }
 
-/// The violation has been gone for its hold time. A ticket that an agent works on, or that a
-/// person holds, is left to them.
+/// The violation has been gone for its hold time. A ticket that a living agent works on, that
+/// waits for proof, or that a person holds, is left to them.
 fn clear(
     tx: &Transaction<'_>,
     ticket: &Ticket,
@@ -323,12 +344,28 @@ fn clear(
         return Ok(());
     }
     let resolution = match ticket.status {
-        Status::Open if ticket.attempts == 0 => Resolution::Cleared,
+        Status::Open if ticket.attempts == 0 && !acted(tx, ticket.id)? => Resolution::Cleared,
         Status::Open | Status::Escalated => Resolution::External,
-        Status::Acknowledged | Status::Resolved => return Ok(()),
+        Status::Acknowledged
+            if claim::is_leased(tx, ticket.id)? || proof::is_waiting(tx, ticket.id)? =>
+        {
+            return Ok(());
+        }
+        Status::Acknowledged => Resolution::External,
+        Status::Resolved => return Ok(()),
     };
     let why = format!("not violated for {} s: {}", o.hold.as_secs(), o.message);
     tickets::resolve(tx, ticket, resolution, "monitor", &why)?;
     out.cleared.push(ticket.id);
     Ok(())
+}
+
+/// Whether an agent ran anything for the ticket.
+fn acted(tx: &Transaction<'_>, ticket: i64) -> Result<bool> {
+    Ok(tx
+        .prepare_cached(
+            "SELECT 1 FROM agent_sessions s JOIN agent_log_entries e USING (session_id)
+             WHERE s.ticket_id = ?1 AND e.entry_type = 'tool_call'",
+        )?
+        .exists([ticket])?)
 }

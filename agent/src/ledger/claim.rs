@@ -3,7 +3,7 @@
 //! A lease that has run out is lost, whether or not somebody else took the ticket since: its
 //! holder may have been frozen, and must not go on as if no time had passed.
 
-use super::{Ledger, LedgerError, Mono, Result, Ticket, clock, tickets};
+use super::{Ledger, LedgerError, Mono, Result, Ticket, clock, proof, tickets};
 use crate::ledger::clock::{Holder, millis};
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use std::time::Duration;
@@ -58,20 +58,25 @@ impl Ledger {
             give_up_exhausted(tx, &now)?;
             let Some(id) = candidate(tx, request, &now)? else { return Ok(None) };
             let before = tickets::by_id(tx, id)?.ok_or(LedgerError::NoTicket(id))?;
+            // A claim of the session before is not one of the session to come.
+            proof::withdraw(tx, id)?;
+            // Nobody else has it, so whoever had the newest fence and wrote no end is dead.
+            let recovered: Option<String> = tx
+                .query_row(
+                    "SELECT s.session_id FROM agent_sessions s JOIN tickets t ON t.id = s.ticket_id
+                     WHERE t.id = ?1 AND (s.status = 'running'
+                       OR (s.fence = t.fence AND s.status = 'failed' AND s.head_hash IS NULL))
+                     ORDER BY s.id DESC LIMIT 1",
+                    [id],
+                    |r| r.get(0),
+                )
+                .optional()?;
             tx.execute(
                 "UPDATE tickets SET status = 'acknowledged', fence = fence + 1, attempts = attempts + 1,
                    retry_at = NULL, lease_holder = ?2, lease_boot = ?3, lease_until_ms = ?4
                  WHERE id = ?1",
                 params![id, request.holder.to_string(), now.boot, now.ms + millis(request.lease)],
             )?;
-            let recovered: Option<String> = tx
-                .query_row(
-                    "SELECT session_id FROM agent_sessions WHERE ticket_id = ?1 AND status = 'running'
-                     ORDER BY id DESC LIMIT 1",
-                    [id],
-                    |r| r.get(0),
-                )
-                .optional()?;
             tx.execute(
                 "UPDATE agent_sessions SET status = 'failed', ended_at = ?2,
                    outcome_summary = coalesce(outcome_summary, 'its agent died or lost the lease')
@@ -119,7 +124,7 @@ impl Ledger {
                 )?;
                 tickets::log(tx, lease.ticket, Some("acknowledged"), "open", "agent", why)?;
             }
-            cancel_verifications(tx, lease.ticket)?;
+            proof::withdraw(tx, lease.ticket)?;
             drop_lease(tx, lease.ticket)
         })
     }
@@ -154,7 +159,7 @@ impl Ledger {
                     why,
                 )?;
             }
-            cancel_verifications(tx, lease.ticket)?;
+            proof::withdraw(tx, lease.ticket)?;
             drop_lease(tx, lease.ticket)
         })
     }
@@ -212,12 +217,27 @@ pub(super) fn drop_lease(tx: &Transaction<'_>, ticket: i64) -> Result<()> {
     Ok(())
 }
 
-fn cancel_verifications(tx: &Transaction<'_>, ticket: i64) -> Result<()> {
-    tx.execute(
-        "UPDATE verifications SET state = 'unverifiable', detail = 'withdrawn', decided_at = ?2
-         WHERE ticket_id = ?1 AND state = 'waiting'",
-        params![ticket, clock::stamp()],
-    )?;
+/// Whether somebody holds a lease on the ticket that has not run out.
+pub(super) fn is_leased(tx: &Transaction<'_>, ticket: i64) -> Result<bool> {
+    let now = Mono::now();
+    Ok(tx
+        .prepare_cached(
+            "SELECT 1 FROM tickets WHERE id = ?1 AND lease_boot = ?2 AND lease_until_ms > ?3",
+        )?
+        .exists(params![ticket, now.boot, now.ms])?)
+}
+
+/// Ends, in the record, sessions whose right to work is gone: they can write no end themselves.
+pub(super) fn end_orphans(tx: &Transaction<'_>) -> Result<()> {
+    let now = Mono::now();
+    tx.prepare_cached(
+        "UPDATE agent_sessions SET status = 'failed', ended_at = ?3,
+           outcome_summary = coalesce(outcome_summary, 'its agent died or lost the lease')
+         WHERE status = 'running' AND fence IS NOT NULL AND NOT EXISTS (SELECT 1 FROM tickets t
+           WHERE t.id = ticket_id AND t.fence = agent_sessions.fence
+             AND t.lease_boot = ?1 AND t.lease_until_ms > ?2)",
+    )?
+    .execute(params![now.boot, now.ms, clock::stamp()])?;
     Ok(())
 }
 

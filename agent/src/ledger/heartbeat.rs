@@ -6,6 +6,9 @@ use rusqlite::{OptionalExtension, Transaction, params};
 use serde::Serialize;
 use std::time::Duration;
 
+/// Requests to a process that hangs run into their limits, some of them one after the other.
+pub(super) const LONGEST_LOOK: Duration = Duration::from_secs(8);
+
 /// When the monitor last looked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Heartbeat {
@@ -20,9 +23,14 @@ pub struct Heartbeat {
 }
 
 impl Heartbeat {
-    /// Three intervals without a check: nobody is watching.
+    /// After so long without a check nobody is watching: three intervals, and the time one look at
+    /// a cluster in which something hangs may take.
+    pub fn patience(&self) -> Duration {
+        self.interval * 3 + LONGEST_LOOK
+    }
+
     pub fn is_silent(&self) -> bool {
-        self.age > self.interval * 3 + Duration::from_secs(1)
+        self.age > self.patience()
     }
 }
 
@@ -54,11 +62,6 @@ impl Ledger {
                 })
             })
             .optional()?)
-    }
-
-    /// The cluster that this ledger's monitor watched last.
-    pub fn last_cluster(&self) -> Result<Option<String>> {
-        Ok(self.heartbeat(None)?.map(|h| h.cluster_id))
     }
 }
 

@@ -153,6 +153,12 @@ impl Ledger {
                 path: path.to_owned(),
             });
         }
+        if path.is_dir() {
+            return Err(LedgerError::Corrupt {
+                path: path.to_owned(),
+                detail: "it is a folder".into(),
+            });
+        }
         let conn = Connection::open_with_flags(
             path,
             OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX,

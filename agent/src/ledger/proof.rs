@@ -218,6 +218,23 @@ pub(super) fn decide_verifications(
     Ok(())
 }
 
+/// Ends requests that nobody waits for any more.
+pub(super) fn withdraw(tx: &Transaction<'_>, ticket: i64) -> rusqlite::Result<()> {
+    tx.prepare_cached(
+        "UPDATE verifications SET state = 'unverifiable', detail = 'withdrawn', decided_at = ?2
+         WHERE ticket_id = ?1 AND state = 'waiting'",
+    )?
+    .execute(params![ticket, clock::stamp()])?;
+    Ok(())
+}
+
+/// Whether the monitor owes an answer.
+pub(super) fn is_waiting(tx: &Transaction<'_>, ticket: i64) -> Result<bool> {
+    Ok(tx
+        .prepare_cached("SELECT 1 FROM verifications WHERE ticket_id = ?1 AND state = 'waiting'")?
+        .exists([ticket])?)
+}
+
 fn note(tx: &Transaction<'_>, id: i64, detail: &str) -> Result<()> {
     tx.prepare_cached("UPDATE verifications SET detail = ?2 WHERE id = ?1 AND detail != ?2")?
         .execute(params![id, detail])?;

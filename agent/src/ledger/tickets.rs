@@ -2,7 +2,7 @@
 //!
 //! What the monitor does to them is in `check`, an agent in `claim`, people in `by_hand`.
 
-use super::{Ledger, Result, clock, clock::parse_time};
+use super::{Ledger, Result, clock, clock::parse_time, proof};
 use jiff::Timestamp;
 use rusqlite::{Connection, Row, Transaction, params};
 use serde::{Deserialize, Serialize};
@@ -46,11 +46,11 @@ impl Status {
 pub enum Resolution {
     /// An agent claimed a repair and the monitor's evidence bore it out.
     Proven,
-    /// Gone before anyone acted.
+    /// Gone before any agent ran a command for it.
     Cleared,
     /// A person said so.
     Human,
-    /// Gone after an agent had given up, by somebody else's doing.
+    /// Gone without a claim that was proven: after an agent had given up, was stopped or died.
     External,
 }
 
@@ -218,6 +218,7 @@ pub(super) fn resolve(
            retry_at = NULL, needs_person = 0 WHERE id = ?1",
         params![ticket.id, resolution.as_str(), clock::stamp()],
     )?;
+    proof::withdraw(tx, ticket.id)?;
     log(
         tx,
         ticket.id,

@@ -1,0 +1,99 @@
+use super::*;
+use crate::cluster::Options;
+use axum::{Json, Router, routing::get};
+use serde_json::json;
+
+/// A PD of cluster `id` at a free port.
+async fn pd(id: u64) -> String {
+    let answer = |value: serde_json::Value| get(move || std::future::ready(Json(value.clone())));
+    let app = Router::new()
+        .route(
+            "/pd/api/v1/members",
+            answer(json!({"header": {"cluster_id": id},
+            "members": [{"name": "pd0"}], "leader": {"name": "pd0"}})),
+        )
+        .route(
+            "/pd/api/v1/stores",
+            answer(json!({"count": 1, "stores": [
+            {"store": {"id": 1, "address": "a:1", "state_name": "Down"}, "status": {}}]})),
+        )
+        .route("/pd/api/v1/ping", get(|| async {}));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    address
+}
+
+async fn nobody() -> String {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    format!("http://{}", listener.local_addr().unwrap())
+}
+
+fn monitor(folder: &Path, pd: &str, cluster_id: Option<&str>) -> Monitor {
+    let options = RunOptions {
+        ledger: folder.join("tickets.db"),
+        config: Config::default(),
+        cluster_id: cluster_id.map(str::to_owned),
+        once: false,
+    };
+    let mut look = Options::new(pd);
+    look.timeout = Duration::from_millis(700);
+    Monitor::new(Client::new(look), &options).unwrap()
+}
+
+#[tokio::test]
+async fn another_cluster_than_the_one_asked_for_is_not_looked_at() {
+    let tmp = tempfile::tempdir().unwrap();
+    let here = pd(9).await;
+    let report = monitor(tmp.path(), &here, Some("7")).check().await.unwrap();
+    assert!(
+        !report.ok && report.detail.contains("cluster 9, not 7"),
+        "{}",
+        report.detail
+    );
+    assert_eq!(report.cluster_id, "7");
+    assert!(
+        report.outcome.opened.is_empty(),
+        "its dead store is none of 7's"
+    );
+}
+
+#[tokio::test]
+async fn one_cluster_under_two_addresses_has_one_monitor() {
+    let tmp = tempfile::tempdir().unwrap();
+    let (a, b) = (pd(7).await, pd(7).await);
+    let mut first = monitor(tmp.path(), &a, None);
+    first.check().await.unwrap();
+    let mut second = monitor(tmp.path(), &b, None);
+    assert!(matches!(second.check().await, Err(MonitorError::Taken(_))));
+    drop(first);
+    second.check().await.unwrap();
+}
+
+#[tokio::test]
+async fn while_pd_is_away_the_cluster_that_was_at_its_address_is_meant() {
+    let tmp = tempfile::tempdir().unwrap();
+    let here = pd(7).await;
+    monitor(tmp.path(), &here, None).check().await.unwrap();
+    assert_eq!(monitor(tmp.path(), &here, None).cluster_id, "7");
+    // Another address is another cluster until it says otherwise.
+    let gone = nobody().await;
+    let report = monitor(tmp.path(), &gone, None).check().await.unwrap();
+    assert_eq!(report.cluster_id, gone);
+}
+
+#[tokio::test]
+async fn a_cluster_made_anew_at_the_same_address_is_watched_under_its_own_id() {
+    let tmp = tempfile::tempdir().unwrap();
+    let (old, new) = (pd(7).await, pd(9).await);
+    let mut m = monitor(tmp.path(), &old, None);
+    m.check().await.unwrap();
+    let mut look = Options::new(&new);
+    look.timeout = Duration::from_millis(700);
+    m.client = Client::new(look);
+    let report = m.check().await.unwrap();
+    assert_eq!(
+        (report.cluster_id.as_str(), report.outcome.opened.as_slice()),
+        ("9", [2].as_slice())
+    );
+}
