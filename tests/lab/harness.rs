@@ -1,6 +1,7 @@
 //! A lab of a test's own, driven through the executable.
 
 use operator_tui::lab::{Client, NodeStatus, topology::Topology};
+use rustix::process::Signal;
 use serde_json::Value;
 use std::{
     fs,
@@ -203,8 +204,12 @@ pub fn exists(pid: u32) -> bool {
 }
 
 pub fn kill(pid: u32) {
+    signal(pid, Signal::KILL);
+}
+
+pub fn signal(pid: u32, signal: Signal) {
     let pid = rustix::process::Pid::from_raw(pid as i32).unwrap();
-    rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+    rustix::process::kill_process(pid, signal).unwrap();
 }
 
 /// The keeper of a lab: the parent of its nodes.

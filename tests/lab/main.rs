@@ -4,6 +4,7 @@
 //! Each test has a lab in a home of its own; several can run beside each other.
 
 mod harness;
+mod keeper;
 
 use harness::{LONG, Lab, SHORT, demo_stand_in, executable, exists, kill, parent, text, until};
 use operator_tui::lab::NodeState;
