@@ -69,6 +69,19 @@ fn a_lab_whose_home_is_removed_ends() {
 }
 
 #[test]
+fn a_socket_that_is_removed_comes_back() {
+    let lab = Lab::up(&["--no-load"]);
+    fs::remove_file(lab.home().join("keeper.sock")).unwrap();
+    until("the keeper answers again", SHORT, || {
+        lab.run(&["ps"]).status.success()
+    });
+    let pids = lab.pids();
+    lab.ok(&["down"]);
+    assert!(pids.iter().all(|pid| !exists(*pid)));
+    assert!(!lab.home().join("keeper.sock").exists());
+}
+
+#[test]
 fn a_keeper_that_dies_while_the_lab_starts_is_the_reason_that_is_given() {
     let lab = Lab::new();
     let up = lab

@@ -129,7 +129,7 @@ async fn keep(options: &Options) -> Result<(), KeeperError> {
         lock.metadata().ok(),
         events.clone(),
     ));
-    tokio::spawn(accept(listener, events));
+    tokio::spawn(accept(listener, files.socket(), events));
 
     let mut nodes = Nodes::new(files.clone(), topology, held);
     nodes.start_all();
@@ -267,8 +267,27 @@ async fn watch_home(lock: PathBuf, held: Option<fs::Metadata>, events: mpsc::Sen
     let _ = events.send(Event::HomeGone).await;
 }
 
-async fn accept(listener: UnixListener, events: mpsc::Sender<Event>) {
-    while let Ok((stream, _)) = listener.accept().await {
+async fn accept(mut listener: UnixListener, path: PathBuf, events: mpsc::Sender<Event>) {
+    let mut look = tokio::time::interval(HOME_LOOK);
+    loop {
+        let stream = tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => stream,
+                // Out of file descriptors, say: a pause, and not the end of all answers.
+                Err(error) => {
+                    eprintln!("{}: {error}", path.display());
+                    tokio::time::sleep(HOME_LOOK).await;
+                    continue;
+                }
+            },
+            // Somebody who took the socket for a stale one must not make the lab unreachable.
+            _ = look.tick() => {
+                if !path.exists() && let Ok(again) = socket::bind(&path) {
+                    listener = again;
+                }
+                continue;
+            }
+        };
         let events = events.clone();
         tokio::spawn(async move {
             if let Err(error) = converse(stream, events).await {
