@@ -268,6 +268,21 @@ fn with_its_keeper_frozen_a_demo_still_ends_and_leaves_nothing() {
 }
 
 #[test]
+fn a_frozen_monitor_and_a_frozen_agent_do_not_outlive_a_demo() {
+    let home = tempfile::tempdir().unwrap();
+    for how in [Signal::KILL, Signal::TERM] {
+        let mut child = demo(home.path(), &["--seed", "1"]).spawn().unwrap();
+        Lines::of(&mut child).until("$ operator-tui");
+        for word in ["monitor run", " agent --supervised"] {
+            kill_process(process(home.path(), word), Signal::STOP).unwrap();
+        }
+        signal(&child, how);
+        assert!(!child.wait().unwrap().success());
+        gone(home.path());
+    }
+}
+
+#[test]
 fn a_demo_whose_keeper_is_killed_says_so_and_ends() {
     let home = tempfile::tempdir().unwrap();
     let child = {
