@@ -237,6 +237,87 @@ fn a_demo_killed_in_mid_command_leaves_no_process_frozen_ones_included() {
     gone(home.path());
 }
 
+/// The process of a demo whose command line holds `word`.
+fn process(home: &Path, word: &str) -> Pid {
+    let found: Vec<_> = processes_of(home)
+        .into_iter()
+        .filter(|(_, _, line)| line.contains(word))
+        .collect();
+    assert_eq!(found.len(), 1, "{word}: {found:?}");
+    Pid::from_raw(i32::try_from(found[0].0).unwrap()).unwrap()
+}
+
+#[test]
+fn with_its_keeper_frozen_a_demo_still_ends_and_leaves_nothing() {
+    let home = tempfile::tempdir().unwrap();
+    for (word, how) in [
+        // While the lab starts, and once it is up.
+        ("waiting for", Signal::TERM),
+        ("Load", Signal::TERM),
+        ("Load", Signal::KILL),
+    ] {
+        let mut child = demo(home.path(), &["--seed", "1"]).spawn().unwrap();
+        Lines::of(&mut child).until(word);
+        kill_process(process(home.path(), "lab keeper"), Signal::STOP).unwrap();
+        signal(&child, how);
+        let asked = Instant::now();
+        assert!(!child.wait().unwrap().success());
+        gone(home.path());
+        assert!(asked.elapsed() < Duration::from_secs(30), "{word} {how:?}");
+    }
+}
+
+#[test]
+fn a_frozen_monitor_and_a_frozen_agent_do_not_outlive_a_demo() {
+    let home = tempfile::tempdir().unwrap();
+    for how in [Signal::KILL, Signal::TERM] {
+        let mut child = demo(home.path(), &["--seed", "1"]).spawn().unwrap();
+        Lines::of(&mut child).until("$ operator-tui");
+        for word in ["monitor run", " agent --supervised"] {
+            kill_process(process(home.path(), word), Signal::STOP).unwrap();
+        }
+        signal(&child, how);
+        assert!(!child.wait().unwrap().success());
+        gone(home.path());
+    }
+}
+
+#[test]
+fn a_demo_whose_keeper_is_killed_says_so_and_ends() {
+    let home = tempfile::tempdir().unwrap();
+    let child = {
+        let mut child = demo(home.path(), &["--seed", "1"]).spawn().unwrap();
+        let mut lines = Lines::of(&mut child);
+        lines.until("fault  ");
+        child.stdout = Some(lines.0.into_inner());
+        child
+    };
+    kill_process(process(home.path(), "lab keeper"), Signal::KILL).unwrap();
+    let done = child.wait_with_output().unwrap();
+    let errors = String::from_utf8_lossy(&done.stderr);
+    assert_eq!(done.status.code(), Some(1), "{errors}");
+    assert!(
+        errors.contains("the lab is gone") && errors.contains("signal 9"),
+        "{errors}"
+    );
+    gone(home.path());
+}
+
+#[test]
+fn a_monitor_and_an_agent_that_are_killed_come_back_and_the_repair_is_proven() {
+    let home = tempfile::tempdir().unwrap();
+    let mut child = demo(home.path(), &["--seed", "2"]).spawn().unwrap();
+    let mut lines = Lines::of(&mut child);
+    lines.until("$ operator-tui");
+    for word in ["monitor run", " agent --supervised"] {
+        kill_process(process(home.path(), word), Signal::KILL).unwrap();
+    }
+    lines.until("summary");
+    assert!(lines.1.contains(" proven · tikv"), "{}", lines.1);
+    assert!(child.wait().unwrap().success(), "{}", lines.1);
+    gone(home.path());
+}
+
 #[test]
 fn what_cannot_work_is_said_at_once() {
     let home = tempfile::tempdir().unwrap();

@@ -32,6 +32,8 @@ pub enum StageNews {
     },
     /// An action of the walk could not be done.
     ActionFailed(String),
+    /// The lab was up and is gone, though nobody asked for that here.
+    Ended(String),
     /// The lab is gone, or left running as was asked.
     Gone,
 }
@@ -148,6 +150,28 @@ pub fn on_stage(state: &mut State, news: StageNews) -> Vec<Effect> {
                 .composer
                 .say(&mut agent.ring, Kind::Bad, format!("the demo: {why}"));
             demo.walk.action_failed(why);
+        }
+        StageNews::Ended(how) => {
+            demo.standing = false;
+            if let Some(quitting) = &state.quitting {
+                let waiting = !quitting.waiting.is_empty();
+                return if waiting {
+                    Vec::new()
+                } else {
+                    vec![Effect::Exit(quitting.code)]
+                };
+            }
+            let why = format!("the lab is gone: its {how}; start the demo again");
+            let agent = &mut state.agent;
+            agent
+                .composer
+                .say(&mut agent.ring, Kind::Bad, format!("the demo: {why}"));
+            demo.walk.action_failed(why.clone());
+            // A person may still want to read what there is.
+            if demo.walk.options().pace == Pace::Headless {
+                state.failure = Some(why);
+                return begin_quit(state, 1);
+            }
         }
         StageNews::Gone => {
             demo.standing = false;

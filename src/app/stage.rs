@@ -82,7 +82,7 @@ impl Task {
                 return self.tell(StageNews::Gone).await;
             }
         };
-        let lab = match lab {
+        let mut lab = match lab {
             Ok(lab) => lab,
             Err(error) => return self.tell(StageNews::Failed(error.to_string())).await,
         };
@@ -91,7 +91,12 @@ impl Task {
             pd: lab.info.pd_endpoints.join(","),
         })
         .await;
-        while let Some(order) = orders.recv().await {
+        loop {
+            let order = tokio::select! {
+                order = orders.recv() => order,
+                how = lab.ended() => return self.tell(StageNews::Ended(how)).await,
+            };
+            let Some(order) = order else { break };
             let result = match order {
                 Order::Strike => break,
                 Order::SetLoad(load) => {

@@ -67,6 +67,8 @@ enum Command {
         #[arg(long)]
         lifeline: bool,
         #[arg(long)]
+        fresh: bool,
+        #[arg(long)]
         rate: Option<u32>,
     },
     #[command(hide = true)]
@@ -89,10 +91,12 @@ pub fn run(args: Args) -> CliResult {
         Command::Keeper {
             home,
             lifeline,
+            fresh,
             rate,
         } => Ok(lab::keeper::run(&lab::keeper::Options {
             home,
             lifeline,
+            fresh,
             rate,
         })),
         Command::Node { name, home } => Ok(lab::process::run(&home, &name)),

@@ -1,5 +1,6 @@
-//! Starting this executable again, in another role.
+//! Starting this executable again, in another role, and looking at what was started.
 
+use rustix::process::{Pid, Signal};
 use std::{
     path::{Path, PathBuf},
     process::Command,
@@ -29,18 +30,18 @@ pub fn command() -> Command {
     command
 }
 
-/// Gives the child a session of its own, and with `die_with_us` a KILL when the thread that
-/// starts it ends, even if that thread is killed itself.
-pub fn own_session(command: &mut Command, die_with_us: bool) {
+/// Gives the child a session of its own, and a signal when the thread that starts it ends, even
+/// if that thread is killed itself.
+pub fn own_session(command: &mut Command, on_our_death: Option<Signal>) {
     use std::os::unix::process::CommandExt;
     let prepare = move || {
         rustix::process::setsid()?;
         #[cfg(target_os = "linux")]
-        if die_with_us {
-            rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))?;
+        if on_our_death.is_some() {
+            rustix::process::set_parent_process_death_signal(on_our_death)?;
         }
         #[cfg(not(target_os = "linux"))]
-        let _ = die_with_us;
+        let _ = on_our_death;
         Ok(())
     };
     #[expect(
@@ -50,4 +51,11 @@ pub fn own_session(command: &mut Command, die_with_us: bool) {
     unsafe {
         command.pre_exec(prepare);
     }
+}
+
+/// Whether the kernel says that a process is stopped; `None` where it cannot be asked.
+pub fn is_stopped(pid: Pid) -> Option<bool> {
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero())).ok()?;
+    let state = stat.rsplit_once(") ")?.1.chars().next()?;
+    Some(state == 'T')
 }

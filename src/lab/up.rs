@@ -3,21 +3,23 @@
 use super::{
     exe,
     keeper::client::{Client, ClientError},
-    keeper::logs,
+    keeper::{EXIT_LOCKED, logs},
     ready::{self, NotReady},
     timing::UP_LIMIT,
     topology::{Files, Node, Role},
 };
 use agent_lab::home::{Home, HomeError};
+use rustix::process::{Pid, Signal, kill_process};
 use std::{
     fs::{self, OpenOptions},
     io,
+    os::unix::process::ExitStatusExt,
     path::{Path, PathBuf},
-    process::Stdio,
+    process::{ExitStatus, Stdio},
     time::Duration,
 };
 use tokio::{
-    process::Child,
+    process::{Child, ChildStdin},
     time::{Instant, sleep},
 };
 
@@ -51,7 +53,7 @@ pub enum LabError {
     Client(#[from] ClientError),
     #[error("{}: {source}", .path.display())]
     Io { path: PathBuf, source: io::Error },
-    #[error("cannot start the lab's keeper: {0}")]
+    #[error("the lab's keeper: {0}")]
     Keeper(String),
     #[error(
         "{node} ended while the lab was starting ({exit}): {last_line}; see `operator-tui lab logs {node}`"
@@ -85,7 +87,32 @@ pub struct LabInfo {
 pub struct Lab {
     pub info: LabInfo,
     client: Client,
-    keeper: Option<Child>,
+    keeper: Option<Keeper>,
+}
+
+/// The keeper's process. Dropping it cuts its lifeline, if it has one, and wakes it, so that it
+/// ends even if somebody froze it.
+#[derive(Debug)]
+struct Keeper {
+    child: Child,
+    /// Apart from the child, which would close it when it is waited for.
+    lifeline: Option<ChildStdin>,
+}
+
+impl Keeper {
+    fn pid(&self) -> Option<Pid> {
+        self.child.id().and_then(|pid| Pid::from_raw(pid as i32))
+    }
+}
+
+impl Drop for Keeper {
+    fn drop(&mut self) {
+        if self.lifeline.take().is_some()
+            && let Some(pid) = self.pid()
+        {
+            let _ = kill_process(pid, Signal::CONT);
+        }
+    }
 }
 
 impl Lab {
@@ -97,9 +124,25 @@ impl Lab {
     pub async fn down(mut self) -> Result<(), ClientError> {
         self.client.down().await?;
         if let Some(mut keeper) = self.keeper.take() {
-            let _ = keeper.wait().await;
+            let _ = keeper.child.wait().await;
         }
         Ok(())
+    }
+
+    /// Waits until the keeper has ended by itself, and with it the lab. Returns how.
+    pub async fn ended(&mut self) -> String {
+        match &mut self.keeper {
+            Some(keeper) => describe(keeper.child.wait().await.ok()),
+            None => std::future::pending().await,
+        }
+    }
+
+    fn keeper_exit(&mut self) -> Option<String> {
+        match self.keeper.as_mut()?.child.try_wait() {
+            Ok(None) => None,
+            Ok(status) => Some(describe(status)),
+            Err(_) => Some(describe(None)),
+        }
     }
 
     /// Lets the lab run on after this process. Only for a lab without a lifeline.
@@ -135,9 +178,6 @@ pub async fn up(options: &UpOptions, mut progress: impl FnMut(Progress)) -> Resu
     }
     options.home.create()?;
     let files = Files::new(home);
-    if options.fresh {
-        wipe(&files)?;
-    }
     let mut step = |step: &str, done| {
         progress(Progress {
             step: step.into(),
@@ -149,10 +189,20 @@ pub async fn up(options: &UpOptions, mut progress: impl FnMut(Progress)) -> Resu
     let mut keeper = start_keeper(&files, options)?;
     let deadline = Instant::now() + UP_LIMIT;
     loop {
-        if let Ok(Some(_)) = keeper.try_wait() {
-            return Err(LabError::Keeper(last_line(&files, "keeper")));
+        match keeper.child.try_wait() {
+            // Somebody else was faster.
+            Ok(Some(status)) if status.code() == Some(EXIT_LOCKED) => {
+                return Err(LabError::AlreadyUp(home.into()));
+            }
+            Ok(Some(_)) => return Err(LabError::Keeper(last_line(&files, "keeper"))),
+            _ => {}
         }
-        if client.is_held() && client.ps().await.is_ok() {
+        // Another one may answer, which holds the lock that ours is still trying to get.
+        let answers = client
+            .keeper()
+            .await
+            .is_none_or(|pid| Some(pid) == keeper.pid());
+        if answers && client.ps().await.is_ok() {
             break;
         }
         if Instant::now() > deadline {
@@ -162,7 +212,7 @@ pub async fn up(options: &UpOptions, mut progress: impl FnMut(Progress)) -> Resu
     }
     let info = info(&options.home)?;
     let topology = client.topology()?;
-    let lab = Lab {
+    let mut lab = Lab {
         info,
         client,
         keeper: Some(keeper),
@@ -170,7 +220,15 @@ pub async fn up(options: &UpOptions, mut progress: impl FnMut(Progress)) -> Resu
     let probe = ready::Probe::new(&topology);
     let mut shown = 0;
     loop {
-        for node in lab.client.ps().await? {
+        let nodes = match lab.client.ps().await {
+            Ok(nodes) => nodes,
+            // Why it does not answer is worth more than that it does not.
+            Err(error) => match lab.keeper_exit() {
+                Some(exit) => return Err(LabError::Keeper(exit)),
+                None => return Err(error.into()),
+            },
+        };
+        for node in nodes {
             if node.pid.is_none() {
                 return Err(LabError::NodeEnded {
                     exit: node.exit(),
@@ -203,30 +261,15 @@ pub async fn up(options: &UpOptions, mut progress: impl FnMut(Progress)) -> Resu
     Ok(lab)
 }
 
-/// Removes what a lab makes, and nothing else that is in its home.
-fn wipe(files: &Files) -> Result<(), LabError> {
-    let folders = [files.home().join("data"), files.logs()];
-    for folder in folders {
-        match fs::remove_dir_all(&folder) {
-            Err(source) if source.kind() != io::ErrorKind::NotFound => {
-                return Err(LabError::Io {
-                    path: folder,
-                    source,
-                });
-            }
-            _ => {}
-        }
-    }
-    match fs::remove_file(files.topology()) {
-        Err(source) if source.kind() != io::ErrorKind::NotFound => Err(LabError::Io {
-            path: files.topology(),
-            source,
-        }),
-        _ => Ok(()),
+fn describe(status: Option<ExitStatus>) -> String {
+    match status.map(|s| (s.code(), s.signal())) {
+        Some((Some(code), _)) => format!("keeper ended: exit code {code}"),
+        Some((None, Some(signal))) => format!("keeper ended: signal {signal}"),
+        _ => "keeper ended, nobody knows how".into(),
     }
 }
 
-fn start_keeper(files: &Files, options: &UpOptions) -> Result<Child, LabError> {
+fn start_keeper(files: &Files, options: &UpOptions) -> Result<Keeper, LabError> {
     let at = |path: &Path| {
         let path = path.to_path_buf();
         move |source| LabError::Io { path, source }
@@ -254,10 +297,16 @@ fn start_keeper(files: &Files, options: &UpOptions) -> Result<Child, LabError> {
         command.arg("--rate").arg(rate.to_string());
     }
     command.stdout(log).stderr(errors);
-    exe::own_session(&mut command, false);
-    tokio::process::Command::from(command)
+    if options.fresh {
+        command.arg("--fresh");
+    }
+    // Woken, it sees that its lifeline is cut. A keeper that is not frozen takes no harm.
+    exe::own_session(&mut command, options.lifeline.then_some(Signal::CONT));
+    let mut child = tokio::process::Command::from(command)
         .spawn()
-        .map_err(|e| LabError::Keeper(e.to_string()))
+        .map_err(|e| LabError::Keeper(format!("cannot start: {e}")))?;
+    let lifeline = child.stdin.take();
+    Ok(Keeper { child, lifeline })
 }
 
 fn last_line(files: &Files, node: &str) -> String {

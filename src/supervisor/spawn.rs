@@ -63,7 +63,8 @@ pub fn spawn(spec: &Spec) -> io::Result<Child> {
         #[cfg(target_os = "linux")]
         {
             use rustix::process::{Signal, getppid, set_parent_process_death_signal};
-            let signal = if foreign { Signal::KILL } else { Signal::TERM };
+            // Our own end with their stdin, once they run: a frozen one would never see a TERM.
+            let signal = if foreign { Signal::KILL } else { Signal::CONT };
             set_parent_process_death_signal(Some(signal))?;
             if getppid() != Some(parent) {
                 return Err(io::Error::other("the dashboard ended"));

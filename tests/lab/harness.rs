@@ -1,6 +1,7 @@
 //! A lab of a test's own, driven through the executable.
 
 use operator_tui::lab::{Client, NodeStatus, topology::Topology};
+use rustix::process::Signal;
 use serde_json::Value;
 use std::{
     fs,
@@ -113,6 +114,20 @@ impl Lab {
         })
     }
 
+    /// Status and body of a POST to a store's `/config`, as `curl -d` sends it.
+    pub fn configure(&self, store: &str, body: &str) -> (u16, String) {
+        let address = self.topology().node(store).unwrap().second_address();
+        runtime().block_on(async {
+            let client = operator_tui::lab::http::client(Duration::from_secs(5));
+            let request = client
+                .post(format!("http://{}/config", address.unwrap()))
+                .header("content-type", "application/x-www-form-urlencoded")
+                .body(body.to_string());
+            let answer = request.send().await.unwrap();
+            (answer.status().as_u16(), answer.text().await.unwrap())
+        })
+    }
+
     /// State and leaders of a store, as a PD member sees it.
     pub fn store(&self, member: &str, name: &str) -> Option<(String, u64)> {
         let address = self.topology().node(name)?.address();
@@ -203,8 +218,12 @@ pub fn exists(pid: u32) -> bool {
 }
 
 pub fn kill(pid: u32) {
+    signal(pid, Signal::KILL);
+}
+
+pub fn signal(pid: u32, signal: Signal) {
     let pid = rustix::process::Pid::from_raw(pid as i32).unwrap();
-    rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+    rustix::process::kill_process(pid, signal).unwrap();
 }
 
 /// The keeper of a lab: the parent of its nodes.

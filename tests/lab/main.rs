@@ -4,6 +4,7 @@
 //! Each test has a lab in a home of its own; several can run beside each other.
 
 mod harness;
+mod keeper;
 
 use harness::{LONG, Lab, SHORT, demo_stand_in, executable, exists, kill, parent, text, until};
 use operator_tui::lab::NodeState;
@@ -262,6 +263,14 @@ fn a_store_that_is_full_refuses_writes_until_there_is_room() {
         )
     };
     assert!(refused() == 0.0);
+    // The form that `curl -d` uses, and a mistake.
+    let configure = |body: &str| lab.configure("tikv0", body);
+    assert_eq!(configure(r#"{"raftstore.capacity":"256MB"}"#).0, 200);
+    let mistake = configure("capacity=1");
+    assert!(
+        mistake.0 == 500 && mistake.1.contains("decode"),
+        "{mistake:?}"
+    );
     let filler = lab.home().join("data/tikv0/filler");
     fs::File::create(&filler)
         .unwrap()

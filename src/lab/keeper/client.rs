@@ -6,14 +6,21 @@ use super::{
     socket,
 };
 use crate::lab::{
+    exe,
     timing::KEEPER_CALL,
     topology::{Files, Topology, TopologyError},
 };
+use rustix::process::{Pid, Signal, kill_process};
 use std::{fs, io, path::Path, time::Duration};
 use tokio::{
     io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
-    time::{Instant, sleep, timeout},
+    net::UnixStream,
+    time::{Instant, sleep},
 };
+
+/// A keeper that is stopped at so many looks in a row is frozen.
+const FROZEN_LOOKS: u32 = 4;
+const FROZEN_LOOK: Duration = Duration::from_millis(500);
 
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
@@ -21,6 +28,11 @@ pub enum ClientError {
     NotUp { home: String },
     #[error("the lab's keeper does not answer ({source}); its log is {log}")]
     Silent { log: String, source: io::Error },
+    #[error(
+        "the lab's keeper, process {}, is frozen: `kill -CONT {}` lets it go on, `operator-tui lab down` ends the lab",
+        .0.as_raw_nonzero(), .0.as_raw_nonzero()
+    )]
+    Frozen(Pid),
     #[error("{0}")]
     Refused(String),
     #[error(transparent)]
@@ -132,9 +144,21 @@ impl Client {
         Ok(self.files.log(node))
     }
 
-    /// Ends the lab and waits until all of it is gone.
+    /// Ends the lab and waits until all of it is gone. A keeper that is frozen is woken, one that
+    /// does not answer is killed, and its nodes die with it.
     pub async fn down(&self) -> Result<(), ClientError> {
-        self.done(&Request::Down).await?;
+        let keeper = self.keeper().await;
+        if let Some(pid) = keeper.filter(|pid| exe::is_stopped(*pid) == Some(true)) {
+            let _ = kill_process(pid, Signal::CONT);
+        }
+        match (self.done(&Request::Down).await, keeper) {
+            (Err(ClientError::Silent { .. } | ClientError::Frozen(_)), Some(pid))
+                if self.is_held() =>
+            {
+                let _ = kill_process(pid, Signal::KILL);
+            }
+            (result, _) => result?,
+        }
         let deadline = Instant::now() + KEEPER_CALL;
         while self.is_held() {
             if Instant::now() > deadline {
@@ -144,6 +168,11 @@ impl Client {
             sleep(Duration::from_millis(20)).await;
         }
         Ok(())
+    }
+
+    /// The process that answers, where the system tells.
+    pub async fn keeper(&self) -> Option<Pid> {
+        keeper_of(&socket::connect(&self.files.socket()).await.ok()?)
     }
 
     fn not_up(&self) -> ClientError {
@@ -170,24 +199,58 @@ impl Client {
         if !self.is_held() {
             return Err(self.not_up());
         }
-        let reply = timeout(KEEPER_CALL, self.converse(request))
+        let stream = socket::connect(&self.files.socket())
             .await
-            .unwrap_or_else(|_| Err(io::Error::from(io::ErrorKind::TimedOut)))
             .map_err(|source| self.silent(source))?;
+        let keeper = keeper_of(&stream);
+        let reply = tokio::select! {
+            reply = converse(stream, request) => reply,
+            pid = frozen(keeper) => return Err(ClientError::Frozen(pid)),
+            () = sleep(KEEPER_CALL) => Err(io::Error::from(io::ErrorKind::TimedOut)),
+        };
+        let reply = reply.map_err(|source| self.silent(source))?;
         match reply {
             Reply::Error { message } => Err(ClientError::Refused(message)),
             reply => Ok(reply),
         }
     }
+}
 
-    async fn converse(&self, request: &Request) -> io::Result<Reply> {
-        let mut stream = socket::connect(&self.files.socket()).await?;
-        let mut line = serde_json::to_string(request).map_err(io::Error::other)?;
-        line.push('\n');
-        stream.write_all(line.as_bytes()).await?;
-        let mut answer = String::new();
-        BufReader::new(stream).read_line(&mut answer).await?;
-        serde_json::from_str(&answer).map_err(io::Error::other)
+async fn converse(mut stream: UnixStream, request: &Request) -> io::Result<Reply> {
+    let mut line = serde_json::to_string(request).map_err(io::Error::other)?;
+    line.push('\n');
+    stream.write_all(line.as_bytes()).await?;
+    let mut answer = String::new();
+    if BufReader::new(stream).read_line(&mut answer).await? == 0 {
+        return Err(io::Error::new(
+            io::ErrorKind::UnexpectedEof,
+            "it ended before it answered",
+        ));
+    }
+    serde_json::from_str(&answer).map_err(io::Error::other)
+}
+
+/// The process that listens at the other end.
+fn keeper_of(stream: &UnixStream) -> Option<Pid> {
+    Pid::from_raw(stream.peer_cred().ok()?.pid()?)
+}
+
+/// Ends when a process has been stopped for a while.
+async fn frozen(pid: Option<Pid>) -> Pid {
+    let Some(pid) = pid else {
+        return std::future::pending().await;
+    };
+    let mut seen = 0;
+    loop {
+        sleep(FROZEN_LOOK).await;
+        seen = if exe::is_stopped(pid) == Some(true) {
+            seen + 1
+        } else {
+            0
+        };
+        if seen == FROZEN_LOOKS {
+            return pid;
+        }
     }
 }
 

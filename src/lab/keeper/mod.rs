@@ -21,8 +21,10 @@ use ports::{PortError, Ports};
 use protocol::{Reply, Request};
 use std::{
     fs, io,
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     process::ExitCode,
+    time::Duration,
 };
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
@@ -51,9 +53,16 @@ pub struct Options {
     pub home: PathBuf,
     /// End when standard input ends.
     pub lifeline: bool,
+    /// Remove what an earlier lab stored before anything is started.
+    pub fresh: bool,
     /// Load in operations a second; `None` is what suits the disk.
     pub rate: Option<u32>,
 }
+
+/// Exit code of a keeper that found another one there.
+pub const EXIT_LOCKED: i32 = 75;
+/// How often the keeper looks whether its home is still there.
+const HOME_LOOK: Duration = Duration::from_secs(1);
 
 fn io_error(what: &Path) -> impl FnOnce(io::Error) -> KeeperError {
     let what = what.display().to_string();
@@ -77,7 +86,11 @@ pub fn run(options: &Options) -> ExitCode {
         Err(error) => {
             // `lab up` shows the last line of the keeper's log.
             eprintln!("{error}");
-            ExitCode::from(EXIT_START as u8)
+            let code = match error {
+                KeeperError::Locked(_) => EXIT_LOCKED,
+                _ => EXIT_START,
+            };
+            ExitCode::from(code as u8)
         }
     }
 }
@@ -86,6 +99,7 @@ pub fn run(options: &Options) -> ExitCode {
 enum Event {
     Request(Request, oneshot::Sender<Reply>),
     LifelineEnded,
+    HomeGone,
     AskedToStop,
 }
 
@@ -100,13 +114,22 @@ async fn keep(options: &Options) -> Result<(), KeeperError> {
         if tries == 20 {
             return Err(KeeperError::Locked(files.lock()));
         }
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    // Under the lock: a lab that is just being started by another keeps its data.
+    if options.fresh {
+        wipe(&files)?;
     }
     let (topology, held) = prepare(&files, options)?;
     let listener = socket::bind(&files.socket()).map_err(io_error(&files.socket()))?;
     let (events, mut queue) = mpsc::channel(64);
     watch_for_end(options.lifeline, &events);
-    tokio::spawn(accept(listener, events));
+    tokio::spawn(watch_home(
+        files.lock(),
+        lock.metadata().ok(),
+        events.clone(),
+    ));
+    tokio::spawn(accept(listener, files.socket(), events));
 
     let mut nodes = Nodes::new(files.clone(), topology, held);
     nodes.start_all();
@@ -118,7 +141,7 @@ async fn keep(options: &Options) -> Result<(), KeeperError> {
                 let _ = fs::remove_file(files.socket());
                 let _ = reply.send(Reply::Done);
                 // The answer must leave before the process does.
-                tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+                tokio::time::sleep(Duration::from_millis(50)).await;
                 break;
             }
             Event::Request(request, reply) => {
@@ -126,6 +149,11 @@ async fn keep(options: &Options) -> Result<(), KeeperError> {
             }
             Event::LifelineEnded => {
                 eprintln!("the process that started this lab is gone");
+                nodes.kill_all().await;
+                break;
+            }
+            Event::HomeGone => {
+                eprintln!("the home of this lab is gone");
                 nodes.kill_all().await;
                 break;
             }
@@ -139,6 +167,25 @@ async fn keep(options: &Options) -> Result<(), KeeperError> {
     eprintln!("keeper ends");
     drop(lock);
     Ok(())
+}
+
+/// Removes what a lab makes, and nothing else that is in its home.
+fn wipe(files: &Files) -> Result<(), KeeperError> {
+    let gone = |path: &Path, result: io::Result<()>| match result {
+        Err(source) if source.kind() != io::ErrorKind::NotFound => Err(io_error(path)(source)),
+        _ => Ok(()),
+    };
+    let data = files.home().join("data");
+    gone(&data, fs::remove_dir_all(&data))?;
+    let kept = files.log("keeper");
+    let logs = fs::read_dir(files.logs()).map_err(io_error(&files.logs()))?;
+    for log in logs.flatten().map(|entry| entry.path()) {
+        // Ours is open, and says why when this fails.
+        if log != kept {
+            gone(&log, fs::remove_file(&log))?;
+        }
+    }
+    gone(&files.topology(), fs::remove_file(files.topology()))
 }
 
 /// Reads or makes the topology and takes its ports, choosing others for those that are taken.
@@ -174,7 +221,7 @@ fn prepare(files: &Files, options: &Options) -> Result<(Topology, Ports), Keeper
 }
 
 /// Median of a few small synced writes.
-fn measure_fsync(folder: &Path) -> io::Result<std::time::Duration> {
+fn measure_fsync(folder: &Path) -> io::Result<Duration> {
     use std::io::Write;
     let mut file = tempfile_in(folder)?;
     let mut times = Vec::new();
@@ -210,8 +257,37 @@ fn watch_for_end(lifeline: bool, events: &mpsc::Sender<Event>) {
     }
 }
 
-async fn accept(listener: UnixListener, events: mpsc::Sender<Event>) {
-    while let Ok((stream, _)) = listener.accept().await {
+/// Without its home nobody can reach a keeper any more, not even to end it.
+async fn watch_home(lock: PathBuf, held: Option<fs::Metadata>, events: mpsc::Sender<Event>) {
+    let Some(held) = held else { return };
+    let same = |found: &fs::Metadata| (found.dev(), found.ino()) == (held.dev(), held.ino());
+    while fs::metadata(&lock).is_ok_and(|found| same(&found)) {
+        tokio::time::sleep(HOME_LOOK).await;
+    }
+    let _ = events.send(Event::HomeGone).await;
+}
+
+async fn accept(mut listener: UnixListener, path: PathBuf, events: mpsc::Sender<Event>) {
+    let mut look = tokio::time::interval(HOME_LOOK);
+    loop {
+        let stream = tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => stream,
+                // Out of file descriptors, say: a pause, and not the end of all answers.
+                Err(error) => {
+                    eprintln!("{}: {error}", path.display());
+                    tokio::time::sleep(HOME_LOOK).await;
+                    continue;
+                }
+            },
+            // Somebody who took the socket for a stale one must not make the lab unreachable.
+            _ = look.tick() => {
+                if !path.exists() && let Ok(again) = socket::bind(&path) {
+                    listener = again;
+                }
+                continue;
+            }
+        };
         let events = events.clone();
         tokio::spawn(async move {
             if let Err(error) = converse(stream, events).await {

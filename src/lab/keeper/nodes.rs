@@ -13,7 +13,7 @@ use crate::lab::{
 use jiff::Timestamp;
 use rustix::process::{Pid, Signal, kill_process};
 use std::{
-    fs, io,
+    io,
     os::unix::process::ExitStatusExt,
     process::{ExitStatus, Stdio},
     time::{Duration, Instant},
@@ -58,9 +58,7 @@ impl Process {
 
     /// Whether the kernel says that the process is stopped; `None` where it cannot be asked.
     fn is_stopped(&self) -> Option<bool> {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid.as_raw_nonzero())).ok()?;
-        let state = stat.rsplit_once(") ")?.1.chars().next()?;
-        Some(state == 'T')
+        exe::is_stopped(self.pid)
     }
 
     fn signal(&self, signal: Signal) -> io::Result<()> {
@@ -338,7 +336,7 @@ fn spawn(node: &Node, files: &Files) -> io::Result<Process> {
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .stderr(Stdio::piped());
-    exe::own_session(&mut command, true);
+    exe::own_session(&mut command, Some(Signal::KILL));
     let mut child = tokio::process::Command::from(command).spawn()?;
     let pid = child
         .id()

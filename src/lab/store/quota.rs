@@ -84,10 +84,13 @@ impl Quota {
         let settings = Settings {
             capacity: Some(size::format(bytes)),
         };
+        // Whole or not at all: a store that is killed meanwhile must be able to start.
+        let part = self.settings.with_extension("part");
         fs::write(
-            &self.settings,
+            &part,
             serde_json::to_vec_pretty(&settings).map_err(io::Error::other)?,
         )?;
+        fs::rename(&part, &self.settings)?;
         self.capacity.store(bytes, Ordering::Relaxed);
         Ok(())
     }

@@ -8,6 +8,7 @@ use crate::lab::{
 };
 use axum::{
     Json, Router,
+    body::Bytes,
     extract::{Path, State},
     http::{StatusCode, header},
     response::{IntoResponse, Response},
@@ -64,10 +65,15 @@ async fn config(State(store): State<Arc<Store>>) -> Json<Value> {
     }))
 }
 
-async fn set_config(
-    State(store): State<Arc<Store>>,
-    Json(changes): Json<Map<String, Value>>,
-) -> Response {
+/// Whatever the content type says, as TiKV does: `curl -d` says that it sends a form.
+async fn set_config(State(store): State<Arc<Store>>, body: Bytes) -> Response {
+    let changes: Map<String, Value> = match serde_json::from_slice(&body) {
+        Ok(changes) => changes,
+        Err(error) => {
+            let message = format!("Failed to decode, error: {error}");
+            return (StatusCode::INTERNAL_SERVER_ERROR, message).into_response();
+        }
+    };
     for (name, value) in changes {
         let result = match (name.as_str(), value.as_str().and_then(size::parse)) {
             ("raftstore.capacity", Some(bytes)) if bytes > 0 => {
