@@ -85,7 +85,8 @@ happened.",
     let _ = write!(
         text,
         "\nA command has closed stdin and {} seconds unless you give `timeout_s`. Long output loses \
-its middle. What you leave in the background ends with the session.",
+its middle. What you leave in the background ends when you say that the ticket is repaired: \
+start what must stay by the means of the system it belongs to.",
         place.limit_s
     );
     text

@@ -443,3 +443,21 @@ async fn what_proposes_waits_for_a_person() {
         "{kinds:?}"
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_runs_in_the_background_is_ended_before_a_claim_is_judged() {
+    let started = [shell("toolu_a", "sleep 300 & echo started")];
+    let stage = Stage::new(vec![
+        turn(&started, "tool_use"),
+        turn(&[text("I repaired it.")], "end_turn"),
+    ])
+    .await;
+    stage.run(&["--host-shell"]).await;
+    let (_, entries) = stage.session();
+    let at = |kind: &str, words: &str| {
+        let found = |e: &EntryRow| e.entry_type == kind && e.content.contains(words);
+        entries.iter().position(found)
+    };
+    let ended = at("notice", "background is ended").expect("it is recorded");
+    assert!(ended < at("verify", "waiting").or(at("verify", "")).unwrap());
+}

@@ -259,7 +259,7 @@ fn candidate(
              OR ({EXPIRED}))
            AND NOT EXISTS (SELECT 1 FROM invariant_states s
              WHERE s.cluster_id = t.cluster_id AND s.violation_key = t.violation_key AND s.state = 'clear')
-         ORDER BY id LIMIT 1"
+         ORDER BY +id LIMIT 1"
     ))?
     .query_row(
         params![now.boot, now.ms, request.cluster_id, request.ticket, clock::stamp()],
@@ -272,7 +272,7 @@ fn candidate(
 fn give_up_exhausted(tx: &Transaction<'_>, now: &Mono) -> Result<()> {
     let lost = tickets::select(
         tx,
-        &format!("WHERE attempts >= {MAX_SESSIONS} AND ({EXPIRED})"),
+        &format!("WHERE status != 'resolved' AND attempts >= {MAX_SESSIONS} AND ({EXPIRED})"),
         params![now.boot, now.ms],
     )?;
     for ticket in lost {

@@ -7,7 +7,7 @@ use serde::Serialize;
 use std::time::Duration;
 
 /// Requests to a process that hangs run into their limits, some of them one after the other.
-pub(super) const LONGEST_LOOK: Duration = Duration::from_secs(8);
+pub(super) const LONGEST_LOOK: Duration = Duration::from_secs(10);
 
 /// When the monitor last looked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

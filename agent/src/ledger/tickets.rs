@@ -237,9 +237,10 @@ impl Ledger {
     /// The newest `limit` tickets, newest first, all unresolved ones before the others.
     pub fn tickets(&self, limit: usize) -> Result<Vec<Ticket>> {
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        // `+id`: by the index of the few that are not resolved, not through all rows.
         let mut live = select(
             &self.conn,
-            "WHERE status != 'resolved' ORDER BY id DESC LIMIT ?1",
+            "WHERE status != 'resolved' ORDER BY +id DESC LIMIT ?1",
             [limit],
         )?;
         let rest = limit - i64::try_from(live.len()).unwrap_or(limit);
@@ -260,9 +261,14 @@ impl Ledger {
         } else {
             status.as_str()
         };
+        let clause = if status == Status::Resolved {
+            "WHERE status IN (?1, ?2) ORDER BY id DESC LIMIT ?3"
+        } else {
+            "WHERE status != 'resolved' AND status IN (?1, ?2) ORDER BY +id DESC LIMIT ?3"
+        };
         Ok(select(
             &self.conn,
-            "WHERE status IN (?1, ?2) ORDER BY id DESC LIMIT ?3",
+            clause,
             params![
                 status.as_str(),
                 also,

@@ -2,7 +2,7 @@
 
 use super::{Halt, Session};
 use crate::{
-    event::{Kind, VerifyState},
+    event::{Kind, Level, VerifyState},
     ledger::{EntryKind, NewEntry},
 };
 use serde_json::json;
@@ -29,6 +29,14 @@ pub enum Proof {
 impl Session<'_> {
     /// Records the claim, asks for proof and waits for it.
     pub(super) async fn prove(&mut self, claim: &str) -> Result<Proof, Halt> {
+        // A repair that only lasts while the session does is none.
+        if self.shell.has_background() {
+            self.shell.close().await;
+            self.record_notice(
+                Level::Info,
+                "what ran on in the background is ended: the proof must be of what stays",
+            )?;
+        }
         let claim = self.setting.redactor.apply(claim);
         self.write(|ledger, session| ledger.set_diagnosis(&session.lease, &claim))?;
         let request =

@@ -16,7 +16,7 @@ pub fn definitions() -> Value {
         "name": "shell",
         "description": "Runs a command with bash and returns how it ended and what it printed. \
     The working folder is kept from call to call; variables are not. Standard input is closed. Long \
-    output loses its middle. What is left running in the background ends with the session.",
+    output loses its middle. What is left running in the background ends with the claim that the ticket is repaired.",
         "input_schema": {
             "type": "object",
             "properties": {

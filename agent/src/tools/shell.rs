@@ -162,6 +162,11 @@ impl Shell {
         })
     }
 
+    /// Whether commands left anything in the background that may still run.
+    pub fn has_background(&self) -> bool {
+        !self.holding.is_empty()
+    }
+
     /// Ends what the session's commands left in the background, and waits for it a little.
     pub async fn close(&mut self) {
         let children: Vec<Child> = self.holding.drain(..).map(|held| held.child).collect();
