@@ -20,8 +20,11 @@ use std::{
 };
 use tokio::{
     process::{Child, ChildStdin},
-    time::{Instant, sleep},
+    time::{Instant, sleep, timeout},
 };
+
+/// A keeper that does not answer because it ended is known to have ended by then.
+const EXIT_LIMIT: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Clone)]
 pub struct UpOptions {
@@ -137,14 +140,6 @@ impl Lab {
         }
     }
 
-    fn keeper_exit(&mut self) -> Option<String> {
-        match self.keeper.as_mut()?.child.try_wait() {
-            Ok(None) => None,
-            Ok(status) => Some(describe(status)),
-            Err(_) => Some(describe(None)),
-        }
-    }
-
     /// Lets the lab run on after this process. Only for a lab without a lifeline.
     pub fn leave(mut self) {
         self.keeper.take();
@@ -223,9 +218,9 @@ pub async fn up(options: &UpOptions, mut progress: impl FnMut(Progress)) -> Resu
         let nodes = match lab.client.ps().await {
             Ok(nodes) => nodes,
             // Why it does not answer is worth more than that it does not.
-            Err(error) => match lab.keeper_exit() {
-                Some(exit) => return Err(LabError::Keeper(exit)),
-                None => return Err(error.into()),
+            Err(error) => match timeout(EXIT_LIMIT, lab.ended()).await {
+                Ok(exit) => return Err(LabError::Keeper(exit)),
+                Err(_) => return Err(error.into()),
             },
         };
         for node in nodes {
