@@ -26,6 +26,9 @@ use tokio::{
 /// A keeper that does not answer because it ended is known to have ended by then.
 const EXIT_LIMIT: Duration = Duration::from_secs(1);
 
+/// A lab of another that is going up answers by then, or one that is going down is gone.
+const OTHER_LIMIT: Duration = Duration::from_secs(5);
+
 #[derive(Debug, Clone)]
 pub struct UpOptions {
     /// The lab's own home, see [`super::home`].
@@ -167,9 +170,16 @@ pub fn info(home: &Home) -> Result<LabInfo, ClientError> {
 pub async fn up(options: &UpOptions, mut progress: impl FnMut(Progress)) -> Result<Lab, LabError> {
     let home = options.home.dir();
     let client = Client::new(home);
-    if client.is_held() {
-        client.ps().await?;
-        return Err(LabError::AlreadyUp(home.into()));
+    let patience = Instant::now() + OTHER_LIMIT;
+    while client.is_held() {
+        match client.ps().await {
+            Ok(_) => return Err(LabError::AlreadyUp(home.into())),
+            // Another one is just going up or down.
+            Err(ClientError::Silent { .. }) if Instant::now() < patience => {}
+            Err(error) if client.is_held() => return Err(error.into()),
+            Err(_) => {}
+        }
+        sleep(Duration::from_millis(30)).await;
     }
     options.home.create()?;
     let files = Files::new(home);
