@@ -159,7 +159,8 @@ fn a_lab_that_nobody_breaks_opens_no_ticket_and_idles_cheaply() {
     let (before, since) = (used(&pids), Instant::now());
     // A measurement over a time, not a wait for something.
     std::thread::sleep(IDLE_LENGTH);
-    let cores = used(&pids).saturating_sub(before).as_secs_f64() / since.elapsed().as_secs_f64();
+    let spent = used(&pids).saturating_sub(before);
+    let cores = spent.as_secs_f64() / since.elapsed().as_secs_f64();
     let bytes: u64 = pids.iter().map(|pid| resident(*pid)).sum();
     println!("idle: {cores:.3} cores, {} MB", bytes >> 20);
     assert!(cores < IDLE_CORES, "{cores:.3} cores");

@@ -268,12 +268,22 @@ fn with_its_keeper_frozen_a_demo_still_ends_and_leaves_nothing() {
 }
 
 #[test]
-fn a_frozen_monitor_and_a_frozen_agent_do_not_outlive_a_demo() {
+fn a_demo_whose_every_helper_is_frozen_leaves_none_of_them() {
     let home = tempfile::tempdir().unwrap();
     for how in [Signal::KILL, Signal::TERM] {
         let mut child = demo(home.path(), &["--seed", "1"]).spawn().unwrap();
-        Lines::of(&mut child).until("$ operator-tui");
-        for word in ["monitor run", " agent --supervised"] {
+        Lines::of(&mut child).until("$ sleep 2");
+        let runner = || {
+            let all = processes_of(home.path());
+            all.iter().any(|(_, _, line)| line.contains("__runner"))
+        };
+        wait_until("the command runs", LIMIT, runner);
+        for word in [
+            "lab keeper",
+            "monitor run",
+            " agent --supervised",
+            "__runner",
+        ] {
             kill_process(process(home.path(), word), Signal::STOP).unwrap();
         }
         signal(&child, how);

@@ -382,6 +382,27 @@ async fn a_runner_that_is_killed_is_said_so() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_frozen_runner_neither_holds_the_session_up_nor_stays() {
+    let mut stage = stage();
+    let command = "echo $PPID; echo $$; kill -STOP $PPID; sleep 300";
+    let limit = Duration::from_secs(1);
+    let by_limit = stage.limited(command, limit).await;
+    assert!(by_limit.timed_out, "{by_limit:?}");
+    let asked = tokio::time::sleep(Duration::from_millis(700));
+    let (by_end, _) = stage.seen(command, Duration::from_secs(60), asked).await;
+    assert!(by_end.interrupted, "{by_end:?}");
+    assert!(by_end.duration < Duration::from_secs(6), "{by_end:?}");
+    for done in [by_limit, by_end] {
+        let pids = pids(&done.output);
+        assert_eq!(pids.len(), 2, "{done:?}");
+        until("runner and shell are gone", Duration::from_secs(5), || {
+            pids.iter().all(|pid| !alive(*pid))
+        })
+        .await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_shell_that_cannot_be_started_is_said_so() {
     let mut stage = stage();
     stage

@@ -123,12 +123,12 @@ impl Tickets {
         Some(now.duration_since(at).max(SignedDuration::ZERO))
     }
 
-    /// Whether the monitor looked within three of its intervals.
+    /// Whether the monitor looked lately enough to be believed.
     pub fn monitored(&self, now: Timestamp) -> bool {
         let Some(heartbeat) = self.view.as_ref().and_then(|v| v.heartbeat.as_ref()) else {
             return false;
         };
-        let limit = SignedDuration::try_from(heartbeat.interval * 3).unwrap_or(SignedDuration::MAX);
+        let limit = SignedDuration::try_from(heartbeat.patience()).unwrap_or(SignedDuration::MAX);
         self.monitor_age(now).is_some_and(|age| age <= limit)
     }
 }

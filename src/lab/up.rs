@@ -20,8 +20,14 @@ use std::{
 };
 use tokio::{
     process::{Child, ChildStdin},
-    time::{Instant, sleep},
+    time::{Instant, sleep, timeout},
 };
+
+/// A keeper that does not answer because it ended is known to have ended by then.
+const EXIT_LIMIT: Duration = Duration::from_secs(1);
+
+/// A lab of another that is going up answers by then, or one that is going down is gone.
+const OTHER_LIMIT: Duration = Duration::from_secs(5);
 
 #[derive(Debug, Clone)]
 pub struct UpOptions {
@@ -137,14 +143,6 @@ impl Lab {
         }
     }
 
-    fn keeper_exit(&mut self) -> Option<String> {
-        match self.keeper.as_mut()?.child.try_wait() {
-            Ok(None) => None,
-            Ok(status) => Some(describe(status)),
-            Err(_) => Some(describe(None)),
-        }
-    }
-
     /// Lets the lab run on after this process. Only for a lab without a lifeline.
     pub fn leave(mut self) {
         self.keeper.take();
@@ -172,9 +170,16 @@ pub fn info(home: &Home) -> Result<LabInfo, ClientError> {
 pub async fn up(options: &UpOptions, mut progress: impl FnMut(Progress)) -> Result<Lab, LabError> {
     let home = options.home.dir();
     let client = Client::new(home);
-    if client.is_held() {
-        client.ps().await?;
-        return Err(LabError::AlreadyUp(home.into()));
+    let patience = Instant::now() + OTHER_LIMIT;
+    while client.is_held() {
+        match client.ps().await {
+            Ok(_) => return Err(LabError::AlreadyUp(home.into())),
+            // Another one is just going up or down.
+            Err(ClientError::Silent { .. }) if Instant::now() < patience => {}
+            Err(error) if client.is_held() => return Err(error.into()),
+            Err(_) => {}
+        }
+        sleep(Duration::from_millis(30)).await;
     }
     options.home.create()?;
     let files = Files::new(home);
@@ -223,9 +228,9 @@ pub async fn up(options: &UpOptions, mut progress: impl FnMut(Progress)) -> Resu
         let nodes = match lab.client.ps().await {
             Ok(nodes) => nodes,
             // Why it does not answer is worth more than that it does not.
-            Err(error) => match lab.keeper_exit() {
-                Some(exit) => return Err(LabError::Keeper(exit)),
-                None => return Err(error.into()),
+            Err(error) => match timeout(EXIT_LIMIT, lab.ended()).await {
+                Ok(exit) => return Err(LabError::Keeper(exit)),
+                Err(_) => return Err(error.into()),
             },
         };
         for node in nodes {

@@ -159,13 +159,22 @@ impl Ledger {
                 detail: "it is a folder".into(),
             });
         }
-        let conn = Connection::open_with_flags(
-            path,
-            OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX,
-        )
-        .map_err(|e| explain(path, e))?;
-        conn.busy_timeout(BUSY_TIMEOUT)?;
-        schema::check_readable(&conn, path)?;
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let open = |name: &str, flags| -> Result<Connection> {
+            let conn = Connection::open_with_flags(name, flags).map_err(|e| explain(path, e))?;
+            conn.busy_timeout(BUSY_TIMEOUT)?;
+            schema::check_readable(&conn, path)?;
+            Ok(conn)
+        };
+        let name = path.to_string_lossy();
+        let conn = match open(&name, flags) {
+            // A copy in a folder where nobody may write: SQLite cannot make its shared memory
+            // there, and needs none, since nobody else writes either.
+            Err(LedgerError::NotWritable { .. }) if !has_log(path) => {
+                open(&immutable(&name), flags | OpenFlags::SQLITE_OPEN_URI)?
+            }
+            other => other?,
+        };
         Ok(Self {
             conn,
             path: path.to_owned(),
@@ -205,6 +214,22 @@ impl Ledger {
         tx.commit()?;
         Ok(out)
     }
+}
+
+/// Whether there are writes that are not in the file itself yet.
+fn has_log(path: &Path) -> bool {
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    std::fs::metadata(log).is_ok_and(|m| m.len() > 0)
+}
+
+/// The file as one that cannot change while it is read.
+fn immutable(name: &str) -> String {
+    let escaped = name
+        .replace('%', "%25")
+        .replace('?', "%3f")
+        .replace('#', "%23");
+    format!("file:{escaped}?immutable=1")
 }
 
 /// Turns what SQLite says about the file as a whole into an error that says what to do.

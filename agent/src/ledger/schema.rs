@@ -203,6 +203,7 @@ const INDEXES: &str = "
 CREATE INDEX IF NOT EXISTS idx_tickets_open_violation ON tickets(violation_key) WHERE status != 'resolved';
 CREATE INDEX IF NOT EXISTS idx_tickets_violation_time ON tickets(violation_key, resolved_at);
 CREATE UNIQUE INDEX IF NOT EXISTS idx_tickets_live ON tickets(live_key) WHERE live_key IS NOT NULL;
+CREATE INDEX IF NOT EXISTS idx_tickets_batch ON tickets(batch_key) WHERE batch_key IS NOT NULL;
 CREATE INDEX IF NOT EXISTS idx_agent_sessions_ticket ON agent_sessions(ticket_id);
 CREATE INDEX IF NOT EXISTS idx_agent_sessions_status ON agent_sessions(status);
 CREATE INDEX IF NOT EXISTS idx_agent_log_entries_session ON agent_log_entries(session_id);

@@ -126,6 +126,9 @@ async fn run() -> io::Result<()> {
     // Fails only where the caller made this process a group leader; nothing is lost then.
     let _ = setsid();
     set_child_subreaper(Some(getpid()))?;
+    // A frozen runner does not see its lifeline end; one that is not takes no harm.
+    #[cfg(target_os = "linux")]
+    rustix::process::set_parent_process_death_signal(Some(Signal::CONT))?;
     let lifeline = std::os::unix::net::UnixStream::from(rustix::io::fcntl_dupfd_cloexec(
         rustix::stdio::stdin(),
         3,

@@ -13,7 +13,7 @@ use crate::{
     event::Stream,
     redact::{RedactStream, Redactor},
 };
-use rustix::process::Pid;
+use rustix::process::{Pid, Signal, kill_process};
 use std::{
     collections::BTreeMap,
     ffi::OsString,
@@ -170,6 +170,7 @@ impl Shell {
     /// Ends what the session's commands left in the background, and waits for it a little.
     pub async fn close(&mut self) {
         let children: Vec<Child> = self.holding.drain(..).map(|held| held.child).collect();
+        children.iter().for_each(wake);
         let _ = timeout(Duration::from_millis(1500), async {
             for mut child in children {
                 let _ = child.wait().await;
@@ -281,10 +282,13 @@ impl Running<'_> {
         let (mut out_buffer, mut err_buffer) = (vec![0; BUFFER], vec![0; BUFFER]);
         let mut end = std::pin::pin!(end);
         let mut asked = false;
+        // The runner keeps the time limit, unless it stands still itself.
+        let overdue = began + Duration::from_millis(job.limit_ms) + DEAF;
         let mut deadline = Instant::now() + Duration::from_secs(u32::MAX.into());
         let mut idle: Option<Instant> = None;
         let mut report: Option<Report> = None;
         let mut runner_open = true;
+        let mut woken = false;
         while out.open || err.open || (report.is_none() && runner_open) {
             tokio::select! {
                 n = read_some(&mut stdout, &mut out_buffer), if out.open => {
@@ -305,6 +309,7 @@ impl Running<'_> {
                 }
                 () = &mut end, if !asked => {
                     asked = true;
+                    wake(&child);
                     say(&mut words, &Word::End).await;
                     deadline = deadline.min(Instant::now() + DEAF);
                 }
@@ -318,6 +323,10 @@ impl Running<'_> {
                         let text = lane.redact.idle();
                         sink.text(lane.stream, &text);
                     }
+                }
+                () = sleep_until(overdue), if !woken && runner_open => {
+                    woken = true;
+                    wake(&child);
                 }
                 () = sleep_until(deadline) => break,
             }
@@ -417,6 +426,14 @@ async fn read_some(from: &mut Option<impl AsyncRead + Unpin>, buffer: &mut [u8])
 async fn discard(from: Option<impl AsyncRead + Unpin>) {
     if let Some(mut from) = from {
         let _ = tokio::io::copy(&mut from, &mut tokio::io::sink()).await;
+    }
+}
+
+/// Lets a runner that something froze go on. Its descendants are its own to wake.
+fn wake(runner: &Child) {
+    let pid = runner.id().and_then(|id| Pid::from_raw(id.cast_signed()));
+    if let Some(pid) = pid {
+        let _ = kill_process(pid, Signal::CONT);
     }
 }
 
