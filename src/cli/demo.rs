@@ -10,6 +10,7 @@ use crate::{
     demo::{Chapter, Fault, Options, Pace, Walkthrough, chapters},
     headless::Headless,
     lab::{self, LabInfo, UpOptions},
+    monitor,
     supervisor::{Spec, executable},
 };
 use agent_lab::{home::Home, ledger::Ledger};
@@ -78,6 +79,7 @@ pub fn run(args: Args) -> CliResult {
     // A ledger that cannot be used is told here, not after the lab is up.
     let ledger = home.ledger();
     Ledger::open(&ledger)?;
+    monitor::lock::sweep(&ledger);
     let consents = Home::from_env()?;
     let brain = brain::settle(Terms {
         home: &consents,

@@ -1,7 +1,7 @@
 //! `operator-tui lab`: control of the embedded lab, and the hidden roles of its processes.
 
 use super::{CliResult, runtime, table};
-use crate::lab::{self, Client, LabError, NodeStatus, UpOptions};
+use crate::lab::{self, Client, LabError, NodeState, NodeStatus, UpOptions};
 use agent_lab::home::Home;
 use std::{io::Write, path::PathBuf, process::ExitCode, time::Duration};
 
@@ -210,6 +210,12 @@ async fn up(options: &UpOptions) -> CliResult {
         }
         Err(LabError::AlreadyUp(home)) => {
             eprintln!("the lab in {} is already up", home.display());
+            for node in Client::new(&home).ps().await? {
+                if node.state != NodeState::Running {
+                    let (name, state) = (&node.node, node.state.name());
+                    eprintln!("  but {name} is {state}: `operator-tui lab ps` shows more");
+                }
+            }
             print_info(&options.home)?;
         }
         Err(error) => return Err(error.into()),

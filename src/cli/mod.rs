@@ -105,7 +105,7 @@ fn describe(report: &color_eyre::Report) -> String {
     for cause in report.chain() {
         let cause = cause.to_string();
         // Errors that print their source themselves would say it twice.
-        if text.ends_with(&cause) {
+        if text.contains(&cause) {
             continue;
         }
         if !text.is_empty() {

@@ -6,6 +6,7 @@
 
 pub mod config;
 pub mod invariants;
+pub mod lock;
 mod run;
 
 pub use config::Config;

@@ -6,12 +6,13 @@
 use super::{
     Config,
     invariants::{self, LiveKey},
+    lock::{address_lock, lock_path, remembered, take_lock},
 };
 use crate::cluster::{Client, ClusterSnapshot, StoreState};
 use agent_lab::ledger::{Check, CheckOutcome, Ledger, LedgerError, Mono, Observation, Reading};
 use serde::Serialize;
 use std::{
-    fs::{File, TryLockError},
+    fs::File,
     io,
     path::{Path, PathBuf},
     time::{Duration, Instant},
@@ -307,54 +308,6 @@ async fn sleep_or_stop(length: Duration, stop: &mut watch::Receiver<bool>) -> bo
     tokio::select! {
         () = tokio::time::sleep(length) => false,
         _ = stop.wait_for(|s| *s) => true,
-    }
-}
-
-/// The lock that is known without asking: named after the first PD address. It holds the id of the
-/// cluster that was there.
-fn address_lock(ledger: &Path, pd: &[String]) -> PathBuf {
-    let name = pd.first().map_or("none", |e| {
-        e.split_once("://").map_or(e.as_str(), |(_, host)| host)
-    });
-    lock_path(ledger, name)
-}
-
-fn lock_path(ledger: &Path, name: &str) -> PathBuf {
-    let name: String = name
-        .chars()
-        .map(|c| {
-            if c.is_ascii_alphanumeric() || c == '.' {
-                c
-            } else {
-                '-'
-            }
-        })
-        .take(80)
-        .collect();
-    ledger.with_file_name(format!("monitor-{name}.lock"))
-}
-
-/// The id in a lock.
-fn remembered(lock: &Path) -> Option<String> {
-    let id = std::fs::read_to_string(lock).ok()?;
-    (id.len() <= 20 && id.parse::<u64>().is_ok()).then_some(id)
-}
-
-fn take_lock(path: &Path) -> Result<Option<File>, MonitorError> {
-    let failed = |source| MonitorError::Lock {
-        path: path.to_owned(),
-        source,
-    };
-    let file = File::options()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(path)
-        .map_err(failed)?;
-    match file.try_lock() {
-        Ok(()) => Ok(Some(file)),
-        Err(TryLockError::WouldBlock) => Ok(None),
-        Err(TryLockError::Error(e)) => Err(failed(e)),
     }
 }
 

@@ -1,0 +1,94 @@
+//! Which monitor watches a cluster of a ledger: file locks beside the ledger, held while it runs.
+//!
+//! One is named after the first PD address, known without asking; one after the cluster's id, so
+//! that two addresses of one cluster do not make two monitors.
+
+use super::run::MonitorError;
+use std::{
+    fs::{self, File, TryLockError},
+    path::{Path, PathBuf},
+};
+
+/// The lock that is known without asking: named after the first PD address. It holds the id of the
+/// cluster that was there.
+pub fn address_lock(ledger: &Path, pd: &[String]) -> PathBuf {
+    let name = pd.first().map_or("none", |e| {
+        e.split_once("://").map_or(e.as_str(), |(_, host)| host)
+    });
+    lock_path(ledger, name)
+}
+
+pub fn lock_path(ledger: &Path, name: &str) -> PathBuf {
+    let name: String = name
+        .chars()
+        .map(|c| {
+            if c.is_ascii_alphanumeric() || c == '.' {
+                c
+            } else {
+                '-'
+            }
+        })
+        .take(80)
+        .collect();
+    ledger.with_file_name(format!("monitor-{name}.lock"))
+}
+
+/// The id in a lock.
+pub fn remembered(lock: &Path) -> Option<String> {
+    let id = fs::read_to_string(lock).ok()?;
+    (id.len() <= 20 && id.parse::<u64>().is_ok()).then_some(id)
+}
+
+pub fn take_lock(path: &Path) -> Result<Option<File>, MonitorError> {
+    let failed = |source| MonitorError::Lock {
+        path: path.to_owned(),
+        source,
+    };
+    let file = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(path)
+        .map_err(failed)?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(e)) => Err(failed(e)),
+    }
+}
+
+/// Removes the locks beside `ledger` that nobody holds: those of labs that are gone. Only for the
+/// ledger of a lab that is not up.
+pub fn sweep(ledger: &Path) {
+    let folder = ledger.parent().and_then(|f| fs::read_dir(f).ok());
+    for entry in folder.into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if name.starts_with("monitor-") && name.ends_with(".lock") {
+            let free = File::open(entry.path()).is_ok_and(|f| f.try_lock().is_ok());
+            if free {
+                // One that stays is as good as one that is gone.
+                let _ = fs::remove_file(entry.path());
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn free_locks_are_swept_and_held_ones_stay() {
+        let dir = tempfile::tempdir().unwrap();
+        let ledger = dir.path().join("tickets.db");
+        let held = lock_path(&ledger, "7");
+        let lock = take_lock(&held).unwrap().unwrap();
+        assert!(take_lock(&held).unwrap().is_none());
+        let free = lock_path(&ledger, "127.0.0.1:1");
+        drop(take_lock(&free).unwrap());
+        sweep(&ledger);
+        assert!(held.exists() && !free.exists());
+        drop(lock);
+    }
+}
