@@ -18,7 +18,10 @@ const LONGEST: usize = 64 * 1024;
 pub enum ClusterId {
     Given(String),
     /// What PD said last.
-    FromPd(watch::Receiver<Option<String>>),
+    FromPd {
+        told: watch::Receiver<Option<String>>,
+        endpoints: Vec<String>,
+    },
     FromLedger,
 }
 
@@ -45,6 +48,7 @@ impl ClusterId {
             return Self::FromLedger;
         }
         let (tell, told) = watch::channel(None);
+        let asked = endpoints.clone();
         tokio::spawn(async move {
             let Ok(client) = reqwest::Client::builder()
                 .timeout(TIMEOUT)
@@ -54,7 +58,7 @@ impl ClusterId {
                 return;
             };
             loop {
-                for endpoint in &endpoints {
+                for endpoint in &asked {
                     if let Some(id) = ask(&client, endpoint).await {
                         tell.send_if_modified(|known| {
                             let new = known.as_ref() != Some(&id);
@@ -75,14 +79,18 @@ impl ClusterId {
                 .await;
             }
         });
-        Self::FromPd(told)
+        Self::FromPd { told, endpoints }
     }
 
     /// The id as known now.
     pub fn now(&self, ledger: &Ledger) -> Option<String> {
         match self {
             Self::Given(id) => Some(id.clone()),
-            Self::FromPd(told) => told.borrow().clone(),
+            // PD without a leader does not say; the monitor that watches it knew before.
+            Self::FromPd { told, endpoints } => told
+                .borrow()
+                .clone()
+                .or_else(|| ledger.cluster_at(endpoints).ok().flatten()),
             Self::FromLedger => ledger
                 .heartbeat(None)
                 .ok()

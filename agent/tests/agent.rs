@@ -276,6 +276,7 @@ impl Monitor {
                         metric_snapshot: None,
                         subject_context: None,
                         sample: None,
+                        place: "",
                         interval: Duration::from_millis(200),
                         ok: true,
                         detail: "",

@@ -484,3 +484,12 @@ fn what_is_left_of_a_lab_that_is_gone_is_closed_and_its_agent_fenced_off() {
     assert!(b.ledger.renew(&claim.lease, LONG).is_err());
     assert_eq!(b.ledger.newest_ticket().unwrap(), 1);
 }
+
+#[test]
+fn a_cluster_is_known_by_its_address_while_pd_cannot_say_its_name() {
+    let mut b = Bench::new();
+    b.check(Reading::Clear);
+    let at = |address: &str| b.ledger.cluster_at(&[address.to_owned()]).unwrap();
+    assert_eq!(at("http://127.0.0.1:2").as_deref(), Some(CLUSTER));
+    assert_eq!(at("http://127.0.0.1:3"), None);
+}

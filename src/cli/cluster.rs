@@ -61,7 +61,7 @@ fn print(s: &ClusterSnapshot) {
         table::print(["PD", "STATE", "ADDRESS"], &rows);
     }
     if s.pd_leader.fresh() == Some(&None) {
-        println!("PD has no leader.");
+        println!("\nPD has no leader.");
     }
     println!();
     unknown("stores", &s.stores);

@@ -117,6 +117,7 @@ impl Monitor {
         let sample = serde_json::to_string(&snapshot).unwrap_or_default();
         let numbers = serde_json::to_value(&snapshot).ok();
         let context = self.context(&shown);
+        let place = self.client.options().pd.join(",");
         let outcome = self.ledger.record_check(&Check {
             cluster_id: &self.cluster_id,
             data,
@@ -124,6 +125,7 @@ impl Monitor {
             metric_snapshot: numbers.as_ref(),
             subject_context: Some(&context),
             sample: Some(&sample),
+            place: &place,
             interval: self.config.interval,
             ok: failed.is_none(),
             detail: &detail,

@@ -63,6 +63,8 @@ pub struct Check<'a> {
     pub subject_context: Option<&'a str>,
     /// JSON of what was observed, kept (bounded) for replay.
     pub sample: Option<&'a str>,
+    /// PD's addresses, separated by commas: where this cluster is.
+    pub place: &'a str,
     /// Time between checks.
     pub interval: Duration,
     /// Whether everything could be observed.

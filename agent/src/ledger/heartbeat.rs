@@ -63,15 +63,31 @@ impl Ledger {
             })
             .optional()?)
     }
+
+    /// The cluster that a monitor last saw at one of these PD addresses: what to go by while PD
+    /// cannot say its name.
+    pub fn cluster_at(&self, addresses: &[String]) -> Result<Option<String>> {
+        let mut statement = self
+            .conn
+            .prepare_cached("SELECT cluster_id, place FROM monitor_heartbeats ORDER BY at DESC")?;
+        let mut rows = statement.query([])?;
+        while let Some(r) = rows.next()? {
+            let place: String = r.get(1)?;
+            if place.split(',').any(|a| addresses.iter().any(|b| a == b)) {
+                return Ok(Some(r.get(0)?));
+            }
+        }
+        Ok(None)
+    }
 }
 
 pub(super) fn beat(tx: &Transaction<'_>, check: &Check<'_>, holder: &str) -> Result<()> {
     let now = Mono::now();
     tx.prepare_cached(
-        "INSERT INTO monitor_heartbeats (cluster_id, holder, boot, at_ms, at, interval_ms, checks, ok, detail)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, 1, ?7, ?8)
+        "INSERT INTO monitor_heartbeats (cluster_id, holder, boot, at_ms, at, interval_ms, checks, ok, detail, place)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, 1, ?7, ?8, ?9)
          ON CONFLICT (cluster_id) DO UPDATE SET holder = ?2, boot = ?3, at_ms = ?4, at = ?5,
-           interval_ms = ?6, checks = checks + 1, ok = ?7, detail = ?8",
+           interval_ms = ?6, checks = checks + 1, ok = ?7, detail = ?8, place = ?9",
     )?
     .execute(params![
         check.cluster_id,
@@ -81,7 +97,8 @@ pub(super) fn beat(tx: &Transaction<'_>, check: &Check<'_>, holder: &str) -> Res
         clock::stamp(),
         millis(check.interval),
         check.ok,
-        check.detail
+        check.detail,
+        check.place
     ])?;
     Ok(())
 }

@@ -109,7 +109,8 @@ CREATE TABLE IF NOT EXISTS monitor_heartbeats (
     interval_ms INTEGER NOT NULL,
     checks INTEGER NOT NULL,
     ok INTEGER NOT NULL,
-    detail TEXT NOT NULL
+    detail TEXT NOT NULL,
+    place TEXT NOT NULL
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS samples (
     id INTEGER PRIMARY KEY,
