@@ -2,6 +2,7 @@
 //! that, with the load off, it costs next to nothing.
 
 use operator_tui::lab::NodeStatus;
+use operator_tui::lab::timing::MONITOR_TIMES;
 use serde_json::Value;
 use std::{
     collections::BTreeMap,
@@ -13,17 +14,6 @@ use std::{
 
 const OPERATOR: &str = env!("CARGO_BIN_EXE_operator-tui");
 const LENGTH: Duration = Duration::from_mins(3);
-/// What the demo gives its monitor.
-const MONITOR_TIMES: [&str; 8] = [
-    "--interval",
-    "1s",
-    "--heartbeat-limit",
-    "4s",
-    "--election-limit",
-    "5s",
-    "--rate-window",
-    "5s",
-];
 const FIRST_CHECKS: u64 = 2;
 /// Idle, in cores and bytes, times three: other tests may be at work on this machine.
 const IDLE_CORES: f64 = 3.0 * 0.1;

@@ -1,6 +1,7 @@
 //! The rehearsal on a real lab, with the real monitor: what it repairs is proven, what it cannot
 //! repair it escalates. Each from the evidence alone.
 
+use operator_tui::lab::timing::MONITOR_TIMES;
 use std::{
     fs,
     path::Path,
@@ -37,14 +38,8 @@ impl Stage {
             .unwrap()
             .trim()
             .to_owned();
-        let times = [
-            "--interval=1s",
-            "--heartbeat-limit=4s",
-            "--election-limit=5s",
-            "--rate-window=5s",
-        ];
         let monitor = operator(home.path(), &pd, &["monitor", "run", "--lab"])
-            .args(times)
+            .args(MONITOR_TIMES)
             .stdout(Stdio::null())
             .spawn()
             .unwrap();
@@ -217,7 +212,7 @@ fn a_store_whose_data_are_damaged_is_handed_over_with_what_was_found() {
     let mut damaged = 0;
     for entry in fs::read_dir(&data).unwrap().flatten() {
         if entry.file_type().unwrap().is_file() {
-            fs::write(entry.path(), [0x5a; 65_536]).unwrap();
+            fs::write(entry.path(), vec![0x5a; 65_536]).unwrap();
             damaged += 1;
         }
     }

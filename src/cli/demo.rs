@@ -9,7 +9,7 @@ use crate::{
     app::{self, Config, DemoChildren, DemoConfig, Role},
     demo::{Chapter, Fault, Options, Pace, Walkthrough, chapters},
     headless::Headless,
-    lab::{self, LabInfo, UpOptions},
+    lab::{self, LabInfo, UpOptions, timing::MONITOR_TIMES},
     monitor,
     supervisor::{Spec, executable},
 };
@@ -21,18 +21,6 @@ use std::{
     path::{Path, PathBuf},
     process::ExitCode,
 };
-
-/// What the lab's PD and stores do; see `lab::timing`.
-const MONITOR_TIMES: [&str; 8] = [
-    "--interval",
-    "1s",
-    "--heartbeat-limit",
-    "4s",
-    "--election-limit",
-    "5s",
-    "--rate-window",
-    "5s",
-];
 
 #[derive(Debug, clap::Args)]
 pub struct Args {

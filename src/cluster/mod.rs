@@ -5,6 +5,7 @@ mod exposition;
 pub mod http;
 pub mod pd;
 mod rates;
+mod regions;
 pub mod snapshot;
 
 pub use client::{Client, FIRST_SAMPLE, Options};

@@ -90,3 +90,16 @@ pub const KEEPER_CALL: Duration = Duration::from_secs(12);
 
 /// `lab up` gives up after this long. The aim is 15 s.
 pub const UP_LIMIT: Duration = Duration::from_secs(45);
+
+/// What a monitor is told of this lab: how soon PD calls a store disconnected and a region has a new
+/// leader. Its own defaults are a real cluster's.
+pub const MONITOR_TIMES: [&str; 8] = [
+    "--interval",
+    "1s",
+    "--heartbeat-limit",
+    "4s",
+    "--election-limit",
+    "5s",
+    "--rate-window",
+    "5s",
+];
