@@ -183,8 +183,8 @@ impl Headless {
         }
     }
 
-    /// The last line: what was proven, or what was not.
-    pub fn summary(&self) {
+    /// The last line: what was proven, or what was not. Whether it was.
+    pub fn summary(&self) -> bool {
         let told = self
             .fault_ticket
             .and_then(|id| self.tickets.get(&id).map(|t| (id, t)));
@@ -227,6 +227,7 @@ impl Headless {
             parts.push(format!("not in time: {}", self.missed.join(", ")));
         }
         self.say(&format!("summary       {}", parts.join(" · ")));
+        ok
     }
 }
 

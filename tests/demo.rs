@@ -329,6 +329,22 @@ fn a_monitor_and_an_agent_that_are_killed_come_back_and_the_repair_is_proven() {
 }
 
 #[test]
+fn chapters_that_prove_nothing_are_no_success() {
+    let home = tempfile::tempdir().unwrap();
+    let chapters = home.path().join("chapters");
+    fs::create_dir(&chapters).unwrap();
+    let text = "+++\ntitle = \"A\"\nadvance = \"manual\"\n+++\nx\n";
+    fs::write(chapters.join("01-a.md"), text).unwrap();
+    let done = demo(home.path(), &["--chapters", chapters.to_str().unwrap()])
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&done.stdout);
+    assert!(text.contains("NOT PROVEN"), "{text}");
+    assert_eq!(done.status.code(), Some(1), "{text}");
+    gone(home.path());
+}
+
+#[test]
 fn what_cannot_work_is_said_at_once() {
     let home = tempfile::tempdir().unwrap();
     let chapters = home.path().join("chapters");
