@@ -68,30 +68,68 @@ impl Default for Stop {
 #[derive(Debug)]
 pub struct Desk {
     requests: mpsc::Receiver<Control>,
-    messages: Vec<String>,
-    closed: bool,
+    /// For whatever else takes requests in: the ledger's commands.
+    tell: mpsc::Sender<Control>,
+    messages: Vec<Words>,
+}
+
+/// What a person said, and who it was.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Words {
+    pub text: String,
+    pub by: String,
+}
+
+/// What a person decided about a call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Decision {
+    pub approved: bool,
+    pub by: String,
+    pub why: String,
+}
+
+/// Who does something by hand at this machine, for the record.
+pub fn person() -> String {
+    std::env::var("USER")
+        .ok()
+        .filter(|user| !user.is_empty())
+        .unwrap_or_else(|| A_PERSON.to_owned())
+}
+
+/// A person whose name nobody said.
+const A_PERSON: &str = "a person";
+
+fn name(by: String) -> String {
+    let by: String = crate::clean::clean(&by).chars().take(64).collect();
+    if by.trim().is_empty() {
+        A_PERSON.into()
+    } else {
+        by.trim().into()
+    }
 }
 
 impl Desk {
     pub fn new() -> (mpsc::Sender<Control>, Self) {
         let (tell, requests) = mpsc::channel(WAITING);
-        (
-            tell,
-            Self {
-                requests,
-                messages: Vec::new(),
-                closed: false,
-            },
-        )
+        let desk = Self {
+            requests,
+            tell: tell.clone(),
+            messages: Vec::new(),
+        };
+        (tell, desk)
     }
 
-    /// Waits for an interrupt. Messages that come meanwhile are kept.
-    pub async fn interrupt(&mut self) {
+    /// A way for requests that do not come by stdin.
+    pub fn door(&self) -> mpsc::Sender<Control> {
+        self.tell.clone()
+    }
+
+    /// Waits for an interrupt; says who wants it. Messages that come meanwhile are kept.
+    pub async fn interrupt(&mut self) -> String {
         loop {
             match self.next().await {
-                Control::Interrupt => return,
-                Control::Message { text } => self.messages.push(text),
-                _ => {}
+                Control::Interrupt { by } => return name(by),
+                other => self.keep(other),
             }
         }
     }
@@ -99,43 +137,47 @@ impl Desk {
     /// Waits for a message.
     pub async fn message(&mut self) {
         while self.messages.is_empty() {
-            if let Control::Message { text } = self.next().await {
-                self.messages.push(text);
-            }
+            let request = self.next().await;
+            self.keep(request);
         }
     }
 
-    /// Waits for a decision about `call`: approved or not, and why. An interrupt rejects.
-    pub async fn decision(&mut self, call: &str) -> (bool, String) {
-        loop {
+    /// Waits for a decision about `call`. An interrupt rejects.
+    pub async fn decision(&mut self, call: &str) -> Decision {
+        let (approved, by, why) = loop {
             match self.next().await {
-                Control::Approve { call: c, why } if c == call => return (true, why),
-                Control::Reject { call: c, why } if c == call => return (false, why),
-                Control::Interrupt => return (false, "interrupted".into()),
-                Control::Message { text } => self.messages.push(text),
-                _ => {}
+                Control::Approve { call: c, why, by } if c == call => break (true, by, why),
+                Control::Reject { call: c, why, by } if c == call => break (false, by, why),
+                Control::Interrupt { by } => break (false, by, "interrupted".into()),
+                other => self.keep(other),
             }
+        };
+        Decision {
+            approved,
+            by: name(by),
+            why,
         }
     }
 
     /// Messages that came since the last call, without waiting.
-    pub fn take_messages(&mut self) -> Vec<String> {
+    pub fn take_messages(&mut self) -> Vec<Words> {
         while let Ok(request) = self.requests.try_recv() {
-            if let Control::Message { text } = request {
-                self.messages.push(text);
-            }
+            self.keep(request);
         }
         std::mem::take(&mut self.messages)
     }
 
-    async fn next(&mut self) -> Control {
-        if !self.closed
-            && let Some(request) = self.requests.recv().await
-        {
-            return request;
+    fn keep(&mut self, request: Control) {
+        if let Control::Message { text, by } = request {
+            self.messages.push(Words { text, by: name(by) });
         }
-        self.closed = true;
-        std::future::pending().await
+    }
+
+    async fn next(&mut self) -> Control {
+        match self.requests.recv().await {
+            Some(request) => request,
+            None => std::future::pending().await,
+        }
     }
 }
 

@@ -123,7 +123,11 @@ pub enum Kind {
     Retry {
         /// HTTP status, where there was one.
         status: Option<u16>,
+        /// Which try comes next, the first being 1.
         attempt: u32,
+        /// Tries there will be in all; 0 where that is not known.
+        #[serde(default)]
+        of: u32,
         wait_ms: u64,
         reason: String,
     },
@@ -205,28 +209,52 @@ pub enum Level {
     Error,
 }
 
-/// One line of the agent's stdin.
+/// One line of the agent's stdin, or one row of the ledger's `commands`. `by` is who wants it, empty
+/// where nobody said.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Control {
     /// Stop the running command and turn.
-    Interrupt,
+    Interrupt {
+        #[serde(default)]
+        by: String,
+    },
     /// Words for the model, given at the next tool boundary.
-    Message { text: String },
+    Message {
+        text: String,
+        #[serde(default)]
+        by: String,
+    },
     Approve {
         call: String,
         #[serde(default)]
         why: String,
+        #[serde(default)]
+        by: String,
     },
     Reject {
         call: String,
         #[serde(default)]
         why: String,
+        #[serde(default)]
+        by: String,
     },
     /// Release the ticket, mark the session, end.
     Shutdown,
     #[serde(other)]
     Unknown,
+}
+
+/// A retry in words: `529 overloaded, try 3 of 8, 4 s`.
+pub fn retry(reason: &str, attempt: u32, of: u32, wait_ms: u64) -> String {
+    let of = if of > 0 {
+        format!(" of {of}")
+    } else {
+        String::new()
+    };
+    let wait = wait_ms as f64 / 1000.0;
+    let digits = usize::from(wait < 10.0);
+    format!("{reason}, try {attempt}{of}, {wait:.digits$} s")
 }
 
 /// Reads one line as an event. `None`: it is plain text.
@@ -300,9 +328,12 @@ mod tests {
             c,
             Control::Approve {
                 call: "c1".into(),
-                why: String::new()
+                why: String::new(),
+                by: String::new()
             }
         );
+        let c: Control = serde_json::from_str(r#"{"type":"interrupt"}"#).unwrap();
+        assert_eq!(c, Control::Interrupt { by: String::new() });
         let c: Control = serde_json::from_str(r#"{"type":"dance"}"#).unwrap();
         assert_eq!(c, Control::Unknown);
     }

@@ -20,6 +20,7 @@ pub mod prompt;
 pub mod redact;
 pub mod roles;
 pub mod session;
+pub mod steering;
 pub mod summarize;
 pub mod tools;
 pub mod work;

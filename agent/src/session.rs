@@ -12,7 +12,7 @@ mod record;
 mod screen;
 
 use crate::{
-    control::{Desk, Stop},
+    control::{Desk, Stop, Words},
     emit::Emitter,
     event::{Level, Mode, Outcome},
     leash::Leash,
@@ -22,6 +22,7 @@ use crate::{
     price::Price,
     prompt::{self, Place},
     redact::Redactor,
+    steering::Steering,
     tools::{
         environment::{RunFolder, Surroundings},
         shell::Shell,
@@ -111,6 +112,8 @@ struct Session<'a> {
     desk: &'a mut Desk,
     shell: Shell,
     output: OutputLog,
+    /// Takes commands from the ledger to the desk, as long as the session lasts.
+    _steering: Steering,
     conversation: Conversation,
     usage: Usage,
     began: Instant,
@@ -152,9 +155,12 @@ impl Session<'_> {
                     why,
                 });
             }
-            let Some(turn) = self.turn(model).await? else {
-                self.wait_for_words().await?;
-                continue;
+            let turn = match self.turn(model).await? {
+                Ok(turn) => turn,
+                Err(by) => {
+                    self.wait_for_words(&by).await?;
+                    continue;
+                }
             };
             let said = self.record_turn(model.name(), &turn)?;
             let calls = calls::of(&turn.content);
@@ -236,8 +242,8 @@ impl Session<'_> {
         }
     }
 
-    /// One turn of the model. None: a person interrupted it.
-    async fn turn(&mut self, model: &mut dyn Model) -> Result<Option<Turn>, Halt> {
+    /// One turn of the model. `Err`: who interrupted it.
+    async fn turn(&mut self, model: &mut dyn Model) -> Result<Result<Turn, String>, Halt> {
         self.check()?;
         let mut screen = Screen::new(
             self.setting.emitter.clone(),
@@ -247,9 +253,9 @@ impl Session<'_> {
         let turn = tokio::select! {
             why = self.leash.until_lost() => Err(Halt::Lost(why)),
             why = self.setting.stop.until_asked() => Err(Halt::Stopped(why)),
-            () = self.desk.interrupt() => Ok(None),
+            by = self.desk.interrupt() => Ok(Err(by)),
             turn = model.turn(&self.conversation, &mut screen) =>
-                turn.map(Some).map_err(Halt::Model),
+                turn.map(Ok).map_err(Halt::Model),
         };
         let retries = screen.close();
         if matches!(turn, Ok(_) | Err(Halt::Model(_))) {
@@ -273,11 +279,9 @@ impl Session<'_> {
     }
 
     /// After an interrupt: the session rests until a person says something.
-    async fn wait_for_words(&mut self) -> Result<(), Halt> {
-        self.record_notice(
-            Level::Warn,
-            "interrupted by a person; waiting for a message to go on",
-        )?;
+    async fn wait_for_words(&mut self, by: &str) -> Result<(), Halt> {
+        let text = format!("interrupted by {by}; waiting for a message to go on");
+        self.record_notice(Level::Warn, &text)?;
         tokio::select! {
             why = self.leash.until_lost() => return Err(Halt::Lost(why)),
             why = self.setting.stop.until_asked() => return Err(Halt::Stopped(why)),
@@ -290,11 +294,16 @@ impl Session<'_> {
 
     /// Words of a person that came meanwhile, recorded.
     fn take_messages(&mut self) -> Result<Vec<String>, Halt> {
-        let messages = self.desk.take_messages();
-        for text in &messages {
-            let text = self.setting.redactor.apply(text);
-            self.record(&NewEntry::new(EntryKind::Message, &text))?;
-            self.notice(Level::Info, &format!("message to the agent: {text}"));
+        let mut messages = Vec::new();
+        for Words { text, by } in self.desk.take_messages() {
+            let shown = self.setting.redactor.apply(&text);
+            let meta = serde_json::json!({ "by": by });
+            self.record(&NewEntry {
+                meta: Some(&meta),
+                ..NewEntry::new(EntryKind::Message, &shown)
+            })?;
+            self.notice(Level::Info, &format!("message of {by}: {shown}"));
+            messages.push(text);
         }
         Ok(messages)
     }

@@ -354,10 +354,11 @@ async fn an_interrupt_stops_the_turn_and_a_message_takes_it_up_again() {
     .await;
     let events = stage
         .steered(&["--host-shell"], |kind| match kind {
-            Kind::ToolOutput { .. } => Some(Control::Interrupt),
+            Kind::ToolOutput { .. } => Some(Control::Interrupt { by: String::new() }),
             Kind::Notice { text, .. } if text.contains("waiting for a message") => {
                 Some(Control::Message {
                     text: "leave it, a person looks at it".into(),
+                    by: "ada".into(),
                 })
             }
             _ => None,
@@ -415,11 +416,13 @@ async fn what_proposes_waits_for_a_person() {
                 Control::Approve {
                     call: call.clone(),
                     why: "go on".into(),
+                    by: "ada".into(),
                 }
             } else {
                 Control::Reject {
                     call: call.clone(),
                     why: "not on my watch".into(),
+                    by: String::new(),
                 }
             })
         })
@@ -460,4 +463,84 @@ async fn what_runs_in_the_background_is_ended_before_a_claim_is_judged() {
     };
     let ended = at("notice", "background is ended").expect("it is recorded");
     assert!(ended < at("verify", "waiting").or(at("verify", "")).unwrap());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_of_somebody_else_is_steered_through_the_ledger() {
+    let touched = tempfile::tempdir().unwrap();
+    let mark = touched.path().join("approved");
+    let stage = Stage::new(vec![
+        turn(
+            &[
+                shell("a", &format!("touch {}; sleep 300", mark.display())),
+                shell("b", "echo never"),
+            ],
+            "tool_use",
+        ),
+        turn(&[text("ESCALATE: as you wish")], "end_turn"),
+    ])
+    .await;
+    let mut ledger = stage.ledger();
+    let mut sent = Vec::new();
+    let mut send = |session: &str, command: Control| {
+        let id = ledger.send_command(session, &command, "grace").unwrap();
+        sent.push(id);
+    };
+    let mut session = String::new();
+    // Every event is answered by a row, none by a line on stdin.
+    let mut answer = |event: &Event| match &event.kind {
+        Kind::SessionStart { .. } => session = event.session.clone().unwrap(),
+        Kind::Proposal { call, .. } if call == "a" => send(
+            &session,
+            Control::Approve {
+                call: call.clone(),
+                why: "try it".into(),
+                by: String::new(),
+            },
+        ),
+        Kind::Decision { call, by, .. } if call == "a" => {
+            assert_eq!(by, "grace");
+            send(&session, Control::Interrupt { by: String::new() });
+        }
+        Kind::Notice { text, .. } if text.contains("interrupted by grace") => send(
+            &session,
+            Control::Message {
+                text: "hand it over".into(),
+                by: "not for the row to say".into(),
+            },
+        ),
+        _ => {}
+    };
+    let mut agent = stage
+        .command(&["--host-shell", "--mode", "propose"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(agent.stdout.take().unwrap()).lines();
+    let work = async {
+        while let Some(line) = lines.next_line().await.unwrap() {
+            answer(&parse(&line).unwrap());
+        }
+    };
+    tokio::time::timeout(LONG, work)
+        .await
+        .expect("the agent ends");
+    assert!(mark.exists());
+    assert!(
+        stage.server.asked()[1].body["messages"]
+            .to_string()
+            .contains("hand it over")
+    );
+    let ledger = stage.ledger();
+    let commands = ledger.commands(&session).unwrap();
+    assert_eq!(commands.iter().map(|c| c.id).collect::<Vec<_>>(), sent);
+    assert!(commands.len() == 3 && commands.iter().all(|c| c.taken_at.is_some()));
+    let (_, entries) = stage.session();
+    let said = entries.iter().find(|e| e.entry_type == "message").unwrap();
+    assert_eq!(said.meta.as_ref().unwrap()["by"], "grace");
+    let late = stage
+        .ledger()
+        .send_command(&session, &Control::Shutdown, "grace");
+    assert!(late.unwrap_err().to_string().contains("has ended"));
 }

@@ -257,3 +257,35 @@ fn many_resolved_tickets_do_not_slow_the_search_for_open_ones() {
     );
     assert_eq!(b.claim(LONG).unwrap().ticket.id, 1);
 }
+
+#[test]
+fn a_person_reopens_a_ticket_and_only_one_of_its_key_lives() {
+    let mut b = Bench::new();
+    b.check(Reading::Violated);
+    let first = b.ledger.tickets(1).unwrap()[0].id;
+    assert!(
+        !b.ledger.reopen_by_person(first, "ada").unwrap(),
+        "it is open"
+    );
+    b.ledger.resolve_by_person(first, "ada").unwrap();
+    assert!(b.ledger.reopen_by_person(first, "ada").unwrap());
+    let ticket = b.ledger.ticket(first).unwrap().unwrap();
+    assert_eq!((ticket.status, ticket.resolution), (Status::Open, None));
+    assert!(
+        b.claim(Duration::from_secs(9)).is_some(),
+        "agents take it again"
+    );
+    b.ledger.resolve_by_person(first, "ada").unwrap();
+    b.check(Reading::Violated);
+    let second = b.ledger.tickets(1).unwrap()[0].id;
+    assert_ne!(
+        first, second,
+        "what a person closed comes back as another ticket"
+    );
+    let twin = b
+        .ledger
+        .reopen_by_person(first, "ada")
+        .unwrap_err()
+        .to_string();
+    assert!(twin.contains("has the same key"), "{twin}");
+}

@@ -25,7 +25,7 @@ impl Sink for Seen {
         self.thinking.push_str(delta);
     }
     fn end_of_block(&mut self) {}
-    fn retry(&mut self, status: Option<u16>, _: u32, wait: Duration, reason: &str) {
+    fn retry(&mut self, status: Option<u16>, _: (u32, u32), wait: Duration, reason: &str) {
         self.retries.push((status, wait, reason.to_string()));
     }
 }
@@ -173,7 +173,7 @@ async fn a_server_that_stays_away_is_given_up() {
     let script = vec![error(529, "overloaded_error", "Overloaded"); 20];
     let (made, seen, server) = take(script).await;
     assert!(matches!(made, Err(ModelError::Unavailable(why)) if why.contains("Overloaded")));
-    assert_eq!((seen.retries.len(), server.asked().len()), (8, 9));
+    assert_eq!((seen.retries.len(), server.asked().len()), (7, 8));
     let mut nobody = Server::start(vec![]).await;
     nobody.base = "http://127.0.0.1:9".into();
     let made = client(&nobody)

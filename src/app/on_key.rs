@@ -8,7 +8,7 @@ use super::{
     update::{begin_quit, help},
 };
 use crate::transcript::{Doc, Kind, clean::clean};
-use agent_lab::event::Control;
+use agent_lab::{control::person, event::Control};
 use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 
 /// Longest line that can be typed, bytes.
@@ -76,7 +76,10 @@ fn entered(state: &mut State, prompt: &Prompt) -> Vec<Effect> {
             agent
                 .composer
                 .say(&mut agent.ring, Kind::Child, format!("you: {text}"));
-            vec![Effect::Control(Child::Agent, Control::Message { text })]
+            vec![Effect::Control(
+                Child::Agent,
+                Control::Message { text, by: person() },
+            )]
         }
     }
 }
@@ -181,7 +184,10 @@ fn yes(state: &mut State) -> Vec<Effect> {
             agent
                 .composer
                 .say(&mut agent.ring, Kind::Child, "you: interrupt");
-            vec![Effect::Control(Child::Agent, Control::Interrupt)]
+            vec![Effect::Control(
+                Child::Agent,
+                Control::Interrupt { by: person() },
+            )]
         }
         Question::Restart(child) => vec![Effect::Restart(child)],
     }

@@ -68,16 +68,6 @@ impl PdArgs {
     }
 }
 
-/// Who does something by hand, for the record.
-pub fn person() -> String {
-    let user = std::env::var("USER").unwrap_or_default();
-    if user.is_empty() {
-        "a person".to_owned()
-    } else {
-        user
-    }
-}
-
 /// Refuses what an agent's shell must not do: close tickets, its own or others'.
 pub fn refuse_in_agent_shell(what: &str) -> color_eyre::Result<()> {
     if std::env::var_os(SESSION_VAR).is_some() {

@@ -5,6 +5,7 @@ use super::{
     target::{self, LedgerArgs},
 };
 use crate::span;
+use agent_lab::control::person;
 use agent_lab::ledger::{Ledger, NewTicket, Status, Ticket};
 use color_eyre::eyre::eyre;
 use std::{process::ExitCode, time::Duration};
@@ -95,7 +96,7 @@ pub fn run(args: Args) -> CliResult {
                 severity: &severity,
                 context: context.as_deref(),
                 cluster_id: None,
-                by: &target::person(),
+                by: &person(),
             })?;
             if json {
                 let ticket = ledger.ticket(id)?;
@@ -106,9 +107,7 @@ pub fn run(args: Args) -> CliResult {
         }
         Command::Resolve { id, ledger } => {
             target::refuse_in_agent_shell("resolving a ticket")?;
-            let changed = ledger
-                .open_for_change()?
-                .resolve_by_person(id, &target::person())?;
+            let changed = ledger.open_for_change()?.resolve_by_person(id, &person())?;
             println!(
                 "{}",
                 if changed {
@@ -120,9 +119,7 @@ pub fn run(args: Args) -> CliResult {
         }
         Command::Hold { id, ledger } => {
             target::refuse_in_agent_shell("holding a ticket")?;
-            let changed = ledger
-                .open_for_change()?
-                .set_held(id, true, &target::person())?;
+            let changed = ledger.open_for_change()?.set_held(id, true, &person())?;
             let word = if changed {
                 "Holding"
             } else {
@@ -132,9 +129,7 @@ pub fn run(args: Args) -> CliResult {
         }
         Command::Unhold { id, ledger } => {
             target::refuse_in_agent_shell("releasing a ticket")?;
-            let changed = ledger
-                .open_for_change()?
-                .set_held(id, false, &target::person())?;
+            let changed = ledger.open_for_change()?.set_held(id, false, &person())?;
             println!(
                 "Ticket #{id} {}",
                 if changed {

@@ -5,7 +5,7 @@
 //! here.
 
 use super::{Kind, Ring, clean::Cleaner, clean::clean};
-use agent_lab::event::{Event, Kind as What, Level, Outcome, Stream, VerifyState};
+use agent_lab::event::{self, Event, Kind as What, Level, Outcome, Stream, VerifyState};
 use std::fmt::Write as _;
 
 /// Lines of one command that are shown; the ledger has them all.
@@ -194,20 +194,14 @@ impl Composer {
                 self.say(ring, kind, format!("{word}{detail}"));
             }
             What::Retry {
-                status,
                 attempt,
+                of,
                 wait_ms,
                 reason,
+                ..
             } => {
-                let status = status.map_or(String::new(), |s| format!("{s} "));
-                self.say(
-                    ring,
-                    Kind::Warning,
-                    format!(
-                        "model: {status}{reason} · attempt {attempt}, again in {}",
-                        seconds(*wait_ms)
-                    ),
-                );
+                let text = event::retry(reason, *attempt, *of, *wait_ms);
+                self.say(ring, Kind::Warning, format!("model: {text}"));
             }
             What::Notice {
                 level,
@@ -307,7 +301,7 @@ mod tests {
         let (mut ring, mut composer) = (Ring::default(), Composer::default());
         for (seq, body) in json.iter().enumerate() {
             let line = format!(r#"{{"v":1,"seq":{seq},"at":"2026-01-30T10:00:00Z",{body}}}"#);
-            let event = agent_lab::event::parse(&line).expect(&line);
+            let event = event::parse(&line).expect(&line);
             composer.event(&mut ring, &event);
         }
         show(&ring)

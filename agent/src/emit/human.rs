@@ -2,7 +2,7 @@
 //!
 //! Plain text without colour; the dashboard has a form of its own.
 
-use crate::event::{Event, Kind, VerifyState};
+use crate::event::{Event, Kind, VerifyState, retry};
 use std::io::{self, Write};
 
 /// Remembers whether the last delta left a line open.
@@ -116,16 +116,11 @@ impl Human {
             }
             Kind::Retry {
                 attempt,
+                of,
                 wait_ms,
                 reason,
                 ..
-            } => {
-                writeln!(
-                    out,
-                    "! {reason}; try {attempt}, in {:.1} s",
-                    *wait_ms as f64 / 1000.0
-                )
-            }
+            } => writeln!(out, "! {}", retry(reason, *attempt, *of, *wait_ms)),
             Kind::Notice { text, .. } => writeln!(out, "! {text}"),
             _ => Ok(()),
         }

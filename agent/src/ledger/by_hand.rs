@@ -63,6 +63,30 @@ impl Ledger {
         })
     }
 
+    /// Opens a resolved or given-up ticket again, for agents to take: as if it were new, but with its
+    /// history. False: it already is open, or an agent works on it. Refused where another
+    /// unresolved ticket has the same key.
+    pub fn reopen_by_person(&mut self, id: i64, by: &str) -> Result<bool> {
+        self.write(|tx| {
+            let ticket = by_id(tx, id)?.ok_or(LedgerError::NoTicket(id))?;
+            if matches!(ticket.status, Status::Open | Status::Acknowledged) {
+                return Ok(false);
+            }
+            take_live_key(tx, &ticket)?;
+            tx.execute(
+                "UPDATE tickets SET status = 'open', resolution = NULL, resolved_at = NULL,
+                   claimed = 0, attempts = 0, retry_at = NULL, needs_person = 0, held = 0,
+                   fence = fence + 1, lease_holder = NULL, lease_boot = NULL, lease_until_ms = NULL
+                 WHERE id = ?1",
+                [id],
+            )?;
+            renew_budget(tx, id)?;
+            let status = Some(ticket.status.as_str());
+            log(tx, id, status, "open", by, "a person reopened it")?;
+            Ok(true)
+        })
+    }
+
     /// Holds a ticket (no agent takes it, the monitor does not clear it) or lets it go again. One
     /// that waited for a person is then open to agents anew, whether it was held or not. False: it
     /// already was so. Refused where another unresolved ticket has the same key.
@@ -97,6 +121,7 @@ impl Ledger {
                        retry_at = NULL WHERE id = ?1",
                     [id],
                 )?;
+                renew_budget(tx, id)?;
                 log(tx, id, Some(status), "open", by, "released to agents")?;
             }
             Ok(true)
@@ -129,6 +154,16 @@ impl Ledger {
             Ok(left.len())
         })
     }
+}
+
+/// What sessions spent on the ticket so far no longer counts against its budget.
+pub(super) fn renew_budget(tx: &Transaction<'_>, ticket: i64) -> Result<()> {
+    tx.execute(
+        "UPDATE tickets SET budget_from = (SELECT coalesce(max(id), 0) FROM agent_sessions)
+         WHERE id = ?1",
+        [ticket],
+    )?;
+    Ok(())
 }
 
 /// Adoption leaves one live row a key. Another one can follow it only when that is resolved: the

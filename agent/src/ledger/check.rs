@@ -5,8 +5,8 @@
 //! long that must hold. Verdicts on claimed repairs are `proof`'s.
 
 use super::{
-    Ledger, Mono, Resolution, Result, Status, Ticket, claim, clock, clock::millis, heartbeat,
-    proof, record, tickets,
+    Ledger, Mono, Resolution, Result, Status, Ticket, by_hand, claim, clock, clock::millis,
+    heartbeat, proof, record, tickets,
 };
 use rusqlite::{OptionalExtension, Transaction, params};
 use serde::Serialize;
@@ -297,6 +297,7 @@ fn open_or_reopen(
                lease_boot = NULL, lease_until_ms = NULL WHERE id = ?1",
             params![ticket.id, live_key, now, o.message, batch],
         )?;
+        by_hand::renew_budget(tx, ticket.id)?;
         tickets::log(
             tx,
             ticket.id,

@@ -14,6 +14,7 @@
 //! | `proof` | requests for proof of a repair, and the verdict |
 //! | `heartbeat` | when the monitor last looked |
 //! | `sessions` | sessions and their entries; `session_reads` reads them, `chain` links them by hash |
+//! | `commands` | what people tell an agent they did not start |
 //! | `record` | samples of the cluster and injected faults |
 //! | `clock` | wall time, a clock that does not jump, who holds a lease |
 
@@ -22,6 +23,7 @@ mod chain;
 mod check;
 mod claim;
 mod clock;
+mod commands;
 mod heartbeat;
 mod proof;
 mod record;
@@ -35,6 +37,7 @@ pub use chain::{ChainReport, Verdict};
 pub use check::{Check, CheckOutcome, Observation, Reading};
 pub use claim::{Claim, ClaimRequest, DEFAULT_LEASE, Lease, MAX_SESSIONS};
 pub use clock::{Holder, Mono, parse_time};
+pub use commands::CommandRow;
 pub use heartbeat::Heartbeat;
 pub use proof::{Verification, VerificationRow};
 pub use record::{Fault, Sample};

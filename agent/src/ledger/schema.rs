@@ -8,7 +8,7 @@ use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 use std::{collections::HashSet, path::Path};
 
 /// `PRAGMA user_version` of a ledger this code writes. Reference files have 0.
-pub const VERSION: i64 = 1;
+pub const VERSION: i64 = 2;
 
 /// The reference's tables, as it declares them, then ours.
 const TABLES: &str = "
@@ -126,6 +126,21 @@ CREATE TABLE IF NOT EXISTS faults (
     target TEXT NOT NULL,
     by TEXT NOT NULL
 );
+CREATE TABLE IF NOT EXISTS commands (
+    id INTEGER PRIMARY KEY,
+    session_id TEXT NOT NULL,
+    command TEXT NOT NULL,
+    by TEXT NOT NULL,
+    at TEXT NOT NULL,
+    taken_at TEXT
+);
+CREATE TABLE IF NOT EXISTS spending (
+    id INTEGER PRIMARY KEY,
+    day TEXT NOT NULL,
+    session_id TEXT NOT NULL,
+    usd REAL NOT NULL,
+    settled INTEGER NOT NULL DEFAULT 0
+);
 ";
 
 /// Columns a table may lack, with their declarations: the reference's younger ones, then ours.
@@ -160,6 +175,8 @@ const COLUMNS: &[(&str, &[(&str, &str)])] = &[
             ("lease_holder", "TEXT"),
             ("lease_boot", "TEXT"),
             ("lease_until_ms", "INTEGER"),
+            // Sessions up to this row of agent_sessions no longer count against its budget.
+            ("budget_from", "INTEGER NOT NULL DEFAULT 0"),
         ],
     ),
     (
@@ -180,6 +197,7 @@ const COLUMNS: &[(&str, &[(&str, &str)])] = &[
             ("cache_read_tokens", "INTEGER"),
             ("cache_write_tokens", "INTEGER"),
             ("cost_usd", "REAL"),
+            ("turns", "INTEGER"),
         ],
     ),
     (
@@ -212,6 +230,8 @@ CREATE INDEX IF NOT EXISTS idx_ticket_events_ticket ON ticket_events(ticket_id);
 CREATE INDEX IF NOT EXISTS idx_session_output_call ON session_output(session_id, call_id);
 CREATE INDEX IF NOT EXISTS idx_verifications_waiting ON verifications(ticket_id) WHERE state = 'waiting';
 CREATE INDEX IF NOT EXISTS idx_samples_cluster ON samples(cluster_id, id);
+CREATE INDEX IF NOT EXISTS idx_commands_waiting ON commands(session_id) WHERE taken_at IS NULL;
+CREATE INDEX IF NOT EXISTS idx_spending_day ON spending(day);
 CREATE TRIGGER IF NOT EXISTS tickets_updated_at AFTER UPDATE ON tickets BEGIN
     UPDATE tickets SET updated_at = CURRENT_TIMESTAMP WHERE id = NEW.id;
 END;
@@ -227,12 +247,15 @@ pub fn migrate(conn: &mut Connection, path: &Path) -> Result<()> {
         .transaction_with_behavior(TransactionBehavior::Immediate)
         .map_err(|e| explain(path, e))?;
     // Somebody else may have done it while this waited for the lock.
-    if version(&tx, path)? == 0 {
+    let found = version(&tx, path)?;
+    if found < VERSION {
         let failed = |e| explain(path, e);
         tx.execute_batch(TABLES).map_err(failed)?;
         add_columns(&tx).map_err(failed)?;
         tx.execute_batch(INDEXES).map_err(failed)?;
-        adopt(&tx).map_err(failed)?;
+        if found == 0 {
+            adopt(&tx).map_err(failed)?;
+        }
         tx.pragma_update(None, "user_version", VERSION)
             .map_err(failed)?;
     }

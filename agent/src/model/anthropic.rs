@@ -31,7 +31,8 @@ const IDLE: Duration = Duration::from_secs(300);
 /// Bytes of one turn on the wire; more is no turn.
 const LONGEST_TURN: usize = 64 * 1024 * 1024;
 const LONGEST_ERROR: usize = 64 * 1024;
-const RETRIES: usize = 8;
+/// Tries of one turn, the first included.
+const TRIES: u32 = 8;
 /// Longest wait a server may ask for.
 const LONGEST_WAIT: Duration = Duration::from_secs(600);
 
@@ -236,7 +237,7 @@ impl Model for Anthropic {
             let mut waits = ExponentialBuilder::default()
                 .with_min_delay(self.first_wait)
                 .with_max_delay(Duration::from_secs(30))
-                .with_max_times(RETRIES)
+                .with_max_times(TRIES as usize - 1)
                 .with_jitter()
                 .build();
             let mut attempt = 1;
@@ -257,7 +258,7 @@ impl Model for Anthropic {
                 };
                 let wait = failure.wait.unwrap_or(wait).min(LONGEST_WAIT);
                 attempt += 1;
-                sink.retry(failure.status, attempt, wait, &failure.reason);
+                sink.retry(failure.status, (attempt, TRIES), wait, &failure.reason);
                 tokio::time::sleep(wait).await;
             }
         })

@@ -35,8 +35,8 @@ pub trait Sink: Send {
     fn thinking(&mut self, delta: &str);
     /// The text or reasoning that was open is complete.
     fn end_of_block(&mut self);
-    /// The turn is tried again after `wait`.
-    fn retry(&mut self, status: Option<u16>, attempt: u32, wait: Duration, reason: &str);
+    /// The turn is tried again after `wait`: which try that is, and of how many.
+    fn retry(&mut self, status: Option<u16>, try_of: (u32, u32), wait: Duration, reason: &str);
 }
 
 /// One turn of the model.

@@ -2,6 +2,7 @@
 
 use super::{Halt, Session};
 use crate::{
+    control::Decision,
     emit::Emitter,
     event::{Kind, Mode, Stream},
     ledger::{EntryKind, NewEntry, OutputChunk},
@@ -43,8 +44,8 @@ pub fn of(content: &[Value]) -> Vec<Call> {
 /// What a call that ended leaves for the ones after it.
 enum After {
     GoOn,
-    /// A person interrupted: the remaining calls are not run.
-    Interrupted,
+    /// This person interrupted: the remaining calls are not run.
+    Interrupted(String),
 }
 
 /// The arguments of a shell call.
@@ -90,9 +91,9 @@ impl Session<'_> {
     /// came meanwhile.
     pub(super) async fn run_calls(&mut self, calls: &[Call]) -> Result<(), Halt> {
         let mut results = Vec::new();
-        let mut interrupted = false;
+        let mut interrupted = None;
         for call in calls {
-            if interrupted {
+            if interrupted.is_some() {
                 let why = "not run: a person interrupted the turn";
                 results.push(tool_result(&call.id, why, true));
                 continue;
@@ -110,15 +111,19 @@ impl Session<'_> {
                 self.record_refusal(call, &why)?;
             }
             results.push(result);
-            interrupted = matches!(after, After::Interrupted);
+            if let After::Interrupted(by) = after {
+                interrupted = Some(by);
+            }
         }
         let words = self.take_messages()?;
         if !words.is_empty() {
             results.push(json!({ "type": "text", "text": words.join("\n\n") }));
         }
         self.conversation.user(results);
-        if interrupted && words.is_empty() {
-            self.wait_for_words().await?;
+        if let Some(by) = interrupted
+            && words.is_empty()
+        {
+            self.wait_for_words(&by).await?;
         }
         Ok(())
     }
@@ -185,6 +190,7 @@ impl Session<'_> {
         }
         self.ledger.check_lease(&self.writer.lease)?;
         self.shell.right_ends_ms = Some(self.leash.until().ms());
+        let mut interrupted_by = None;
         let outcome = {
             let mut output = Live {
                 emitter: &self.setting.emitter,
@@ -194,12 +200,12 @@ impl Session<'_> {
                 seq: 0,
             };
             let (lost, stop) = (self.leash.until_lost(), self.setting.stop.until_asked());
-            let desk = &mut *self.desk;
+            let (desk, who) = (&mut *self.desk, &mut interrupted_by);
             let end = async {
                 tokio::select! {
                     _ = lost => {}
                     _ = stop => {}
-                    () = desk.interrupt() => {}
+                    by = desk.interrupt() => *who = Some(by),
                 }
             };
             match self.shell.start(arguments.command, arguments.limit) {
@@ -219,6 +225,7 @@ impl Session<'_> {
         let meta = json!({
             "signal": outcome.signal,
             "interrupted": outcome.interrupted,
+            "interrupted_by": interrupted_by,
             "not_shown_to_model": outcome.omitted,
             "background": outcome.left,
         });
@@ -257,11 +264,7 @@ impl Session<'_> {
             )?;
         }
         self.check()?;
-        let after = if outcome.interrupted {
-            After::Interrupted
-        } else {
-            After::GoOn
-        };
+        let after = interrupted_by.map_or(After::GoOn, After::Interrupted);
         Ok((tool_result(&call.id, &text, false), after))
     }
 
@@ -271,12 +274,12 @@ impl Session<'_> {
         if mode == Mode::Autonomous || read_only::is_read_only(command) {
             return Ok(None);
         }
-        let (approved, by, why) = if mode == Mode::Observe {
-            (
-                false,
-                "mode observe",
-                "only commands known to change nothing run in this mode".into(),
-            )
+        let Decision { approved, by, why } = if mode == Mode::Observe {
+            Decision {
+                approved: false,
+                by: "mode observe".into(),
+                why: "only commands known to change nothing run in this mode".into(),
+            }
         } else {
             let why = "in this mode a person approves what may change something";
             self.record(&NewEntry {
@@ -287,13 +290,13 @@ impl Session<'_> {
                 call: call.id.clone(),
                 why: why.into(),
             });
-            let (approved, why) = tokio::select! {
+            tokio::select! {
                 why = self.leash.until_lost() => return Err(Halt::Lost(why)),
                 why = self.setting.stop.until_asked() => return Err(Halt::Stopped(why)),
                 decision = self.desk.decision(&call.id) => decision,
-            };
-            (approved, "a person", why)
+            }
         };
+        let why = self.setting.redactor.apply(&why);
         let word = if approved { "approved" } else { "rejected" };
         let meta = json!({ "approved": approved, "by": by, "why": why });
         self.record(&NewEntry {
@@ -304,7 +307,7 @@ impl Session<'_> {
         self.emit(Kind::Decision {
             call: call.id.clone(),
             approved,
-            by: by.into(),
+            by: by.clone(),
             why: why.clone(),
         });
         Ok((!approved).then(|| format!("not run: rejected by {by}: {why}")))

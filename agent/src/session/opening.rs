@@ -9,6 +9,7 @@ use crate::{
     model::{Conversation, Usage},
     output_log::OutputLog,
     prompt::{self, Earlier},
+    steering::Steering,
     summarize,
     tools::{environment::environment, shell::Shell},
 };
@@ -64,6 +65,13 @@ impl<'a> Session<'a> {
                 emitter.notice(Some(&id), Level::Warn, why);
             },
         )?;
+        let steering = Steering::follow(
+            &setting.ledger,
+            writer.id.clone(),
+            lease.clone(),
+            desk.door(),
+            setting.stop.clone(),
+        )?;
         let mut session = Self {
             setting,
             ledger,
@@ -73,6 +81,7 @@ impl<'a> Session<'a> {
             desk,
             shell,
             output,
+            _steering: steering,
             conversation: Conversation::new(prompt::system(&setting.place)),
             usage: Usage::default(),
             began: Instant::now(),

@@ -77,19 +77,24 @@ impl Sink for Screen {
         self.open = Open::Nothing;
     }
 
-    fn retry(&mut self, status: Option<u16>, attempt: u32, wait: Duration, reason: &str) {
+    fn retry(
+        &mut self,
+        status: Option<u16>,
+        (attempt, of): (u32, u32),
+        wait: Duration,
+        reason: &str,
+    ) {
         self.end_of_block();
         let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
         let reason = crate::clean::clean(reason);
-        self.retries.push(format!(
-            "try {attempt} in {:.1} s: {reason}",
-            wait.as_secs_f64()
-        ));
+        self.retries
+            .push(crate::event::retry(&reason, attempt, of, wait_ms));
         self.emitter.emit_in(
             Some(&self.session),
             Kind::Retry {
                 status,
                 attempt,
+                of,
                 wait_ms,
                 reason,
             },

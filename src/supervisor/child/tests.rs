@@ -153,10 +153,13 @@ async fn one_that_ignores_term_is_killed_with_its_group() {
 async fn control_lines_arrive_and_stop_closes_stdin() {
     let mut child = sh("cat; echo end of stdin");
     child.handle.control(Control::Message {
+        by: String::new(),
         text: "hello".into(),
     });
     child
-        .until(|i| matches!(i, Item::Plain { line, .. } if line.ends_with(b"\"hello\"}")))
+        .until(
+            |i| matches!(i, Item::Plain { line, .. } if line.ends_with(b"\"hello\",\"by\":\"\"}")),
+        )
         .await;
     child.handle.stop();
     child.until_fact(|f| *f == Fact::Stopped).await;

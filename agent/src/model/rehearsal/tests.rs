@@ -10,7 +10,7 @@ impl Sink for Quiet {
     fn text(&mut self, _: &str) {}
     fn thinking(&mut self, _: &str) {}
     fn end_of_block(&mut self) {}
-    fn retry(&mut self, _: Option<u16>, _: u32, _: Duration, _: &str) {}
+    fn retry(&mut self, _: Option<u16>, _: (u32, u32), _: Duration, _: &str) {}
 }
 
 /// A lab as its commands show it: node name to state.
