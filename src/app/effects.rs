@@ -11,7 +11,10 @@ use crate::{
     supervisor::{self, Handle, Mailbox, Spec},
 };
 use std::{io, sync::Arc};
-use tokio::sync::{Notify, mpsc};
+use tokio::{
+    runtime::Handle as Runtime,
+    sync::{Notify, mpsc},
+};
 
 type MakeChildren = Box<dyn FnOnce(&LabInfo) -> DemoChildren + Send>;
 
@@ -23,6 +26,8 @@ pub struct Hands {
     populate: Option<MakeChildren>,
     bell: Arc<Notify>,
     events: mpsc::Sender<Event>,
+    /// Where children and sources are at work.
+    back: Runtime,
 }
 
 /// What the main loop does next.
@@ -39,6 +44,7 @@ impl Hands {
         config: Config,
         bell: Arc<Notify>,
         events: mpsc::Sender<Event>,
+        back: Runtime,
     ) -> io::Result<Self> {
         let mut hands = Self {
             children: Vec::new(),
@@ -48,7 +54,9 @@ impl Hands {
             populate: None,
             bell,
             events,
+            back: back.clone(),
         };
+        let _there = back.enter();
         for (child, role) in [
             (Child::Monitor, config.monitor),
             (Child::Agent, config.agent),
@@ -78,6 +86,8 @@ impl Hands {
         if let (Some(info), Some(make)) = (stage.info.get(), self.populate.take()) {
             let pd = info.pd_endpoints.join(",");
             let children = make(info);
+            let back = self.back.clone();
+            let _there = back.enter();
             self.observer = Some(Observer::start(&pd, self.events.clone()));
             self.start_child(Child::Monitor, children.monitor);
             self.start_child(Child::Agent, children.agent);

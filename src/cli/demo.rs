@@ -3,7 +3,7 @@
 use super::{
     CliResult,
     brain::{self, Brain, Terms},
-    runtime, watch,
+    watch,
 };
 use crate::{
     app::{self, Config, DemoChildren, DemoConfig, Role},
@@ -172,9 +172,7 @@ fn headless(config: Config, brain: &Brain) -> CliResult {
     if let Brain::Without(why) = brain {
         front.say(&format!("rehearsal: {why}"));
     }
-    let outcome = runtime()?
-        .block_on(app::run(config, &mut front))
-        .context("the demo")?;
+    let outcome = app::run(config, &mut front).context("the demo")?;
     let proven = front.summary();
     if let Some(failure) = outcome.failure {
         eprintln!("operator-tui: {failure}");

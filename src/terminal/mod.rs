@@ -2,10 +2,15 @@
 //!
 //! Nothing here knows what is drawn.
 
+pub mod backend;
 pub mod guard;
+pub mod output;
 pub mod pace;
 pub mod signals;
+mod tty;
 
+pub use backend::Backend;
 pub use guard::Guard;
+pub use output::Output;
 pub use pace::Pace;
 pub use signals::Signals;

@@ -3,23 +3,20 @@
 use super::{draw, theme::Theme};
 use crate::{
     app::{Event, Frontend, State, state::Geometry},
-    terminal::{Guard, guard::GuardError},
+    terminal::{Backend, Guard, Output, guard::GuardError},
 };
 use crossterm::{
     clipboard::CopyToClipboard,
     event::{Event as Input, EventStream},
-    execute, queue,
-    terminal::{BeginSynchronizedUpdate, EndSynchronizedUpdate},
+    queue,
 };
 use futures_util::StreamExt;
-use ratatui::{Terminal, backend::CrosstermBackend};
-use std::io::{self, BufWriter, Stdout, Write};
-
-/// Larger than a full frame of a large screen: a frame is one write, or few.
-const BUFFER: usize = 64 * 1024;
+use ratatui::Terminal;
+use std::io;
 
 pub struct Screen {
-    terminal: Terminal<CrosstermBackend<BufWriter<Stdout>>>,
+    terminal: Terminal<Backend>,
+    output: Output,
     input: EventStream,
     theme: Theme,
     // Last, so that it restores when everything else is gone.
@@ -27,35 +24,21 @@ pub struct Screen {
 }
 
 impl Screen {
-    /// Takes the terminal. Needs a tokio runtime.
+    /// Takes the terminal.
     pub fn open(theme: Theme) -> Result<Self, GuardError> {
         let guard = Guard::enter()?;
-        let out = BufWriter::with_capacity(BUFFER, io::stdout());
-        let terminal = Terminal::new(CrosstermBackend::new(out))?;
         Ok(Self {
-            terminal,
+            terminal: Terminal::new(Backend::default())?,
+            output: Output::default(),
             input: EventStream::new(),
             theme,
             guard,
         })
     }
-}
 
-impl Frontend for Screen {
-    fn draw(&mut self, state: &State) -> io::Result<Geometry> {
-        queue!(self.terminal.backend_mut(), BeginSynchronizedUpdate)?;
-        let mut geometry = Geometry::default();
-        let theme = self.theme;
-        self.terminal
-            .draw(|frame| geometry = draw(frame, state, theme))?;
-        queue!(self.terminal.backend_mut(), EndSynchronizedUpdate)?;
-        self.terminal.backend_mut().flush()?;
-        Ok(geometry)
-    }
-
-    async fn next(&mut self) -> Event {
+    async fn input(input: &mut EventStream) -> Event {
         loop {
-            match self.input.next().await {
+            match input.next().await {
                 Some(Ok(Input::Key(key))) => return Event::Key(key),
                 Some(Ok(Input::Paste(text))) => return Event::Paste(text),
                 Some(Ok(Input::Resize(..))) => return Event::Resize,
@@ -64,27 +47,54 @@ impl Frontend for Screen {
             }
         }
     }
+}
+
+impl Frontend for Screen {
+    fn ready(&self) -> bool {
+        self.output.done()
+    }
+
+    fn draw(&mut self, state: &State) -> io::Result<Geometry> {
+        let mut geometry = Geometry::default();
+        let theme = self.theme;
+        self.terminal
+            .draw(|frame| geometry = draw(frame, state, theme))?;
+        self.output.send(self.terminal.backend_mut().take()?)?;
+        Ok(geometry)
+    }
+
+    async fn next(&mut self) -> Option<Event> {
+        if self.output.done() {
+            return Some(Self::input(&mut self.input).await);
+        }
+        tokio::select! {
+            biased;
+            drained = self.output.drained() => drained.err().map(|_| Event::TerminalGone),
+            event = Self::input(&mut self.input) => Some(event),
+        }
+    }
 
     fn suspend(&mut self) {
+        self.output.forget();
         self.guard.suspend();
     }
 
     fn resume(&mut self) -> io::Result<()> {
+        self.output.forget();
         self.guard.resume()?;
+        self.terminal.backend_mut().reset();
         // Not `clear`: that asks the terminal where the cursor is, and waits for the answer.
         let size = self.terminal.size()?;
         self.terminal.resize(size.into())
     }
 
     fn copy(&mut self, text: &str) {
-        let _ = execute!(
-            self.terminal.backend_mut(),
-            CopyToClipboard::to_clipboard_from(text)
-        );
+        let mut bytes = Vec::new();
+        let _ = queue!(bytes, CopyToClipboard::to_clipboard_from(text));
+        let _ = self.output.send(&bytes);
     }
 
     fn bell(&mut self) {
-        let out = self.terminal.backend_mut();
-        let _ = out.write_all(b"\x07").and_then(|()| Write::flush(out));
+        let _ = self.output.send(b"\x07");
     }
 }
