@@ -4,7 +4,8 @@
 //!
 //!     cargo bench --bench dashboard                 all of it, some minutes
 //!     cargo bench --bench dashboard -- flood keys   only these
-//!     cargo bench --bench dashboard -- --smoke      each once and small, for CI
+//!     cargo bench --bench dashboard -- --ours       without the others
+//!     cargo bench --bench dashboard -- --smoke      ours, each once and small, for CI
 //!
 //! It prints tables in Markdown. It judges nothing: the targets are in the README.
 
@@ -38,7 +39,7 @@ fn main() -> ExitCode {
         .filter(|a| !a.starts_with("--"))
         .collect();
     let wants = |name: &str| wanted.is_empty() || wanted.contains(&name);
-    let tools = tools(smoke);
+    let tools = tools(smoke || args.iter().any(|a| a == "--ours"));
     let scale = |full: usize, small: usize| if smoke { small } else { full };
     if wants("flood") {
         floods(&tools, scale(1_000_000, 50_000), scale(3, 1));
@@ -123,12 +124,12 @@ fn start(tools: &[Tool], tickets: usize, entries: usize, rounds: usize) {
     frame(&what, &mut || rest::full_ledger(&ledger));
 }
 
-/// Ours, and those of the others that are there. CI measures ours alone.
-fn tools(smoke: bool) -> Vec<Tool> {
+/// Ours, and those of the others that are there.
+fn tools(ours: bool) -> Vec<Tool> {
     let mut found = Vec::new();
     for tool in Tool::ALL {
         match tool.version() {
-            Some(version) if !smoke || tool == Tool::Operator => {
+            Some(version) if !ours || tool == Tool::Operator => {
                 println!("{} {version}", tool.name());
                 found.push(tool);
             }

@@ -32,7 +32,6 @@ impl Child {
 pub enum Event {
     Key(KeyEvent),
     Paste(String),
-    Resize,
     /// The terminal cannot be read or written any more.
     TerminalGone,
     Signal(Signal),
@@ -86,7 +85,7 @@ pub trait Frontend {
     /// shows, for scrolling.
     fn draw(&mut self, state: &State) -> io::Result<Geometry>;
 
-    /// The next key, paste or resize; `None`: it is ready to draw again. Can be dropped and
+    /// The next key or paste; `None`: it is ready to draw again. Can be dropped and
     /// called again without losing one. Pends for ever where there are none.
     async fn next(&mut self) -> Option<Event>;
 

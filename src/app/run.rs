@@ -12,7 +12,7 @@ use super::{
     state::State,
     update::update,
 };
-use crate::terminal::{Pace, Signals};
+use crate::terminal::{Pace, Signals, signals::Signal};
 use futures_util::FutureExt;
 use jiff::{SignedDuration, Timestamp};
 use std::{
@@ -120,7 +120,12 @@ async fn dashboard<F: Frontend>(
             let walk_due = demo::due(&state);
             let event = tokio::select! {
                 biased;
-                signal = signals.next() => Some(Event::Signal(signal)),
+                signal = signals.next() => {
+                    if signal == Signal::Resize {
+                        pace.urge();
+                    }
+                    Some(Event::Signal(signal))
+                }
                 event = front.next(), if !front_gone => {
                     if event.is_some() {
                         pace.urge();
@@ -139,10 +144,8 @@ async fn dashboard<F: Frontend>(
             queue.extend(event);
         }
         // Keys that are there already are answered together.
-        while matches!(
-            queue.last(),
-            Some(Event::Key(_) | Event::Paste(_) | Event::Resize)
-        ) && queue.len() < KEYS
+        while matches!(queue.last(), Some(Event::Key(_) | Event::Paste(_)))
+            && queue.len() < KEYS
             && let Some(Some(event)) = front.next().now_or_never()
         {
             queue.push(event);

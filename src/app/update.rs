@@ -39,7 +39,7 @@ fn change(state: &mut State, event: Event) -> Vec<Effect> {
     match event {
         Event::Key(key) => return on_key(state, key),
         Event::Paste(text) => on_paste(state, &text),
-        Event::Resize | Event::Tick => {}
+        Event::Tick => {}
         Event::TerminalGone => return begin_quit(state, Signal::Hangup.exit_code()),
         Event::Signal(signal) => return on_signal(state, signal),
         Event::Child(child, items) => return on_child(state, child, items),
@@ -53,6 +53,7 @@ fn change(state: &mut State, event: Event) -> Vec<Effect> {
 
 fn on_signal(state: &mut State, signal: Signal) -> Vec<Effect> {
     match signal {
+        Signal::Resize => Vec::new(),
         Signal::Stop => vec![Effect::Suspend],
         Signal::Continue => vec![Effect::Redraw],
         Signal::Terminate | Signal::Interrupt | Signal::Quit | Signal::Hangup => {

@@ -4,6 +4,7 @@
 
 pub mod backend;
 pub mod guard;
+pub mod input;
 pub mod output;
 pub mod pace;
 pub mod signals;
@@ -11,6 +12,7 @@ mod tty;
 
 pub use backend::Backend;
 pub use guard::Guard;
+pub use input::Input;
 pub use output::Output;
 pub use pace::Pace;
 pub use signals::Signals;

@@ -3,7 +3,7 @@
 
 use super::{
     pane_name,
-    text::cut,
+    text::{cut, lines},
     theme::{Role, Theme},
 };
 use crate::{
@@ -14,7 +14,6 @@ use ratatui::{
     Frame,
     layout::Rect,
     text::{Line, Span},
-    widgets::Paragraph,
 };
 use unicode_width::UnicodeWidthStr;
 
@@ -40,7 +39,7 @@ pub fn draw(frame: &mut Frame, area: Rect, state: &State, theme: Theme) {
     } else {
         hints(state, theme, room)
     };
-    frame.render_widget(Paragraph::new(Line::from(cut(spans, room))), area);
+    lines(frame, area, vec![Line::from(cut(spans, room))]);
 }
 
 /// The keys that fit. Help and quit always do.

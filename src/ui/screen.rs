@@ -3,21 +3,16 @@
 use super::{draw, theme::Theme};
 use crate::{
     app::{Event, Frontend, State, state::Geometry},
-    terminal::{Backend, Guard, Output, guard::GuardError},
+    terminal::{Backend, Guard, Input, Output, guard::GuardError},
 };
-use crossterm::{
-    clipboard::CopyToClipboard,
-    event::{Event as Input, EventStream},
-    queue,
-};
-use futures_util::StreamExt;
+use crossterm::{clipboard::CopyToClipboard, event::Event as Came, queue};
 use ratatui::Terminal;
 use std::io;
 
 pub struct Screen {
     terminal: Terminal<Backend>,
     output: Output,
-    input: EventStream,
+    input: Input,
     theme: Theme,
     // Last, so that it restores when everything else is gone.
     guard: Guard,
@@ -30,20 +25,19 @@ impl Screen {
         Ok(Self {
             terminal: Terminal::new(Backend::default())?,
             output: Output::default(),
-            input: EventStream::new(),
+            input: Input::start()?,
             theme,
             guard,
         })
     }
 
-    async fn input(input: &mut EventStream) -> Event {
+    async fn input(input: &mut Input) -> Event {
         loop {
             match input.next().await {
-                Some(Ok(Input::Key(key))) => return Event::Key(key),
-                Some(Ok(Input::Paste(text))) => return Event::Paste(text),
-                Some(Ok(Input::Resize(..))) => return Event::Resize,
-                Some(Ok(_)) => {}
-                Some(Err(_)) | None => return Event::TerminalGone,
+                Some(Came::Key(key)) => return Event::Key(key),
+                Some(Came::Paste(text)) => return Event::Paste(text),
+                Some(_) => {}
+                None => return Event::TerminalGone,
             }
         }
     }
