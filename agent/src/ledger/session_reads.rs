@@ -10,7 +10,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 const SESSION_COLUMNS: &str = "session_id, ticket_id, status, started_at, ended_at, outcome_summary, \
     model, mode, cluster_id, resolution, head_hash, input_tokens, output_tokens, \
-    cache_read_tokens, cache_write_tokens, cost_usd";
+    cache_read_tokens, cache_write_tokens, cost_usd, turns";
 
 fn session_from_row(r: &Row<'_>) -> rusqlite::Result<SessionRow> {
     let time = |i: usize| -> rusqlite::Result<Option<Timestamp>> {
@@ -36,6 +36,7 @@ fn session_from_row(r: &Row<'_>) -> rusqlite::Result<SessionRow> {
             cache_read: r.get(13)?,
             cache_write: r.get(14)?,
             cost_usd: r.get(15)?,
+            turns: r.get(16)?,
         },
     })
 }
@@ -154,7 +155,8 @@ impl Ledger {
             .conn
             .prepare_cached(
                 "SELECT session_id FROM agent_sessions
-                 WHERE substr(session_id, 1, length(?1)) = ?1 ORDER BY id DESC LIMIT 2",
+                 WHERE session_id BETWEEN ?1 AND ?1 || char(1114111)
+                 ORDER BY session_id LIMIT 2",
             )?
             .query_map([prefix], |r| r.get(0))?
             .collect::<rusqlite::Result<_>>()?;
