@@ -155,6 +155,8 @@ struct Session<'a> {
     shell: Shell,
     output: OutputLog,
     files: OutputFiles,
+    /// Chunks of output so far.
+    chunks: u64,
     /// Takes commands from the ledger to the desk, as long as the session lasts.
     _steering: Steering,
     conversation: Conversation,

@@ -35,7 +35,7 @@ mod spending;
 mod tickets;
 
 pub use by_hand::NewTicket;
-pub use chain::{ChainReport, Verdict};
+pub use chain::{ChainReport, Verdict, hex};
 pub use check::{Check, CheckOutcome, Observation, Reading};
 pub use claim::{Claim, ClaimRequest, DEFAULT_LEASE, Lease, MAX_SESSIONS};
 pub use clock::{Holder, Mono, parse_time};

@@ -149,6 +149,21 @@ impl Ledger {
         Ok(rows)
     }
 
+    /// Stored output of the call that `result` ended, in order, up to `limit` chunks. Some servers
+    /// use the id of a call again; then only its own part is meant.
+    pub fn output_of(&self, result: &EntryRow, limit: usize) -> Result<Vec<OutputChunk>> {
+        let part = |name: &str| result.meta.as_ref()?.get(name)?.as_u64();
+        let call = result.call_id.as_deref().unwrap_or_default();
+        let chunks = self.output(&result.session_id, call, limit)?;
+        Ok(match (part("output_from"), part("output_to")) {
+            (Some(from), Some(to)) => chunks
+                .into_iter()
+                .filter(|c| (from..to).contains(&c.seq))
+                .collect(),
+            _ => chunks,
+        })
+    }
+
     /// The session an unambiguous beginning of its id names.
     pub fn find_session(&self, prefix: &str) -> Result<String> {
         let found: Vec<String> = self

@@ -80,6 +80,7 @@ impl<'a> Session<'a> {
             output,
             _steering: steering,
             files: OutputFiles::new(&setting.home, &id),
+            chunks: 0,
             conversation: Conversation::new(
                 prompt::system(&setting.place),
                 tools::definitions(setting.search.is_some()),

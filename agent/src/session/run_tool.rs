@@ -15,7 +15,10 @@ use crate::{
 };
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use std::time::{Duration, Instant};
+use std::{
+    ops::Range,
+    time::{Duration, Instant},
+};
 
 /// A piece of a page on its way to screen and ledger.
 const PIECE: usize = 16 * 1024;
@@ -55,6 +58,7 @@ impl Session<'_> {
         let limit = request
             .limit
             .min(self.time_left()?.max(Duration::from_secs(1)));
+        let from = self.chunks;
         let mut collector = Collector::new(self.files.begin());
         let mut interrupted_by = None;
         let outcome = {
@@ -63,7 +67,7 @@ impl Session<'_> {
                 session: &self.writer.id,
                 call: &call.id,
                 log: &self.output,
-                seq: 0,
+                seq: &mut self.chunks,
             };
             let (lost, stop) = (self.leash.until_lost(), self.setting.stop.until_asked());
             let (desk, who) = (&mut *self.desk, &mut interrupted_by);
@@ -87,7 +91,7 @@ impl Session<'_> {
             ..shell::Outcome::default()
         });
         let collected = self.collected(collector);
-        let mut meta = meta_of(&collected);
+        let mut meta = meta_of(&collected, from..self.chunks);
         meta["signal"] = json!(outcome.signal);
         meta["interrupted"] = json!(outcome.interrupted);
         meta["interrupted_by"] = json!(interrupted_by);
@@ -175,13 +179,14 @@ impl Session<'_> {
             }
         };
         let text = self.setting.redactor.apply(&text);
+        let from = self.chunks;
         let mut collector = Collector::new(self.files.begin());
         let mut output = Live {
             emitter: &self.setting.emitter,
             session: &self.writer.id,
             call: &call.id,
             log: &self.output,
-            seq: 0,
+            seq: &mut self.chunks,
         };
         let mut rest = text.as_str();
         while !rest.is_empty() {
@@ -197,7 +202,7 @@ impl Session<'_> {
             exit_code: Some(i32::from(!good)),
             duration: began.elapsed(),
             unrecorded: collected.unrecorded,
-            meta: meta_of(&collected),
+            meta: meta_of(&collected, from..self.chunks),
             ..Ran::default()
         })
     }
@@ -220,10 +225,12 @@ fn failed(began: Instant, why: &str) -> Ran {
     }
 }
 
-/// What the record says of an output.
-fn meta_of(collected: &Collected) -> Value {
+/// What the record says of an output: which chunks it is in, and more.
+fn meta_of(collected: &Collected, chunks: Range<u64>) -> Value {
     let mut meta = json!({
         "not_shown_to_model": collected.omitted,
+        "output_from": chunks.start,
+        "output_to": chunks.end,
         "output_sha256": collected.digest,
     });
     if let Some(place) = &collected.place {
@@ -239,7 +246,8 @@ struct Live<'a> {
     session: &'a str,
     call: &'a str,
     log: &'a OutputLog,
-    seq: u64,
+    /// Rises through the whole session.
+    seq: &'a mut u64,
 }
 
 impl Output for Live<'_> {
@@ -247,12 +255,12 @@ impl Output for Live<'_> {
         if record {
             self.log.push(OutputChunk {
                 call: self.call.into(),
-                seq: self.seq,
+                seq: *self.seq,
                 stream,
                 text: text.into(),
                 at: Timestamp::now(),
             });
-            self.seq += 1;
+            *self.seq += 1;
         }
         self.emitter.emit_in(
             Some(self.session),

@@ -7,6 +7,7 @@ use super::{
     capture::{Capture, FOR_MODEL},
     output_file::{OutputFile, Place},
 };
+use crate::ledger::hex;
 use sha2::{Digest, Sha256};
 
 /// Bytes of one call's output that go to the ledger; the rest is counted.
@@ -93,17 +94,6 @@ impl Collector {
         };
         (collected, self.file)
     }
-}
-
-/// SHA-256 of a text, hex.
-pub fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-    bytes
-        .iter()
-        .fold(String::with_capacity(2 * bytes.len()), |mut out, b| {
-            let _ = write!(out, "{b:02x}");
-            out
-        })
 }
 
 #[cfg(test)]
