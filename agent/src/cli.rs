@@ -320,7 +320,7 @@ async fn agent(
         effort: settings.effort.clone(),
         max_tokens: settings.max_tokens,
         budget: settings.budget,
-        fetcher: Fetcher::new(settings.private_addresses).map_err(tell)?,
+        fetcher: Fetcher::new(settings.private_addresses),
         search: search.map_err(tell)?,
         summaries,
     };

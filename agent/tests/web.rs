@@ -85,10 +85,10 @@ async fn site() -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn pages_become_clean_text_within_bounds() {
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let (base, fetcher) = (site().await, Fetcher::new(true).unwrap());
+    let (base, fetcher) = (site().await, Fetcher::new(true));
     let get = |path: &str| {
         let url = format!("{base}{path}");
-        let fetcher = fetcher.clone();
+        let fetcher = &fetcher;
         async move { fetcher.fetch(&url).await }
     };
     let page = get("/page").await.unwrap();
@@ -135,7 +135,7 @@ async fn pages_become_clean_text_within_bounds() {
 async fn the_inside_of_a_network_is_not_read_unless_it_is_allowed() {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let base = site().await;
-    let fetcher = Fetcher::new(false).unwrap();
+    let fetcher = Fetcher::new(false);
     let port = base.rsplit(':').next().unwrap();
     let by_name = format!("http://localhost:{port}/page");
     let mapped = format!("http://[::ffff:127.0.0.1]:{port}/page");

@@ -11,7 +11,10 @@ use reqwest::{
     header::{ACCEPT, CONTENT_TYPE, LOCATION},
     redirect::Policy,
 };
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 /// For the whole of it, redirects and conversion included.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -42,15 +45,26 @@ pub struct Page {
 }
 
 /// Reads pages.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Fetcher {
-    client: reqwest::Client,
+    /// Made when it is first needed: most sessions read no page, and its certificates take memory.
+    client: OnceLock<reqwest::Client>,
     private: bool,
 }
 
 impl Fetcher {
     /// `private`: whether addresses inside networks may be read too.
-    pub fn new(private: bool) -> Result<Self, String> {
+    pub fn new(private: bool) -> Self {
+        Self {
+            client: OnceLock::new(),
+            private,
+        }
+    }
+
+    fn client(&self) -> Result<&reqwest::Client, String> {
+        if let Some(client) = self.client.get() {
+            return Ok(client);
+        }
         let mut builder = reqwest::Client::builder()
             .user_agent(concat!(
                 "agent_lab/",
@@ -59,13 +73,13 @@ impl Fetcher {
             ))
             .redirect(Policy::none())
             .connect_timeout(CONNECT);
-        if !private {
+        if !self.private {
             builder = builder.dns_resolver(Arc::new(PublicOnly));
         }
         let client = builder
             .build()
             .map_err(|e| format!("cannot make an HTTP client: {e}"))?;
-        Ok(Self { client, private })
+        Ok(self.client.get_or_init(|| client))
     }
 
     /// The page at `url`; the error is for the model.
@@ -80,7 +94,7 @@ impl Fetcher {
         for _ in 0..=REDIRECTS {
             self.check(&url)?;
             let response = self
-                .client
+                .client()?
                 .get(url.clone())
                 .header(
                     ACCEPT,
