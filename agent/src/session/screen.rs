@@ -98,7 +98,7 @@ impl Sink for Screen {
         let reason = crate::clean::clean(reason);
         self.seen
             .retries
-            .push(crate::event::retry(&reason, attempt, of, wait_ms));
+            .push(crate::event::retry(status, &reason, attempt, of, wait_ms));
         self.emitter.emit_in(
             Some(&self.session),
             Kind::Retry {
