@@ -59,6 +59,8 @@ pub use proof::FAILURES_ALLOWED;
 
 /// Empty, cut or unfinished turns in a row before the session is escalated.
 const MOST_ODD_TURNS: u32 = 5;
+/// Tokens that an interrupted turn is taken to have had.
+const BEGUN: u32 = 1_000;
 
 /// What all sessions of an agent share.
 #[derive(Debug)]
@@ -138,7 +140,8 @@ impl Verdict {
 
 /// What came of asking the model.
 enum Got {
-    Turn(Turn),
+    /// And what tries that broke off before it had used.
+    Turn(Turn, Usage),
     /// This person interrupted it.
     Interrupted(String),
     /// The conversation does not fit any more, and why.
@@ -203,8 +206,8 @@ impl Session<'_> {
                 Allowed::Turn(allowance) => allowance,
                 Allowed::Close(closing) => return self.close(model, closing).await,
             };
-            let turn = match self.turn(model, allowance).await? {
-                Got::Turn(turn) => turn,
+            let (turn, wasted) = match self.turn(model, allowance).await? {
+                Got::Turn(turn, wasted) => (turn, wasted),
                 Got::Interrupted(by) => {
                     self.wait_for_words(&by).await?;
                     continue;
@@ -215,7 +218,7 @@ impl Session<'_> {
                     continue;
                 }
             };
-            let said = self.record_turn(model.name(), &turn, allowance)?;
+            let said = self.record_turn(model.name(), &turn, wasted, allowance)?;
             let calls = calls(&turn.content);
             // Blocks go back as they came, but an empty turn would be refused.
             if !turn.content.is_empty() {
@@ -301,6 +304,7 @@ impl Session<'_> {
     /// One turn of the model.
     async fn turn(&mut self, model: &mut dyn Model, allowance: Allowance) -> Result<Got, Halt> {
         self.check()?;
+        let prompt = self.gauge.prompt();
         let mut screen = Screen::new(
             self.setting.emitter.clone(),
             self.writer.id.clone(),
@@ -311,29 +315,36 @@ impl Session<'_> {
             why = self.setting.stop.until_asked() => Err(Halt::Stopped(why)),
             by = self.desk.interrupt() => Ok(Got::Interrupted(by)),
             turn = model.turn(&self.conversation, allowance.room, &mut screen) =>
-                turn.map(Got::Turn).map_err(Halt::Model),
+                turn.map(|turn| Got::Turn(turn, Usage::default())).map_err(Halt::Model),
         };
         let seen = screen.close();
-        self.usage.add(seen.wasted);
         if matches!(got, Ok(_) | Err(Halt::Model(_))) {
             for retry in seen.retries {
                 self.record(&NewEntry::new(EntryKind::Retry, &retry))?;
             }
         }
-        if let Err(Halt::Model(error)) = got {
-            // Nothing is charged for an answer that did not come, but for what broke off.
-            self.settle(allowance, &seen.wasted)?;
-            return match error {
-                // A server that refuses a long conversation may take a shorter one.
-                ModelError::Refused(why) if self.may_compact() => Ok(Got::TooLong(why)),
-                // One that refuses the first words refuses every ticket's.
-                ModelError::Refused(why) if self.turns == 0 => {
-                    Err(Halt::Model(ModelError::Hopeless(why)))
+        match got {
+            Ok(Got::Turn(turn, _)) => Ok(Got::Turn(turn, seen.wasted)),
+            Ok(Got::Interrupted(by)) => {
+                // The server has read the prompt and begun; how far it got it no longer says.
+                self.pay_for_none(allowance, self.setting.facts.most(prompt, BEGUN))?;
+                Ok(Got::Interrupted(by))
+            }
+            Err(Halt::Model(error)) => {
+                // Nothing is charged for an answer that did not come, but for what broke off.
+                self.pay_for_none(allowance, self.setting.facts.cost(&seen.wasted))?;
+                match error {
+                    // A server that refuses a long conversation may take a shorter one.
+                    ModelError::Refused(why) if self.may_compact() => Ok(Got::TooLong(why)),
+                    // One that refuses the first words refuses every ticket's.
+                    ModelError::Refused(why) if self.turns == 0 => {
+                        Err(Halt::Model(ModelError::Hopeless(why)))
+                    }
+                    error => Err(Halt::Model(error)),
                 }
-                error => Err(Halt::Model(error)),
-            };
+            }
+            other => other,
         }
-        got
     }
 
     /// After an interrupt: the session rests until a person says something, or its time is up.

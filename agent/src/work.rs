@@ -203,3 +203,50 @@ fn why_not(ledger: &Ledger, id: i64) -> Result<String, LedgerError> {
         Status::Open => "the monitor no longer sees it violated".into(),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Conversation, ModelError, Sink, Turn};
+    use futures_util::future::BoxFuture;
+    use tokio::time::Instant;
+
+    /// Away until some time.
+    struct Away {
+        until: Instant,
+        asked: u32,
+    }
+
+    impl Model for Away {
+        fn name(&self) -> &'static str {
+            "away"
+        }
+
+        fn turn<'a>(
+            &'a mut self,
+            _: &'a Conversation,
+            _: u32,
+            _: &'a mut dyn Sink,
+        ) -> BoxFuture<'a, Result<Turn, ModelError>> {
+            unreachable!("no turn is asked for while it is away")
+        }
+
+        fn answers(&mut self) -> BoxFuture<'_, bool> {
+            self.asked += 1;
+            Box::pin(std::future::ready(Instant::now() >= self.until))
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_model_that_is_away_for_an_hour_is_asked_seldom_and_found_soon() {
+        let gone = Duration::from_secs(3600);
+        let began = Instant::now();
+        let mut model = Away {
+            until: began + gone,
+            asked: 0,
+        };
+        until_it_answers(&mut model).await;
+        assert!(began.elapsed() < gone + LONGEST_REST);
+        assert!((20..50).contains(&model.asked), "{}", model.asked);
+    }
+}

@@ -311,6 +311,8 @@ async fn a_turn_cut_in_the_middle_is_asked_for_again_and_runs_nothing_twice() {
     assert_eq!(entries.iter().filter(|e| e.content == "I look.").count(), 1);
     // What the cut try had used is paid for.
     assert_eq!(session.usage.input, Some(300));
+    let spent = stage.ledger().spent_today().unwrap();
+    assert!((session.usage.cost_usd.unwrap() - spent).abs() < 1e-9);
     assert_eq!(said(&asked[2].body).matches("I look.").count(), 1);
 }
 

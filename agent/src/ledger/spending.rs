@@ -65,15 +65,19 @@ impl Ledger {
         })
     }
 
-    /// Replaces a reservation by what the request really cost.
-    pub fn settle(&mut self, reservation: Reservation, usd: f64) -> Result<()> {
-        self.write(|tx| settle(tx, reservation, usd))
-    }
-
-    /// Counts what a request on the side of a session cost: a summary, a search.
-    pub fn spend_beside(&mut self, session: &str, usd: f64) -> Result<()> {
+    /// Replaces a reservation by what was really spent on the side of a session's turns: by a
+    /// search, or by a turn that did not come.
+    pub fn settle_beside(
+        &mut self,
+        reservation: Reservation,
+        session: &str,
+        usd: f64,
+    ) -> Result<()> {
         let day = clock::today();
-        self.write(|tx| spend_beside(tx, session, usd, &day))
+        self.write(|tx| {
+            settle(tx, reservation, 0.0)?;
+            spend_beside(tx, session, usd, &day)
+        })
     }
 }
 

@@ -6,7 +6,7 @@ use crate::{
     budget::{CLOSING_ROOM, LEAST_ROOM, Next, Spent},
     event::Level,
     ledger::Reservation,
-    model::{Model, Usage},
+    model::Model,
     prompt,
 };
 use std::time::Duration;
@@ -93,8 +93,8 @@ impl Session<'_> {
             let room = CLOSING_ROOM.min(self.setting.facts.output);
             let allowance = Allowance { room, reservation };
             match self.turn(model, allowance).await {
-                Ok(Got::Turn(turn)) => {
-                    let said = self.record_turn(model.name(), &turn, allowance)?;
+                Ok(Got::Turn(turn, wasted)) => {
+                    let said = self.record_turn(model.name(), &turn, wasted, allowance)?;
                     if !said.trim().is_empty() {
                         diagnosis = said;
                     }
@@ -137,11 +137,15 @@ impl Session<'_> {
         })
     }
 
-    /// Of the money set aside only this was needed.
-    pub(super) fn settle(&mut self, allowance: Allowance, usage: &Usage) -> Result<(), Halt> {
+    /// Of the money set aside only this was needed, and there is no turn to show for it.
+    pub(super) fn pay_for_none(
+        &mut self,
+        allowance: Allowance,
+        usd: Option<f64>,
+    ) -> Result<(), Halt> {
         if let Some(reservation) = allowance.reservation {
-            let usd = self.setting.facts.cost(usage).unwrap_or(0.0);
-            self.write(|ledger, _| ledger.settle(reservation, usd))?;
+            let usd = usd.unwrap_or(0.0);
+            self.write(|ledger, session| ledger.settle_beside(reservation, &session.id, usd))?;
         }
         Ok(())
     }

@@ -4,7 +4,7 @@ use super::{Halt, Session, allowance::Allowance};
 use crate::{
     event::{Kind, Level},
     ledger::{EntryKind, Ledger, LedgerError, NewEntry, SessionWriter, Totals},
-    model::{Block, Turn},
+    model::{Block, Turn, Usage},
     summarize,
 };
 
@@ -17,6 +17,7 @@ impl Session<'_> {
         &mut self,
         model: &str,
         turn: &Turn,
+        wasted: Usage,
         allowance: Allowance,
     ) -> Result<String, Halt> {
         let mut said = String::new();
@@ -41,8 +42,10 @@ impl Session<'_> {
         }
         self.turns += 1;
         self.usage.add(turn.usage);
+        self.usage.add(wasted);
         self.gauge.turn(&turn.usage, bytes);
-        let cost = self.setting.facts.cost(&turn.usage);
+        let price = |usage| self.setting.facts.cost(usage);
+        let cost = price(&turn.usage).zip(price(&wasted)).map(|(a, b)| a + b);
         self.cost = self.cost.zip(cost).map(|(sum, turn)| sum + turn);
         let meta = serde_json::json!({
             "model": model,
@@ -52,6 +55,7 @@ impl Session<'_> {
             "output": turn.usage.output,
             "cache_read": turn.usage.cache_read,
             "cache_write": turn.usage.cache_write,
+            "broken_off": wasted.tokens(),
             "cost_usd": cost,
             "max_tokens": allowance.room,
         });

@@ -163,11 +163,7 @@ impl Session<'_> {
         };
         if let (Some(reservation), Ok((.., Some(usd)))) = (reservation, &answer) {
             let usd = *usd;
-            let session = self.writer.id.clone();
-            self.write(|ledger, _| {
-                ledger.settle(reservation, 0.0)?;
-                ledger.spend_beside(&session, usd)
-            })?;
+            self.write(|ledger, session| ledger.settle_beside(reservation, &session.id, usd))?;
         }
         let (head, text, good) = match answer {
             Ok((head, text, good, _)) => (head, text, good),
