@@ -55,8 +55,7 @@ pub async fn run<F: Frontend>(mut config: Config, mut front: F) -> io::Result<Ou
             queue.extend(hands.heard());
             pace.change();
         } else if pace.due(now) {
-            state.now = Timestamp::now();
-            state.tick = now;
+            state.set_time(Timestamp::now(), now);
             match front.draw(&state) {
                 Ok(geometry) => state.geometry = geometry,
                 Err(_) if front_gone => {}

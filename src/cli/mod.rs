@@ -13,6 +13,7 @@ pub mod lab;
 pub mod monitor;
 mod table;
 pub mod target;
+mod theme;
 pub mod tickets;
 pub mod watch;
 

@@ -3,9 +3,11 @@
 //! Nothing here knows what is drawn.
 
 pub mod guard;
+pub mod mouse;
 pub mod pace;
 pub mod signals;
 
 pub use guard::Guard;
+pub use mouse::Mouse;
 pub use pace::Pace;
 pub use signals::Signals;

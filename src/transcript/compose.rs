@@ -364,7 +364,7 @@ mod tests {
             [
                 "✗ exit 1 · 15 s",
                 "✗ timed out after 2 m 0 s · 9 bytes not shown",
-                "! model: 529 overloaded · attempt 2, again in 4.0 s",
+                "! model: overloaded, try 2, 4.0 s",
                 "~ claimed, waiting for proof",
                 "! lease lost",
                 "! 3 events were lost on the way",

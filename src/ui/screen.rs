@@ -1,15 +1,15 @@
 //! The terminal front end: keys in, frames out.
 
-use super::{draw, theme::Theme};
+use super::draw;
 use crate::{
     app::{Event, Frontend, State, state::Geometry},
-    terminal::{Guard, guard::GuardError},
+    terminal::{Guard, Mouse, guard::GuardError},
 };
 use crossterm::{
     clipboard::CopyToClipboard,
     event::{Event as Input, EventStream},
     execute, queue,
-    terminal::{BeginSynchronizedUpdate, EndSynchronizedUpdate},
+    terminal::{BeginSynchronizedUpdate, EndSynchronizedUpdate, SetTitle},
 };
 use futures_util::StreamExt;
 use ratatui::{Terminal, backend::CrosstermBackend};
@@ -21,21 +21,21 @@ const BUFFER: usize = 64 * 1024;
 pub struct Screen {
     terminal: Terminal<CrosstermBackend<BufWriter<Stdout>>>,
     input: EventStream,
-    theme: Theme,
+    mouse: bool,
     // Last, so that it restores when everything else is gone.
     guard: Guard,
 }
 
 impl Screen {
     /// Takes the terminal. Needs a tokio runtime.
-    pub fn open(theme: Theme) -> Result<Self, GuardError> {
+    pub fn open() -> Result<Self, GuardError> {
         let guard = Guard::enter()?;
         let out = BufWriter::with_capacity(BUFFER, io::stdout());
         let terminal = Terminal::new(CrosstermBackend::new(out))?;
         Ok(Self {
             terminal,
             input: EventStream::new(),
-            theme,
+            mouse: false,
             guard,
         })
     }
@@ -45,9 +45,7 @@ impl Frontend for Screen {
     fn draw(&mut self, state: &State) -> io::Result<Geometry> {
         queue!(self.terminal.backend_mut(), BeginSynchronizedUpdate)?;
         let mut geometry = Geometry::default();
-        let theme = self.theme;
-        self.terminal
-            .draw(|frame| geometry = draw(frame, state, theme))?;
+        self.terminal.draw(|frame| geometry = draw(frame, state))?;
         queue!(self.terminal.backend_mut(), EndSynchronizedUpdate)?;
         self.terminal.backend_mut().flush()?;
         Ok(geometry)
@@ -57,6 +55,7 @@ impl Frontend for Screen {
         loop {
             match self.input.next().await {
                 Some(Ok(Input::Key(key))) => return Event::Key(key),
+                Some(Ok(Input::Mouse(mouse))) => return Event::Mouse(mouse),
                 Some(Ok(Input::Paste(text))) => return Event::Paste(text),
                 Some(Ok(Input::Resize(..))) => return Event::Resize,
                 Some(Ok(_)) => {}
@@ -71,6 +70,7 @@ impl Frontend for Screen {
 
     fn resume(&mut self) -> io::Result<()> {
         self.guard.resume()?;
+        self.mouse(self.mouse);
         // Not `clear`: that asks the terminal where the cursor is, and waits for the answer.
         let size = self.terminal.size()?;
         self.terminal.resize(size.into())
@@ -81,6 +81,15 @@ impl Frontend for Screen {
             self.terminal.backend_mut(),
             CopyToClipboard::to_clipboard_from(text)
         );
+    }
+
+    fn title(&mut self, text: &str) {
+        let _ = execute!(self.terminal.backend_mut(), SetTitle(text));
+    }
+
+    fn mouse(&mut self, on: bool) {
+        self.mouse = on;
+        let _ = execute!(self.terminal.backend_mut(), Mouse(on));
     }
 
     fn bell(&mut self) {
