@@ -2,7 +2,7 @@
 //!
 //! `cli` reads arguments, one file a subcommand. `app` holds the state of the dashboard, `ui`
 //! draws it, `terminal` owns the terminal, `supervisor` the children and `transcript` their last
-//! hundred lines. `cluster` observes, `monitor` judges, `demo` narrates, `lab` is the stage.
+//! hundred lines; `history` reads what the ledger kept of earlier ones. `cluster` observes, `monitor` judges, `demo` narrates, `lab` is the stage.
 //! The agent is a package of its own, `agent_lab`, and knows nothing of this one.
 
 pub mod app;
@@ -10,6 +10,7 @@ pub mod cli;
 pub mod cluster;
 pub mod demo;
 pub mod headless;
+pub mod history;
 pub mod lab;
 pub mod monitor;
 pub mod span;

@@ -107,9 +107,10 @@ pub struct Args {
     pub lease: Option<f64>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub enum ModeArg {
     /// Runs what it thinks right
+    #[default]
     Autonomous,
     /// A person approves what may change something
     Propose,

@@ -1,9 +1,11 @@
-//! The agent as its events tell it: what it is doing, for how long, and the last hundred lines.
+//! An agent as its events tell it, ours or somebody else's: what it is doing, for how long, what
+//! waits for a person, and the last hundred lines.
 
 use super::state::Process;
-use crate::transcript::{Composer, Ring, View};
+use crate::transcript::{Composer, Ring, View, clean::clean, ring::CAPACITY};
 use agent_lab::event::{Event, Kind, Outcome, VerifyState};
 use jiff::Timestamp;
+use std::collections::VecDeque;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Phase {
@@ -18,12 +20,34 @@ pub enum Phase {
     Plain,
 }
 
-/// A command that runs.
+/// A command that runs, or waits to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Running {
     pub call: String,
     pub input: String,
+    pub reasoning: String,
     pub since: Timestamp,
+}
+
+/// A command that waits for a person.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Proposal {
+    pub session: Option<String>,
+    pub call: String,
+    pub command: String,
+    pub reasoning: String,
+    /// Why it waits.
+    pub why: String,
+    pub since: Timestamp,
+}
+
+/// A call whose lines are, or were, in the ring.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Called {
+    /// Its first line.
+    line: u64,
+    pub session: Option<String>,
+    pub call: String,
 }
 
 #[derive(Debug)]
@@ -37,12 +61,14 @@ pub struct Agent {
     pub title: String,
     pub session: Option<String>,
     pub running: Option<Running>,
+    pub proposal: Option<Proposal>,
     pub verify: Option<VerifyState>,
     pub last_outcome: Option<(i64, Outcome)>,
     /// Dollars of the session, where the price is known.
     pub cost: Option<f64>,
     /// When it last said anything.
     pub heard: Option<Timestamp>,
+    calls: VecDeque<Called>,
     pub ring: Ring,
     pub composer: Composer,
     pub view: View,
@@ -59,10 +85,12 @@ impl Agent {
             title: String::new(),
             session: None,
             running: None,
+            proposal: None,
             verify: None,
             last_outcome: None,
             cost: None,
             heard: None,
+            calls: VecDeque::new(),
             ring: Ring::default(),
             composer: Composer::default(),
             view: View::default(),
@@ -75,6 +103,7 @@ impl Agent {
         self.ticket = None;
         self.session = None;
         self.running = None;
+        self.proposal = None;
         self.verify = None;
         self.title.clear();
         self.model = None;
@@ -89,42 +118,94 @@ impl Agent {
         }
     }
 
-    /// What an event means for the state; its words are for the composer.
-    pub fn apply(&mut self, event: &Event, now: Timestamp) {
+    /// Takes an event in: its words, and what it means. `at` is when it happened.
+    pub fn hear(&mut self, event: &Event, at: Timestamp) {
+        if let Kind::ToolCall { call, .. } = &event.kind {
+            let oldest = self.ring.oldest_id().unwrap_or(0);
+            while self.calls.get(1).is_some_and(|c| c.line <= oldest) || self.calls.len() > CAPACITY
+            {
+                self.calls.pop_front();
+            }
+            self.calls.push_back(Called {
+                line: self.ring.next_id(),
+                session: event.session.clone(),
+                call: call.clone(),
+            });
+        }
+        self.composer.event(&mut self.ring, event);
+        self.apply(event, at);
+    }
+
+    /// The call a line belongs to: the last that began at it or above.
+    pub fn call_at(&self, line: u64) -> Option<&Called> {
+        self.calls.iter().rfind(|c| c.line <= line)
+    }
+
+    /// The oldest call whose lines are still here.
+    pub fn oldest_call(&self) -> Option<&Called> {
+        self.calls.front()
+    }
+
+    fn apply(&mut self, event: &Event, at: Timestamp) {
         match &event.kind {
             Kind::Hello { model, .. } => {
-                self.model = Some(crate::transcript::clean::clean(model.as_bytes()).0);
-                self.enter(Phase::Idle, now);
+                self.model = Some(clean(model.as_bytes()).0);
+                self.enter(Phase::Idle, at);
             }
             Kind::SessionStart { ticket, title } => {
                 self.ticket = Some(*ticket);
-                self.title = crate::transcript::clean::clean(title.as_bytes()).0;
+                self.title = clean(title.as_bytes()).0;
                 self.session.clone_from(&event.session);
                 self.running = None;
+                self.proposal = None;
                 self.verify = None;
                 self.cost = None;
                 self.phase = Phase::Working;
-                self.since = now;
+                self.since = at;
             }
             Kind::SessionEnd { outcome, .. } => {
                 self.last_outcome = self.ticket.map(|t| (t, *outcome));
                 self.ticket = None;
                 self.session = None;
                 self.running = None;
+                self.proposal = None;
                 self.verify = None;
-                self.enter(Phase::Idle, now);
+                self.enter(Phase::Idle, at);
             }
-            Kind::ToolCall { call, input, .. } => {
-                let input = crate::transcript::clean::clean(input.as_bytes()).0;
+            Kind::ToolCall {
+                call,
+                input,
+                reasoning,
+                ..
+            } => {
                 self.running = Some(Running {
                     call: call.clone(),
-                    input,
-                    since: now,
+                    input: lines(input),
+                    reasoning: lines(reasoning),
+                    since: at,
                 });
-                self.enter(Phase::Working, now);
+                self.enter(Phase::Working, at);
+            }
+            Kind::Proposal { call, why } => {
+                let asked = self.running.as_ref().filter(|r| r.call == *call);
+                self.proposal = Some(Proposal {
+                    session: event.session.clone().or_else(|| self.session.clone()),
+                    call: call.clone(),
+                    command: asked.map_or(String::new(), |r| r.input.clone()),
+                    reasoning: asked.map_or(String::new(), |r| r.reasoning.clone()),
+                    why: lines(why),
+                    since: at,
+                });
+            }
+            Kind::Decision { call, .. } => {
+                self.proposal.take_if(|p| p.call == *call);
+                if let Some(running) = &mut self.running {
+                    running.since = at;
+                }
             }
             Kind::ToolResult { call, .. } => {
                 self.running.take_if(|running| running.call == *call);
+                self.proposal.take_if(|p| p.call == *call);
             }
             Kind::Verify { state, .. } => {
                 self.verify = Some(*state);
@@ -134,10 +215,20 @@ impl Agent {
                 } else {
                     Phase::Working
                 };
-                self.enter(phase, now);
+                self.enter(phase, at);
             }
             Kind::Usage { cost_usd, .. } => self.cost = *cost_usd,
+            Kind::Text { .. } | Kind::Thinking { .. } => {
+                // A call that was rejected has no result; the turn goes on.
+                self.running.take_if(|_| self.proposal.is_none());
+            }
             _ => {}
         }
     }
+}
+
+/// Text of several lines, each cleaned.
+pub fn lines(text: &str) -> String {
+    let lines: Vec<String> = text.lines().map(|l| clean(l.as_bytes()).0).collect();
+    lines.join("\n")
 }

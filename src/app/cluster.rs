@@ -1,11 +1,14 @@
 //! The cluster as last seen, how it fared before, and what that amounts to in one word.
 
 use crate::{
-    cluster::{ClusterSnapshot, MemberState, Observed, StoreState},
+    cluster::{ClusterSnapshot, MemberState, Observed, Store, StoreState},
     transcript::clean::clean_text,
 };
 use jiff::{SignedDuration, Timestamp};
-use std::collections::{HashMap, VecDeque};
+use std::{
+    collections::{HashMap, VecDeque},
+    ops::Range,
+};
 
 /// The dashboard looks this often.
 pub const INTERVAL: std::time::Duration = std::time::Duration::from_secs(1);
@@ -34,6 +37,17 @@ pub struct Cluster {
     overall: Overall,
     overall_since: Option<Timestamp>,
     store_since: HashMap<u64, (StoreState, Timestamp)>,
+    /// Of each store, as of the whole.
+    stores: HashMap<u64, History>,
+    /// The store the reader stands on.
+    selected: Option<u64>,
+}
+
+/// What was measured of one store, the newest last.
+#[derive(Debug, Clone, Default)]
+pub struct History {
+    pub ops: VecDeque<Option<f64>>,
+    pub p99: VecDeque<Option<f64>>,
 }
 
 impl Cluster {
@@ -46,7 +60,52 @@ impl Cluster {
             overall: Overall::Unknown,
             overall_since: None,
             store_since: HashMap::new(),
+            stores: HashMap::new(),
+            selected: None,
         }
+    }
+
+    /// Stores as last seen, whether that is to be believed or not.
+    pub fn stores(&self) -> &[Store] {
+        let seen = self.snapshot.as_ref().and_then(|s| s.stores.value.as_ref());
+        seen.map_or(&[], Vec::as_slice)
+    }
+
+    /// The store the reader stands on: the first, until they move.
+    pub fn selected(&self) -> Option<&Store> {
+        let stores = self.stores();
+        let chosen = stores.iter().find(|s| Some(s.id) == self.selected);
+        chosen.or(stores.first())
+    }
+
+    /// Moves the selection by `rows`, staying in the list.
+    pub fn step(&mut self, rows: isize) {
+        let at = self.selected().map(|s| s.id);
+        let at = self.stores().iter().position(|s| Some(s.id) == at);
+        let last = self.stores().len().saturating_sub(1);
+        let index = at.unwrap_or(0).saturating_add_signed(rows).min(last);
+        self.selected = self.stores().get(index).map(|s| s.id);
+    }
+
+    /// Which stores there is room for in so many rows, the chosen one among them.
+    pub fn window(&self, rows: usize) -> Range<usize> {
+        let chosen = self.selected().map(|s| s.id);
+        let at = self.stores().iter().position(|s| Some(s.id) == chosen);
+        let rows = rows.min(self.stores().len());
+        let top = at.unwrap_or(0).saturating_sub(rows.saturating_sub(1));
+        top..top + rows
+    }
+
+    /// Chooses the store in a row of so many.
+    pub fn point(&mut self, row: usize, rows: usize) {
+        let index = self.window(rows).start + row;
+        if let Some(store) = self.stores().get(index).filter(|_| row < rows) {
+            self.selected = Some(store.id);
+        }
+    }
+
+    pub fn history(&self, store: u64) -> Option<&History> {
+        self.stores.get(&store)
     }
 
     pub fn seen(&mut self, mut snapshot: ClusterSnapshot, now: Timestamp) {
@@ -57,7 +116,20 @@ impl Cluster {
         if let Some(earlier) = &self.snapshot {
             snapshot.remember(earlier);
         }
-        for store in snapshot.stores.fresh().into_iter().flatten() {
+        let fresh = snapshot.stores.fresh().map_or(&[][..], Vec::as_slice);
+        self.stores
+            .retain(|id, _| fresh.is_empty() || fresh.iter().any(|s| s.id == *id));
+        for (id, history) in &mut self.stores {
+            if !fresh.iter().any(|s| s.id == *id) {
+                push(&mut history.ops, None);
+                push(&mut history.p99, None);
+            }
+        }
+        for store in fresh {
+            let traffic = store.traffic.fresh().copied().unwrap_or_default();
+            let history = self.stores.entry(store.id).or_default();
+            push(&mut history.ops, traffic.ops_per_s);
+            push(&mut history.p99, traffic.p99_ms);
             let since = self
                 .store_since
                 .entry(store.id)
@@ -169,7 +241,7 @@ fn push(history: &mut VecDeque<Option<f64>>, value: Option<f64>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cluster::{PdMember, Regions, Store};
+    use crate::cluster::{PdMember, Regions};
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(1_769_767_200 + second).unwrap()

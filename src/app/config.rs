@@ -1,5 +1,6 @@
 //! What a dashboard is started with.
 
+use super::palette::Palette;
 use crate::{demo::Walkthrough, lab::LabInfo, lab::UpOptions, supervisor::Spec};
 use std::path::PathBuf;
 
@@ -20,6 +21,9 @@ pub struct Config {
     /// PD endpoints as people write them.
     pub pd: String,
     pub ledger: PathBuf,
+    /// The home of a lab whose nodes may be among those watched: their logs are there.
+    pub lab: Option<PathBuf>,
+    pub palette: Palette,
     /// In a demo the children come with the lab; these are then `Off`.
     pub agent: Role,
     pub monitor: Role,

@@ -1,108 +1,115 @@
-//! One ticket with everything the ledger holds of it, as lines to read.
-//!
-//! Made from rows that were read elsewhere; asks nothing of the ledger itself.
+//! One ticket with what the ledger holds of it, as lines to read. What its sessions did is read in
+//! the agent's pane (`record`).
 
-use crate::transcript::{Kind, Line, clean::clean, compose::seconds};
-use agent_lab::ledger::{EntryRow, SessionRow, Ticket, TicketEvent};
+use crate::transcript::{Composer, Kind, Line, Ring, compose::seconds};
+use agent_lab::ledger::{Ledger, LedgerError, SessionRow, Ticket, TicketEvent, VerificationRow};
 use jiff::{Timestamp, tz::TimeZone};
 use std::fmt::Write as _;
 
-/// Entries of one session that are read; the whole is for `operator-tui audit show`.
-pub const ENTRIES: usize = 1000;
+/// Changes of one ticket that are shown: the newest.
+const EVENTS: usize = 200;
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Detail {
     pub id: i64,
     /// None: the ledger has no such ticket, or could not be read.
     pub ticket: Option<Ticket>,
     pub events: Vec<TicketEvent>,
-    pub sessions: Vec<(SessionRow, Vec<EntryRow>)>,
+    pub proofs: Vec<VerificationRow>,
+    pub sessions: Vec<SessionRow>,
     pub error: Option<String>,
 }
 
+/// Reads it all; what goes wrong is part of it.
+pub fn read(id: i64, ledger: Result<&Ledger, String>) -> Detail {
+    let mut detail = Detail {
+        id,
+        ..Detail::default()
+    };
+    let filled = ledger.and_then(|ledger| fill(ledger, &mut detail).map_err(|e| e.to_string()));
+    if let Err(error) = filled {
+        detail.error = Some(error);
+    } else if detail.ticket.is_none() {
+        detail.error = Some(format!("ticket {id} is not in the ledger"));
+    }
+    detail
+}
+
+fn fill(ledger: &Ledger, detail: &mut Detail) -> Result<(), LedgerError> {
+    detail.ticket = ledger.ticket(detail.id)?;
+    detail.events = ledger.ticket_events(detail.id)?;
+    detail.proofs = ledger.verifications(detail.id)?;
+    detail.sessions = ledger.sessions_of_ticket(detail.id)?;
+    Ok(())
+}
+
+/// Lines, and which session a line is about.
+#[derive(Debug, Clone, Default)]
+pub struct Text {
+    pub lines: Vec<Line>,
+    sessions: Vec<(u64, String)>,
+}
+
+impl Text {
+    /// The session that a line is about, or the newest if it is about none.
+    pub fn session_at(&self, line: u64) -> Option<&str> {
+        let at = self.sessions.iter().rev().find(|(first, _)| *first <= line);
+        at.or(self.sessions.last())
+            .map(|(_, session)| session.as_str())
+    }
+}
+
 impl Detail {
-    pub fn lines(&self, zone: &TimeZone) -> Vec<Line> {
-        let mut lines = Lines {
-            lines: Vec::new(),
+    pub fn text(&self, zone: &TimeZone) -> Text {
+        let mut text = Writing {
+            ring: Ring::unbounded(),
+            composer: Composer::default(),
             zone: zone.clone(),
         };
         if let Some(error) = &self.error {
-            lines.add(Kind::Bad, error);
+            text.add(Kind::Bad, error);
         }
         if let Some(ticket) = &self.ticket {
-            lines.ticket(ticket);
+            text.ticket(ticket);
         }
-        if !self.events.is_empty() {
-            lines.gap(Kind::Session, "what happened");
-        }
-        for event in &self.events {
-            let why = if event.why.is_empty() {
-                String::new()
-            } else {
-                format!(": {}", event.why)
-            };
-            lines.add(
-                Kind::Notice,
-                &format!(
-                    "{}  {} by {}{why}",
-                    lines.clock(event.at),
-                    event.to,
-                    event.by
-                ),
-            );
-        }
-        for (session, entries) in &self.sessions {
-            lines.session(session, entries);
+        text.events(&self.events);
+        text.proofs(&self.proofs);
+        let mut sessions = Vec::new();
+        for session in &self.sessions {
+            sessions.push((text.ring.next_id(), session.session_id.clone()));
+            text.session(session);
         }
         if self.sessions.is_empty() && self.error.is_none() {
-            lines.gap(Kind::Notice, "No agent has worked on this ticket yet.");
+            text.heading("No agent has worked on this ticket yet.");
         }
-        lines.lines
+        Text {
+            lines: text.ring.into_iter().collect(),
+            sessions,
+        }
     }
 }
 
-struct Lines {
-    lines: Vec<Line>,
+struct Writing {
+    ring: Ring,
+    composer: Composer,
     zone: TimeZone,
 }
 
-impl Lines {
+impl Writing {
+    fn add(&mut self, kind: Kind, text: &str) {
+        self.composer.say(&mut self.ring, kind, text);
+    }
+
+    fn heading(&mut self, text: &str) {
+        self.ring.push_line(Kind::Session, text.into(), 0, true);
+    }
+
     /// Day and time where the reader is.
     fn clock(&self, at: Option<Timestamp>) -> String {
-        let Some(at) = at else { return "?".into() };
-        at.to_zoned(self.zone.clone())
-            .strftime("%m-%d %H:%M:%S")
-            .to_string()
-    }
-
-    /// Every line of `text`; an empty one sets the next apart.
-    fn push(&mut self, mut kind: Kind, text: &str, mut gap: bool) {
-        for line in text.lines() {
-            let (text, omitted) = clean(line.as_bytes());
-            if text.trim().is_empty() && kind.prose() {
-                gap = true;
-                continue;
-            }
-            let id = self.lines.len() as u64;
-            self.lines.push(Line {
-                id,
-                kind,
-                text,
-                omitted,
-                gap: std::mem::take(&mut gap),
-            });
-            if kind == Kind::Command {
-                kind = Kind::CommandMore;
-            }
-        }
-    }
-
-    fn add(&mut self, kind: Kind, text: &str) {
-        self.push(kind, text, false);
-    }
-
-    fn gap(&mut self, kind: Kind, text: &str) {
-        self.push(kind, text, true);
+        at.map_or("?".into(), |at| {
+            let at = at.to_zoned(self.zone.clone());
+            at.strftime("%m-%d %H:%M:%S").to_string()
+        })
     }
 
     fn ticket(&mut self, ticket: &Ticket) {
@@ -128,86 +135,85 @@ impl Lines {
                 &format!("resolved {at}: {}", resolution.as_str()),
             );
         } else if ticket.claimed {
-            self.add(
-                Kind::Waiting,
-                "claimed by the agent, not proven by the monitor",
-            );
+            let text = "claimed by the agent, not proven by the monitor";
+            self.add(Kind::Waiting, text);
+        }
+        if ticket.held {
+            self.add(Kind::Warning, "held: no agent takes it until it is let go");
         }
         if ticket.needs_person {
-            self.add(
-                Kind::Warning,
-                "no agent takes it any more: it waits for a person",
-            );
+            let text = "no agent takes it any more: it waits for a person";
+            self.add(Kind::Warning, text);
         }
         if let Some(at) = ticket.retry_at {
-            self.add(
-                Kind::Notice,
-                &format!("an agent tries again at {}", self.clock(Some(at))),
-            );
+            let text = format!("an agent tries again at {}", self.clock(Some(at)));
+            self.add(Kind::Notice, &text);
         }
         if let Some(diagnosis) = &ticket.diagnosis {
-            self.gap(Kind::Session, "diagnosis");
+            self.heading("diagnosis");
             self.add(Kind::Reasoning, diagnosis);
         }
     }
 
-    fn session(&mut self, session: &SessionRow, entries: &[EntryRow]) {
-        let model = session.model.as_deref().unwrap_or("model unknown");
-        let begun = self.clock(session.started_at);
-        self.gap(
-            Kind::Session,
-            &format!(
-                "session {} · {model} · {begun} · {}",
-                session.session_id, session.status
-            ),
-        );
-        for entry in entries {
-            self.entry(entry);
+    fn events(&mut self, events: &[TicketEvent]) {
+        if !events.is_empty() {
+            self.heading("what happened");
         }
-        if entries.len() >= ENTRIES {
+        let skip = events.len().saturating_sub(EVENTS);
+        if skip > 0 {
+            self.add(Kind::Warning, &format!("{skip} earlier changes"));
+        }
+        for event in &events[skip..] {
+            let why = if event.why.is_empty() {
+                String::new()
+            } else {
+                format!(": {}", event.why)
+            };
+            let at = self.clock(event.at);
             self.add(
-                Kind::Warning,
-                &format!("more: operator-tui audit show {}", session.session_id),
+                Kind::Notice,
+                &format!("{at}  {} by {}{why}", event.to, event.by),
             );
         }
     }
 
-    fn entry(&mut self, entry: &EntryRow) {
-        let text = entry.raw_content.as_deref().unwrap_or(&entry.content);
-        match entry.entry_type.as_str() {
-            "reasoning" => self.gap(Kind::Reasoning, text),
-            "tool_call" => {
-                let param = |key: &str| entry.tool_params.as_ref()?.get(key)?.as_str();
-                let command = param("command").or(param("query")).or(param("url"));
-                self.gap(Kind::Command, command.unwrap_or(text));
-                if let Some(why) = param("reasoning").filter(|w| !w.is_empty()) {
-                    self.add(Kind::Why, why);
-                }
-            }
-            "tool_result" => {
-                self.add(Kind::Output, text);
-                let time = entry
-                    .duration_ms
-                    .map_or(String::new(), |ms| format!(" · {}", seconds(ms)));
-                match (entry.timed_out, entry.exit_code) {
-                    (true, _) => self.add(Kind::Bad, &format!("timed out{time}")),
-                    (_, Some(0)) => self.add(Kind::Good, &format!("exit 0{time}")),
-                    (_, Some(code)) => self.add(Kind::Bad, &format!("exit {code}{time}")),
-                    (_, None) => self.add(Kind::Bad, &format!("ended without an exit code{time}")),
-                }
-            }
-            // What the agent was told is long and the same each time.
-            other => {
-                let first = text.lines().next().unwrap_or_default();
-                let more = match text.lines().count() {
-                    0 | 1 => String::new(),
-                    lines => format!(" … {} more lines", lines - 1),
-                };
-                self.add(
-                    Kind::Notice,
-                    &format!("{}: {first}{more}", other.replace('_', " ")),
-                );
-            }
+    fn proofs(&mut self, proofs: &[VerificationRow]) {
+        use agent_lab::event::VerifyState as V;
+        if !proofs.is_empty() {
+            self.heading("claims, and what the monitor made of them");
+        }
+        for proof in proofs {
+            let (kind, word) = match proof.state {
+                V::Waiting => (Kind::Waiting, "not decided"),
+                V::Proven => (Kind::Good, "proven"),
+                V::Failed => (Kind::Bad, "still violated"),
+                V::Unverifiable => (Kind::Bad, "could not be verified"),
+            };
+            let at = self.clock(proof.requested_at);
+            self.add(kind, &format!("{at}  {word}: {}", proof.detail));
+        }
+    }
+
+    fn session(&mut self, session: &SessionRow) {
+        let model = session.model.as_deref().unwrap_or("model unknown");
+        let begun = self.clock(session.started_at);
+        self.heading(&format!("session {} · {model}", session.session_id));
+        let mut how = format!("{begun}  {}", session.status);
+        if let Some(resolution) = &session.resolution {
+            let _ = write!(how, ", {resolution}");
+        }
+        if let (Some(start), Some(end)) = (session.started_at, session.ended_at) {
+            let lasted = end.duration_since(start).as_millis();
+            let _ = write!(how, " · {}", seconds(u64::try_from(lasted).unwrap_or(0)));
+        }
+        let kind = match session.status.as_str() {
+            "resolved" => Kind::Good,
+            "running" => Kind::Notice,
+            _ => Kind::Warning,
+        };
+        self.add(kind, &how);
+        if let Some(summary) = &session.outcome_summary {
+            self.add(Kind::Reasoning, summary);
         }
     }
 }

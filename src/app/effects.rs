@@ -1,8 +1,11 @@
 //! Does what `update` asked for: the hands of the dashboard.
 
 use super::{
+    archive::Archive,
+    clerk::Clerk,
     config::{Config, DemoChildren, Role},
     event::{Child, Effect, Event, Frontend},
+    follower::Follower,
     sources::{LedgerReader, Observer},
     stage::{Order, Stage},
 };
@@ -10,7 +13,7 @@ use crate::{
     lab::LabInfo,
     supervisor::{self, Handle, Mailbox, Spec},
 };
-use std::{io, sync::Arc};
+use std::{io, path::PathBuf, sync::Arc};
 use tokio::{
     runtime::Handle as Runtime,
     sync::{Notify, mpsc},
@@ -20,7 +23,11 @@ type MakeChildren = Box<dyn FnOnce(&LabInfo) -> DemoChildren + Send>;
 
 pub struct Hands {
     children: Vec<(Child, Handle)>,
-    ledger: LedgerReader,
+    _ledger: LedgerReader,
+    archive: Archive,
+    clerk: Clerk,
+    follower: Option<Follower>,
+    path: PathBuf,
     observer: Option<Observer>,
     stage: Option<Stage>,
     populate: Option<MakeChildren>,
@@ -48,7 +55,11 @@ impl Hands {
     ) -> io::Result<Self> {
         let mut hands = Self {
             children: Vec::new(),
-            ledger: LedgerReader::start(config.ledger, events.clone())?,
+            _ledger: LedgerReader::start(config.ledger.clone(), events.clone())?,
+            archive: Archive::start(config.ledger.clone(), events.clone())?,
+            clerk: Clerk::start(config.ledger.clone(), events.clone())?,
+            follower: None,
+            path: config.ledger,
             observer: None,
             stage: None,
             populate: None,
@@ -126,9 +137,22 @@ impl Hands {
             Effect::Inject { fault, node } => self.order(Order::Inject { fault, node }),
             Effect::SetLoad(load) => self.order(Order::SetLoad(load)),
             Effect::Strike => self.order(Order::Strike),
-            Effect::LoadTicket(id) => self.ledger.load(id),
+            Effect::Read(read) => self.archive.read(read),
+            Effect::Write(write) => self.clerk.write(write),
+            Effect::Follow(session) => {
+                self.follower = match session {
+                    Some(id) => Some(Follower::start(
+                        self.path.clone(),
+                        &id,
+                        self.events.clone(),
+                    )?),
+                    None => None,
+                };
+            }
             Effect::Copy(text) => front.copy(&text),
             Effect::Bell => front.bell(),
+            Effect::Title(text) => front.title(&text),
+            Effect::Mouse(on) => front.mouse(on),
             Effect::Suspend => {
                 front.suspend();
                 // The whole job, so that the shell sees it stop even when it was started by

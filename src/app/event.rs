@@ -1,12 +1,19 @@
 //! What happens to the dashboard, what it does, and who shows it.
 
-use super::{demo::StageNews, detail::Detail, state::Geometry, state::State, tickets::LedgerView};
+use super::{
+    archive::{Found, Read},
+    clerk::Write,
+    demo::StageNews,
+    state::Geometry,
+    state::State,
+    tickets::LedgerView,
+};
 use crate::{
-    cluster::ClusterSnapshot, demo::Fault, demo::chapters::Load, supervisor::Item,
+    cluster::ClusterSnapshot, demo::Fault, demo::chapters::Load, history::News, supervisor::Item,
     terminal::signals::Signal,
 };
 use agent_lab::event::Control;
-use crossterm::event::KeyEvent;
+use crossterm::event::{KeyEvent, MouseEvent};
 use std::io;
 
 /// The dashboard's children.
@@ -31,6 +38,7 @@ impl Child {
 #[derive(Debug)]
 pub enum Event {
     Key(KeyEvent),
+    Mouse(MouseEvent),
     Paste(String),
     /// The terminal cannot be read or written any more.
     TerminalGone,
@@ -38,7 +46,12 @@ pub enum Event {
     Child(Child, Vec<Item>),
     Cluster(Box<ClusterSnapshot>),
     Ledger(Box<LedgerView>),
-    Detail(Box<Detail>),
+    /// News of the session of somebody else's agent.
+    Followed(Box<News>),
+    /// What was looked up in the ledger.
+    Found(Found),
+    /// What was written there, or why not.
+    Written(Write, Result<String, String>),
     Stage(StageNews),
     /// A second has passed and ages roll over, or the walk of a demo wants to go on.
     Tick,
@@ -67,10 +80,18 @@ pub enum Effect {
     Suspend,
     /// The terminal is ours again: draw everything.
     Redraw,
-    /// Read a ticket and its sessions from the ledger.
-    LoadTicket(i64),
+    /// Look something up; [`Event::Found`] follows.
+    Read(Read),
+    /// Write something down; [`Event::Written`] follows.
+    Write(Write),
+    /// Follow this session in the ledger, and none but it.
+    Follow(Option<String>),
     Copy(String),
     Bell,
+    /// The title of the terminal's window.
+    Title(String),
+    /// Whether the terminal reports its mouse to us.
+    Mouse(bool),
 }
 
 /// Who shows the state: the terminal, or lines for a log.
@@ -99,4 +120,8 @@ pub trait Frontend {
     fn copy(&mut self, _text: &str) {}
 
     fn bell(&mut self) {}
+
+    fn title(&mut self, _text: &str) {}
+
+    fn mouse(&mut self, _on: bool) {}
 }

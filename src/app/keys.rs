@@ -1,14 +1,29 @@
-//! The one table of keys: it drives what a key does, the footer and the help.
+//! The one table of keys and commands: it drives what a key does, what `:` takes, the footer and the
+//! help. Where a binding holds, and whether it is worth offering, is in `scope`.
 
-use super::state::{Overlay, Pane, Question, State};
+use super::{
+    scope::{Scope, applies, useful},
+    state::{Pane, State},
+};
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
-/// What a key asks for.
+/// What a key or a typed line asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Command {
+    Yes,
+    Approve,
+    Reject,
+    CopyLine,
+    CopyCommand,
+    CopyBlock,
+    NextChapter,
+    PreviousChapter,
     NextPane,
     PreviousPane,
     Pane(Pane),
+    Zoom,
+    Open,
+    Back,
     Down,
     Up,
     PageDown,
@@ -18,40 +33,78 @@ pub enum Command {
     Top,
     Bottom,
     Follow,
-    Open,
-    Back,
+    PreviousCommand,
+    NextCommand,
     Search,
     SearchNext,
     SearchPrevious,
+    Fold,
     Wrap,
     Copy,
-    NextChapter,
-    PreviousChapter,
+    Sessions,
+    Approvals,
     Interrupt,
     Message,
+    Hold,
+    Resolve,
+    Reopen,
     RestartAgent,
     RestartMonitor,
+    Processes,
+    Mouse,
+    Prompt,
     Help,
     Redraw,
     Suspend,
     Quit,
     /// Ctrl-C: as quit, and a second one does not ask.
     Break,
-    Yes,
+    Ticket,
+    Session,
+    Store,
+    Theme,
 }
 
-/// Where a binding holds. The first that matches a key wins.
+/// Parts of the help.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Scope {
-    /// A question is asked.
-    Question,
-    /// No question is asked.
-    Free,
-    /// As `Free`, with the agent pane focused and nothing over it.
+pub enum Section {
     Agent,
-    /// In a demo, with nothing over it.
+    Reading,
+    Moving,
+    Panes,
+    Tickets,
     Demo,
-    Always,
+    Program,
+    Answers,
+    Typed,
+}
+
+impl Section {
+    pub const ALL: [Self; 9] = [
+        Self::Agent,
+        Self::Reading,
+        Self::Moving,
+        Self::Panes,
+        Self::Tickets,
+        Self::Demo,
+        Self::Program,
+        Self::Answers,
+        Self::Typed,
+    ];
+
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Agent => "the agent",
+            Self::Reading => "reading",
+            Self::Moving => "moving about",
+            Self::Panes => "panes",
+            Self::Tickets => "tickets (in their pane, or one that is open)",
+            Self::Demo => "the demo",
+            Self::Program => "this program",
+            Self::Answers => "answers",
+            Self::Typed => "typed after : (every key above has a name there, too)",
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -60,9 +113,14 @@ pub struct Binding {
     /// The keys for people.
     pub label: &'static str,
     pub command: Command,
+    /// What `:` calls it; empty: it cannot be typed.
+    pub name: &'static str,
+    pub section: Section,
     pub scope: Scope,
-    /// In the footer, the shorter the earlier it goes in; empty: only in the help.
+    /// In the footer; empty: only in the help.
     pub footer: &'static str,
+    /// In little room the lowest stay in the footer.
+    pub rank: u8,
     pub help: &'static str,
 }
 
@@ -82,59 +140,101 @@ const fn ctrl(c: char) -> (KeyCode, KeyModifiers) {
     (KeyCode::Char(c), CTRL)
 }
 
-macro_rules! binding {
-    ($scope:ident $command:expr, [$($key:expr),+], $label:literal, $footer:literal, $help:literal) => {
-        Binding {
-            keys: &[$($key),+],
+macro_rules! table {
+    ($($section:ident { $($scope:ident $command:expr, [$($key:expr),*], $label:literal, $name:literal, $footer:literal $rank:literal, $help:literal;)* })*) => {
+        /// In the order of footer and help. Where two hold, the one that comes first wins.
+        pub const TABLE: &[Binding] = &[$($(Binding {
+            keys: &[$($key),*],
             label: $label,
             command: $command,
+            name: $name,
+            section: Section::$section,
             scope: Scope::$scope,
             footer: $footer,
+            rank: $rank,
             help: $help,
-        }
+        },)*)*];
     };
 }
 
 use Command as C;
 
-/// In the order of footer and help.
-pub const TABLE: &[Binding] = &[
-    binding!(Question C::Yes, [ch('y'), ch('Y')], "y", "yes", "yes, to a question"),
-    binding!(Question C::Back, [ch('n'), ch('N'), key(KeyCode::Esc), ch('q')], "n Esc", "no", "no, to a question"),
-    binding!(Demo C::NextChapter, [ch(' '), key(KeyCode::Right)], "Space", "next", "next chapter (also →)"),
-    binding!(Demo C::PreviousChapter, [key(KeyCode::Left)], "←", "back", "read the chapter before again"),
-    binding!(Free C::NextPane, [key(KeyCode::Tab)], "Tab", "pane", "next pane (1 to 4: that pane)"),
-    binding!(Free C::PreviousPane, [key(KeyCode::BackTab)], "Shift-Tab", "", "previous pane"),
-    binding!(Free C::Pane(Pane::Cluster), [ch('1')], "1", "", "cluster"),
-    binding!(Free C::Pane(Pane::Tickets), [ch('2')], "2", "", "tickets"),
-    binding!(Free C::Pane(Pane::Agent), [ch('3')], "3", "", "agent"),
-    binding!(Demo C::Pane(Pane::Chapter), [ch('4')], "4", "", "chapter of the demo; it gets more room"),
-    binding!(Free C::Open, [key(KeyCode::Enter)], "Enter", "open", "open the ticket: its events, diagnosis and sessions"),
-    binding!(Free C::Down, [ch('j'), key(KeyCode::Down)], "j ↓", "", "down"),
-    binding!(Free C::Up, [ch('k'), key(KeyCode::Up)], "k ↑", "", "up; in the agent pane this pauses it"),
-    binding!(Free C::PageDown, [key(KeyCode::PageDown), ctrl('f')], "PgDn", "", "a page down"),
-    binding!(Free C::PageUp, [key(KeyCode::PageUp), ctrl('b')], "PgUp", "", "a page up"),
-    binding!(Free C::HalfDown, [ctrl('d')], "Ctrl-D", "", "half a page down"),
-    binding!(Free C::HalfUp, [ctrl('u')], "Ctrl-U", "", "half a page up"),
-    binding!(Free C::Top, [ch('g'), key(KeyCode::Home)], "g Home", "", "to the first line"),
-    binding!(Agent C::Follow, [key(KeyCode::End), ch('f'), ch('G')], "End f", "follow", "follow the newest line again"),
-    binding!(Free C::Bottom, [ch('G'), key(KeyCode::End)], "G End", "", "to the last line"),
-    binding!(Agent C::Search, [ch('/')], "/", "search", "search the agent's lines"),
-    binding!(Agent C::SearchNext, [ch('n')], "n", "", "next match"),
-    binding!(Agent C::SearchPrevious, [ch('N')], "N", "", "previous match"),
-    binding!(Agent C::Wrap, [ch('w')], "w", "", "wrap long lines or cut them"),
-    binding!(Agent C::Copy, [ch('y')], "y", "", "copy the newest command to the clipboard"),
-    binding!(Free C::Interrupt, [ch('i')], "i", "interrupt", "interrupt the agent's command and turn (asks first)"),
-    binding!(Free C::Message, [ch('m')], "m", "message", "write to the agent; it reads it after its current command"),
-    binding!(Free C::RestartAgent, [ch('r')], "r", "", "restart the agent (asks while it works)"),
-    binding!(Free C::RestartMonitor, [ch('R')], "R", "", "restart the monitor"),
-    binding!(Free C::Back, [key(KeyCode::Esc)], "Esc", "back", "close what is open; back to following"),
-    binding!(Free C::Help, [ch('?'), key(KeyCode::F(1))], "?", "help", "this help"),
-    binding!(Always C::Redraw, [ctrl('l')], "Ctrl-L", "", "draw the screen anew"),
-    binding!(Always C::Suspend, [ctrl('z')], "Ctrl-Z", "", "stop; `fg` comes back"),
-    binding!(Free C::Quit, [ch('q')], "q", "quit", "quit; ends the agent, the monitor and a demo's lab"),
-    binding!(Always C::Break, [ctrl('c')], "Ctrl-C", "", "quit; a second one does not wait"),
-];
+table! {
+    Answers {
+        Question C::Yes, [ch('y'), ch('Y')], "y", "", "yes" 0, "yes, to a question";
+        Question C::Back, [ch('n'), ch('N'), key(KeyCode::Esc), key(KeyCode::Enter), ch('q')], "n Esc", "", "no" 0, "no, to a question";
+        Approval C::Approve, [ch('y')], "y", "", "approve" 0, "approve the command that is shown";
+        Approval C::Reject, [ch('n'), ch('x'), key(KeyCode::Enter)], "n Enter", "", "reject" 0, "reject it; asks why";
+        Copying C::CopyLine, [ch('y'), ch('l')], "y", "", "line" 0, "after y: copy the line";
+        Copying C::CopyCommand, [ch('c')], "c", "", "command" 0, "after y: copy the command";
+        Copying C::CopyBlock, [ch('b')], "b", "", "block" 0, "after y: copy the whole text or output";
+    }
+    Demo {
+        Demo C::NextChapter, [ch(' '), key(KeyCode::Right)], "Space", "next-chapter", "next" 1, "next chapter (also →)";
+        Demo C::PreviousChapter, [key(KeyCode::Left)], "←", "previous-chapter", "earlier" 9, "read the chapter before again";
+        Demo C::Pane(Pane::Chapter), [ch('4')], "4", "chapter", "" 0, "the chapter; it gets more room";
+    }
+    Tickets {
+        Ticket C::Hold, [ch('h')], "h", "hold", "hold" 6, "hold it: no agent takes it; again: let it go";
+        Ticket C::Resolve, [ch('d')], "d", "resolve", "done" 6, "it is done: resolve it by hand (asks first)";
+        Ticket C::Reopen, [ch('u')], "u", "reopen", "reopen" 6, "open it again, for agents to take";
+    }
+    Agent {
+        Free C::Approvals, [ch('a'), ch('x')], "a", "approvals", "approve" 1, "commands that wait: see, approve or reject";
+        Free C::Interrupt, [ch('i')], "i", "interrupt", "stop it" 2, "stop the agent's command and turn (asks first)";
+        Free C::Message, [ch('m')], "m", "message", "message" 7, "write to the agent; it reads it after its command";
+        Agent C::Follow, [ch('f')], "f", "follow", "follow" 6, "freeze the agent's lines, or follow the newest again";
+        Agent C::PreviousCommand, [ch('[')], "[", "previous-command", "" 0, "to the command before";
+        Agent C::NextCommand, [ch(']')], "]", "next-command", "" 0, "to the next command";
+        Agent C::Fold, [ch('o')], "o", "fold", "" 0, "fold long output to its ends, or open it";
+        Free C::Sessions, [ch('s')], "s", "sessions", "history" 4, "earlier sessions: read one, whatever its length";
+        Free C::RestartAgent, [ch('r')], "r", "restart-agent", "restart" 2, "restart the agent (asks while it works)";
+        Free C::RestartMonitor, [ch('R')], "R", "restart-monitor", "" 0, "restart the monitor";
+        Free C::Processes, [ch('P')], "P", "processes", "" 0, "what runs here, and how it fared";
+    }
+    Reading {
+        Free C::Open, [key(KeyCode::Enter)], "Enter", "open", "open" 3, "open: ticket, store, session, output of a command";
+        Free C::Back, [key(KeyCode::Esc)], "Esc", "back", "back" 2, "close what is open; back to what is live";
+        Reading C::Search, [ch('/')], "/", "search", "search" 5, "search; capitals count if there are any";
+        Reading C::SearchNext, [ch('n')], "n", "search-next", "" 0, "next match, downwards";
+        Reading C::SearchPrevious, [ch('N')], "N", "search-previous", "" 0, "match before, upwards";
+        Reading C::Wrap, [ch('w')], "w", "wrap", "" 0, "wrap long lines, or cut them at the edge";
+        Reading C::Copy, [ch('y')], "y", "copy", "copy" 8, "copy, to the terminal's clipboard: then y, c or b";
+    }
+    Moving {
+        Free C::Down, [ch('j'), key(KeyCode::Down)], "j ↓", "down", "" 0, "down; past the last line it follows again";
+        Free C::Up, [ch('k'), key(KeyCode::Up)], "k ↑", "up", "" 0, "up; in the agent pane this freezes it";
+        Free C::PageDown, [key(KeyCode::PageDown), ctrl('f'), ch(' ')], "PgDn Space", "page-down", "" 0, "a page down";
+        Free C::PageUp, [key(KeyCode::PageUp), ctrl('b'), ch('b')], "PgUp b", "page-up", "" 0, "a page up; above the first line the ledger goes on";
+        Free C::HalfDown, [ctrl('d'), ch('d')], "Ctrl-D d", "half-page-down", "" 0, "half a page down";
+        Free C::HalfUp, [ctrl('u'), ch('u')], "Ctrl-U u", "half-page-up", "" 0, "half a page up";
+        Free C::Top, [ch('g'), key(KeyCode::Home)], "g Home", "top", "" 0, "to the first line";
+        Free C::Bottom, [ch('G'), key(KeyCode::End)], "G End", "bottom", "" 0, "to the last line; the agent pane follows";
+    }
+    Panes {
+        Free C::NextPane, [key(KeyCode::Tab)], "Tab", "next-pane", "pane" 4, "next pane";
+        Free C::PreviousPane, [key(KeyCode::BackTab)], "Shift-Tab", "previous-pane", "" 0, "previous pane";
+        Free C::Pane(Pane::Cluster), [ch('1')], "1", "cluster", "" 0, "cluster: stores, PD, what they serve";
+        Free C::Pane(Pane::Tickets), [ch('2')], "2", "tickets", "" 0, "tickets: what is broken";
+        Free C::Pane(Pane::Agent), [ch('3')], "3", "agent", "" 0, "agent: what it thinks, runs and sees";
+        Free C::Zoom, [ch('z')], "z", "zoom", "zoom" 8, "the focused pane alone, or all of them";
+    }
+    Program {
+        Free C::Prompt, [ch(':')], ":", "", "command" 9, "type a command; Tab completes";
+        Free C::Mouse, [ch('M')], "M", "mouse", "" 0, "mouse on or off: wheel scrolls, click focuses";
+        Always C::Redraw, [ctrl('l')], "Ctrl-L", "redraw", "" 0, "draw the screen anew";
+        Always C::Suspend, [ctrl('z')], "Ctrl-Z", "suspend", "" 0, "stop; `fg` comes back";
+        Free C::Help, [ch('?'), key(KeyCode::F(1))], "?", "help", "help" 0, "this help";
+        Free C::Quit, [ch('q')], "q", "quit", "quit" 0, "close what is open; else quit, with agent, monitor, lab";
+        Always C::Break, [ctrl('c')], "Ctrl-C", "", "" 0, "quit; a second one does not wait";
+    }
+    Typed {
+        Typed C::Ticket, [], "", "ticket", "" 0, "open a ticket: ticket 4";
+        Typed C::Session, [], "", "session", "" 0, "read a session: session 2026-01-30";
+        Typed C::Store, [], "", "store", "" 0, "look at a store: store tikv1";
+        Typed C::Theme, [], "", "theme", "" 0, "colours: terminal, sixteen or mono";
+    }
+}
 
 /// The command of a key, as things are.
 pub fn command(key: KeyEvent, state: &State) -> Option<Command> {
@@ -157,63 +257,6 @@ pub fn footer(state: &State) -> impl Iterator<Item = &'static Binding> + '_ {
         .filter(|b| !b.footer.is_empty() && applies(b.scope, state) && useful(b, state))
 }
 
-fn applies(scope: Scope, state: &State) -> bool {
-    let question = matches!(state.overlays.last(), Some(Overlay::Confirm(_)));
-    let bare = state.overlays.is_empty();
-    match scope {
-        Scope::Always => true,
-        Scope::Question => question,
-        Scope::Free => !question,
-        Scope::Agent => bare && state.focus == Pane::Agent,
-        Scope::Demo => bare && state.demo.is_some(),
-    }
-}
-
-/// A key that would do nothing is not offered.
-fn useful(binding: &Binding, state: &State) -> bool {
-    match binding.command {
-        Command::Follow => !state.agent.view.following(),
-        Command::Back => {
-            matches!(state.overlays.last(), Some(o) if !matches!(o, Overlay::Confirm(_)))
-                || binding.scope == Scope::Question
-        }
-        Command::Interrupt => state.agent.ticket.is_some(),
-        Command::Message => state.agent.process.running(),
-        Command::Open => {
-            state.overlays.is_empty()
-                && state.focus == Pane::Tickets
-                && state.tickets.selected.is_some()
-        }
-        Command::NextChapter => state.demo.as_ref().is_some_and(|d| d.can_go(state.tick).1),
-        Command::PreviousChapter => state.demo.as_ref().is_some_and(|d| d.can_go(state.tick).0),
-        _ => true,
-    }
-}
-
-/// What a question asks, and what yes does.
-pub fn question(question: Question, state: &State) -> [String; 2] {
-    match question {
-        Question::Quit => [
-            "Quit while the agent works?".into(),
-            match &state.agent.running {
-                Some(running) => format!("Its command is ended: {}", running.input),
-                None => "Its session is marked interrupted and the ticket released.".into(),
-            },
-        ],
-        Question::Interrupt => [
-            "Interrupt the agent?".into(),
-            match &state.agent.running {
-                Some(running) => format!("Ends its command: {}", running.input),
-                None => "Ends its turn; the ticket goes back.".into(),
-            },
-        ],
-        Question::Restart(child) => [
-            format!("Restart the {} while it works?", child.name()),
-            "Its session is marked interrupted and the ticket released.".into(),
-        ],
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -224,15 +267,18 @@ mod tests {
             for b in &TABLE[n + 1..] {
                 let shared = a.keys.iter().any(|k| b.keys.contains(k));
                 assert!(!(shared && a.scope == b.scope), "{a:?}\n{b:?}");
+                let named = !a.name.is_empty() && a.name == b.name;
+                assert!(!named, "{a:?}\n{b:?}");
             }
         }
     }
 
     #[test]
-    fn every_binding_is_explained() {
+    fn every_binding_is_explained_and_reachable() {
         for b in TABLE {
-            assert!(!b.label.is_empty() && !b.help.is_empty());
-            assert!(b.help.len() <= 60, "{}", b.help);
+            assert!(!b.help.is_empty() && b.help.len() <= 64, "{}", b.help);
+            assert_eq!(b.label.is_empty(), b.keys.is_empty(), "{b:?}");
+            assert!(!b.keys.is_empty() || !b.name.is_empty(), "{b:?}");
         }
     }
 }

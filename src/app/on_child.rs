@@ -7,9 +7,10 @@ use super::{
 };
 use crate::{
     supervisor::{Fact, Item},
-    transcript::{Kind, compose::seconds},
+    transcript::{Kind, clean::clean, compose::seconds},
 };
 use agent_lab::event;
+use jiff::SignedDuration;
 
 pub fn on_child(state: &mut State, child: Child, items: Vec<Item>) -> Vec<Effect> {
     let mut effects = Vec::new();
@@ -31,10 +32,7 @@ fn agent_says(state: &mut State, item: Item) {
     agent.heard = Some(now);
     let (ring, composer) = (&mut agent.ring, &mut agent.composer);
     match item {
-        Item::State(event) => {
-            composer.event(ring, &event);
-            agent.apply(&event, now);
-        }
+        Item::State(event) => agent.hear(&event, now),
         Item::Delta(line) => match std::str::from_utf8(&line).ok().and_then(event::parse) {
             Some(event) => composer.event(ring, &event),
             None => composer.plain(ring, Kind::Plain, &line, 0),
@@ -65,7 +63,7 @@ fn monitor_says(state: &mut State, item: Item) {
         line, stderr: true, ..
     } = item
     {
-        state.monitor.last_line = Some(crate::transcript::clean::clean(&line).0);
+        state.monitor.last_line = Some(clean(&line).0);
     }
 }
 
@@ -76,6 +74,7 @@ fn on_fact(state: &mut State, child: Child, fact: Fact) -> Vec<Effect> {
         let agent = &mut state.agent;
         agent.composer.say(&mut agent.ring, kind, text);
     }
+    let quiet = state.quitting.is_some();
     let process = state.process_mut(child);
     match fact {
         Fact::Started { pid } => {
@@ -84,28 +83,46 @@ fn on_fact(state: &mut State, child: Child, fact: Fact) -> Vec<Effect> {
                 state.agent.reset(now);
             }
         }
-        Fact::Exited { how, .. } => {
-            *process = Process::Exited { how, at: now };
+        Fact::Exited { how, success } => {
+            *process = Process::Exited {
+                how,
+                at: now,
+                held: false,
+            };
             if child == Child::Agent {
                 state.agent.reset(now);
+                if !success && !quiet {
+                    state.attention.call("the agent ended");
+                }
             }
         }
-        Fact::Restarting { .. } => {
+        Fact::PipeHeld => {
+            if let Process::Exited { held, .. } = process {
+                *held = true;
+            }
+        }
+        Fact::Restarting { after } => {
             let how = match process {
                 Process::Exited { how, .. } => std::mem::take(how),
                 _ => String::new(),
             };
-            *process = Process::Restarting { how, at: now };
+            let after = SignedDuration::try_from(after).unwrap_or(SignedDuration::ZERO);
+            *process = Process::Restarting {
+                how,
+                at: now,
+                due: now + after,
+            };
         }
         Fact::GaveUp { why, stderr } => {
-            let quiet = state.quitting.is_some();
-            *state.process_mut(child) = Process::GaveUp {
+            *process = Process::GaveUp {
                 why,
-                stderr,
+                stderr: stderr.iter().map(|l| clean(l.as_bytes()).0).collect(),
                 at: now,
             };
-            if child == Child::Agent && !quiet {
-                return vec![Effect::Bell];
+            if !quiet {
+                state
+                    .attention
+                    .call(format!("the {name} is not started again"));
             }
         }
         Fact::Stopped => {
@@ -118,12 +135,23 @@ fn on_fact(state: &mut State, child: Child, fact: Fact) -> Vec<Effect> {
                 }
             }
         }
-        Fact::StartFailed { .. }
-        | Fact::PipeHeld
-        | Fact::OutputEnded
-        | Fact::ControlLost { .. } => {}
+        Fact::StartFailed { .. } | Fact::OutputEnded | Fact::ControlLost { .. } => {}
     }
     Vec::new()
+}
+
+/// What an exit means that people see often.
+pub fn meaning(how: &str) -> Option<&'static str> {
+    Some(match how {
+        "exit code 126" => "the command is there and cannot be run",
+        "exit code 127" => "the shell found no such command",
+        "exit code 130" => "interrupted",
+        "exit code 137" | "ended by signal 9" => "killed, perhaps for want of memory",
+        "exit code 139" | "ended by signal 11" => "it crashed",
+        "exit code 143" | "ended by signal 15" => "asked to end",
+        "ended by signal 6" => "it gave up by itself (abort)",
+        _ => return None,
+    })
 }
 
 /// What the transcript says of a fact. The agent's pane tells of all children: there is where
@@ -135,7 +163,8 @@ fn words(name: &str, fact: &Fact) -> Option<(Kind, String)> {
         }
         Fact::Exited { how, success } => {
             let kind = if *success { Kind::Child } else { Kind::Bad };
-            (kind, format!("the {name} ended: {how}"))
+            let meaning = meaning(how).map_or(String::new(), |m| format!(": {m}"));
+            (kind, format!("the {name} ended: {how}{meaning}"))
         }
         Fact::PipeHeld => (
             Kind::Warning,

@@ -98,8 +98,7 @@ async fn dashboard<F: Frontend>(
             queue.extend(hands.heard());
             pace.change();
         } else if can_draw && pace.due(now) {
-            state.now = Timestamp::now();
-            state.tick = now;
+            state.set_time(Timestamp::now(), now);
             match front.draw(&state) {
                 Ok(geometry) => state.geometry = geometry,
                 Err(_) if front_gone => {}
@@ -144,8 +143,10 @@ async fn dashboard<F: Frontend>(
             queue.extend(event);
         }
         // Keys that are there already are answered together.
-        while matches!(queue.last(), Some(Event::Key(_) | Event::Paste(_)))
-            && queue.len() < KEYS
+        while matches!(
+            queue.last(),
+            Some(Event::Key(_) | Event::Mouse(_) | Event::Paste(_))
+        ) && queue.len() < KEYS
             && let Some(Some(event)) = front.next().now_or_never()
         {
             queue.push(event);

@@ -4,7 +4,6 @@
 
 use super::{
     cluster::INTERVAL,
-    detail::{Detail, ENTRIES},
     event::Event,
     tickets::{LIMIT, LedgerView},
 };
@@ -48,13 +47,15 @@ impl Drop for Observer {
     }
 }
 
-/// Orders for the thread that reads the ledger; it ends when this is dropped.
+/// The thread that reads the ledger; it ends when this is dropped.
 #[derive(Debug)]
-pub struct LedgerReader(std_mpsc::Sender<i64>);
+pub struct LedgerReader {
+    _stop: std_mpsc::Sender<()>,
+}
 
 impl LedgerReader {
     pub fn start(path: PathBuf, events: mpsc::Sender<Event>) -> std::io::Result<Self> {
-        let (sender, orders) = std_mpsc::channel();
+        let (keep, stopped) = std_mpsc::channel();
         std::thread::Builder::new()
             .name("ledger reader".into())
             .spawn(move || {
@@ -64,14 +65,9 @@ impl LedgerReader {
                     told: None,
                     events,
                 }
-                .run(&orders);
+                .run(&stopped);
             })?;
-        Ok(Self(sender))
-    }
-
-    /// Asks for everything about a ticket.
-    pub fn load(&self, ticket: i64) {
-        let _ = self.0.send(ticket);
+        Ok(Self { _stop: keep })
     }
 }
 
@@ -85,21 +81,9 @@ struct Reading {
 }
 
 impl Reading {
-    fn run(mut self, orders: &std_mpsc::Receiver<i64>) {
-        loop {
-            if !self.look() {
-                return;
-            }
-            match orders.recv_timeout(LEDGER_INTERVAL) {
-                Ok(ticket) => {
-                    if !self.send(Event::Detail(Box::new(self.detail(ticket)))) {
-                        return;
-                    }
-                }
-                Err(std_mpsc::RecvTimeoutError::Timeout) => {}
-                Err(std_mpsc::RecvTimeoutError::Disconnected) => return,
-            }
-        }
+    fn run(mut self, stopped: &std_mpsc::Receiver<()>) {
+        let timeout = Err(std_mpsc::RecvTimeoutError::Timeout);
+        while self.look() && stopped.recv_timeout(LEDGER_INTERVAL) == timeout {}
     }
 
     fn send(&self, event: Event) -> bool {
@@ -129,6 +113,7 @@ impl Reading {
                     open: 0,
                     done: 0,
                     heartbeat: None,
+                    running: Vec::new(),
                 }
             }
         };
@@ -157,38 +142,9 @@ impl Reading {
             open,
             done,
             heartbeat: ledger.heartbeat(None)?,
+            running: ledger.running_sessions(None)?,
         }))
     }
-
-    fn detail(&self, id: i64) -> Detail {
-        let mut detail = Detail {
-            id,
-            ticket: None,
-            events: Vec::new(),
-            sessions: Vec::new(),
-            error: None,
-        };
-        let result = match &self.open {
-            Some((ledger, _)) => fill(ledger, &mut detail).map_err(|e| e.to_string()),
-            None => Err("the ledger cannot be read".into()),
-        };
-        if let Err(error) = result {
-            detail.error = Some(error);
-        } else if detail.ticket.is_none() {
-            detail.error = Some(format!("ticket {id} is not in the ledger"));
-        }
-        detail
-    }
-}
-
-fn fill(ledger: &Ledger, detail: &mut Detail) -> Result<(), LedgerError> {
-    detail.ticket = ledger.ticket(detail.id)?;
-    detail.events = ledger.ticket_events(detail.id)?;
-    for session in ledger.sessions_of_ticket(detail.id)? {
-        let entries = ledger.entries(&session.session_id, 0, ENTRIES)?;
-        detail.sessions.push((session, entries));
-    }
-    Ok(())
 }
 
 fn identity(path: &Path) -> Option<(u64, u64)> {

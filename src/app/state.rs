@@ -1,15 +1,17 @@
 //! Everything the dashboard knows at one moment. `update` changes it, a front end draws it.
 
 use super::{
-    agent::Agent, cluster::Cluster, config::Config, config::Role, demo::Demo, detail::Detail,
-    event::Child, tickets::Tickets,
+    agent::Agent, approvals::Approvals, attach::Other, attention::Attention, cluster::Cluster,
+    config::Config, config::Role, demo::Demo, event::Child, overlay::Overlay, palette::Palette,
+    prompt::Prompt, record::Record, tickets::Tickets,
 };
 use crate::{
     demo::Walkthrough,
-    transcript::{Doc, Size},
+    transcript::{Needle, Size},
 };
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
-use std::time::Instant;
+use ratatui::layout::Rect;
+use std::{collections::VecDeque, path::PathBuf, time::Instant};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Pane {
@@ -20,46 +22,30 @@ pub enum Pane {
     Agent,
 }
 
-/// Sizes of what was last drawn, so that scrolling knows what a page is.
+/// Sizes of what was last drawn, so that scrolling knows what a page is, and the mouse what it is
+/// on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Geometry {
     pub agent: Size,
     pub overlay: Size,
     /// Rows of the tickets pane.
     pub tickets: u16,
+    pub areas: Areas,
 }
 
-/// What covers the middle of the screen.
-#[derive(Debug, Clone)]
-pub enum Overlay {
-    Help(Doc),
-    Ticket {
-        id: i64,
-        detail: Option<Box<Detail>>,
-        doc: Doc,
-    },
-    Confirm(Question),
-}
-
-/// A question that `y` answers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Question {
-    Quit,
-    Interrupt,
-    Restart(Child),
-}
-
-/// A line being typed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Prompt {
-    pub kind: PromptKind,
-    pub text: String,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PromptKind {
-    Search,
-    Message,
+/// Where things are; empty where one is not drawn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Areas {
+    /// Panes with their frames.
+    pub cluster: Rect,
+    pub tickets: Rect,
+    pub chapter: Rect,
+    pub agent: Rect,
+    /// Rows of stores, of tickets, of what is read in the agent's pane, of the topmost overlay.
+    pub stores: Rect,
+    pub list: Rect,
+    pub lines: Rect,
+    pub overlay: Rect,
 }
 
 /// The dashboard is ending.
@@ -69,6 +55,17 @@ pub struct Quitting {
     pub since: Timestamp,
     /// Children not known to be gone.
     pub waiting: Vec<Child>,
+}
+
+/// How things are shown, as a person chose.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Taste {
+    pub palette: Palette,
+    /// Long lines are cut at the edge.
+    pub no_wrap: bool,
+    /// The focused pane has the screen to itself.
+    pub zoom: bool,
+    pub mouse: bool,
 }
 
 #[derive(Debug)]
@@ -81,19 +78,33 @@ pub struct State {
     pub started: Timestamp,
     pub subject: String,
     pub place: String,
+    /// Where a lab is whose nodes may be among those watched.
+    pub lab: Option<PathBuf>,
     pub cluster: Cluster,
     pub tickets: Tickets,
     pub agent: Agent,
+    /// Somebody else's agent, followed through the ledger.
+    pub other: Option<Other>,
+    /// An earlier session, in the agent's pane.
+    pub record: Option<Record>,
+    pub approvals: Approvals,
     pub monitor: Monitor,
     pub demo: Option<Demo>,
     pub focus: Pane,
     pub overlays: Vec<Overlay>,
     pub prompt: Option<Prompt>,
+    /// Lines entered before, newest first.
+    pub history: VecDeque<String>,
+    /// `y` was pressed: the next key says what is copied.
+    pub copying: bool,
+    /// What is searched for, in whatever is read.
+    pub needle: Option<Needle>,
+    pub attention: Attention,
     pub quitting: Option<Quitting>,
     /// A short word to the person, and when it was said.
     pub toast: Option<(String, Timestamp)>,
     pub geometry: Geometry,
-    pub no_wrap: bool,
+    pub taste: Taste,
     /// Why the dashboard ends, if it is not a person's wish: for stderr.
     pub failure: Option<String>,
 }
@@ -105,11 +116,13 @@ pub struct Monitor {
     pub last_line: Option<String>,
 }
 
-/// A child as its supervisor sees it.
+/// An agent or monitor as its supervisor sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Process {
     /// Not started, and why.
     Off(String),
+    /// Not ours; for people, whose it is.
+    Elsewhere(String),
     Starting,
     Running {
         pid: u32,
@@ -118,10 +131,13 @@ pub enum Process {
     Exited {
         how: String,
         at: Timestamp,
+        /// Something it started still holds its output open.
+        held: bool,
     },
     Restarting {
         how: String,
         at: Timestamp,
+        due: Timestamp,
     },
     GaveUp {
         why: String,
@@ -141,11 +157,11 @@ impl Process {
 
     /// Whether a supervisor task exists for it that has not said [`Self::Stopped`].
     pub fn supervised(&self) -> bool {
-        !matches!(self, Self::Off(_) | Self::Stopped)
+        !matches!(self, Self::Off(_) | Self::Elsewhere(_) | Self::Stopped)
     }
 
     pub fn running(&self) -> bool {
-        matches!(self, Self::Running { .. })
+        matches!(self, Self::Running { .. } | Self::Elsewhere(_))
     }
 }
 
@@ -159,9 +175,13 @@ impl State {
             started: now,
             subject: config.subject.clone(),
             place: config.place.clone(),
+            lab: config.lab.clone(),
             cluster: Cluster::new(config.pd.clone()),
             tickets: Tickets::new(config.ledger.clone()),
             agent: Agent::new(Process::new(&config.agent), now),
+            other: None,
+            record: None,
+            approvals: Approvals::default(),
             monitor: Monitor {
                 process: Process::new(&config.monitor),
                 last_line: None,
@@ -170,12 +190,25 @@ impl State {
             focus: Pane::default(),
             overlays: Vec::new(),
             prompt: None,
+            history: VecDeque::new(),
+            copying: false,
+            needle: None,
+            attention: Attention::default(),
             quitting: None,
             toast: None,
             geometry: Geometry::default(),
-            no_wrap: false,
+            taste: Taste {
+                palette: config.palette,
+                ..Taste::default()
+            },
             failure: None,
         }
+    }
+
+    /// Time as the main loop reads it.
+    pub fn set_time(&mut self, now: Timestamp, tick: Instant) {
+        self.now = now;
+        self.tick = tick;
     }
 
     pub fn process_mut(&mut self, child: Child) -> &mut Process {
@@ -189,6 +222,18 @@ impl State {
         match child {
             Child::Agent => &self.agent.process,
             Child::Monitor => &self.monitor.process,
+        }
+    }
+
+    /// The agent whose pane it is: ours, or the one that is followed.
+    pub fn shown(&self) -> &Agent {
+        self.other.as_ref().map_or(&self.agent, |o| &o.agent)
+    }
+
+    pub fn shown_mut(&mut self) -> &mut Agent {
+        match &mut self.other {
+            Some(other) => &mut other.agent,
+            None => &mut self.agent,
         }
     }
 

@@ -1,7 +1,7 @@
 //! Tickets as last read from the ledger, and which one the reader stands on.
 
 use crate::transcript::clean::clean_text;
-use agent_lab::ledger::{Heartbeat, Resolution, Status, Ticket};
+use agent_lab::ledger::{Heartbeat, Resolution, RunningSession, Status, Ticket};
 use jiff::{SignedDuration, Timestamp};
 use std::path::PathBuf;
 
@@ -21,6 +21,8 @@ pub struct LedgerView {
     pub open: u64,
     pub done: u64,
     pub heartbeat: Option<Heartbeat>,
+    /// Sessions that run, whoever runs them.
+    pub running: Vec<RunningSession>,
 }
 
 #[derive(Debug)]
@@ -115,6 +117,21 @@ impl Tickets {
             .min(last);
         self.selected = self.list().get(index).map(|t| t.id);
         self.chosen = true;
+    }
+
+    /// The first ticket in sight in a pane of so many rows: the chosen one stays in sight, the list
+    /// moves no more than it must.
+    pub fn top(&self, height: u16) -> usize {
+        let at = self.index().unwrap_or(0);
+        at.saturating_sub(usize::from(height).saturating_sub(1))
+    }
+
+    /// Chooses the ticket in a row of the pane.
+    pub fn point(&mut self, row: usize, height: u16) {
+        if let Some(ticket) = self.list().get(self.top(height) + row) {
+            self.selected = Some(ticket.id);
+            self.chosen = true;
+        }
     }
 
     /// Age of the monitor's last check. None: it never looked.

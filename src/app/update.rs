@@ -1,16 +1,21 @@
 //! One event in, the state changed, effects out. No I/O, no clock but the one it is given.
 
 use super::{
-    demo,
+    act,
+    agent::Proposal,
+    approvals, attach, attention, demo,
     event::{Child, Effect, Event},
-    keys::TABLE,
+    keys::{Section, TABLE},
     on_child::on_child,
     on_key::{on_key, on_paste},
-    state::{Overlay, Quitting, State},
+    on_mouse::on_mouse,
+    open,
+    state::{Quitting, State},
+    tickets::LedgerView,
 };
 use crate::{
     terminal::signals::Signal,
-    transcript::{Doc, Kind, Line},
+    transcript::{Composer, Kind, Line, Ring},
 };
 use jiff::{SignedDuration, Timestamp};
 use std::time::Instant;
@@ -19,10 +24,12 @@ use std::time::Instant;
 const TOAST: SignedDuration = SignedDuration::from_secs(5);
 
 pub fn update(state: &mut State, event: Event, now: Timestamp, tick: Instant) -> Vec<Effect> {
-    state.now = now;
-    state.tick = tick;
+    state.set_time(now, tick);
     let mut effects = change(state, event);
     effects.extend(demo::walk(state));
+    approvals::settle(state);
+    attention::on_proposals(state);
+    effects.extend(attention::effects(state));
     effects
 }
 
@@ -39,13 +46,21 @@ fn change(state: &mut State, event: Event) -> Vec<Effect> {
     match event {
         Event::Key(key) => return on_key(state, key),
         Event::Paste(text) => on_paste(state, &text),
-        Event::Tick => {}
+        Event::Mouse(mouse) => return on_mouse(state, mouse),
+        Event::Tick => return open::log_again(state),
         Event::TerminalGone => return begin_quit(state, Signal::Hangup.exit_code()),
         Event::Signal(signal) => return on_signal(state, signal),
-        Event::Child(child, items) => return on_child(state, child, items),
+        Event::Child(child, items) => {
+            let mut effects = on_child(state, child, items);
+            effects.extend(attach::settle(state));
+            return effects;
+        }
         Event::Cluster(snapshot) => state.cluster.seen(*snapshot, now),
         Event::Ledger(view) => return on_ledger(state, *view),
-        Event::Detail(detail) => on_detail(state, *detail),
+        Event::Followed(news) => attach::on_news(state, &news),
+        Event::Found(found) => return open::found(state, found),
+        Event::Written(_, Ok(done)) => state.say(done),
+        Event::Written(_, Err(why)) => state.say(format!("✗ Not written: {why}")),
         Event::Stage(news) => return demo::on_stage(state, news),
     }
     Vec::new()
@@ -93,72 +108,49 @@ pub fn begin_quit(state: &mut State, code: u8) -> Vec<Effect> {
     }
 }
 
-fn on_ledger(state: &mut State, view: super::tickets::LedgerView) -> Vec<Effect> {
-    let mut effects = Vec::new();
-    // An open ticket is read again when the ledger has changed.
-    if let Some(Overlay::Ticket { id, .. }) = state.overlays.last() {
-        effects.push(Effect::LoadTicket(*id));
-    }
-    let known = state
-        .tickets
-        .view
-        .as_ref()
-        .map(|v| v.tickets.first().map_or(0, |t| t.id));
-    let newest = view
-        .tickets
-        .iter()
-        .filter(|t| t.severity == "critical")
-        .map(|t| t.id)
-        .max();
-    if known.is_some_and(|known| newest.is_some_and(|newest| newest > known)) {
-        effects.push(Effect::Bell);
-    }
+fn on_ledger(state: &mut State, view: LedgerView) -> Vec<Effect> {
+    attention::on_tickets(state, &view);
     state.tickets.read(view);
+    let mut effects = act::read_again(state);
+    effects.extend(attach::settle(state));
+    let waiting = attach::elsewhere(state).filter_map(|running| {
+        let proposal = running.proposal.as_ref()?;
+        let lines = super::agent::lines;
+        Some(Proposal {
+            session: Some(running.session.session_id.clone()),
+            call: proposal.call.clone(),
+            command: lines(&proposal.command),
+            reasoning: lines(&proposal.reasoning),
+            why: lines(&proposal.why),
+            since: proposal.since.unwrap_or(state.now),
+        })
+    });
+    state.approvals.elsewhere = waiting.collect();
     effects
-}
-
-fn on_detail(state: &mut State, detail: super::detail::Detail) {
-    for overlay in &mut state.overlays {
-        if let Overlay::Ticket {
-            id,
-            detail: shown,
-            doc,
-        } = overlay
-            && *id == detail.id
-        {
-            // Where the reader stands stays: the record only grows.
-            let lines = detail.lines(&state.zone);
-            if shown.is_some() {
-                doc.lines = lines.into();
-            } else {
-                *doc = Doc::new(lines);
-            }
-            *shown = Some(Box::new(detail));
-            return;
-        }
-    }
 }
 
 /// The help, from the table of keys.
 pub fn help() -> Vec<Line> {
-    let mut lines = Vec::new();
-    let mut add = |kind, text: String, gap| {
-        lines.push(Line {
-            id: lines.len() as u64,
-            kind,
-            text,
-            omitted: 0,
-            gap,
-        });
+    let (mut ring, mut composer) = (Ring::unbounded(), Composer::default());
+    let heading = |ring: &mut Ring, text: &str, gap| {
+        ring.push_line(Kind::Session, text.into(), 0, gap);
     };
-    for binding in TABLE {
-        add(
-            Kind::Plain,
-            format!("{:<10} {}", binding.label, binding.help),
-            false,
-        );
+    for section in Section::ALL {
+        heading(&mut ring, section.title(), section != Section::ALL[0]);
+        for binding in TABLE.iter().filter(|b| b.section == section) {
+            let key = if binding.keys.is_empty() {
+                binding.name
+            } else {
+                binding.label
+            };
+            composer.say(
+                &mut ring,
+                Kind::Plain,
+                format!("{key:<11} {}", binding.help),
+            );
+        }
     }
-    add(Kind::Session, "what the marks mean".into(), true);
+    heading(&mut ring, "what the marks mean", true);
     for text in [
         "● up, healthy     ! degraded      ✗ down, failed",
         "? unknown: nothing was heard, or it is too old to believe",
@@ -166,7 +158,15 @@ pub fn help() -> Vec<Line> {
         "✓ proven: the monitor saw that it is, and that it stayed so",
         "↑ escalated: the agent gave up     ‖ paused or held",
     ] {
-        add(Kind::Plain, text.into(), false);
+        composer.say(&mut ring, Kind::Plain, text);
     }
-    lines
+    heading(&mut ring, "good to know", true);
+    for text in [
+        "Everything is in the ledger: what was thought, run, printed, decided, proven.",
+        "Copying needs a terminal that takes OSC 52; in tmux: set -g set-clipboard on.",
+        "Quitting ends the agent and the monitor that were started here, and no others.",
+    ] {
+        composer.say(&mut ring, Kind::Reasoning, text);
+    }
+    ring.into_iter().collect()
 }

@@ -3,10 +3,11 @@
 use super::{
     CliResult,
     brain::{self, Brain, Terms},
+    theme::ThemeArgs,
     watch,
 };
 use crate::{
-    app::{self, Config, DemoChildren, DemoConfig, Role},
+    app::{self, Config, DemoChildren, DemoConfig, Palette, Role},
     demo::{Chapter, Fault, Options, Pace, Walkthrough, chapters},
     headless::Headless,
     lab::{self, LabInfo, UpOptions, timing::MONITOR_TIMES},
@@ -48,6 +49,8 @@ pub struct Args {
     /// Consent to a real model's shell on this host
     #[arg(long)]
     host_shell: bool,
+    #[command(flatten)]
+    theme: ThemeArgs,
 }
 
 pub fn run(args: Args) -> CliResult {
@@ -75,7 +78,10 @@ pub fn run(args: Args) -> CliResult {
         agreed: args.host_shell,
         ask: (!args.headless).then_some("the demo rehearses: same lab, same commands, no model"),
     })?;
-    let config = config(&args, chapters, &home, brain.clone());
+    let config = Config {
+        palette: args.theme.palette()?,
+        ..config(&args, chapters, &home, brain.clone())
+    };
     if args.headless {
         return headless(config, &brain);
     }
@@ -105,6 +111,8 @@ fn config(args: &Args, chapters: Vec<Chapter>, home: &Home, brain: Brain) -> Con
         agent: off(),
         monitor: off(),
         ledger,
+        lab: Some(home.dir().to_owned()),
+        palette: Palette::default(),
         demo: Some(DemoConfig {
             walk: Some(walk),
             lab: UpOptions {

@@ -14,6 +14,7 @@ pub mod monitor;
 pub mod steer;
 mod table;
 pub mod target;
+mod theme;
 pub mod tickets;
 pub mod watch;
 

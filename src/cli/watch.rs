@@ -4,13 +4,16 @@ use super::{
     CliResult,
     brain::{self, Brain, Terms},
     target::{LedgerArgs, PdArgs},
+    theme::ThemeArgs,
 };
 use crate::{
     app::{self, Config, Role},
+    lab,
     supervisor::{Spec, executable},
-    ui::{Screen, Theme},
+    ui::Screen,
 };
-use agent_lab::{home::Home, ledger::Ledger, model::rehearsal};
+use agent_lab::{cli::ModeArg, home::Home, ledger::Ledger, model::rehearsal};
+use clap::ValueEnum;
 use color_eyre::eyre::eyre;
 use std::{
     ffi::OsString,
@@ -26,6 +29,10 @@ pub struct Args {
     #[command(flatten)]
     pd: PdArgs,
 
+    /// Address of Prometheus, told to the agent
+    #[arg(long, env = "PROMETHEUS_URL", value_name = "URL")]
+    prometheus: Option<String>,
+
     /// Run this as the agent instead of our own: a program with arguments, or a shell line; it
     /// finds PD_ENDPOINT and OPERATOR_LEDGER in its environment
     #[arg(long, value_name = "COMMAND")]
@@ -34,6 +41,10 @@ pub struct Args {
     /// Consent to a real model's shell on this host, outside a container
     #[arg(long)]
     host_shell: bool,
+
+    /// How much the agent may do by itself: in `propose` a person approves what may change something
+    #[arg(long, value_enum, default_value_t = ModeArg::Autonomous, conflicts_with = "agent_cmd")]
+    mode: ModeArg,
 
     /// Start no agent
     #[arg(long, conflicts_with = "agent_cmd")]
@@ -45,11 +56,15 @@ pub struct Args {
 
     #[command(flatten)]
     ledger: LedgerArgs,
+
+    #[command(flatten)]
+    theme: ThemeArgs,
 }
 
 /// Where things are, for the children.
 struct Place {
     pd: String,
+    prometheus: Option<String>,
     ledger: PathBuf,
 }
 
@@ -57,6 +72,7 @@ pub fn run(args: &Args) -> CliResult {
     let home = Home::from_env()?;
     let place = Place {
         pd: args.pd.options()?.pd.join(","),
+        prometheus: prometheus(args, &home)?,
         ledger: args.ledger.path()?,
     };
     // What is wrong with the ledger is said here, where it can be read in peace.
@@ -71,6 +87,8 @@ pub fn run(args: &Args) -> CliResult {
         pd: place.pd.clone(),
         agent: agent(args, &home, &place)?,
         monitor: monitor(args, &place),
+        lab: lab_with(&place.pd)?,
+        palette: args.theme.palette()?,
         ledger: place.ledger,
         demo: None,
     })
@@ -78,7 +96,7 @@ pub fn run(args: &Args) -> CliResult {
 
 /// Runs a dashboard on the terminal until it ends.
 pub fn show(config: Config) -> CliResult {
-    let screen = match Screen::open(Theme::from_env()) {
+    let screen = match Screen::open() {
         Ok(screen) => screen,
         Err(error) => {
             eprintln!("operator-tui: {error}");
@@ -97,18 +115,28 @@ fn agent(args: &Args, home: &Home, place: &Place) -> color_eyre::Result<Role> {
         return Ok(Role::Off("--no-agent was given.".into()));
     }
     if let Some(line) = &args.agent_cmd {
+        let mut env: Vec<(OsString, OsString)> = vec![
+            ("PD_ENDPOINT".into(), (&place.pd).into()),
+            ("OPERATOR_LEDGER".into(), (&place.ledger).into()),
+        ];
+        if let Some(prometheus) = &place.prometheus {
+            env.push(("PROMETHEUS_URL".into(), prometheus.into()));
+        }
         return Ok(Role::Run(Spec {
             name: "agent",
             argv: command(line)?,
-            env: vec![
-                ("PD_ENDPOINT".into(), (&place.pd).into()),
-                ("OPERATOR_LEDGER".into(), (&place.ledger).into()),
-            ],
+            env,
             foreign: true,
             ..Spec::default()
         }));
     }
     let mut argv = ours(&["agent"], place);
+    if let Some(prometheus) = &place.prometheus {
+        argv.extend(["--prometheus", prometheus].map(OsString::from));
+    }
+    if let Some(mode) = args.mode.to_possible_value() {
+        argv.extend(["--mode", mode.get_name()].map(OsString::from));
+    }
     let settled = brain::settle(Terms {
         home,
         ledger: &place.ledger,
@@ -126,6 +154,28 @@ fn agent(args: &Args, home: &Home, place: &Place) -> color_eyre::Result<Role> {
         argv,
         ..Spec::default()
     }))
+}
+
+/// The address as given, or as `config.toml` has it.
+fn prometheus(args: &Args, home: &Home) -> color_eyre::Result<Option<String>> {
+    if let Some(given) = args.prometheus.clone().filter(|p| !p.is_empty()) {
+        return Ok(Some(given));
+    }
+    let config = home.config()?;
+    Ok(config
+        .get("prometheus")
+        .and_then(|p| p.as_str().map(str::to_owned)))
+}
+
+/// The embedded lab's home, if it is the lab that is watched.
+fn lab_with(pd: &str) -> color_eyre::Result<Option<PathBuf>> {
+    let home = lab::home()?;
+    let topology = lab::Client::new(home.dir()).topology();
+    let watched = topology.is_ok_and(|t| {
+        let ours = t.pd_endpoints();
+        pd.split(',').any(|p| ours.iter().any(|o| o == p))
+    });
+    Ok(watched.then(|| home.dir().to_owned()))
 }
 
 fn monitor(args: &Args, place: &Place) -> Role {

@@ -21,6 +21,10 @@ use std::{
 /// A terminal that takes nothing for so long is given back as it is: nobody waits for it.
 const STUCK: Duration = Duration::from_millis(500);
 
+/// Remember the title of the window, and put it back.
+const KEEP_TITLE: &[u8] = b"\x1b[22;0t";
+const OLD_TITLE: &[u8] = b"\x1b[23;0t";
+
 static ACTIVE: AtomicBool = AtomicBool::new(false);
 
 thread_local! {
@@ -70,7 +74,7 @@ impl Guard {
             terminal::disable_raw_mode()?;
         }
         terminal::enable_raw_mode()?;
-        let mut bytes = Vec::new();
+        let mut bytes = KEEP_TITLE.to_vec();
         queue!(
             bytes,
             terminal::EnterAlternateScreen,
@@ -109,6 +113,7 @@ pub fn restore() {
         terminal::LeaveAlternateScreen,
         cursor::Show
     );
+    bytes.extend_from_slice(OLD_TITLE);
     // Each step for itself: a terminal that is gone, or stands still, must not skip the rest.
     let _ = tty::write_within(&bytes, STUCK);
     let _ = terminal::disable_raw_mode();

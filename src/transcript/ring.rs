@@ -77,20 +77,48 @@ pub struct Line {
     pub gap: bool,
 }
 
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Ring {
     lines: VecDeque<Line>,
     next: u64,
+    capacity: usize,
+}
+
+impl Default for Ring {
+    fn default() -> Self {
+        Self {
+            lines: VecDeque::new(),
+            next: 0,
+            capacity: CAPACITY,
+        }
+    }
+}
+
+impl IntoIterator for Ring {
+    type Item = Line;
+    type IntoIter = std::collections::vec_deque::IntoIter<Line>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.lines.into_iter()
+    }
 }
 
 impl Ring {
+    /// For what is bounded otherwise: a page of the ledger.
+    pub fn unbounded() -> Self {
+        Self {
+            capacity: usize::MAX,
+            ..Self::default()
+        }
+    }
+
     /// Adds a line and returns its id; the oldest goes if there are more than [`CAPACITY`].
     pub fn push(&mut self, kind: Kind, text: impl Into<String>) -> u64 {
         self.push_line(kind, text.into(), 0, false)
     }
 
     pub fn push_line(&mut self, kind: Kind, text: String, omitted: u64, gap: bool) -> u64 {
-        if self.lines.len() == CAPACITY {
+        if self.lines.len() == self.capacity {
             self.lines.pop_front();
         }
         let id = self.next;

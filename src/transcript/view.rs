@@ -4,15 +4,18 @@
 //! past its end takes in what came since and says how many lines passed unseen.
 
 use super::{
-    Ring,
-    doc::{Doc, Row, Size, push_rows},
+    Line, Ring,
+    doc::{Doc, Reads},
+    rows::{Page, Row, Size, row_count},
+    search::Needle,
+    shown::{Shown, show_newest},
 };
 
 #[derive(Debug, Clone, Default)]
 pub struct View {
     paused: Option<Paused>,
-    /// What is searched for, lower case.
-    pub search: Option<String>,
+    /// Long output is folded.
+    fold: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -45,120 +48,197 @@ impl View {
         self.paused = None;
     }
 
-    /// Pauses where the reader stands.
-    pub fn pause(&mut self, ring: &Ring, size: Size) {
-        if self.paused.is_none() {
-            let doc = Doc::at_end(ring.iter().cloned(), size);
+    /// Pauses on the last line.
+    pub fn pause(&mut self, ring: &Ring, size: Size) -> Option<&mut Doc> {
+        if self.paused.is_none() && !ring.is_empty() {
             self.paused = Some(Paused {
-                doc,
+                doc: Doc::at_end(ring.iter().cloned(), self.fold, size),
                 next_id: ring.next_id(),
                 missed: 0,
             });
         }
+        self.paused.as_mut().map(|p| &mut p.doc)
     }
 
-    pub fn up(&mut self, rows: usize, ring: &Ring, size: Size) {
+    /// The cursor goes up. False: it was on the first line.
+    pub fn up(&mut self, rows: usize, ring: &Ring, size: Size) -> bool {
+        self.back(rows, ring, size, Doc::up)
+    }
+
+    /// The page goes up. False: it was at the first line.
+    pub fn scroll_up(&mut self, rows: usize, ring: &Ring, size: Size) -> bool {
+        self.back(rows, ring, size, Doc::scroll_up)
+    }
+
+    fn back(
+        &mut self,
+        rows: usize,
+        ring: &Ring,
+        size: Size,
+        go: impl Fn(&mut Doc, usize, Size) -> usize,
+    ) -> bool {
         let was_following = self.following();
-        self.pause(ring, size);
-        let Some(paused) = &mut self.paused else {
-            return;
+        let Some(doc) = self.pause(ring, size) else {
+            return false;
         };
+        let moved = go(doc, rows, size) < rows;
         // There was nothing above: a pane that is not full keeps following.
-        if !paused.doc.up(rows, size) && was_following {
+        if !moved && was_following {
             self.paused = None;
         }
+        moved
     }
 
-    pub fn down(&mut self, mut rows: usize, ring: &Ring, size: Size) {
+    pub fn down(&mut self, rows: usize, ring: &Ring, size: Size) {
+        self.forward(rows, ring, size, Doc::down);
+    }
+
+    pub fn scroll_down(&mut self, rows: usize, ring: &Ring, size: Size) {
+        self.forward(rows, ring, size, Doc::scroll_down);
+    }
+
+    fn forward(
+        &mut self,
+        mut rows: usize,
+        ring: &Ring,
+        size: Size,
+        go: impl Fn(&mut Doc, usize, Size) -> usize,
+    ) {
         let Some(paused) = &mut self.paused else {
             return;
         };
         loop {
-            rows = paused.doc.down(rows, size);
-            if ring.next_id() == paused.next_id {
+            rows = go(&mut paused.doc, rows, size);
+            if rows == 0 || ring.next_id() == paused.next_id {
                 break;
             }
-            if rows == 0 {
-                return;
-            }
-            paused.take_in(ring);
+            paused.take_in(ring, size);
         }
-        if paused.doc.at_last(size) {
+        if rows > 0 {
             self.paused = None;
         }
     }
 
     /// To the oldest line.
     pub fn top(&mut self, ring: &Ring, size: Size) {
-        self.up(usize::MAX, ring, size);
+        if let Some(doc) = self.pause(ring, size) {
+            doc.start(size);
+        }
     }
 
-    /// To the next line that holds the search text, or the one before. False: there is none.
-    pub fn find(&mut self, forward: bool, ring: &Ring, size: Size) -> bool {
-        let Some(needle) = self.search.clone().filter(|n| !n.is_empty()) else {
-            return false;
-        };
-        let was_following = self.following();
-        self.pause(ring, size);
-        let Some(paused) = &mut self.paused else {
-            return false;
-        };
+    /// To the next line that is found, or the one before. False: there is none.
+    pub fn find(&mut self, needle: &Needle, forward: bool, ring: &Ring, size: Size) -> bool {
+        // What is folded is not read, so it would not be found.
+        self.fold(false, size);
         // From the newest line a search goes up, whichever way it was asked.
-        let found = if was_following {
-            paused.doc.top = (paused.doc.lines.len(), 0);
-            paused.doc.find(&needle, false, size)
-        } else {
-            paused.doc.find(&needle, forward, size)
+        self.seek(forward, ring, size, |doc, forward| {
+            doc.find(needle, forward, size)
+        })
+    }
+
+    /// To the next line that `is` one, or the one before. False: there is none.
+    pub fn jump(
+        &mut self,
+        forward: bool,
+        ring: &Ring,
+        size: Size,
+        is: impl Fn(&Shown<'_>) -> bool,
+    ) -> bool {
+        self.seek(forward, ring, size, |doc, forward| {
+            doc.jump(forward, size, &is)
+        })
+    }
+
+    fn seek(
+        &mut self,
+        forward: bool,
+        ring: &Ring,
+        size: Size,
+        go: impl Fn(&mut Doc, bool) -> bool,
+    ) -> bool {
+        let was_following = self.following();
+        let Some(doc) = self.pause(ring, size) else {
+            return false;
         };
+        let found = go(doc, forward && !was_following);
         if !found && was_following {
             self.paused = None;
         }
         found
     }
 
-    /// The rows to draw, topmost first, at most `size.height`.
-    pub fn rows<'a>(&'a self, ring: &'a Ring, size: Size) -> Vec<Row<'a>> {
+    pub fn folded(&self) -> bool {
+        self.fold
+    }
+
+    /// Folds long output, or opens it.
+    pub fn fold(&mut self, fold: bool, size: Size) {
+        self.fold = fold;
+        if let Some(paused) = &mut self.paused {
+            paused.doc.fold(fold, size);
+        }
+    }
+
+    /// Id of the line the reader is on: the newest while following.
+    pub fn current(&self, ring: &Ring) -> Option<u64> {
+        match &self.paused {
+            Some(paused) => paused.doc.current().map(|l| l.id),
+            None => ring.last().map(|l| l.id),
+        }
+    }
+
+    /// The text of that line as it reads.
+    pub fn current_text(&self, ring: &Ring) -> Option<String> {
+        match &self.paused {
+            Some(paused) => paused.doc.current().map(|l| l.text.into_owned()),
+            None => ring.last().map(|l| l.text.clone()),
+        }
+    }
+
+    /// The lines that are read, as they were said.
+    pub fn raw<'a>(&'a self, ring: &'a Ring) -> Vec<&'a Line> {
+        match &self.paused {
+            Some(paused) => paused.doc.raw().iter().collect(),
+            None => ring.iter().collect(),
+        }
+    }
+
+    /// What to draw.
+    pub fn page<'a>(&'a self, ring: &'a Ring, size: Size, needle: Option<&Needle>) -> Page<'a> {
         if let Some(paused) = &self.paused {
-            return paused.doc.rows(size);
+            return paused.doc.page(size, needle);
         }
-        // Only what can be seen is wrapped.
+        // Only what can be seen is rendered and wrapped.
         let height = usize::from(size.height);
-        let mut blocks = Vec::new();
         let mut count = 0;
-        for line in ring.iter().rev() {
-            if count >= height {
-                break;
-            }
-            let mut rows = Vec::new();
-            push_rows(line, size, &mut rows);
-            count += rows.len();
-            blocks.push(rows);
+        let newest = show_newest(ring.iter(), self.fold, |line| {
+            count += row_count(line, size);
+            count >= height
+        });
+        let mut rows = Vec::new();
+        for line in newest.into_iter().rev() {
+            Row::push(line, size, needle, &mut rows);
         }
-        let mut rows: Vec<Row<'a>> = blocks.into_iter().rev().flatten().collect();
         let extra = rows.len().saturating_sub(height);
         rows.drain(..extra);
         if rows.first() == Some(&Row::Gap) && extra == 0 {
             rows.remove(0);
         }
-        rows
+        Page { rows, cursor: None }
     }
 }
 
 impl Paused {
     /// Takes in what the ring holds now, standing on the same line if it is still there.
-    fn take_in(&mut self, ring: &Ring) {
-        let standing = self.doc.lines.get(self.doc.top.0).map_or(0, |l| l.id);
-        let expected = self.doc.lines.back().map_or(0, |l| l.id + 1);
-        self.doc.lines = ring.iter().cloned().collect();
+    fn take_in(&mut self, ring: &Ring, size: Size) {
+        let expected = self.doc.raw().back().map_or(0, |l| l.id + 1);
+        let standing = self.doc.current().map_or(0, |l| l.id);
+        let oldest = ring.oldest_id().unwrap_or(expected);
+        self.doc.replace(ring.iter().cloned(), size);
         self.next_id = ring.next_id();
-        if let Some(index) = self.doc.lines.iter().position(|l| l.id == standing) {
-            self.doc.top.0 = index;
-        } else {
-            self.missed = ring
-                .oldest_id()
-                .unwrap_or(expected)
-                .saturating_sub(expected);
-            self.doc.top = (0, 0);
+        if oldest > standing {
+            self.missed = oldest.saturating_sub(expected);
+            self.doc.start(size);
         }
     }
 }
@@ -187,12 +267,16 @@ mod tests {
         }
     }
 
+    /// Rows, the cursor's marked.
     fn shown(view: &View, ring: &Ring) -> Vec<String> {
-        view.rows(ring, SIZE)
-            .into_iter()
-            .map(|row| match row {
+        let page = view.page(ring, SIZE, None);
+        page.rows
+            .iter()
+            .enumerate()
+            .map(|(n, row)| match row {
                 Row::Gap => String::new(),
-                Row::Text { line, range, .. } => line.text[range].to_owned(),
+                Row::Text(piece) if page.cursor == Some(n) => format!("> {}", piece.text),
+                Row::Text(piece) => piece.text.to_string(),
             })
             .collect()
     }
@@ -202,11 +286,11 @@ mod tests {
         let mut ring = ring(0..10);
         let mut view = View::default();
         assert_eq!(shown(&view, &ring), ["line 7", "line 8", "line 9"]);
-        view.up(2, &ring, SIZE);
-        assert_eq!(shown(&view, &ring), ["line 5", "line 6", "line 7"]);
+        view.scroll_up(2, &ring, SIZE);
+        assert_eq!(shown(&view, &ring), ["line 5", "line 6", "> line 7"]);
         more(&mut ring, 10..33);
         assert_eq!(view.waiting(&ring), 23);
-        assert_eq!(shown(&view, &ring), ["line 5", "line 6", "line 7"]);
+        assert_eq!(shown(&view, &ring), ["line 5", "line 6", "> line 7"]);
         view.follow();
         assert_eq!(shown(&view, &ring), ["line 30", "line 31", "line 32"]);
     }
@@ -215,14 +299,17 @@ mod tests {
     fn a_scrolled_view_stays_put_while_its_lines_are_evicted() {
         let mut ring = ring(0..10);
         let mut view = View::default();
-        view.up(1, &ring, SIZE);
+        view.scroll_up(1, &ring, SIZE);
         more(&mut ring, 10..100_000);
-        assert_eq!(shown(&view, &ring), ["line 6", "line 7", "line 8"]);
+        assert_eq!(shown(&view, &ring), ["line 6", "line 7", "> line 8"]);
         assert_eq!(view.waiting(&ring), 99_990);
         // On past its end: the oldest line there is, and how many passed.
-        view.down(2, &ring, SIZE);
+        view.down(3, &ring, SIZE);
         assert_eq!(view.missed(), 99_900 - 10);
-        assert_eq!(shown(&view, &ring)[0], "line 99901");
+        assert_eq!(
+            shown(&view, &ring),
+            ["line 99900", "line 99901", "> line 99902"]
+        );
         assert!(!view.following());
     }
 
@@ -231,10 +318,13 @@ mod tests {
         let ring = ring(0..10);
         let mut view = View::default();
         view.up(4, &ring, SIZE);
+        assert_eq!(shown(&view, &ring), ["> line 5", "line 6", "line 7"]);
         view.down(4, &ring, SIZE);
+        assert!(!view.following());
+        view.down(1, &ring, SIZE);
         assert!(view.following());
         view.top(&ring, SIZE);
-        assert_eq!(shown(&view, &ring), ["line 0", "line 1", "line 2"]);
+        assert_eq!(shown(&view, &ring), ["> line 0", "line 1", "line 2"]);
         view.down(1000, &ring, SIZE);
         assert!(view.following());
     }
@@ -243,8 +333,11 @@ mod tests {
     fn a_pane_that_is_not_full_keeps_following() {
         let ring = ring(0..2);
         let mut view = View::default();
-        view.up(5, &ring, SIZE);
+        assert!(!view.scroll_up(5, &ring, SIZE));
         assert!(view.following());
+        // Whoever takes the cursor up wants it to stay.
+        assert!(view.up(1, &ring, SIZE));
+        assert_eq!(shown(&view, &ring), ["> line 0", "line 1"]);
     }
 
     #[test]
@@ -253,27 +346,26 @@ mod tests {
         ring.push(Kind::Plain, "x".repeat(100) + "end");
         let mut view = View::default();
         assert_eq!(shown(&view, &ring)[2], "end");
-        view.up(1, &ring, SIZE);
-        assert_eq!(shown(&view, &ring)[2].len(), 20);
-        assert!(!view.following());
-        view.down(1, &ring, SIZE);
-        assert!(view.following());
+        view.up(3, &ring, SIZE);
+        assert_eq!(shown(&view, &ring)[0].len(), "> ".len() + 20);
+        view.scroll_down(1, &ring, SIZE);
+        assert_eq!(shown(&view, &ring)[2], "end");
     }
 
     #[test]
     fn search_finds_the_nearest_above_then_goes_both_ways() {
         let ring = ring(0..50);
-        let mut view = View {
-            search: Some("line 1".into()),
-            ..View::default()
-        };
-        assert!(view.find(false, &ring, SIZE));
-        assert_eq!(shown(&view, &ring)[0], "line 19");
-        assert!(view.find(false, &ring, SIZE));
-        assert_eq!(shown(&view, &ring)[0], "line 18");
-        assert!(view.find(true, &ring, SIZE));
-        assert_eq!(shown(&view, &ring)[0], "line 19");
-        assert!(!view.find(true, &ring, SIZE));
+        let mut view = View::default();
+        let needle = Needle::new("line 1").unwrap();
+        let at = |view: &View| view.current_text(&ring).unwrap();
+        assert!(view.find(&needle, true, &ring, SIZE));
+        assert_eq!(at(&view), "line 19");
+        assert_eq!(shown(&view, &ring)[1], "> line 19");
+        assert!(view.find(&needle, false, &ring, SIZE));
+        assert_eq!(at(&view), "line 18");
+        assert!(view.find(&needle, true, &ring, SIZE));
+        assert_eq!(at(&view), "line 19");
+        assert!(!view.find(&needle, true, &ring, SIZE));
     }
 
     #[test]
@@ -281,9 +373,10 @@ mod tests {
         let ring = ring(0..10);
         let mut view = View::default();
         let none = Size::default();
-        assert!(view.rows(&ring, none).is_empty());
+        assert!(view.page(&ring, none, None).rows.is_empty());
         view.up(3, &ring, none);
+        view.scroll_up(2, &ring, none);
         view.down(1, &ring, none);
-        assert!(view.rows(&ring, none).is_empty());
+        assert!(view.page(&ring, none, None).rows.is_empty());
     }
 }

@@ -6,11 +6,12 @@ use std::ops::Range;
 use unicode_segmentation::UnicodeSegmentation;
 use unicode_width::UnicodeWidthStr;
 
-/// Rows of `text` at `width` columns. Prose breaks after spaces where it can; anything breaks
-/// anywhere where it must. Always at least one row; a grapheme wider than `width` gets a row of
-/// its own.
-pub fn wrap(text: &str, width: usize, prose: bool) -> Vec<Range<usize>> {
-    let width = width.max(1);
+/// Rows of `text` at `width` columns, those after the first `hang` columns shorter. Prose breaks
+/// after spaces where it can; anything breaks anywhere where it must. Always at least one row; a
+/// grapheme wider than `width` gets a row of its own.
+pub fn wrap(text: &str, width: usize, hang: usize, prose: bool) -> Vec<Range<usize>> {
+    let mut width = width.max(1);
+    let further = width.saturating_sub(hang).max(width.min(8));
     // Plain ASCII needs no measuring.
     if text.len() <= width && text.is_ascii() {
         return std::iter::once(0..text.len()).collect();
@@ -28,6 +29,7 @@ pub fn wrap(text: &str, width: usize, prose: bool) -> Vec<Range<usize>> {
                 _ => (at, at),
             };
             rows.push(start..end);
+            width = further;
             start = next;
             used = text[start..at].width();
             space = None;
@@ -70,7 +72,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn rows(text: &str, width: usize, prose: bool) -> Vec<&str> {
-        wrap(text, width, prose)
+        wrap(text, width, 0, prose)
             .into_iter()
             .map(|r| &text[r])
             .collect()
@@ -89,6 +91,16 @@ mod tests {
         assert_eq!(rows("exact fit", 9, true), ["exact fit"]);
         assert_eq!(rows("exact fit x", 9, true), ["exact fit", "x"]);
         assert_eq!(rows("", 5, true), [""]);
+    }
+
+    #[test]
+    fn further_rows_of_an_item_stand_in() {
+        let rows = wrap("- one two three four", 14, 2, true);
+        let rows: Vec<_> = rows
+            .into_iter()
+            .map(|r| &"- one two three four"[r])
+            .collect();
+        assert_eq!(rows, ["- one two", "three four"]);
     }
 
     #[test]

@@ -3,12 +3,14 @@
 
 use super::{
     pane_name,
-    text::{cut, lines},
+    text::{clear, cut, left, lines},
     theme::{Role, Theme},
 };
-use crate::{
-    app::{State, keys, state::PromptKind},
-    transcript::wrap::fit,
+use crate::app::{
+    State, command_line,
+    keys::{self, Binding},
+    prompt::{Prompt, PromptKind},
+    scope::word,
 };
 use ratatui::{
     Frame,
@@ -20,16 +22,7 @@ use unicode_width::UnicodeWidthStr;
 pub fn draw(frame: &mut Frame, area: Rect, state: &State, theme: Theme) {
     let room = usize::from(area.width);
     let spans = if let Some(prompt) = &state.prompt {
-        let label = match prompt.kind {
-            PromptKind::Search => " / ",
-            PromptKind::Message => " message to the agent: ",
-        };
-        let space = room.saturating_sub(label.width() + 2);
-        vec![
-            Span::styled(label, theme.style(Role::Accent)),
-            Span::raw(tail(&prompt.text, space).to_owned()),
-            Span::styled(" ", theme.style(Role::Selected)),
-        ]
+        return draw_prompt(frame, area, prompt, theme);
     } else if let Some(quitting) = &state.quitting {
         let names: Vec<_> = quitting.waiting.iter().map(|c| c.name()).collect();
         let text = format!(" ending {} · Ctrl-C again: at once", names.join(" and "));
@@ -42,51 +35,99 @@ pub fn draw(frame: &mut Frame, area: Rect, state: &State, theme: Theme) {
     lines(frame, area, vec![Line::from(cut(spans, room))]);
 }
 
-/// The keys that fit. Help and quit always do.
-fn hints(state: &State, theme: Theme, room: usize) -> Vec<Span<'static>> {
-    let mut hints: Vec<(String, &str)> = Vec::new();
-    let mut used = 1;
-    let all: Vec<_> = keys::footer(state).collect();
-    let must = |command| matches!(command, keys::Command::Help | keys::Command::Quit);
-    let size = |b: &keys::Binding| b.label.width() + b.footer.width() + 4;
-    let reserved: usize = all
+fn draw_prompt(frame: &mut Frame, area: Rect, prompt: &Prompt, theme: Theme) {
+    let label = match prompt.kind {
+        PromptKind::Search => " /",
+        PromptKind::Message => " message to the agent: ",
+        PromptKind::Reject => " why not (Enter alone: no reason): ",
+        PromptKind::Command => " :",
+    };
+    let width = u16::try_from(label.width()).unwrap_or(0).min(area.width);
+    let label = Line::styled(label, theme.style(Role::Accent));
+    lines(frame, Rect { width, ..area }, vec![label]);
+    let typed = Rect {
+        x: area.x + width,
+        width: area.width - width,
+        ..area
+    };
+    frame.render_widget(&prompt.area, typed);
+}
+
+/// What the line being typed can become, above the bottom line.
+pub fn draw_offers(frame: &mut Frame, body: Rect, state: &State, theme: Theme) {
+    let Some(prompt) = state
+        .prompt
+        .as_ref()
+        .filter(|p| p.kind == PromptKind::Command)
+    else {
+        return;
+    };
+    let offers = command_line::offers(state, prompt.completing());
+    let rows = u16::try_from(offers.len()).unwrap_or(0).min(body.height);
+    let area = Rect {
+        y: body.y + body.height - rows,
+        height: rows,
+        ..body
+    };
+    clear(frame, area);
+    let columns = usize::from(area.width);
+    let words = offers
         .iter()
-        .filter(|b| must(b.command))
-        .map(|b| size(b))
-        .sum();
-    for binding in all {
-        let fits = used + size(binding) + if must(binding.command) { 0 } else { reserved } <= room;
-        if fits || must(binding.command) {
-            used += if must(binding.command) {
-                0
-            } else {
-                size(binding)
-            };
-            hints.push((binding.label.to_owned(), binding.footer));
+        .map(|o| o.word.width())
+        .max()
+        .unwrap_or(0)
+        .min(columns / 2);
+    let text = offers.iter().enumerate().map(|(n, offer)| {
+        let taken = prompt.completion == Some(n);
+        let mark = if taken { " > " } else { "   " };
+        let word = Span::styled(
+            format!("{mark}{}  ", left(&offer.word, words)),
+            theme.style(if taken { Role::Selected } else { Role::Strong }),
+        );
+        let help = Span::styled(offer.help.clone(), theme.style(Role::Dim));
+        Line::from(cut(vec![word, help], columns))
+    });
+    lines(frame, area, text.collect());
+}
+
+/// The keys that fit, in the order of the table; those that matter least go first. Help and quit
+/// always fit.
+fn hints(state: &State, theme: Theme, room: usize) -> Vec<Span<'static>> {
+    let all: Vec<(&Binding, String)> = keys::footer(state).map(|b| (b, word(b, state))).collect();
+    let size = |(b, word): &(&Binding, String)| b.label.width() + word.width() + 4;
+    let mut order: Vec<usize> = (0..all.len()).collect();
+    order.sort_by_key(|n| all[*n].0.rank);
+    let mut used = 1;
+    let mut fits = vec![false; all.len()];
+    for n in order {
+        let wide = size(&all[n]);
+        if used + wide <= room || all[n].0.rank == 0 {
+            used += wide;
+            fits[n] = true;
         }
     }
     let mut spans = vec![Span::raw(" ")];
-    for (n, (label, what)) in hints.into_iter().enumerate() {
-        if n > 0 {
+    for (binding, word) in all
+        .iter()
+        .zip(fits)
+        .filter(|(_, fits)| *fits)
+        .map(|(b, _)| b)
+    {
+        if spans.len() > 1 {
             spans.push(Span::styled(" · ", theme.style(Role::Dim)));
         }
-        spans.push(Span::styled(label, theme.style(Role::Strong)));
-        spans.push(Span::raw(format!(" {what}")));
+        spans.push(Span::styled(binding.label, theme.style(Role::Strong)));
+        spans.push(Span::raw(format!(" {word}")));
     }
-    let name = format!(" {} ", pane_name(state.focus).to_lowercase());
+    let name = if state.copying {
+        " copy: ".to_owned()
+    } else {
+        format!(" {} ", pane_name(state.focus).to_lowercase())
+    };
     let used = super::text::width(&spans);
     if used + name.width() <= room {
         spans.push(" ".repeat(room - used - name.width()).into());
         spans.push(Span::styled(name, theme.style(Role::Dim)));
     }
     spans
-}
-
-/// The end of `text` that fits.
-fn tail(text: &str, columns: usize) -> &str {
-    let mut start = 0;
-    while text[start..].width() > columns {
-        start += text[start..].chars().next().map_or(1, char::len_utf8);
-    }
-    fit(&text[start..], columns)
 }

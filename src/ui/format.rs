@@ -47,6 +47,22 @@ pub fn percent(share: f64) -> String {
     format!("{:.0}%", share * 100.0)
 }
 
+/// Bytes: `12 B`, `3.4 KiB`, `120 MiB`.
+pub fn bytes(count: u64) -> String {
+    const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
+    let mut value = count as f64;
+    let mut unit = 0;
+    while value >= 1000.0 && unit + 1 < UNITS.len() {
+        value /= 1024.0;
+        unit += 1;
+    }
+    if unit == 0 || value >= 99.95 {
+        format!("{value:.0} {}", UNITS[unit])
+    } else {
+        format!("{value:.1} {}", UNITS[unit])
+    }
+}
+
 fn thousands(value: u64) -> String {
     if value < 1000 {
         value.to_string()
@@ -85,6 +101,10 @@ mod tests {
         assert_eq!(
             [rate(0.44), rate(12.4), rate(1204.0), rate(12_400.0)],
             ["0.4", "12", "1 204", "12.4 k"]
+        );
+        assert_eq!(
+            [bytes(12), bytes(3500), bytes(120 << 20), bytes(1 << 30)],
+            ["12 B", "3.4 KiB", "120 MiB", "1.0 GiB"]
         );
         assert_eq!(
             [millis(4.1), millis(120.4), millis(1200.0)],

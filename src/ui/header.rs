@@ -81,12 +81,19 @@ pub fn overall(state: &State, theme: Theme) -> Vec<Span<'static>> {
 
 /// What the agent does, and for how long.
 pub fn agent(state: &State, theme: Theme) -> Vec<Span<'static>> {
-    let agent = &state.agent;
+    let agent = state.shown();
     let (word, since, role) = match &agent.process {
         Process::Off(_) if starting(state) => ("WAITING", None, Role::Dim),
         Process::Off(_) => ("OFF", None, Role::Dim),
         Process::Starting => ("STARTING", None, Role::Dim),
-        Process::Running { .. } => {
+        Process::Elsewhere(_) if state.other.as_ref().is_some_and(|o| o.ended) => {
+            ("ENDED", Some(agent.since), Role::Dim)
+        }
+        Process::Running { .. } | Process::Elsewhere(_) if agent.proposal.is_some() => {
+            let since = agent.proposal.as_ref().map(|p| p.since);
+            ("ASKS", since, Role::Warn)
+        }
+        Process::Running { .. } | Process::Elsewhere(_) => {
             let role = match agent.phase {
                 Phase::Working => Role::Accent,
                 Phase::Verifying => Role::Claimed,
@@ -110,11 +117,8 @@ pub fn agent(state: &State, theme: Theme) -> Vec<Span<'static>> {
 }
 
 fn model(state: &State, theme: Theme) -> Vec<Span<'static>> {
-    let model = state
-        .agent
-        .model
-        .as_ref()
-        .filter(|_| state.agent.process.running());
+    let agent = state.shown();
+    let model = agent.model.as_ref().filter(|_| agent.process.running());
     model.map_or(Vec::new(), |model| {
         vec![Span::styled(format!(" · {model}"), theme.style(Role::Dim))]
     })

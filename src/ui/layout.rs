@@ -1,4 +1,6 @@
-//! Where panes are, at any size: two columns, a stack below 60 columns, nothing below 20x5.
+//! Where panes are, at any size: two columns; the agent below the others where it is tall rather than
+//! wide; a stack below 60 columns, of all panes where it is tall, else one at a time; nothing below
+//! 20x5.
 
 use crate::app::state::Pane;
 use ratatui::layout::Rect;
@@ -13,6 +15,8 @@ pub struct Want {
     /// The chapter is what there is to read now: it may have more of the screen.
     pub reading: bool,
     pub focus: Pane,
+    /// The focused pane alone.
+    pub zoom: bool,
 }
 
 /// Areas; an empty one is not drawn.
@@ -27,6 +31,11 @@ pub struct Layout {
     pub agent: Rect,
     pub footer: Rect,
 }
+
+/// Rows from which a screen is tall.
+const TALL: u16 = 44;
+/// Columns from which two columns of panes are better than the agent below the others, however tall.
+const WIDE: u16 = 100;
 
 /// Rows a tickets pane needs to be worth drawing, frame included.
 const TICKETS: u16 = 4;
@@ -49,12 +58,64 @@ impl Layout {
             footer: row(area.height - 1, 1),
             ..Self::default()
         };
-        if area.width < 60 {
+        if want.zoom {
+            layout.alone(body, want.focus);
+        } else if area.width < 60 && area.height < TALL {
             layout.stack(body, want);
+        } else if area.width < 60 {
+            layout.tower(body, want);
+        } else if area.width < WIDE && area.height >= TALL {
+            layout.porch(body, want);
         } else {
             layout.columns(body, want);
         }
         Some(layout)
+    }
+
+    fn alone(&mut self, body: Rect, pane: Pane) {
+        match pane {
+            Pane::Cluster => self.cluster = body,
+            Pane::Tickets => self.tickets = body,
+            Pane::Chapter => self.chapter = body,
+            Pane::Agent => self.agent = body,
+        }
+    }
+
+    /// Tall and narrow: all panes, one below the other.
+    fn tower(&mut self, body: Rect, want: Want) {
+        let (top, rest) = split_rows(body, (want.cluster + 2).min(body.height / 3));
+        self.cluster = top;
+        let (top, rest) = split_rows(rest, (body.height / 6).max(TICKETS));
+        self.tickets = top;
+        self.tell(rest, want);
+    }
+
+    /// Tall, and wide enough for two: cluster and tickets side by side, the agent below them.
+    fn porch(&mut self, body: Rect, want: Want) {
+        let (top, rest) = split_rows(body, (want.cluster + 2).min(body.height / 3));
+        let left = top.width / 2;
+        self.cluster = Rect { width: left, ..top };
+        self.tickets = Rect {
+            x: top.x + left,
+            width: top.width - left,
+            ..top
+        };
+        self.tell(rest, want);
+    }
+
+    /// The chapter, if there is one, above the agent.
+    fn tell(&mut self, area: Rect, want: Want) {
+        match want.chapter {
+            Some(rows) if area.height >= 8 => {
+                let most = match area.height {
+                    height if want.reading => height * 2 / 3,
+                    0..28 => 4,
+                    height => (height / 3).max(6),
+                };
+                (self.chapter, self.agent) = split_rows(area, (rows + 2).clamp(4, most.max(4)));
+            }
+            _ => self.agent = area,
+        }
     }
 
     /// One pane at a time; the chapter stays, small, while there is room for it.
@@ -99,17 +160,7 @@ impl Layout {
         } else {
             (self.cluster, self.tickets) = split_rows(left_column, cluster);
         }
-        match want.chapter {
-            Some(rows) if body.height >= 8 => {
-                let most = match body.height {
-                    height if want.reading => height * 2 / 3,
-                    0..28 => 4,
-                    height => (height / 3).max(6),
-                };
-                (self.chapter, self.agent) = split_rows(right, (rows + 2).clamp(4, most.max(4)));
-            }
-            _ => self.agent = right,
-        }
+        self.tell(right, want);
     }
 }
 
@@ -122,9 +173,13 @@ fn left_columns(width: u16) -> u16 {
     }
 }
 
-/// Columns inside the chapter pane of a screen of `width`.
-pub fn chapter_columns(width: u16) -> u16 {
-    let outside = if width < 60 { 0 } else { left_columns(width) };
+/// Columns inside the chapter pane of a screen of such a size.
+pub fn chapter_columns(width: u16, height: u16) -> u16 {
+    let outside = if width < 60 || (width < WIDE && height >= TALL) {
+        0
+    } else {
+        left_columns(width)
+    };
     width.saturating_sub(outside + 2).max(1)
 }
 
@@ -153,6 +208,7 @@ mod tests {
             chapter: chapter.then_some(4),
             reading: false,
             focus,
+            zoom: false,
         }
     }
 

@@ -3,12 +3,14 @@
 //! `layout` says where, `theme` how it looks, `panes` and `overlays` what. `screen` is the
 //! terminal front end that calls [`draw`].
 
+mod chart;
 mod footer;
 mod format;
 mod header;
 pub mod layout;
 mod overlays;
 mod panes;
+mod row;
 mod screen;
 mod spark;
 mod text;
@@ -23,27 +25,42 @@ pub use theme::Theme;
 use crate::app::{
     State,
     agent::Phase,
-    state::{Geometry, Pane},
+    state::{Areas, Geometry, Pane},
 };
 use layout::{Layout, Want};
 use ratatui::{Frame, layout::Rect, text::Line};
 
 /// Draws the whole screen; returns the sizes that scrolling needs.
-pub fn draw(frame: &mut Frame, state: &State, theme: Theme) -> Geometry {
+pub fn draw(frame: &mut Frame, state: &State) -> Geometry {
+    let theme = Theme::new(state.taste.palette);
     let area = frame.area();
     let Some(layout) = Layout::new(area, want(state, area)) else {
         tiny(frame, state, theme, area);
         return Geometry::default();
     };
-    let mut geometry = Geometry::default();
     header::draw(frame, layout.header, state, theme);
-    panes::cluster::draw(frame, layout.cluster, state, theme);
-    geometry.tickets = panes::tickets::draw(frame, layout.tickets, state, theme);
+    let stores = panes::cluster::draw(frame, layout.cluster, state, theme);
+    let list = panes::tickets::draw(frame, layout.tickets, state, theme);
     panes::chapter::draw(frame, layout.chapter, state, theme);
-    geometry.agent = panes::agent::draw(frame, layout.agent, state, theme);
+    let (agent, lines) = panes::agent::draw(frame, layout.agent, state, theme);
     footer::draw(frame, layout.footer, state, theme);
-    geometry.overlay = overlays::draw(frame, layout.body, state, theme);
-    geometry
+    let (overlay, over) = overlays::draw(frame, layout.body, state, theme);
+    footer::draw_offers(frame, layout.body, state, theme);
+    Geometry {
+        agent,
+        overlay,
+        tickets: list.height,
+        areas: Areas {
+            cluster: layout.cluster,
+            tickets: layout.tickets,
+            chapter: layout.chapter,
+            agent: layout.agent,
+            stores,
+            list,
+            lines,
+            overlay: over,
+        },
+    }
 }
 
 fn want(state: &State, area: Rect) -> Want {
@@ -52,15 +69,16 @@ fn want(state: &State, area: Rect) -> Want {
         chapter: state
             .demo
             .as_ref()
-            .map(|_| panes::chapter::rows(state, area.width)),
+            .map(|_| panes::chapter::rows(state, area)),
         reading: state.focus == Pane::Chapter || !at_work(state),
         focus: state.focus,
+        zoom: state.taste.zoom,
     }
 }
 
 /// The agent has something to show.
 fn at_work(state: &State) -> bool {
-    !matches!(state.agent.phase, Phase::Silent | Phase::Idle)
+    state.record.is_some() || !matches!(state.shown().phase, Phase::Silent | Phase::Idle)
 }
 
 /// No room for panes: one line says how it stands.

@@ -1,11 +1,13 @@
 //! The terminal front end: keys in, frames out.
 
-use super::{draw, theme::Theme};
+use super::draw;
 use crate::{
     app::{Event, Frontend, State, state::Geometry},
-    terminal::{Backend, Guard, Input, Output, guard::GuardError},
+    terminal::{Backend, Guard, Input, Mouse, Output, guard::GuardError},
 };
-use crossterm::{clipboard::CopyToClipboard, event::Event as Came, queue};
+use crossterm::{
+    Command, clipboard::CopyToClipboard, event::Event as Came, queue, terminal::SetTitle,
+};
 use ratatui::Terminal;
 use std::io;
 
@@ -13,28 +15,36 @@ pub struct Screen {
     terminal: Terminal<Backend>,
     output: Output,
     input: Input,
-    theme: Theme,
+    mouse: bool,
     // Last, so that it restores when everything else is gone.
     guard: Guard,
 }
 
 impl Screen {
     /// Takes the terminal.
-    pub fn open(theme: Theme) -> Result<Self, GuardError> {
+    pub fn open() -> Result<Self, GuardError> {
         let guard = Guard::enter()?;
         Ok(Self {
             terminal: Terminal::new(Backend::default())?,
             output: Output::default(),
             input: Input::start()?,
-            theme,
+            mouse: false,
             guard,
         })
+    }
+
+    /// Something besides frames. Lost where the terminal is: nobody is told.
+    fn tell(&mut self, command: impl Command) {
+        let mut bytes = Vec::new();
+        let _ = queue!(bytes, command);
+        let _ = self.output.send(&bytes);
     }
 
     async fn input(input: &mut Input) -> Event {
         loop {
             match input.next().await {
                 Some(Came::Key(key)) => return Event::Key(key),
+                Some(Came::Mouse(mouse)) => return Event::Mouse(mouse),
                 Some(Came::Paste(text)) => return Event::Paste(text),
                 Some(_) => {}
                 None => return Event::TerminalGone,
@@ -50,9 +60,7 @@ impl Frontend for Screen {
 
     fn draw(&mut self, state: &State) -> io::Result<Geometry> {
         let mut geometry = Geometry::default();
-        let theme = self.theme;
-        self.terminal
-            .draw(|frame| geometry = draw(frame, state, theme))?;
+        self.terminal.draw(|frame| geometry = draw(frame, state))?;
         self.output.send(self.terminal.backend_mut().take()?)?;
         Ok(geometry)
     }
@@ -77,15 +85,23 @@ impl Frontend for Screen {
         self.output.forget();
         self.guard.resume()?;
         self.terminal.backend_mut().reset();
+        self.mouse(self.mouse);
         // Not `clear`: that asks the terminal where the cursor is, and waits for the answer.
         let size = self.terminal.size()?;
         self.terminal.resize(size.into())
     }
 
     fn copy(&mut self, text: &str) {
-        let mut bytes = Vec::new();
-        let _ = queue!(bytes, CopyToClipboard::to_clipboard_from(text));
-        let _ = self.output.send(&bytes);
+        self.tell(CopyToClipboard::to_clipboard_from(text));
+    }
+
+    fn title(&mut self, text: &str) {
+        self.tell(SetTitle(text));
+    }
+
+    fn mouse(&mut self, on: bool) {
+        self.mouse = on;
+        self.tell(Mouse(on));
     }
 
     fn bell(&mut self) {

@@ -2,10 +2,14 @@
 
 mod stage;
 
-use super::theme::Theme;
 use crate::{
     app::{
-        Child, Effect, Event, demo::StageNews, detail::Detail, state::Pane, state::Process,
+        Child, Effect, Event, Palette,
+        archive::{Found, Read},
+        demo::StageNews,
+        detail::Detail,
+        state::Pane,
+        state::Process,
         tickets::LedgerView,
     },
     cluster::{ClusterSnapshot, Observed},
@@ -55,8 +59,9 @@ fn at_work_watching_80x24() {
 #[test]
 fn without_colours_nothing_is_lost() {
     let mut stage = at_work(true);
-    let colour = stage.draw(120, 40, Theme::COLOUR);
-    let mono = stage.draw(120, 40, Theme::MONOCHROME);
+    let colour = stage.draw(120, 40);
+    stage.state.taste.palette = Palette::Mono;
+    let mono = stage.draw(120, 40);
     assert_eq!(text(&colour), text(&mono));
     for cell in mono.content() {
         assert_eq!((cell.fg, cell.bg), (Color::Reset, Color::Reset), "{cell:?}");
@@ -85,6 +90,7 @@ fn nothing_at_all_is_known() {
         open: 0,
         done: 0,
         heartbeat: None,
+        running: Vec::new(),
     };
     stage.send(Event::Ledger(Box::new(missing)));
     stage.wait(3);
@@ -124,7 +130,7 @@ fn help_is_made_of_the_table_of_keys() {
     let mut stage = at_work(false);
     stage.key(KeyCode::Char('?'));
     let shown = stage.show(80, 40);
-    assert!(shown.contains("follow the newest line again"));
+    assert!(shown.contains("or follow the newest again"));
     insta::assert_snapshot!(shown);
     stage.key(KeyCode::Esc);
     assert!(stage.state.overlays.is_empty());
@@ -136,7 +142,7 @@ fn a_ticket_shows_its_events_and_its_story() {
     stage.key(KeyCode::Char('2'));
     stage.key(KeyCode::Down);
     let effects = stage.key(KeyCode::Enter);
-    assert_eq!(effects, [Effect::LoadTicket(4)]);
+    assert_eq!(effects, [Effect::Read(Read::Ticket(4))]);
     let mut found = stage.state.tickets.list()[1].clone();
     found.diagnosis = Some("The process of tikv1 was killed.".into());
     let at = stage.at(31);
@@ -153,10 +159,9 @@ fn a_ticket_shows_its_events_and_its_story() {
         id: 4,
         ticket: Some(found),
         events,
-        sessions: Vec::new(),
-        error: None,
+        ..Detail::default()
     };
-    stage.send(Event::Detail(Box::new(detail)));
+    stage.send(Event::Found(Found::Ticket(Box::new(detail))));
     insta::assert_snapshot!(stage.show(80, 24));
 }
 
@@ -190,7 +195,7 @@ fn a_paused_view_says_what_waits() {
         )]);
     }
     let shown = stage.show(80, 24);
-    assert!(shown.contains("paused · 250 new"), "{shown}");
+    assert!(shown.contains("frozen · 250 new"), "{shown}");
     assert!(
         shown.contains("row 20") && !shown.contains("row 299"),
         "{shown}"
@@ -249,7 +254,7 @@ fn no_size_panics() {
                 (60, 6),
                 (61, 30),
             ] {
-                stage.draw(width, height, Theme::COLOUR);
+                stage.draw(width, height);
                 stage.key(KeyCode::Down);
                 stage.key(KeyCode::PageUp);
             }

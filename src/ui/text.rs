@@ -108,7 +108,7 @@ pub fn shorten(text: &str, columns: usize) -> String {
 pub fn paragraph(text: &str, columns: usize, style: Style) -> Vec<Line<'static>> {
     text.lines()
         .flat_map(|line| {
-            wrap(line, columns, true)
+            wrap(line, columns, 0, true)
                 .into_iter()
                 .map(|range| Line::styled(line[range].to_owned(), style))
                 .collect::<Vec<_>>()

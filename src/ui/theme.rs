@@ -1,6 +1,10 @@
 //! Roles and their looks. The terminal's own palette only: the user's theme decides what red is.
 //! Without colours every role that carries meaning still has a glyph and a word beside it.
 
+use crate::{
+    app::Palette,
+    transcript::{Kind, Look},
+};
 use ratatui::style::{Color, Modifier, Style};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,29 +32,19 @@ pub enum Role {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Theme {
-    colours: bool,
-}
+pub struct Theme(Palette);
 
 impl Theme {
-    pub const COLOUR: Self = Self { colours: true };
-    pub const MONOCHROME: Self = Self { colours: false };
+    #[cfg(test)]
+    pub const COLOUR: Self = Self(Palette::Terminal);
 
-    /// Monochrome if `NO_COLOR` is set and not empty (no-color.org), or the terminal is dumb.
-    pub fn from_env() -> Self {
-        let set = |name| std::env::var_os(name).filter(|v| !v.is_empty());
-        let dumb = set("TERM").is_some_and(|t| t == "dumb" || t == "vt100");
-        if set("NO_COLOR").is_some() || dumb {
-            Self::MONOCHROME
-        } else {
-            Self::COLOUR
-        }
+    pub fn new(palette: Palette) -> Self {
+        Self(palette)
     }
 
     pub fn style(self, role: Role) -> Style {
-        let style = Style::new();
         let (colour, modifier) = match role {
-            Role::Plain | Role::Output | Role::Reasoning => return style,
+            Role::Plain | Role::Output | Role::Reasoning => (None, Modifier::empty()),
             Role::Strong => (None, Modifier::BOLD),
             Role::Ok => (Some(Color::Green), Modifier::empty()),
             Role::Warn => (Some(Color::Yellow), Modifier::BOLD),
@@ -65,11 +59,60 @@ impl Theme {
             Role::Focus | Role::Command => (Some(Color::Cyan), Modifier::BOLD),
             Role::Found => (None, Modifier::REVERSED.union(Modifier::BOLD)),
         };
-        let style = style.add_modifier(modifier);
-        match colour {
-            Some(colour) if self.colours => style.fg(colour),
-            _ => style,
+        self.of(colour, modifier)
+    }
+
+    /// How a piece of a line differs from its line.
+    pub fn look(self, look: Look) -> Style {
+        let (colour, modifier) = match look {
+            Look::Strong => (None, Modifier::BOLD),
+            Look::Emphasis => (None, Modifier::ITALIC),
+            Look::Heading => (Some(Color::Cyan), Modifier::BOLD),
+            Look::Code => (Some(Color::Green), Modifier::empty()),
+            Look::Link => (Some(Color::Blue), Modifier::UNDERLINED),
+            Look::Faint => (None, Modifier::DIM),
+            Look::Struck => (None, Modifier::CROSSED_OUT),
+            Look::Program => (Some(Color::Cyan), Modifier::BOLD),
+            Look::Flag => (Some(Color::Yellow), Modifier::empty()),
+            Look::Quoted => (Some(Color::Green), Modifier::empty()),
+            Look::Variable => (Some(Color::Magenta), Modifier::empty()),
+            Look::Operator => (None, Modifier::BOLD),
+        };
+        self.of(colour, modifier)
+    }
+
+    fn of(self, colour: Option<Color>, mut modifier: Modifier) -> Style {
+        let mut colour = colour;
+        match self.0 {
+            Palette::Terminal => {}
+            Palette::Sixteen => {
+                if modifier.contains(Modifier::DIM) {
+                    colour = colour.or(Some(Color::DarkGray));
+                }
+                modifier -= Modifier::DIM | Modifier::ITALIC;
+            }
+            Palette::Mono => colour = None,
         }
+        let style = Style::new().add_modifier(modifier);
+        colour.map_or(style, |colour| style.fg(colour))
+    }
+}
+
+/// The look of a kind of line.
+pub fn role(kind: Kind) -> Role {
+    match kind {
+        Kind::Plain => Role::Plain,
+        Kind::Output => Role::Output,
+        Kind::Reasoning => Role::Reasoning,
+        Kind::Thinking => Role::Thinking,
+        Kind::Command | Kind::CommandMore => Role::Plain,
+        Kind::Why | Kind::Notice | Kind::Child => Role::Dim,
+        Kind::ErrorOutput => Role::ErrorOutput,
+        Kind::Good => Role::Ok,
+        Kind::Bad => Role::Bad,
+        Kind::Waiting => Role::Claimed,
+        Kind::Warning => Role::Warn,
+        Kind::Session => Role::Strong,
     }
 }
 
@@ -77,22 +120,50 @@ impl Theme {
 mod tests {
     use super::*;
 
+    const ROLES: [Role; 18] = [
+        Role::Plain,
+        Role::Strong,
+        Role::Ok,
+        Role::Warn,
+        Role::Bad,
+        Role::Unknown,
+        Role::Claimed,
+        Role::Accent,
+        Role::Dim,
+        Role::Selected,
+        Role::Command,
+        Role::Output,
+        Role::ErrorOutput,
+        Role::Reasoning,
+        Role::Thinking,
+        Role::Border,
+        Role::Focus,
+        Role::Found,
+    ];
+
     #[test]
-    fn monochrome_has_no_colour_at_all() {
-        for role in [
-            Role::Ok,
-            Role::Bad,
-            Role::Unknown,
-            Role::Command,
-            Role::Focus,
-            Role::Found,
-        ] {
-            let style = Theme::MONOCHROME.style(role);
+    fn monochrome_has_no_colour_and_sixteen_neither_dim_nor_italic() {
+        for role in ROLES {
+            let style = Theme::new(Palette::Mono).style(role);
             assert_eq!((style.fg, style.bg), (None, None), "{role:?}");
+            let style = Theme::new(Palette::Sixteen).style(role);
+            let faint = Modifier::DIM | Modifier::ITALIC;
+            assert!(!style.add_modifier.intersects(faint), "{role:?}");
         }
-        assert_ne!(
-            Theme::COLOUR.style(Role::Unknown),
-            Theme::COLOUR.style(Role::Ok)
-        );
+    }
+
+    #[test]
+    fn what_must_not_look_alike_does_not_in_any_palette() {
+        for palette in Palette::ALL {
+            let theme = Theme::new(palette);
+            let unlike = [Role::Ok, Role::Bad, Role::Selected, Role::Dim];
+            for (n, a) in unlike.iter().enumerate() {
+                for b in &unlike[n + 1..] {
+                    assert_ne!(theme.style(*a), theme.style(*b), "{a:?} {b:?} {palette:?}");
+                }
+            }
+        }
+        let colour = Theme::new(Palette::Terminal);
+        assert_ne!(colour.style(Role::Unknown), colour.style(Role::Ok));
     }
 }

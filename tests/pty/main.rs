@@ -66,9 +66,9 @@ fn keys_are_answered_during_a_flood_and_its_last_line_is_shown() {
     let script = "seq 1 1000000; echo the last line; cat";
     let mut dash = Dashboard::new(120, 40, &["--no-monitor", "--agent-cmd", script]);
     dash.send("?");
-    dash.until(|s| s.contains("follow the newest line again"));
+    dash.until(|s| s.contains("or follow the newest again"));
     dash.send("\x1b");
-    dash.until(|s| !s.contains("follow the newest line again"));
+    dash.until(|s| !s.contains("or follow the newest again"));
     dash.until(|s| s.contains("the last line"));
     dash.send("q");
     assert_eq!(dash.exit_code(), 0);
@@ -106,7 +106,7 @@ fn a_scrolled_view_stays_put_while_its_lines_are_evicted() {
     let mut dash = Dashboard::new(80, 24, &["--no-monitor", "--agent-cmd", script]);
     dash.until(|s| s.contains("┃60 "));
     dash.send("\x1b[5~");
-    dash.until(|s| s.contains("paused · 0 new"));
+    dash.until(|s| s.contains("frozen · 0 new"));
     let agent_rows = |s: &str| -> Vec<String> {
         s.lines()
             .skip(2)
@@ -116,7 +116,7 @@ fn a_scrolled_view_stays_put_while_its_lines_are_evicted() {
     };
     let before = agent_rows(&dash.screen());
     dash.send("mgo on\r");
-    dash.until(|s| s.contains("paused · 494"));
+    dash.until(|s| s.contains("frozen · 494"));
     assert_eq!(agent_rows(&dash.screen()), before);
     dash.send("f");
     dash.until(|s| s.contains("┃5000 ") && s.contains("following"));
@@ -201,10 +201,10 @@ fn without_colours_none_is_written() {
     let mut dash = Dashboard::with_env(80, 24, &args, &[("NO_COLOR", "1")]);
     dash.until(|s| s.contains("plain") && s.contains("┆ error"));
     dash.send("?");
-    dash.until(|s| s.contains("j k scroll"));
+    dash.until(|s| s.contains("Esc closes"));
     assert!(dash.colours().is_empty(), "{:?}", dash.colours());
     dash.send("\x1b");
-    dash.until(|s| !s.contains("j k scroll"));
+    dash.until(|s| !s.contains("Esc closes"));
     dash.send("q");
     assert_eq!(dash.exit_code(), 0);
 }

@@ -14,6 +14,7 @@
 //! | `proof` | requests for proof of a repair, and the verdict |
 //! | `heartbeat` | when the monitor last looked |
 //! | `sessions` | sessions and their entries; `session_reads` reads them, `chain` links them by hash |
+//! | `reading` | what a reader needs who follows a session, pages through it or plays it back |
 //! | `commands` | what people tell an agent they did not start |
 //! | `spending` | what agents spend, on a ticket and in a day |
 //! | `record` | samples of the cluster and injected faults |
@@ -27,6 +28,7 @@ mod clock;
 mod commands;
 mod heartbeat;
 mod proof;
+mod reading;
 mod record;
 mod schema;
 mod session_reads;
@@ -42,6 +44,7 @@ pub use clock::{Holder, Mono, parse_time};
 pub use commands::CommandRow;
 pub use heartbeat::Heartbeat;
 pub use proof::{Verification, VerificationRow};
+pub use reading::{EntryMark, ListedSession, Measured, RunningSession, WaitingProposal};
 pub use record::{Fault, Sample};
 pub use sessions::{
     EntryKind, EntryRow, NewEntry, NewSession, OutputChunk, SessionRow, SessionWriter, Totals,

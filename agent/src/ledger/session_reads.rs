@@ -4,15 +4,14 @@ use super::{
     EntryRow, Ledger, LedgerError, OutputChunk, Result, SessionRow, UsageTotals, chain,
     clock::parse_time,
 };
-use crate::event::Stream;
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-const SESSION_COLUMNS: &str = "session_id, ticket_id, status, started_at, ended_at, outcome_summary, \
+pub(super) const SESSION_COLUMNS: &str = "session_id, ticket_id, status, started_at, ended_at, outcome_summary, \
     model, mode, cluster_id, resolution, head_hash, input_tokens, output_tokens, \
     cache_read_tokens, cache_write_tokens, cost_usd, turns";
 
-fn session_from_row(r: &Row<'_>) -> rusqlite::Result<SessionRow> {
+pub(super) fn session_from_row(r: &Row<'_>) -> rusqlite::Result<SessionRow> {
     let time = |i: usize| -> rusqlite::Result<Option<Timestamp>> {
         Ok(r.get::<_, Option<String>>(i)?
             .as_deref()
@@ -41,10 +40,10 @@ fn session_from_row(r: &Row<'_>) -> rusqlite::Result<SessionRow> {
     })
 }
 
-const ENTRY_COLUMNS: &str = "id, session_id, entry_type, content, raw_content, tool_name, \
+pub(super) const ENTRY_COLUMNS: &str = "id, session_id, entry_type, content, raw_content, tool_name, \
     tool_params, call_id, exit_code, duration_ms, timed_out, omitted_bytes, meta, timestamp, hash";
 
-fn entry_from_row(r: &Row<'_>) -> rusqlite::Result<EntryRow> {
+pub(super) fn entry_from_row(r: &Row<'_>) -> rusqlite::Result<EntryRow> {
     let json = |i: usize| -> rusqlite::Result<Option<serde_json::Value>> {
         Ok(r.get::<_, Option<String>>(i)?
             .and_then(|s| serde_json::from_str(&s).ok()))
@@ -121,32 +120,8 @@ impl Ledger {
 
     /// Stored output of one call, in order, up to `limit` chunks.
     pub fn output(&self, session: &str, call: &str, limit: usize) -> Result<Vec<OutputChunk>> {
-        let rows = self
-            .conn
-            .prepare_cached(
-                "SELECT call_id, seq, stream, text, at FROM session_output
-                 WHERE session_id = ?1 AND call_id = ?2 ORDER BY seq LIMIT ?3",
-            )?
-            .query_map(
-                params![session, call, i64::try_from(limit).unwrap_or(i64::MAX)],
-                |r| {
-                    let stream: String = r.get(2)?;
-                    let at: String = r.get(4)?;
-                    Ok(OutputChunk {
-                        call: r.get(0)?,
-                        seq: r.get(1)?,
-                        stream: if stream == "stderr" {
-                            Stream::Stderr
-                        } else {
-                            Stream::Stdout
-                        },
-                        text: r.get(3)?,
-                        at: parse_time(&at).unwrap_or_default(),
-                    })
-                },
-            )?
-            .collect::<rusqlite::Result<_>>()?;
-        Ok(rows)
+        let rows = self.output_after(session, call, 0, limit)?;
+        Ok(rows.into_iter().map(|(_, chunk)| chunk).collect())
     }
 
     /// Stored output of the call that `result` ended, in order, up to `limit` chunks. Some servers

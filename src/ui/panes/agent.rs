@@ -1,17 +1,19 @@
-//! The agent pane: its last hundred lines, where the reader stands in them, or why there are none.
+//! The agent pane: the last hundred lines of an agent, ours or another's, where the reader stands in
+//! them, or why there are none. An earlier session is shown in its place by `record`.
 
+use super::{record, tickets::name};
 use crate::{
     app::{
         State,
-        agent::Phase,
+        agent::{Agent, Phase},
+        on_child::meaning,
         state::{Pane, Process},
     },
-    transcript::{Kind, Line as Said, Row, Size},
+    transcript::Size,
     ui::{
         format::{age, lasting},
-        pane_name,
-        panes::tickets::name,
-        text::{lines, panel, paragraph},
+        pane_name, row,
+        text::{panel, paragraph, shorten},
         theme::{Role, Theme},
     },
 };
@@ -21,145 +23,231 @@ use ratatui::{
     layout::Rect,
     text::{Line, Span},
 };
-use unicode_width::UnicodeWidthStr;
 
-/// Silence of a running command that is worth saying.
+/// Silence that is worth saying.
 const QUIET: SignedDuration = SignedDuration::from_secs(10);
 
-/// Returns the size of what is inside.
-pub fn draw(frame: &mut Frame, area: Rect, state: &State, theme: Theme) -> Size {
+/// Returns the size of what is read, and where it is.
+pub fn draw(frame: &mut Frame, area: Rect, state: &State, theme: Theme) -> (Size, Rect) {
     if area.is_empty() {
-        return Size::default();
+        return (Size::default(), area);
     }
-    let agent = &state.agent;
+    if let Some(record) = &state.record {
+        return record::draw(frame, area, state, record, theme);
+    }
+    let agent = state.shown();
     let focused = state.focus == Pane::Agent;
-    let count = agent.ring.len();
-    let right = if agent.ring.is_empty() {
-        String::new()
-    } else {
-        format!("{count} lines")
-    };
-    let right = if right.is_empty() {
-        Vec::new()
-    } else {
-        vec![Span::styled(right, theme.style(Role::Dim))]
+    let right = match agent.ring.len() {
+        0 => Vec::new(),
+        count => vec![Span::styled(
+            format!("{count} lines"),
+            theme.style(Role::Dim),
+        )],
     };
     let inner = panel(frame, area, title(state, theme), right, focused, theme);
     let mut size = Size {
         width: inner.width,
         height: inner.height,
-        cut: state.no_wrap,
+        cut: state.taste.no_wrap,
     };
     if inner.is_empty() {
-        return size;
-    }
-    if agent.ring.is_empty() {
-        lines(
-            frame,
-            inner,
-            nothing(state, usize::from(inner.width), theme),
-        );
-        return size;
+        return (size, inner);
     }
     // The last row says what is going on, while something is.
-    let status = status(state, theme).filter(|_| inner.height > 4);
-    if status.is_some() {
+    let columns = usize::from(inner.width);
+    if inner.height > 4
+        && let Some(status) = status(state, columns, theme)
+    {
         size.height -= 1;
+        let last = Rect {
+            y: inner.y + inner.height - 1,
+            height: 1,
+            ..inner
+        };
+        crate::ui::text::lines(frame, last, vec![status]);
     }
-    let search = agent.view.search.as_deref();
-    let rows = agent.view.rows(&agent.ring, size);
-    let mut text: Vec<Line> = rows
-        .iter()
-        .map(|row| draw_row(row, search, theme))
-        .collect();
-    if let Some(status) = status {
-        text.resize(usize::from(size.height), Line::default());
-        text.push(status);
+    let lines = Rect {
+        height: size.height,
+        ..inner
+    };
+    if agent.ring.is_empty() {
+        crate::ui::text::lines(frame, lines, nothing(state, columns, theme));
+    } else {
+        let page = agent.view.page(&agent.ring, size, state.needle.as_ref());
+        row::page(frame, lines, &page, size, theme);
     }
-    lines(frame, inner, text);
-    size
+    (size, lines)
 }
 
 fn title(state: &State, theme: Theme) -> Vec<Span<'static>> {
-    let agent = &state.agent;
-    let mut spans = vec![Span::raw(pane_name(Pane::Agent))];
+    let agent = state.shown();
     let dim = theme.style(Role::Dim);
+    let warn = theme.style(Role::Warn);
+    let mut spans = vec![Span::raw(pane_name(Pane::Agent))];
     let ticket = agent.ticket.map(|id| {
         let known = state.tickets.list().iter().find(|t| t.id == id);
         let title = known.map_or_else(|| agent.title.clone(), |t| name(state, t));
         Span::raw(format!(" · #{id} {title}"))
     });
-    if agent.ring.is_empty() || agent.view.following() {
+    if let Some(other) = &state.other {
+        let (text, style) = if other.ended {
+            (" elsewhere, ended", dim)
+        } else {
+            (" elsewhere", theme.style(Role::Accent))
+        };
+        spans.push(Span::styled(text, style));
+    }
+    let following = agent.ring.is_empty() || agent.view.following();
+    if following {
         spans.extend(ticket);
-        if !agent.ring.is_empty() {
-            spans.push(Span::styled(" · following", dim));
-        }
+        let word = match &state.other {
+            Some(other) if other.ended => "",
+            Some(_) => " · live from the ledger",
+            None if agent.ring.is_empty() => "",
+            None => " · following",
+        };
+        spans.push(Span::styled(word, dim));
     } else {
         // That it stands still matters most.
         let waiting = agent.view.waiting(&agent.ring);
-        let text = format!(" · ‖ paused · {waiting} new");
-        spans.push(Span::styled(text, theme.style(Role::Warn)));
+        spans.push(Span::styled(format!(" · ‖ frozen · {waiting} new"), warn));
         if agent.view.missed() > 0 {
             let text = format!(" · {} passed", agent.view.missed());
-            spans.push(Span::styled(text, theme.style(Role::Warn)));
+            spans.push(Span::styled(text, warn));
         }
         spans.extend(ticket);
     }
-    if let Some(search) = &agent.view.search {
-        spans.push(Span::styled(
-            format!(" · /{search}"),
-            theme.style(Role::Accent),
-        ));
+    if agent.view.folded() {
+        spans.push(Span::styled(" · folded", dim));
     }
+    spans.extend(searched(state, theme));
     spans
 }
 
-/// What runs now and for how long, and whether it is silent.
-fn status(state: &State, theme: Theme) -> Option<Line<'static>> {
-    let agent = &state.agent;
-    if !agent.process.running() {
-        return None;
-    }
+/// What is searched for, for a title.
+pub fn searched(state: &State, theme: Theme) -> Option<Span<'static>> {
+    let needle = state.needle.as_ref()?;
+    let text = format!(" · /{}", needle.text());
+    Some(Span::styled(text, theme.style(Role::Accent)))
+}
+
+/// What goes on and for how long, whether it is silent, what it waits for.
+fn status(state: &State, columns: usize, theme: Theme) -> Option<Line<'static>> {
+    let agent = state.shown();
     let since = |at| lasting(state.since(at));
-    let silence = agent.heard.map(|at| state.since(at)).filter(|s| *s > QUIET);
-    let (text, role) = match (&agent.running, &agent.phase) {
-        (Some(running), _) => (format!("▌ running {}", since(running.since)), Role::Accent),
-        (None, Phase::Verifying) => (
+    let one = |text: String, role| {
+        let text = shorten(&text.replace('\n', " "), columns);
+        Some(Line::styled(text, theme.style(role)))
+    };
+    match &agent.process {
+        Process::Running { .. } | Process::Elsewhere(_) => {}
+        Process::Exited { at, held: true, .. } => {
+            let text = format!(
+                "! exited {} ago, but something it started holds its output open",
+                since(*at)
+            );
+            return one(text, Role::Warn);
+        }
+        Process::Restarting { how, due, .. } => {
+            let left = due.duration_since(state.now).as_secs().max(0) + 1;
+            return one(
+                format!("◆ it ended ({how}); starts again in {left} s"),
+                Role::Warn,
+            );
+        }
+        Process::GaveUp { why, at, .. } => {
+            let text = format!("✗ {why}, {} ago; r starts it again", since(*at));
+            return one(text, Role::Bad);
+        }
+        _ => return None,
+    }
+    if let Some(ended) = state.other.as_ref().filter(|o| o.ended) {
+        let text = format!("ended {} ago · Esc leaves it", since(ended.agent.since));
+        return one(text, Role::Dim);
+    }
+    let (text, role) = match (&agent.proposal, &agent.running, &agent.phase) {
+        (Some(proposal), ..) => (
+            format!(
+                "‖ waits for approval {} · a shows it",
+                since(proposal.since)
+            ),
+            Role::Warn,
+        ),
+        (_, Some(running), _) => (format!("▌ running {}", since(running.since)), Role::Accent),
+        (.., Phase::Verifying) => (
             format!("~ claimed, not proven yet · {}", since(agent.since)),
             Role::Claimed,
         ),
-        (None, Phase::Working) => (format!("▌ thinking {}", since(agent.heard?)), Role::Dim),
-        _ => return None,
+        (.., Phase::Working) => (format!("▌ thinking {}", since(agent.heard?)), Role::Dim),
+        (.., Phase::Plain) => (format!("▌ running {}", since(agent.since)), Role::Dim),
+        _ => return untaken(state, theme).map(Line::from),
     };
     let mut spans = vec![Span::styled(text, theme.style(role))];
-    if let Some(silence) = silence.filter(|_| agent.running.is_some()) {
-        let text = format!(" · no output for {}", age(silence));
-        spans.push(Span::styled(text, theme.style(Role::Warn)));
+    spans.extend(silence(state, agent, theme));
+    if let Some(untaken) = untaken(state, theme) {
+        spans.push(Span::raw(" · "));
+        spans.push(untaken);
     }
-    Some(Line::from(spans))
+    Some(Line::from(crate::ui::text::cut(spans, columns)))
+}
+
+fn silence(state: &State, agent: &Agent, theme: Theme) -> Option<Span<'static>> {
+    let speaks = agent.running.is_some() || agent.phase == Phase::Plain;
+    let silence = state.since(agent.heard?);
+    (speaks && agent.proposal.is_none() && silence > QUIET).then(|| {
+        let text = format!(" · no output for {}", age(silence));
+        Span::styled(text, theme.style(Role::Warn))
+    })
+}
+
+/// What was left in the ledger for an agent elsewhere that it has not taken.
+fn untaken(state: &State, theme: Theme) -> Option<Span<'static>> {
+    let last = state.other.as_ref()?.untaken.last()?;
+    let what = match &last.command {
+        agent_lab::event::Control::Interrupt { .. } => "interrupt",
+        agent_lab::event::Control::Message { .. } => "message",
+        agent_lab::event::Control::Approve { .. } => "approval",
+        agent_lab::event::Control::Reject { .. } => "rejection",
+        _ => "command",
+    };
+    let left = last.at.map_or("?".into(), |at| age(state.since(at)));
+    let text = format!("{what} left {left} ago, not taken yet");
+    Some(Span::styled(text, theme.style(Role::Warn)))
 }
 
 /// No lines: what the agent is, or why there is none.
 fn nothing(state: &State, columns: usize, theme: Theme) -> Vec<Line<'static>> {
-    let (text, role) = match &state.agent.process {
+    let agent = state.shown();
+    let (text, role) = match &agent.process {
         Process::Off(_) if starting(state) => (
             "The agent starts when the lab is up. What it thinks, runs and sees appears here."
                 .into(),
             Role::Dim,
         ),
         Process::Off(why) => (format!("No agent runs here: {why}"), Role::Plain),
+        Process::Elsewhere(whose) => (
+            format!("Reading from the ledger what {whose} is doing …"),
+            Role::Dim,
+        ),
         Process::Starting | Process::Running { .. } => (
             "The agent is starting. What it thinks, runs and sees appears here.".into(),
             Role::Dim,
         ),
+        Process::Exited { how, .. } => {
+            let meaning = meaning(how).map_or(String::new(), |m| format!(": {m}"));
+            (
+                format!("The agent has ended without a word ({how}{meaning})."),
+                Role::Warn,
+            )
+        }
         _ => ("The agent has ended without a word.".into(), Role::Warn),
     };
     let mut text = paragraph(&text, columns, theme.style(role));
-    if matches!(state.agent.process, Process::Off(_)) && !starting(state) {
+    if matches!(agent.process, Process::Off(_)) && !starting(state) {
         text.push(Line::default());
         text.extend(paragraph(
-            "`operator-tui demo` shows one at work on a cluster of its own; it needs no key, no \
-             cluster and no Docker.",
+            "s shows what agents did before. `operator-tui demo` shows one at work on a cluster of \
+             its own; it needs no key, no cluster and no Docker.",
             columns,
             theme.style(Role::Dim),
         ));
@@ -170,80 +258,4 @@ fn nothing(state: &State, columns: usize, theme: Theme) -> Vec<Line<'static>> {
 /// A demo's lab is on its way up.
 pub fn starting(state: &State) -> bool {
     state.demo.as_ref().is_some_and(|demo| !demo.ready)
-}
-
-pub fn role(kind: Kind) -> Role {
-    match kind {
-        Kind::Plain => Role::Plain,
-        Kind::Output => Role::Output,
-        Kind::Reasoning => Role::Reasoning,
-        Kind::Thinking => Role::Thinking,
-        Kind::Command | Kind::CommandMore => Role::Command,
-        Kind::Why | Kind::Notice | Kind::Child => Role::Dim,
-        Kind::ErrorOutput => Role::ErrorOutput,
-        Kind::Good => Role::Ok,
-        Kind::Bad => Role::Bad,
-        Kind::Waiting => Role::Claimed,
-        Kind::Warning => Role::Warn,
-        Kind::Session => Role::Strong,
-    }
-}
-
-/// One row of a transcript or a document.
-pub fn draw_row<'a>(row: &Row<'a>, search: Option<&str>, theme: Theme) -> Line<'a> {
-    let Row::Text { line, range, first } = row else {
-        return Line::default();
-    };
-    let style = theme.style(role(line.kind));
-    let marker = line.kind.marker();
-    let mut spans = Vec::new();
-    if !marker.is_empty() {
-        // A pipe goes on beside every row of its output.
-        let bar = matches!(line.kind, Kind::Output | Kind::ErrorOutput);
-        let text = if *first || bar {
-            marker.to_owned()
-        } else {
-            " ".repeat(marker.width())
-        };
-        let role = if bar { theme.style(Role::Dim) } else { style };
-        spans.push(Span::styled(text, role));
-    }
-    push_found(&mut spans, &line.text[range.clone()], search, style, theme);
-    if line.omitted > 0 && range.end == line.text.len() {
-        spans.push(Span::styled(omitted(line), theme.style(Role::Warn)));
-    }
-    Line::from(spans)
-}
-
-fn omitted(line: &Said) -> String {
-    format!(" … {} bytes not shown", line.omitted)
-}
-
-/// The text, with what is searched for marked.
-fn push_found<'a>(
-    spans: &mut Vec<Span<'a>>,
-    text: &'a str,
-    search: Option<&str>,
-    style: ratatui::style::Style,
-    theme: Theme,
-) {
-    let Some(needle) = search else {
-        spans.push(Span::styled(text, style));
-        return;
-    };
-    let lower = text.to_lowercase();
-    // Lower case can change lengths; then nothing is marked rather than the wrong thing.
-    let mut from = 0;
-    if lower.len() == text.len() {
-        while let Some(at) = lower[from..].find(needle).map(|at| at + from) {
-            let end = at + needle.len();
-            if !text.is_char_boundary(at) || !text.is_char_boundary(end) {
-                break;
-            }
-            spans.push(Span::styled(&text[from..at], style));
-            spans.push(Span::styled(&text[at..end], theme.style(Role::Found)));
-            from = end;
-        }
-    }
-    spans.push(Span::styled(&text[from..], style));
 }

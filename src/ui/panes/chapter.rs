@@ -19,10 +19,10 @@ use std::time::Duration;
 
 const BAR: usize = 9;
 
-/// Rows the pane would like, for a screen of `width` columns.
-pub fn rows(state: &State, width: u16) -> u16 {
+/// Rows the pane would like, for a screen of such a size.
+pub fn rows(state: &State, screen: Rect) -> u16 {
     let Some(demo) = &state.demo else { return 0 };
-    let columns = usize::from(chapter_columns(width));
+    let columns = usize::from(chapter_columns(screen.width, screen.height));
     let body = paragraph(
         &plain(demo.walk.view(state.tick).body),
         columns,

@@ -4,9 +4,11 @@ use crate::{
     app::{State, cluster, cluster::current, state::Pane},
     cluster::{ClusterSnapshot, MemberState, PdMember, Store, StoreState},
     ui::{
+        chart::{self, History},
         format::{age, lasting, millis, percent, rate},
         pane_name,
         panes::agent::starting,
+        row::mark,
         spark::spark,
         text::{between, left, lines, panel, paragraph, right},
         theme::{Role, Theme},
@@ -17,10 +19,13 @@ use ratatui::{
     layout::Rect,
     text::{Line, Span},
 };
+use std::{collections::VecDeque, ops::Range};
 
 /// Rows of the two charts and the gap above them, on a small screen and on a tall one.
 const CHARTS: u16 = 3;
-const TALL_CHARTS: u16 = 7;
+const TALL_CHARTS: u16 = 15;
+/// Rows from which two charts have axes.
+const WITH_AXES: u16 = 13;
 
 /// Rows the pane would like.
 pub fn rows(state: &State, height: u16) -> u16 {
@@ -37,9 +42,10 @@ pub fn rows(state: &State, height: u16) -> u16 {
     }
 }
 
-pub fn draw(frame: &mut Frame, area: Rect, state: &State, theme: Theme) {
+/// Returns where the stores are.
+pub fn draw(frame: &mut Frame, area: Rect, state: &State, theme: Theme) -> Rect {
     if area.is_empty() {
-        return;
+        return area;
     }
     let cluster = &state.cluster;
     let seen = cluster
@@ -63,11 +69,15 @@ pub fn draw(frame: &mut Frame, area: Rect, state: &State, theme: Theme) {
     let title = vec![Span::raw(pane_name(Pane::Cluster))];
     let inner = panel(frame, area, title, title_right, focused, theme);
     if inner.is_empty() {
-        return;
+        return inner;
     }
     let columns = usize::from(inner.width);
+    let (shown, at) = window(state, inner.height);
+    let stores_shown = shown.len();
     let mut text = match &cluster.snapshot {
-        Some(snapshot) if snapshot.stores.value.is_some() => table(state, snapshot, columns, theme),
+        Some(snapshot) if snapshot.stores.value.is_some() => {
+            table(state, snapshot, shown, columns, theme)
+        }
         snapshot => nothing(state, snapshot.as_ref(), columns, theme),
     };
     let table_rows = u16::try_from(text.len()).unwrap_or(u16::MAX);
@@ -76,11 +86,46 @@ pub fn draw(frame: &mut Frame, area: Rect, state: &State, theme: Theme) {
         .snapshot
         .as_ref()
         .is_some_and(|s| s.stores.value.is_some())
-        && left_over >= 2
+        && (2..WITH_AXES).contains(&left_over)
     {
         charts(state, columns, left_over, theme, &mut text);
     }
     lines(frame, inner, text);
+    if left_over >= WITH_AXES {
+        let below = Rect {
+            y: inner.y + table_rows + 1,
+            height: left_over - 1,
+            ..inner
+        };
+        with_axes(frame, below, state, theme);
+    }
+    let rows = u16::try_from(stores_shown).unwrap_or(u16::MAX);
+    let stores = Rect {
+        y: inner.y + 1,
+        height: rows.min(inner.height - 1),
+        ..inner
+    };
+    if let Some(at) = at.filter(|_| focused) {
+        mark(frame, stores, at, theme);
+    }
+    stores
+}
+
+/// Which stores there is room for, and the row of the chosen one among them.
+fn window(state: &State, height: u16) -> (Range<usize>, Option<usize>) {
+    let stores = state.cluster.stores();
+    let members = state
+        .cluster
+        .snapshot
+        .as_ref()
+        .and_then(|s| s.pd.value.as_ref());
+    let others = 1 + members.map_or(1, Vec::len);
+    let room = usize::from(height).saturating_sub(others).max(3);
+    let shown = state.cluster.window(room);
+    let chosen = state.cluster.selected().map(|s| s.id);
+    let at = stores.iter().position(|s| Some(s.id) == chosen);
+    let at = at.map(|at| at - shown.start);
+    (shown, at)
 }
 
 /// No store was ever seen: what was tried, and what to do.
@@ -131,6 +176,7 @@ fn nothing(
 fn table(
     state: &State,
     snapshot: &ClusterSnapshot,
+    shown: Range<usize>,
     columns: usize,
     theme: Theme,
 ) -> Vec<Line<'static>> {
@@ -138,7 +184,8 @@ fn table(
     let stores_now = current(&snapshot.stores, state.now).is_some();
     let members_now = current(&snapshot.pd, state.now).is_some();
     let mut text = vec![shape.heading(theme)];
-    for store in snapshot.stores.value.iter().flatten() {
+    let stores = snapshot.stores.value.iter().flatten();
+    for store in stores.skip(shown.start).take(shown.len()) {
         text.push(shape.store(state, store, stores_now, theme));
     }
     let leader = current(&snapshot.pd_leader, state.now);
@@ -211,14 +258,7 @@ impl Shape {
     }
 
     fn store(&self, state: &State, store: &Store, known: bool, theme: Theme) -> Line<'static> {
-        let (glyph, word, role) = match store.state {
-            StoreState::Up => ('●', "up", Role::Ok),
-            StoreState::Disconnected => ('!', "silent", Role::Warn),
-            StoreState::Down => ('✗', "down", Role::Bad),
-            StoreState::Offline => ('‖', "leaving", Role::Warn),
-            StoreState::Tombstone => ('·', "removed", Role::Dim),
-            StoreState::Unknown => ('?', "unknown", Role::Unknown),
-        };
+        let (glyph, word, role) = state_words(store.state);
         let mut spans = vec![Span::raw(left(&store.name, self.name))];
         if known {
             // A store that is silent has been so since it was last heard.
@@ -287,6 +327,45 @@ impl Shape {
             spans.push(Span::styled(text, theme.style(Role::Dim)));
         }
         Line::from(spans)
+    }
+}
+
+/// Glyph, word and look of a store's state.
+pub fn state_words(state: StoreState) -> (char, &'static str, Role) {
+    match state {
+        StoreState::Up => ('●', "up", Role::Ok),
+        StoreState::Disconnected => ('!', "silent", Role::Warn),
+        StoreState::Down => ('✗', "down", Role::Bad),
+        StoreState::Offline => ('‖', "leaving", Role::Warn),
+        StoreState::Tombstone => ('·', "removed", Role::Dim),
+        StoreState::Unknown => ('?', "unknown", Role::Unknown),
+    }
+}
+
+/// Throughput and latency over time, one below the other.
+fn with_axes(frame: &mut Frame, area: Rect, state: &State, theme: Theme) {
+    let half = (area.height / 2).min(10);
+    let values = |history: &VecDeque<Option<f64>>| history.iter().copied().collect::<Vec<_>>();
+    let (ops, p99) = (values(&state.cluster.ops), values(&state.cluster.p99));
+    let charts = [
+        History {
+            title: "requests a second",
+            values: &ops,
+            unit: rate,
+        },
+        History {
+            title: "p99 latency",
+            values: &p99,
+            unit: millis,
+        },
+    ];
+    for (n, history) in (0..).zip(&charts) {
+        let area = Rect {
+            y: area.y + n * half,
+            height: half,
+            ..area
+        };
+        chart::draw(frame, area, history, theme);
     }
 }
 

@@ -3,4 +3,5 @@
 pub mod agent;
 pub mod chapter;
 pub mod cluster;
+pub mod record;
 pub mod tickets;

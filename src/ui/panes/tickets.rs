@@ -10,6 +10,7 @@ use crate::{
         format::{age, lasting},
         pane_name,
         panes::agent::starting,
+        row::mark,
         text::{between, lines, panel, paragraph, shorten, width},
         theme::{Role, Theme},
     },
@@ -22,10 +23,10 @@ use ratatui::{
 };
 use unicode_width::UnicodeWidthStr;
 
-/// Returns how many rows of tickets there is room for.
-pub fn draw(frame: &mut Frame, area: Rect, state: &State, theme: Theme) -> u16 {
+/// Returns where the tickets are.
+pub fn draw(frame: &mut Frame, area: Rect, state: &State, theme: Theme) -> Rect {
     if area.is_empty() {
-        return 0;
+        return area;
     }
     let focused = state.focus == Pane::Tickets;
     let title = vec![Span::raw(pane_name(Pane::Tickets))];
@@ -38,18 +39,17 @@ pub fn draw(frame: &mut Frame, area: Rect, state: &State, theme: Theme) -> u16 {
         theme,
     );
     if inner.is_empty() {
-        return 0;
+        return inner;
     }
     let columns = usize::from(inner.width);
     let tickets = state.tickets.list();
     if tickets.is_empty() {
         lines(frame, inner, nothing(state, columns, theme));
-        return inner.height;
+        return inner;
     }
     let height = usize::from(inner.height);
     let at = state.tickets.index().unwrap_or(0);
-    // The selected one stays in sight, the list moves no more than it must.
-    let top = at.saturating_sub(height.saturating_sub(1));
+    let top = state.tickets.top(inner.height);
     let rows = tickets
         .iter()
         .skip(top)
@@ -65,7 +65,10 @@ pub fn draw(frame: &mut Frame, area: Rect, state: &State, theme: Theme) -> u16 {
         })
         .collect();
     lines(frame, inner, rows);
-    inner.height
+    if focused {
+        mark(frame, inner, at - top, theme);
+    }
+    inner
 }
 
 fn title_right(state: &State, theme: Theme) -> Vec<Span<'static>> {
@@ -219,12 +222,7 @@ fn row(
         Span::styled(word, theme.style(role)),
         Span::raw(flaps + &time),
     ];
-    let line = between(start, end, columns);
-    if selected && state.focus == Pane::Tickets {
-        line.patch_style(theme.style(Role::Selected))
-    } else {
-        line
-    }
+    between(start, end, columns)
 }
 
 /// How long it has been broken, or how long ago it ended.

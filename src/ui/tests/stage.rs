@@ -1,8 +1,11 @@
 //! A dashboard in a test: states made by events alone, on a clock of its own.
 
-use super::super::{draw, theme::Theme};
+use super::super::draw;
 use crate::{
-    app::{Child, Config, Event, Role, State, demo::StageNews, tickets::LedgerView, update},
+    app::{
+        Child, Config, Effect, Event, Palette, Role, State, demo::StageNews, tickets::LedgerView,
+        update,
+    },
     cluster::{
         ClusterSnapshot, MemberState, Observed, PdMember, Regions, Store, StoreState, Traffic,
     },
@@ -22,6 +25,8 @@ pub struct Stage {
     pub state: State,
     tick: std::time::Instant,
     begun: std::time::Instant,
+    /// Bells and titles, as they came.
+    pub calls: Vec<Effect>,
 }
 
 impl Stage {
@@ -42,6 +47,8 @@ impl Stage {
             .into(),
             pd: "http://10.0.0.1:2379".into(),
             ledger: "/home/kim/.operator/tickets.db".into(),
+            lab: None,
+            palette: Palette::Terminal,
             agent: run("agent"),
             monitor: run("monitor"),
             demo: None,
@@ -63,6 +70,7 @@ impl Stage {
             state,
             tick: begun,
             begun,
+            calls: Vec::new(),
         }
     }
 
@@ -75,9 +83,14 @@ impl Stage {
         self.now() - SignedDuration::from_secs(ago)
     }
 
-    pub fn send(&mut self, event: Event) -> Vec<crate::app::Effect> {
+    /// What is to be done, bells and titles apart.
+    pub fn send(&mut self, event: Event) -> Vec<Effect> {
         let now = self.now();
-        update(&mut self.state, event, now, self.tick)
+        let effects = update(&mut self.state, event, now, self.tick);
+        let call = |e: &Effect| matches!(e, Effect::Bell | Effect::Title(_));
+        let (calls, effects) = effects.into_iter().partition(call);
+        self.calls.extend::<Vec<_>>(calls);
+        effects
     }
 
     pub fn wait(&mut self, seconds: u64) {
@@ -85,7 +98,7 @@ impl Stage {
         self.send(Event::Tick);
     }
 
-    pub fn key(&mut self, code: KeyCode) -> Vec<crate::app::Effect> {
+    pub fn key(&mut self, code: KeyCode) -> Vec<Effect> {
         self.send(Event::Key(KeyEvent::new(code, KeyModifiers::NONE)))
     }
 
@@ -209,23 +222,24 @@ impl Stage {
                 interval: Duration::from_secs(1),
                 checks: 9,
             }),
+            running: Vec::new(),
         };
         self.send(Event::Ledger(Box::new(view)));
     }
 
-    pub fn draw(&mut self, width: u16, height: u16, theme: Theme) -> Buffer {
+    pub fn draw(&mut self, width: u16, height: u16) -> Buffer {
         let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
         let state = &self.state;
         let mut geometry = None;
         terminal
-            .draw(|frame| geometry = Some(draw(frame, state, theme)))
+            .draw(|frame| geometry = Some(draw(frame, state)))
             .unwrap();
         self.state.geometry = geometry.unwrap();
         terminal.backend().buffer().clone()
     }
 
     pub fn show(&mut self, width: u16, height: u16) -> String {
-        text(&self.draw(width, height, Theme::COLOUR))
+        text(&self.draw(width, height))
     }
 }
 

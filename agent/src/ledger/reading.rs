@@ -1,0 +1,336 @@
+//! What a reader needs who follows a session, pages through one of any length, or plays one back:
+//! few rows at a time, found by an index.
+
+use super::{
+    EntryRow, Ledger, OutputChunk, Result, Sample, SessionRow, Ticket, clock,
+    clock::parse_time,
+    session_reads::{ENTRY_COLUMNS, SESSION_COLUMNS, entry_from_row, session_from_row},
+    tickets,
+};
+use crate::event::Stream;
+use jiff::Timestamp;
+use rusqlite::{OptionalExtension, Row, params};
+
+/// A session that is marked running, and who runs it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RunningSession {
+    pub session: SessionRow,
+    pub ticket: Option<Ticket>,
+    /// Process id of its agent, on the machine it runs on.
+    pub pid: Option<u32>,
+    /// The call that waits for a person, if one does.
+    pub proposal: Option<WaitingProposal>,
+}
+
+/// A command that is not run before a person approves it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WaitingProposal {
+    pub call: String,
+    pub command: String,
+    pub reasoning: String,
+    /// Why it waits.
+    pub why: String,
+    pub since: Option<Timestamp>,
+}
+
+/// A session in a list, with its place in it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ListedSession {
+    pub row: i64,
+    pub session: SessionRow,
+    pub ticket: Option<Ticket>,
+}
+
+/// What an entry is and when it was made, without its text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EntryMark {
+    pub id: i64,
+    pub at: Option<Timestamp>,
+    /// As [`super::EntryKind::as_str`] gives it.
+    pub kind: String,
+    pub call: Option<String>,
+    pub exit_code: Option<i32>,
+    /// The first of it, for people.
+    pub text: String,
+}
+
+/// Throughput and latency of a cluster at one moment. None: not known.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Measured {
+    pub at: Timestamp,
+    pub ops_per_s: Option<f64>,
+    pub p99_ms: Option<f64>,
+}
+
+impl Ledger {
+    /// Sessions marked running, the oldest first. None: of every cluster.
+    pub fn running_sessions(&self, cluster_id: Option<&str>) -> Result<Vec<RunningSession>> {
+        let rows: Vec<(SessionRow, Option<String>)> = self
+            .conn
+            .prepare_cached(&format!(
+                "SELECT {SESSION_COLUMNS}, holder FROM agent_sessions WHERE status = 'running'
+                   AND (?1 IS NULL OR cluster_id IS NULL OR cluster_id = ?1) ORDER BY id LIMIT 50"
+            ))?
+            .query_map([cluster_id], |r| Ok((session_from_row(r)?, r.get(16)?)))?
+            .collect::<rusqlite::Result<_>>()?;
+        rows.into_iter()
+            .map(|(session, holder)| {
+                Ok(RunningSession {
+                    ticket: self.ticket_of(&session)?,
+                    pid: holder.and_then(|h| h.split('/').nth(1)?.parse().ok()),
+                    proposal: self.waiting_proposal(&session.session_id)?,
+                    session,
+                })
+            })
+            .collect()
+    }
+
+    /// What a session waits for a person to decide. Its last entry says that it waits.
+    pub fn waiting_proposal(&self, session: &str) -> Result<Option<WaitingProposal>> {
+        let last = self.entries_before(session, i64::MAX, 8)?;
+        let Some(asked) = last.last().filter(|e| e.entry_type == "proposal") else {
+            return Ok(None);
+        };
+        let called = |e: &&EntryRow| e.entry_type == "tool_call" && e.call_id == asked.call_id;
+        let call = last.iter().rfind(called);
+        let param = |key: &str| {
+            let params = call.and_then(|e| e.tool_params.as_ref());
+            let text = params.and_then(|p| p.get(key)?.as_str());
+            text.unwrap_or_default().to_owned()
+        };
+        Ok(Some(WaitingProposal {
+            call: asked.call_id.clone().unwrap_or_default(),
+            command: param("command"),
+            reasoning: param("reasoning"),
+            why: asked.content.clone(),
+            since: asked.at,
+        }))
+    }
+
+    fn ticket_of(&self, session: &SessionRow) -> Result<Option<Ticket>> {
+        session.ticket_id.map_or(Ok(None), |id| self.ticket(id))
+    }
+
+    /// Sessions older than the one at `before` (None: from the newest), newest first.
+    pub fn session_list(&self, before: Option<i64>, limit: usize) -> Result<Vec<ListedSession>> {
+        let rows: Vec<(SessionRow, i64)> = self
+            .conn
+            .prepare_cached(&format!(
+                "SELECT {SESSION_COLUMNS}, id FROM agent_sessions
+                 WHERE ?1 IS NULL OR id < ?1 ORDER BY id DESC LIMIT ?2"
+            ))?
+            .query_map(params![before, to_i64(limit)], |r| {
+                Ok((session_from_row(r)?, r.get(16)?))
+            })?
+            .collect::<rusqlite::Result<_>>()?;
+        rows.into_iter()
+            .map(|(session, row)| {
+                Ok(ListedSession {
+                    row,
+                    ticket: self.ticket_of(&session)?,
+                    session,
+                })
+            })
+            .collect()
+    }
+
+    /// The last `limit` entries of a session before entry `before`, oldest first.
+    pub fn entries_before(
+        &self,
+        session: &str,
+        before: i64,
+        limit: usize,
+    ) -> Result<Vec<EntryRow>> {
+        let mut rows: Vec<EntryRow> = self
+            .conn
+            .prepare_cached(&format!(
+                "SELECT {ENTRY_COLUMNS} FROM agent_log_entries
+                 WHERE session_id = ?1 AND id < ?2 ORDER BY id DESC LIMIT ?3"
+            ))?
+            .query_map(params![session, before, to_i64(limit)], entry_from_row)?
+            .collect::<rusqlite::Result<_>>()?;
+        rows.reverse();
+        Ok(rows)
+    }
+
+    /// The call's own entry and the one with its result, if they are there.
+    pub fn entries_of_call(&self, session: &str, call: &str) -> Result<Vec<EntryRow>> {
+        Ok(self
+            .conn
+            .prepare_cached(&format!(
+                "SELECT {ENTRY_COLUMNS} FROM agent_log_entries
+                 WHERE session_id = ?1 AND call_id = ?2
+                   AND entry_type IN ('tool_call', 'tool_result') ORDER BY id LIMIT 2"
+            ))?
+            .query_map([session, call], entry_from_row)?
+            .collect::<rusqlite::Result<_>>()?)
+    }
+
+    /// The first and the last entry of a session. None: it has none.
+    pub fn entry_span(&self, session: &str) -> Result<Option<(i64, i64)>> {
+        let (first, last): (Option<i64>, Option<i64>) = self
+            .conn
+            .prepare_cached("SELECT min(id), max(id) FROM agent_log_entries WHERE session_id = ?1")?
+            .query_row([session], |r| Ok((r.get(0)?, r.get(1)?)))?;
+        Ok(first.zip(last))
+    }
+
+    /// All entries of a session without their texts, in order, at most `limit`.
+    pub fn entry_marks(&self, session: &str, limit: usize) -> Result<Vec<EntryMark>> {
+        Ok(self
+            .conn
+            .prepare_cached(
+                "SELECT id, timestamp, entry_type, call_id, exit_code, substr(content, 1, 200)
+                 FROM agent_log_entries WHERE session_id = ?1 ORDER BY id LIMIT ?2",
+            )?
+            .query_map(params![session, to_i64(limit)], |r| {
+                Ok(EntryMark {
+                    id: r.get(0)?,
+                    at: parse_time(&r.get::<_, String>(1)?),
+                    kind: r.get(2)?,
+                    call: r.get(3)?,
+                    exit_code: r.get(4)?,
+                    text: r.get(5)?,
+                })
+            })?
+            .collect::<rusqlite::Result<_>>()?)
+    }
+
+    /// Output of a call after row `after` (0: from the first), in order, with the rows' ids.
+    pub fn output_after(
+        &self,
+        session: &str,
+        call: &str,
+        after: i64,
+        limit: usize,
+    ) -> Result<Vec<(i64, OutputChunk)>> {
+        self.output_rows("AND id > ?3 ORDER BY id", session, call, after, limit)
+    }
+
+    /// The last output of a call, in order, with the rows' ids.
+    pub fn output_tail(
+        &self,
+        session: &str,
+        call: &str,
+        limit: usize,
+    ) -> Result<Vec<(i64, OutputChunk)>> {
+        let mut rows = self.output_rows("AND id > ?3 ORDER BY id DESC", session, call, 0, limit)?;
+        rows.reverse();
+        Ok(rows)
+    }
+
+    fn output_rows(
+        &self,
+        which: &str,
+        session: &str,
+        call: &str,
+        after: i64,
+        limit: usize,
+    ) -> Result<Vec<(i64, OutputChunk)>> {
+        Ok(self
+            .conn
+            .prepare_cached(&format!(
+                "SELECT id, call_id, seq, stream, text, at FROM session_output
+                 WHERE session_id = ?1 AND call_id = ?2 {which} LIMIT ?4"
+            ))?
+            .query_map(params![session, call, after, to_i64(limit)], chunk_from_row)?
+            .collect::<rusqlite::Result<_>>()?)
+    }
+
+    /// Bytes and pieces of the stored output of a call.
+    pub fn output_size(&self, session: &str, call: &str) -> Result<(u64, u64)> {
+        Ok(self
+            .conn
+            .prepare_cached(
+                "SELECT coalesce(sum(length(CAST(text AS BLOB))), 0), count(*) FROM session_output
+                 WHERE session_id = ?1 AND call_id = ?2",
+            )?
+            .query_row([session, call], |r| Ok((r.get(0)?, r.get(1)?)))?)
+    }
+
+    /// Tickets of a cluster that were unresolved at some time between two, oldest first.
+    pub fn tickets_between(
+        &self,
+        cluster_id: Option<&str>,
+        from: Timestamp,
+        to: Timestamp,
+    ) -> Result<Vec<Ticket>> {
+        Ok(tickets::select(
+            &self.conn,
+            "WHERE (?1 IS NULL OR cluster_id IS NULL OR cluster_id = ?1)
+               AND first_seen_at <= ?3 AND (resolved_at IS NULL OR resolved_at >= ?2)
+             ORDER BY id LIMIT 200",
+            params![cluster_id, clock::text(from), clock::text(to)],
+        )?)
+    }
+
+    /// The newest sample of a cluster at a time, or before it.
+    pub fn sample_at(&self, cluster_id: &str, at: Timestamp) -> Result<Option<Sample>> {
+        Ok(self
+            .conn
+            .prepare_cached(
+                "SELECT id, at, snapshot FROM samples WHERE cluster_id = ?1 AND at <= ?2
+                 ORDER BY id DESC LIMIT 1",
+            )?
+            .query_row(params![cluster_id, clock::text(at)], |r| {
+                Ok(Sample {
+                    id: r.get(0)?,
+                    at: parse_time(&r.get::<_, String>(1)?),
+                    snapshot: r.get(2)?,
+                })
+            })
+            .optional()?)
+    }
+
+    /// What was measured between two times, oldest first.
+    pub fn measured(
+        &self,
+        cluster_id: &str,
+        from: Timestamp,
+        to: Timestamp,
+    ) -> Result<Vec<Measured>> {
+        let rows: Vec<Option<Measured>> = self
+            .conn
+            .prepare_cached(
+                "SELECT at, json_extract(snapshot, '$.traffic.value.ops_per_s'),
+                   json_extract(snapshot, '$.traffic.value.p99_ms') FROM samples
+                 WHERE cluster_id = ?1 AND at >= ?2 AND at <= ?3 AND json_valid(snapshot)
+                 ORDER BY id",
+            )?
+            .query_map(
+                params![cluster_id, clock::text(from), clock::text(to)],
+                |r| {
+                    let at = parse_time(&r.get::<_, String>(0)?);
+                    let (ops_per_s, p99_ms) = (r.get(1)?, r.get(2)?);
+                    Ok(at.map(|at| Measured {
+                        at,
+                        ops_per_s,
+                        p99_ms,
+                    }))
+                },
+            )?
+            .collect::<rusqlite::Result<_>>()?;
+        Ok(rows.into_iter().flatten().collect())
+    }
+}
+
+fn chunk_from_row(r: &Row<'_>) -> rusqlite::Result<(i64, OutputChunk)> {
+    let stream: String = r.get(3)?;
+    let at: String = r.get(5)?;
+    let chunk = OutputChunk {
+        call: r.get(1)?,
+        seq: r.get(2)?,
+        stream: if stream == "stderr" {
+            Stream::Stderr
+        } else {
+            Stream::Stdout
+        },
+        text: r.get(4)?,
+        at: parse_time(&at).unwrap_or_default(),
+    };
+    Ok((r.get(0)?, chunk))
+}
+
+fn to_i64(n: usize) -> i64 {
+    i64::try_from(n).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,40 @@
+//! A ledger opened for reading that may not be there yet, or be deleted or replaced while it is
+//! read.
+
+use agent_lab::ledger::{Ledger, LedgerError};
+use std::{
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+};
+
+#[derive(Debug)]
+pub struct LedgerFile {
+    path: PathBuf,
+    /// The connection, and the file it is on.
+    open: Option<(Ledger, (u64, u64))>,
+}
+
+impl LedgerFile {
+    pub fn new(path: PathBuf) -> Self {
+        Self { path, open: None }
+    }
+
+    /// The ledger that is at the path now.
+    pub fn ledger(&mut self) -> Result<&Ledger, LedgerError> {
+        let missing = || LedgerError::Missing {
+            path: self.path.clone(),
+        };
+        let file = identity(&self.path).ok_or_else(missing)?;
+        if self.open.as_ref().is_none_or(|(_, id)| *id != file) {
+            self.open = Some((Ledger::open_reader(&self.path)?, file));
+        }
+        self.open
+            .as_ref()
+            .map(|(ledger, _)| ledger)
+            .ok_or_else(missing)
+    }
+}
+
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    std::fs::metadata(path).ok().map(|m| (m.dev(), m.ino()))
+}

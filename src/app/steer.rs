@@ -1,0 +1,145 @@
+//! What a person tells an agent, and does to tickets. Ours is told by its stdin, an agent elsewhere
+//! by the ledger; either way the record says who it was.
+
+use super::{
+    attach,
+    clerk::Write,
+    event::{Child, Effect},
+    keys::Command,
+    overlay::{Overlay, Question},
+    prompt::{Prompt, PromptKind},
+    state::{Pane, State},
+};
+use crate::transcript::Kind;
+use agent_lab::{
+    control::person,
+    event::Control,
+    ledger::{Status, Ticket},
+};
+
+/// The ticket that keys act on: the one that is open, or chosen, or worked on.
+pub fn ticket_at_hand(state: &State) -> Option<i64> {
+    match state.overlays.last() {
+        Some(Overlay::Ticket(view)) => return Some(view.id),
+        Some(_) => return None,
+        None => {}
+    }
+    let recorded = state.record.as_ref().map(|r| r.row.as_ref()?.ticket_id);
+    match state.focus {
+        Pane::Tickets => state.tickets.selected,
+        Pane::Agent => match recorded {
+            Some(recorded) => recorded,
+            None => state.shown().ticket.or(state.tickets.selected),
+        },
+        Pane::Cluster | Pane::Chapter => None,
+    }
+}
+
+pub fn ask_interrupt(state: &mut State) {
+    if state.shown().ticket.is_some() {
+        state.overlays.push(Overlay::Confirm(Question::Interrupt));
+    } else {
+        state.say("The agent is not working on a ticket.");
+    }
+}
+
+pub fn interrupt(state: &mut State) -> Vec<Effect> {
+    tell(state, "you: interrupt", Control::Interrupt { by: person() })
+}
+
+pub fn ask_message(state: &mut State) {
+    if state.shown().process.running() {
+        state.prompt = Some(Prompt::new(PromptKind::Message, ""));
+    } else {
+        state.say("No agent is running to read a message.");
+    }
+}
+
+pub fn message(state: &mut State, text: &str) -> Vec<Effect> {
+    if text.is_empty() {
+        return Vec::new();
+    }
+    let control = Control::Message {
+        text: text.to_owned(),
+        by: person(),
+    };
+    tell(state, &format!("you: {text}"), control)
+}
+
+/// To the agent whose pane it is.
+fn tell(state: &mut State, words: &str, control: Control) -> Vec<Effect> {
+    let to = state.other.as_ref().map(|o| (o.session.clone(), o.ended));
+    if let Some((_, true)) = to {
+        state.say("That session has ended: there is no agent to tell it to.");
+        return Vec::new();
+    }
+    let agent = state.shown_mut();
+    agent.composer.say(&mut agent.ring, Kind::Child, words);
+    match to {
+        Some((session, _)) => vec![Effect::Write(Write::Command { session, control })],
+        None => vec![Effect::Control(Child::Agent, control)],
+    }
+}
+
+fn known(state: &State) -> Option<&Ticket> {
+    let id = ticket_at_hand(state)?;
+    state.tickets.list().iter().find(|t| t.id == id)
+}
+
+/// Whether the ticket at hand is held, or waits for a person: what `hold` then undoes.
+pub fn is_held(state: &State) -> bool {
+    known(state).is_some_and(|t| t.held || t.needs_person)
+}
+
+/// Whether a command would change the ticket at hand.
+pub fn would(command: Command, state: &State) -> bool {
+    known(state).is_some_and(|t| match command {
+        Command::Reopen => matches!(t.status, Status::Resolved | Status::Escalated),
+        _ => t.status != Status::Resolved,
+    })
+}
+
+/// Holds the ticket at hand, or lets it go.
+pub fn hold(state: &mut State, ticket: Option<i64>) -> Vec<Effect> {
+    let Some(ticket) = ticket.or_else(|| ticket_at_hand(state)) else {
+        state.say("Which ticket? Choose one in the tickets pane, or open it.");
+        return Vec::new();
+    };
+    let known = state.tickets.list().iter().find(|t| t.id == ticket);
+    // One that waits for a person is let go by this, held or not.
+    let held = known.is_none_or(|t| !t.held && !t.needs_person);
+    vec![Effect::Write(Write::Hold { ticket, held })]
+}
+
+pub fn ask_resolve(state: &mut State, ticket: Option<i64>) {
+    match ticket.or_else(|| ticket_at_hand(state)) {
+        Some(ticket) => state
+            .overlays
+            .push(Overlay::Confirm(Question::Resolve(ticket))),
+        None => state.say("Which ticket? Choose one in the tickets pane, or open it."),
+    }
+}
+
+pub fn reopen(state: &mut State, ticket: Option<i64>) -> Vec<Effect> {
+    match ticket.or_else(|| ticket_at_hand(state)) {
+        Some(ticket) => vec![Effect::Write(Write::Reopen(ticket))],
+        None => {
+            state.say("Which ticket? Choose one in the tickets pane, or open it.");
+            Vec::new()
+        }
+    }
+}
+
+pub fn restart(state: &mut State, child: Child) -> Vec<Effect> {
+    let process = state.process(child);
+    if !process.supervised() {
+        state.say(format!("There is no {} of ours to restart.", child.name()));
+        return Vec::new();
+    }
+    if child == Child::Agent && attach::working(&state.agent) {
+        let question = Question::Restart(child);
+        state.overlays.push(Overlay::Confirm(question));
+        return Vec::new();
+    }
+    vec![Effect::Restart(child)]
+}

@@ -1,0 +1,12 @@
+//! Sessions of the ledger turned back into what their agent said at the time: events. Whoever shows
+//! a live agent shows an earlier session, or somebody else's, in the same way.
+//!
+//! Reads the ledger, knows events and transcripts, nothing of the dashboard.
+
+pub mod events;
+pub mod follow;
+pub mod output;
+pub mod page;
+
+pub use follow::{Follow, News};
+pub use page::{Page, Which};

@@ -1,0 +1,118 @@
+//! An earlier session in the agent pane: what it was, when the line the reader is on was recorded,
+//! how far into it that is.
+
+use super::agent::searched;
+use crate::{
+    app::{State, record::Record, state::Pane},
+    transcript::Size,
+    ui::{
+        format::percent,
+        row,
+        text::{lines, panel, paragraph},
+        theme::{Role, Theme},
+    },
+};
+use ratatui::{Frame, layout::Rect, text::Span};
+
+pub fn draw(
+    frame: &mut Frame,
+    area: Rect,
+    state: &State,
+    record: &Record,
+    theme: Theme,
+) -> (Size, Rect) {
+    let focused = state.focus == Pane::Agent;
+    let title = title(state, record, theme);
+    let inner = panel(
+        frame,
+        area,
+        title,
+        place(state, record, theme),
+        focused,
+        theme,
+    );
+    let size = Size {
+        width: inner.width,
+        height: inner.height,
+        cut: state.taste.no_wrap,
+    };
+    let columns = usize::from(inner.width);
+    if let Some(error) = &record.error {
+        let text = format!("? The ledger cannot be read: {error}");
+        lines(
+            frame,
+            inner,
+            paragraph(&text, columns, theme.style(Role::Unknown)),
+        );
+    } else if record.row.is_none() {
+        let text = format!("Reading session {} …", record.session);
+        lines(
+            frame,
+            inner,
+            paragraph(&text, columns, theme.style(Role::Dim)),
+        );
+    } else {
+        let page = record.doc.page(size, state.needle.as_ref());
+        row::page(frame, inner, &page, size, theme);
+    }
+    (size, inner)
+}
+
+fn title(state: &State, record: &Record, theme: Theme) -> Vec<Span<'static>> {
+    let dim = theme.style(Role::Dim);
+    let mut spans = vec![Span::raw("Session")];
+    match &record.row {
+        None => spans.push(Span::raw(format!(" {}", record.session))),
+        Some(row) => {
+            if let Some(ticket) = row.ticket_id {
+                spans.push(Span::raw(format!(" on #{ticket}")));
+            }
+            let (glyph, word, role) = outcome(&row.status, row.resolution.as_deref());
+            spans.push(Span::raw(" · "));
+            spans.push(Span::styled(format!("{glyph} {word}"), theme.style(role)));
+            if let Some(model) = &row.model {
+                spans.push(Span::styled(format!(" · {model}"), dim));
+            }
+        }
+    }
+    if record.doc.folded() {
+        spans.push(Span::styled(" · folded", dim));
+    }
+    spans.extend(searched(state, theme));
+    spans
+}
+
+/// When, and how far into the session.
+fn place(state: &State, record: &Record, theme: Theme) -> Vec<Span<'static>> {
+    let dim = theme.style(Role::Dim);
+    if record.searching.is_some() {
+        return vec![Span::styled(
+            "searching the ledger …",
+            theme.style(Role::Accent),
+        )];
+    }
+    let mut spans = Vec::new();
+    if let Some(at) = record.time() {
+        let at = at.to_zoned(state.zone.clone());
+        // The day, unless it is today's.
+        let today = state.now.to_zoned(state.zone.clone()).date() == at.date();
+        let form = if today { "%H:%M:%S" } else { "%m-%d %H:%M:%S" };
+        spans.push(Span::raw(at.strftime(form).to_string()));
+    }
+    if let Some(share) = record.share() {
+        spans.push(Span::styled(format!(" · {}", percent(share)), dim));
+    }
+    spans
+}
+
+/// Glyph, word and look of how a session ended.
+pub fn outcome(status: &str, resolution: Option<&str>) -> (char, String, Role) {
+    match (status, resolution) {
+        ("running", _) => ('▌', "running".into(), Role::Accent),
+        ("resolved" | "completed", Some("proven")) => ('✓', "proven".into(), Role::Ok),
+        ("resolved" | "completed", _) => ('·', status.into(), Role::Dim),
+        ("escalated", _) => ('↑', "escalated".into(), Role::Bad),
+        ("interrupted", _) => ('‖', "interrupted".into(), Role::Warn),
+        (other, _) => ('✗', other.into(), Role::Bad),
+    }
+}
