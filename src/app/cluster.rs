@@ -8,14 +8,18 @@ use jiff::{SignedDuration, Timestamp};
 use std::{
     collections::{HashMap, VecDeque},
     ops::Range,
+    time::Duration,
 };
 
-/// The dashboard looks this often.
-pub const INTERVAL: std::time::Duration = std::time::Duration::from_secs(1);
+/// The dashboard looks this often, and not longer apart than this when nobody answers.
+pub const INTERVAL: Duration = Duration::from_secs(1);
+pub const LONGEST: Duration = Duration::from_secs(4);
 /// What is older than this is unknown: three looks, and the time a slow one may take.
 pub const STALE: SignedDuration = SignedDuration::from_secs(5);
-/// Samples kept for the sparklines, one a look.
+/// Values kept for the charts, one a second.
 const HISTORY: usize = 300;
+/// Seconds that one look can stand for.
+const MOST_AT_ONCE: i128 = 10;
 
 /// The whole cluster in one word. Unknown is not healthy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -110,6 +114,20 @@ impl Cluster {
 
     pub fn seen(&mut self, mut snapshot: ClusterSnapshot, now: Timestamp) {
         clean(&mut snapshot);
+        // A value a second, however far apart the looks are; a clock may jump.
+        let seconds = self.snapshot.as_ref().map_or(1, |earlier| {
+            let passed = snapshot.at.duration_since(earlier.at);
+            passed
+                .as_millis()
+                .saturating_add(500)
+                .div_euclid(1000)
+                .clamp(1, MOST_AT_ONCE)
+        });
+        let push = |history: &mut VecDeque<_>, value: Option<f64>| {
+            for _ in 0..seconds {
+                push(history, value);
+            }
+        };
         let traffic = snapshot.traffic.fresh().copied().unwrap_or_default();
         push(&mut self.ops, traffic.ops_per_s);
         push(&mut self.p99, traffic.p99_ms);
@@ -335,6 +353,15 @@ mod tests {
             cluster.snapshot.unwrap().stores.value.unwrap()[0].name,
             "abc d"
         );
+    }
+
+    #[test]
+    fn a_history_has_a_value_a_second_however_far_apart_the_looks_are() {
+        let mut cluster = Cluster::new("pd".into());
+        for (second, values) in [(0, 1), (1, 2), (3, 4), (2, 5), (4000, 15)] {
+            cluster.seen(snapshot(StoreState::Up, at(second)), at(second));
+            assert_eq!(cluster.ops.len(), values, "after second {second}");
+        }
     }
 
     #[test]

@@ -1,20 +1,17 @@
 //! Follows one session in the ledger, by a thread of its own, for as long as this is kept.
 
-use super::{event::Event, ledger_file::LedgerFile};
-use crate::history::Follow;
-use std::{
-    path::PathBuf,
-    sync::mpsc::{RecvTimeoutError, Sender, channel},
-    time::Duration,
+use super::{
+    event::Event,
+    ledger_file::LedgerFile,
+    ledger_watch::{LedgerWatch, Stop},
 };
+use crate::history::Follow;
+use std::path::PathBuf;
 use tokio::sync::mpsc;
-
-/// How often the ledger is looked at. A look at an unchanged file costs microseconds.
-const LOOK: Duration = Duration::from_millis(150);
 
 #[derive(Debug)]
 pub struct Follower {
-    _stop: Sender<()>,
+    _stop: Stop,
 }
 
 impl Follower {
@@ -23,13 +20,13 @@ impl Follower {
         session: &str,
         events: mpsc::Sender<Event>,
     ) -> std::io::Result<Self> {
-        let (keep, stopped) = channel();
+        let (mut watch, stop) = LedgerWatch::new(&ledger)?;
         let mut follow = Follow::new(session);
         std::thread::Builder::new()
             .name("follower".into())
             .spawn(move || {
                 let mut file = LedgerFile::new(ledger);
-                loop {
+                while watch.wait() {
                     // A ledger that cannot be read is told of by whoever reads the tickets.
                     if let Ok(ledger) = file.ledger()
                         && ledger.changed().unwrap_or(true)
@@ -40,11 +37,8 @@ impl Follower {
                     {
                         return;
                     }
-                    if stopped.recv_timeout(LOOK) != Err(RecvTimeoutError::Timeout) {
-                        return;
-                    }
                 }
             })?;
-        Ok(Self { _stop: keep })
+        Ok(Self { _stop: stop })
     }
 }

@@ -19,6 +19,11 @@ impl LedgerFile {
         Self { path, open: None }
     }
 
+    /// It could not be read: the next time it is opened anew.
+    pub fn close(&mut self) {
+        self.open = None;
+    }
+
     /// The ledger that is at the path now.
     pub fn ledger(&mut self) -> Result<&Ledger, LedgerError> {
         let missing = || LedgerError::Missing {

@@ -26,6 +26,7 @@ pub mod event;
 mod follower;
 pub mod keys;
 mod ledger_file;
+mod ledger_watch;
 pub mod on_child;
 mod on_key;
 mod on_mouse;

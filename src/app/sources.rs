@@ -3,23 +3,20 @@
 //! Both only read. A send that waits for the main loop is fine here: the next look can wait too.
 
 use super::{
-    cluster::INTERVAL,
+    cluster::{INTERVAL, LONGEST},
     event::Event,
+    ledger_file::LedgerFile,
+    ledger_watch::{LedgerWatch, Stop},
     tickets::{LIMIT, LedgerView},
 };
-use crate::cluster::client::{Client, Options};
-use agent_lab::ledger::{Ledger, LedgerError};
-use jiff::Timestamp;
-use std::{
-    os::unix::fs::MetadataExt,
-    path::{Path, PathBuf},
-    sync::mpsc as std_mpsc,
-    time::Duration,
+use crate::cluster::{
+    ClusterSnapshot,
+    client::{Client, Options},
 };
+use agent_lab::ledger::LedgerError;
+use jiff::Timestamp;
+use std::{path::PathBuf, time::Duration};
 use tokio::{sync::mpsc, task::JoinHandle, time::Instant};
-
-/// The ledger is asked whether it changed this often; it costs microseconds.
-const LEDGER_INTERVAL: Duration = Duration::from_millis(250);
 
 /// Looks at the cluster until it is dropped.
 #[derive(Debug)]
@@ -29,9 +26,12 @@ impl Observer {
     pub fn start(pd: &str, events: mpsc::Sender<Event>) -> Self {
         let mut client = Client::new(Options::new(pd));
         Self(tokio::spawn(async move {
+            let mut missed = 0;
             loop {
-                let next = Instant::now() + INTERVAL;
+                let began = Instant::now();
                 let snapshot = Box::new(client.observe().await);
+                missed = if answered(&snapshot) { 0 } else { missed + 1 };
+                let next = began + pause(began.elapsed(), missed);
                 if events.send(Event::Cluster(snapshot)).await.is_err() {
                     return;
                 }
@@ -39,6 +39,20 @@ impl Observer {
             }
         }))
     }
+}
+
+/// Whether anybody there said anything.
+fn answered(snapshot: &ClusterSnapshot) -> bool {
+    snapshot.pd.fresh().is_some() || snapshot.stores.fresh().is_some()
+}
+
+/// From one look to the next: a look that takes long is repeated less often, and so is one that
+/// nobody answers.
+fn pause(took: Duration, missed: u32) -> Duration {
+    if missed > 0 {
+        return (INTERVAL * 2u32.saturating_pow(missed - 1)).min(LONGEST);
+    }
+    (took * 20).clamp(INTERVAL, INTERVAL * 2)
 }
 
 impl Drop for Observer {
@@ -50,65 +64,54 @@ impl Drop for Observer {
 /// The thread that reads the ledger; it ends when this is dropped.
 #[derive(Debug)]
 pub struct LedgerReader {
-    _stop: std_mpsc::Sender<()>,
+    _stop: Stop,
 }
 
 impl LedgerReader {
     pub fn start(path: PathBuf, events: mpsc::Sender<Event>) -> std::io::Result<Self> {
-        let (keep, stopped) = std_mpsc::channel();
+        let (mut watch, stop) = LedgerWatch::new(&path)?;
         std::thread::Builder::new()
             .name("ledger reader".into())
             .spawn(move || {
-                Reading {
-                    path,
-                    open: None,
+                let mut reading = Reading {
+                    file: LedgerFile::new(path),
                     told: None,
                     events,
-                }
-                .run(&stopped);
+                };
+                while watch.wait() && reading.look() {}
             })?;
-        Ok(Self { _stop: keep })
+        Ok(Self { _stop: stop })
     }
 }
 
 struct Reading {
-    path: PathBuf,
-    /// The connection, and the file it is on: it may be deleted or replaced.
-    open: Option<(Ledger, (u64, u64))>,
+    file: LedgerFile,
     /// The error that was last told, so that it is told once.
     told: Option<String>,
     events: mpsc::Sender<Event>,
 }
 
 impl Reading {
-    fn run(mut self, stopped: &std_mpsc::Receiver<()>) {
-        let timeout = Err(std_mpsc::RecvTimeoutError::Timeout);
-        while self.look() && stopped.recv_timeout(LEDGER_INTERVAL) == timeout {}
-    }
-
-    fn send(&self, event: Event) -> bool {
-        self.events.blocking_send(event).is_ok()
-    }
-
     /// Reads what changed. False: nobody listens any more.
     fn look(&mut self) -> bool {
-        let view = match self.read() {
+        let view = match read(&mut self.file) {
             Ok(None) => return true,
             Ok(Some(view)) => {
                 self.told = None;
                 view
             }
             Err(error) => {
-                self.open = None;
-                let text = error.as_ref().map_or(String::new(), ToString::to_string);
+                self.file.close();
+                let text = error.to_string();
                 if self.told.as_ref() == Some(&text) {
                     return true;
                 }
-                self.told = Some(text);
+                let missing = matches!(error, LedgerError::Missing { .. });
+                self.told = Some(text.clone());
                 LedgerView {
                     at: Timestamp::now(),
-                    missing: error.is_none(),
-                    error: error.map(|e| e.to_string()),
+                    missing,
+                    error: (!missing).then_some(text),
                     tickets: Vec::new(),
                     open: 0,
                     done: 0,
@@ -117,36 +120,49 @@ impl Reading {
                 }
             }
         };
-        self.send(Event::Ledger(Box::new(view)))
-    }
-
-    /// `Ok(None)`: nothing changed. `Err(None)`: there is no file.
-    fn read(&mut self) -> Result<Option<LedgerView>, Option<LedgerError>> {
-        let file = identity(&self.path).ok_or(None)?;
-        if self.open.as_ref().is_none_or(|(_, id)| *id != file) {
-            self.open = Some((Ledger::open_reader(&self.path)?, file));
-        }
-        let Some((ledger, _)) = &self.open else {
-            return Ok(None);
-        };
-        if !ledger.changed()? {
-            return Ok(None);
-        }
-        let tickets = ledger.tickets(LIMIT)?;
-        let (done, open) = ledger.ticket_counts()?;
-        Ok(Some(LedgerView {
-            at: Timestamp::now(),
-            error: None,
-            missing: false,
-            tickets,
-            open,
-            done,
-            heartbeat: ledger.heartbeat(None)?,
-            running: ledger.running_sessions(None)?,
-        }))
+        self.events
+            .blocking_send(Event::Ledger(Box::new(view)))
+            .is_ok()
     }
 }
 
-fn identity(path: &Path) -> Option<(u64, u64)> {
-    std::fs::metadata(path).ok().map(|m| (m.dev(), m.ino()))
+/// None: nothing changed.
+fn read(file: &mut LedgerFile) -> Result<Option<LedgerView>, LedgerError> {
+    let ledger = file.ledger()?;
+    if !ledger.changed()? {
+        return Ok(None);
+    }
+    let tickets = ledger.tickets(LIMIT)?;
+    let (done, open) = ledger.ticket_counts()?;
+    Ok(Some(LedgerView {
+        at: Timestamp::now(),
+        error: None,
+        missing: false,
+        tickets,
+        open,
+        done,
+        heartbeat: ledger.heartbeat(None)?,
+        running: ledger.running_sessions(None)?,
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn looks_at_a_cluster_are_as_far_apart_as_they_are_dear_and_futile() {
+        let second = Duration::from_secs(1);
+        assert_eq!(pause(Duration::from_millis(10), 0), second);
+        assert_eq!(
+            pause(Duration::from_millis(75), 0),
+            Duration::from_millis(1500)
+        );
+        assert_eq!(pause(4 * second, 0), 2 * second);
+        let missed: Vec<_> = (1..=5)
+            .map(|n| pause(Duration::ZERO, n).as_secs())
+            .collect();
+        assert_eq!(missed, [1, 2, 4, 4, 4]);
+        assert_eq!(pause(Duration::ZERO, u32::MAX), LONGEST);
+    }
 }
