@@ -1,7 +1,7 @@
 //! An agent as its events tell it, ours or somebody else's: what it is doing, for how long, what
 //! waits for a person, and the last hundred lines.
 
-use super::state::Process;
+use super::{config::Role, state::Process};
 use crate::transcript::{Composer, Ring, View, clean::clean, ring::CAPACITY};
 use agent_lab::event::{Event, Kind, Outcome, VerifyState};
 use jiff::Timestamp;
@@ -53,6 +53,8 @@ pub struct Called {
 #[derive(Debug)]
 pub struct Agent {
     pub process: Process,
+    /// Somebody else's program: it may speak no events, and never say that it is ready.
+    pub foreign: bool,
     pub phase: Phase,
     /// When the phase began.
     pub since: Timestamp,
@@ -75,9 +77,17 @@ pub struct Agent {
 }
 
 impl Agent {
+    /// The agent of this dashboard.
+    pub fn of(role: &Role, now: Timestamp) -> Self {
+        let mut agent = Self::new(Process::new(role), now);
+        agent.foreign = matches!(role, Role::Run(spec) if spec.warden.is_some());
+        agent
+    }
+
     pub fn new(process: Process, now: Timestamp) -> Self {
         Self {
             process,
+            foreign: false,
             phase: Phase::Silent,
             since: now,
             model: None,
@@ -99,7 +109,12 @@ impl Agent {
 
     /// A new process: nothing is known of it.
     pub fn reset(&mut self, now: Timestamp) {
-        self.enter(Phase::Silent, now);
+        let phase = if self.foreign {
+            Phase::Plain
+        } else {
+            Phase::Silent
+        };
+        self.enter(phase, now);
         self.ticket = None;
         self.session = None;
         self.running = None;

@@ -178,7 +178,7 @@ impl State {
             lab: config.lab.clone(),
             cluster: Cluster::new(config.pd.clone()),
             tickets: Tickets::new(config.ledger.clone()),
-            agent: Agent::new(Process::new(&config.agent), now),
+            agent: Agent::of(&config.agent, now),
             other: None,
             record: None,
             approvals: Approvals::default(),

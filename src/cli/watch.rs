@@ -126,7 +126,7 @@ fn agent(args: &Args, home: &Home, place: &Place) -> color_eyre::Result<Role> {
             name: "agent",
             argv: command(line)?,
             env,
-            foreign: true,
+            warden: Some(executable()),
             ..Spec::default()
         }));
     }

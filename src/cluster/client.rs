@@ -4,7 +4,7 @@
 //! nothing and remembers nothing but the scrapes it needs for rates and who the members are.
 
 use super::{
-    http::{self, HttpError},
+    http::{self, Http, HttpError},
     pd::{HealthAnswer, MemberAnswer, MembersAnswer, RegionsAnswer, StoreAnswer, StoresAnswer},
     rates::{self, Counters, Window},
     regions::count_regions,
@@ -63,9 +63,9 @@ impl Options {
 #[derive(Debug)]
 pub struct Client {
     options: Options,
-    http: reqwest::Client,
+    http: Http,
     /// `/health` asks the peers in turn, so it may take longer than one request of ours.
-    patient: reqwest::Client,
+    patient: Http,
     windows: HashMap<u64, Window>,
     members: Vec<MemberAnswer>,
     cluster_id: Option<String>,
@@ -75,9 +75,11 @@ pub struct Client {
 
 impl Client {
     pub fn new(options: Options) -> Self {
+        let encrypted = options.pd.iter().any(|e| e.starts_with("https://"));
+        let http = Http::new(options.timeout, encrypted);
         Self {
-            http: http::client(options.timeout),
-            patient: http::client(options.timeout * 2),
+            patient: http.patient(),
+            http,
             options,
             windows: HashMap::new(),
             members: Vec::new(),

@@ -24,27 +24,50 @@ pub enum HttpError {
     Body { url: String, why: String },
 }
 
-/// A client that follows no redirect and uses no proxy.
-pub fn client(timeout: Duration) -> reqwest::Client {
-    // Fails only when a provider is installed already, which is as good.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    reqwest::Client::builder()
-        .timeout(timeout)
-        .connect_timeout(timeout)
-        .redirect(reqwest::redirect::Policy::none())
-        .no_proxy()
-        .pool_max_idle_per_host(2)
-        .build()
-        .unwrap_or_default()
+/// Asks; follows no redirect and uses no proxy.
+#[derive(Debug, Clone)]
+pub struct Http {
+    client: reqwest::Client,
+    /// Of one request.
+    limit: Duration,
+}
+
+impl Http {
+    /// `encrypted`: some address is `https`. Else no certificates are read, which takes longer
+    /// than everything else a dashboard does before its first frame.
+    pub fn new(limit: Duration, encrypted: bool) -> Self {
+        // Fails only when a provider is installed already, which is as good.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let mut builder = reqwest::Client::builder()
+            .connect_timeout(limit)
+            .redirect(reqwest::redirect::Policy::none())
+            .no_proxy()
+            .pool_max_idle_per_host(2);
+        if !encrypted {
+            builder = builder.tls_certs_only([]);
+        }
+        let client = builder.build().unwrap_or_default();
+        Self { client, limit }
+    }
+
+    /// The same, for who may take twice as long.
+    #[must_use]
+    pub fn patient(&self) -> Self {
+        Self {
+            client: self.client.clone(),
+            limit: self.limit * 2,
+        }
+    }
 }
 
 /// The text of a successful answer.
-pub async fn get(client: &reqwest::Client, url: &str) -> Result<String, HttpError> {
+pub async fn get(http: &Http, url: &str) -> Result<String, HttpError> {
     let unreachable = |e: reqwest::Error| HttpError::Unreachable {
         url: url.to_owned(),
         why: reason(&e),
     };
-    let response = client.get(url).send().await.map_err(unreachable)?;
+    let request = http.client.get(url).timeout(http.limit);
+    let response = request.send().await.map_err(unreachable)?;
     let status = response.status();
     let mut body = Vec::new();
     let mut stream = response.bytes_stream();
@@ -72,10 +95,10 @@ pub async fn get(client: &reqwest::Client, url: &str) -> Result<String, HttpErro
 
 /// A successful answer read as JSON.
 pub async fn get_json<T: serde::de::DeserializeOwned>(
-    client: &reqwest::Client,
+    http: &Http,
     url: &str,
 ) -> Result<T, HttpError> {
-    let text = get(client, url).await?;
+    let text = get(http, url).await?;
     serde_json::from_str(&text).map_err(|e| HttpError::Body {
         url: url.to_owned(),
         why: e.to_string(),
@@ -137,7 +160,7 @@ mod tests {
             listener.local_addr().unwrap().port()
         };
         let url = format!("http://127.0.0.1:{port}/x");
-        let err = get(&client(Duration::from_secs(5)), &url)
+        let err = get(&Http::new(Duration::from_secs(5), false), &url)
             .await
             .unwrap_err()
             .to_string();

@@ -2,18 +2,19 @@
 //! when asked. Exit and end of output are two facts, each with a time limit.
 
 use super::{
+    lifeline::{Lifeline, Report},
     mailbox::{Fact, Mailbox},
     policy::{Next, Policy},
     process::{Run, describe, launch, writer},
     spawn::Spec,
-    stop::{Step, group_alive, signal_group},
+    stop::{Step, group_alive},
     stream::Chunk,
 };
 use crate::transcript::clean::clean;
 use agent_lab::event::Control;
-use rustix::process::Signal;
 use std::{
     collections::VecDeque,
+    os::unix::process::ExitStatusExt,
     process::ExitStatus,
     time::{Duration, Instant},
 };
@@ -107,8 +108,12 @@ async fn supervise(
     };
     loop {
         let next = match first {
-            Ok(run) => match task.run(run, &mut orders, &mut reaper).await {
+            Ok(run) => match task.run(&spec, run, &mut orders, &mut reaper).await {
                 RunEnd::Exited { ran, success } => task.policy.ended(Instant::now(), ran, success),
+                RunEnd::NotStarted { why } => {
+                    task.fact(Fact::StartFailed { why: why.clone() });
+                    task.policy.not_started(&why)
+                }
                 RunEnd::Restart => Next::Restart {
                     after: Duration::ZERO,
                 },
@@ -141,7 +146,14 @@ async fn supervise(
 }
 
 enum RunEnd {
-    Exited { ran: Duration, success: bool },
+    Exited {
+        ran: Duration,
+        success: bool,
+    },
+    /// By its warden, which could not.
+    NotStarted {
+        why: String,
+    },
     Restart,
     Stopped,
 }
@@ -182,23 +194,25 @@ impl Task {
 
     async fn run(
         &mut self,
+        spec: &Spec,
         mut run: Run,
         orders: &mut mpsc::Receiver<Order>,
         reaper: &mut SignalStream,
     ) -> RunEnd {
-        let pid = run
-            .group
-            .0
-            .map_or(0, |p| p.as_raw_nonzero().get().cast_unsigned());
-        self.fact(Fact::Started { pid });
+        if let Some(pid) = run.group.pid.filter(|_| run.lifeline.is_none()) {
+            let pid = pid.as_raw_nonzero().get().cast_unsigned();
+            self.fact(Fact::Started { pid });
+        }
         let stdin = run.output.take_stdin();
         run.stdin = stdin.map(|stdin| writer(self.mailbox.clone(), stdin));
         let (mut restart, mut status) = (false, None);
         // Whether the child may have exited since it was last asked.
         let mut look = true;
         loop {
+            // What its warden says comes first: that ends later, and in its own way.
             if std::mem::take(&mut look)
                 && status.is_none()
+                && run.lifeline.is_none()
                 && let Ok(Some(s)) = run.output.exited()
             {
                 status = Some(s);
@@ -227,6 +241,24 @@ impl Task {
                         if let Some(stop) = &mut run.stop {
                             stop.hurry(Instant::now());
                         }
+                    }
+                },
+                report = report(&mut run.lifeline), if run.lifeline.is_some() => match report {
+                    Some(Report::Started { pid }) => {
+                        let pid = pid.cast_unsigned();
+                        self.fact(Fact::Started { pid });
+                    }
+                    Some(Report::Failed { why }) => {
+                        let why = format!("{}: {why}", spec.line());
+                        return RunEnd::NotStarted { why };
+                    }
+                    Some(Report::Exited { status: raw }) => {
+                        status = Some(ExitStatus::from_raw(raw));
+                        run.exited = Some(Instant::now());
+                    }
+                    None => {
+                        run.lifeline = None;
+                        look = true;
                     }
                 },
                 _ = reaper.recv(), if status.is_none() => look = true,
@@ -258,20 +290,14 @@ impl Task {
         if !run.ended && now < exited + PIPE_LIMIT {
             return Ok(Some(exited + PIPE_LIMIT));
         }
-        // What it left behind in its group ends with it, once its last words are read.
-        if let Some(group) = run.group.0
-            && group_alive(group)
-        {
-            if !run.ended && !run.pipe_named {
-                run.pipe_named = true;
-                self.fact(Fact::PipeHeld);
-            }
-            signal_group(group, Signal::KILL);
-        } else if !run.ended && !run.pipe_named {
-            run.pipe_named = true;
+        if !run.ended {
             self.fact(Fact::PipeHeld);
         }
-        run.group.0 = None;
+        // What it left behind ends with it, once its last words are read.
+        if run.group.pid.is_some_and(group_alive) {
+            run.kill();
+        }
+        run.group.pid = None;
         let success = status.success();
         self.fact(Fact::Exited {
             how: describe(status),
@@ -291,21 +317,18 @@ impl Task {
         status: Option<ExitStatus>,
         restart: bool,
     ) -> Result<Option<Instant>, RunEnd> {
-        let alive = run.group.0.is_some_and(group_alive);
+        let alive = run.group.pid.is_some_and(group_alive);
         let Some(stop) = &mut run.stop else {
             return Ok(None);
         };
         match stop.step(now, status.is_some(), alive) {
             Step::Wait(at) => Ok(Some(at)),
             Step::Kill(at) => {
-                if let Some(group) = run.group.0 {
-                    signal_group(group, Signal::STOP);
-                    signal_group(group, Signal::KILL);
-                }
+                run.kill();
                 Ok(Some(at))
             }
             Step::Done => {
-                run.group.0 = None;
+                run.group.pid = None;
                 if let Some(status) = status {
                     let success = status.success();
                     self.fact(Fact::Exited {
@@ -372,6 +395,13 @@ impl Task {
         if let Some(why) = lost {
             self.fact(Fact::ControlLost { why: why.into() });
         }
+    }
+}
+
+async fn report(lifeline: &mut Option<Lifeline>) -> Option<Report> {
+    match lifeline {
+        Some(lifeline) => lifeline.report().await,
+        None => std::future::pending().await,
     }
 }
 

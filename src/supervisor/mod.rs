@@ -9,6 +9,7 @@
 
 mod child;
 mod delta;
+mod lifeline;
 mod loose;
 pub mod mailbox;
 pub mod policy;
@@ -17,6 +18,7 @@ mod spawn;
 pub mod splitter;
 mod stop;
 mod stream;
+pub mod warden;
 
 pub use child::{Handle, start};
 pub use mailbox::{Fact, Item, Mailbox};

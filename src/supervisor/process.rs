@@ -2,6 +2,7 @@
 //! any of it is for the task in `child`.
 
 use super::{
+    lifeline::Lifeline,
     mailbox::{Fact, Mailbox},
     spawn::{Spec, spawn},
     splitter::Splitter,
@@ -22,6 +23,9 @@ const GRACE: Duration = Duration::from_secs(5);
 /// A control line that is not taken by then is lost.
 const CONTROL_LIMIT: Duration = Duration::from_secs(2);
 
+/// A warden is asked to kill so often before it is killed.
+const WARDEN_TIMES: u32 = 50;
+
 /// Bytes of output that may wait in the kernel: as much as Linux gives anybody.
 #[cfg(target_os = "linux")]
 const PIPE: usize = 1024 * 1024;
@@ -30,29 +34,37 @@ const PIPE: usize = 1024 * 1024;
 pub struct Run {
     pub output: Output,
     pub group: Group,
+    /// The line to its warden, if it has one.
+    pub lifeline: Option<Lifeline>,
     pub stdin: Option<mpsc::Sender<Control>>,
     pub stdout: Splitter,
     pub stderr: Splitter,
     pub started: Instant,
     pub exited: Option<Instant>,
     pub ended: bool,
-    pub pipe_named: bool,
     pub stop: Option<Stop>,
+    kills: u32,
 }
 
-/// Kills what is left of the group when the task goes away for whatever reason.
-pub struct Group(pub Option<Pid>);
+/// Kills what is left of the group when the task goes away for whatever reason. A warden does that
+/// itself, and more; its group is none of our business.
+pub struct Group {
+    pub pid: Option<Pid>,
+    warded: bool,
+}
 
 impl Drop for Group {
     fn drop(&mut self) {
-        if let Some(group) = self.0 {
+        if let Some(group) = self.pid
+            && !self.warded
+        {
             signal_group(group, Signal::KILL);
         }
     }
 }
 
 pub fn launch(spec: &Spec) -> Result<Run, String> {
-    let child = spawn(spec).map_err(|e| {
+    let (child, lifeline) = spawn(spec).map_err(|e| {
         let program = spec.argv.first().map(|p| p.to_string_lossy().into_owned());
         format!("{}: {e}", program.unwrap_or_default())
     })?;
@@ -64,15 +76,19 @@ pub fn launch(spec: &Spec) -> Result<Run, String> {
     let group = child.id().and_then(|id| Pid::from_raw(id.cast_signed()));
     Ok(Run {
         output: Output::new(child),
-        group: Group(group),
+        group: Group {
+            pid: group,
+            warded: lifeline.is_some(),
+        },
+        lifeline,
         stdin: None,
         stdout: Splitter::default(),
         stderr: Splitter::default(),
         started: Instant::now(),
         exited: None,
         ended: false,
-        pipe_named: false,
         stop: None,
+        kills: 0,
     })
 }
 
@@ -85,12 +101,27 @@ impl Run {
         if let Some(stdin) = self.stdin.take() {
             let _ = stdin.try_send(Control::Shutdown);
         }
-        if let Some(group) = self.group.0 {
+        if let Some(group) = self.group.pid {
             signal_group(group, Signal::TERM);
             // A stopped process gets its TERM only when it runs again.
             signal_group(group, Signal::CONT);
         }
         self.stop = Some(Stop::new(Instant::now(), GRACE));
+    }
+
+    /// Ends what is left of it, without grace. A warden needs a moment for that, and is ended
+    /// itself only when it was asked often enough.
+    pub fn kill(&mut self) {
+        self.kills += 1;
+        if let Some(lifeline) = &self.lifeline {
+            lifeline.end();
+        }
+        if let Some(group) = self.group.pid
+            && (self.lifeline.is_none() || self.kills > WARDEN_TIMES)
+        {
+            signal_group(group, Signal::STOP);
+            signal_group(group, Signal::KILL);
+        }
     }
 }
 

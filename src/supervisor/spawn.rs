@@ -1,6 +1,7 @@
 //! Starting one child: its own session, all three streams piped, no survivor of its parent.
 
-use std::{ffi::OsString, io, path::PathBuf, process::Stdio};
+use super::{lifeline::Lifeline, warden::ROLE};
+use std::{ffi::OsString, io, os::fd::AsRawFd, path::PathBuf, process::Stdio};
 use tokio::process::{Child, Command};
 
 /// What to run.
@@ -13,8 +14,9 @@ pub struct Spec {
     pub env: Vec<(OsString, OsString)>,
     /// Variables the child does not get.
     pub env_remove: Vec<OsString>,
-    /// Somebody else's program: it does not know that the end of its stdin means shutdown.
-    pub foreign: bool,
+    /// Somebody else's program, which does not know that the end of its stdin means shutdown:
+    /// started by this executable as its [`super::warden`].
+    pub warden: Option<PathBuf>,
 }
 
 impl Spec {
@@ -37,25 +39,34 @@ pub fn executable() -> PathBuf {
 
 /// Starts the child. Must be called on a thread that lives as long as the program: Linux ties
 /// the parent-death signal to the thread.
-pub fn spawn(spec: &Spec) -> io::Result<Child> {
+pub fn spawn(spec: &Spec) -> io::Result<(Child, Option<Lifeline>)> {
     let Some((program, args)) = spec.argv.split_first() else {
         return Err(io::Error::new(
             io::ErrorKind::InvalidInput,
             "the command is empty",
         ));
     };
-    let mut command = Command::new(program);
+    let (mut command, lifeline, theirs) = match &spec.warden {
+        Some(warden) => {
+            let (ours, theirs) = Lifeline::new()?;
+            let mut command = Command::new(warden);
+            let fd = theirs.as_raw_fd().to_string();
+            command.arg0("operator-tui").args([ROLE, &fd]).arg(program);
+            (command, Some(ours), Some(theirs))
+        }
+        None => (Command::new(program), None, None),
+    };
     command
         .args(args)
         .envs(spec.env.iter().map(|(k, v)| (k, v)))
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
-        .kill_on_drop(true);
+        // A warden has still something to do.
+        .kill_on_drop(lifeline.is_none());
     for name in &spec.env_remove {
         command.env_remove(name);
     }
-    let foreign = spec.foreign;
     let parent = rustix::process::getpid();
     let before_exec = move || {
         // With a group alone the child could still reach our terminal through /dev/tty.
@@ -63,12 +74,15 @@ pub fn spawn(spec: &Spec) -> io::Result<Child> {
         #[cfg(target_os = "linux")]
         {
             use rustix::process::{Signal, getppid, set_parent_process_death_signal};
-            // Our own end with their stdin, once they run: a frozen one would never see a TERM.
-            let signal = if foreign { Signal::KILL } else { Signal::CONT };
-            set_parent_process_death_signal(Some(signal))?;
+            // They end with their stdin or their lifeline, once they run: a frozen one would not
+            // see that it ended.
+            set_parent_process_death_signal(Some(Signal::CONT))?;
             if getppid() != Some(parent) {
                 return Err(io::Error::other("the dashboard ended"));
             }
+        }
+        if let Some(theirs) = &theirs {
+            rustix::io::fcntl_setfd(theirs, rustix::io::FdFlags::empty())?;
         }
         Ok(())
     };
@@ -79,5 +93,5 @@ pub fn spawn(spec: &Spec) -> io::Result<Child> {
     unsafe {
         command.pre_exec(before_exec);
     }
-    command.spawn()
+    Ok((command.spawn()?, lifeline))
 }

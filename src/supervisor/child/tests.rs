@@ -16,7 +16,6 @@ fn sh(script: &str) -> Child {
     let spec = Spec {
         name: "test",
         argv: ["sh", "-c", script].map(Into::into).to_vec(),
-        foreign: true,
         ..Spec::default()
     };
     let handle = start(spec, Mailbox::new(bell.clone()));

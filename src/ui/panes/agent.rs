@@ -193,7 +193,7 @@ fn status(state: &State, columns: usize, theme: Theme) -> Option<Line<'static>> 
 
 fn silence(state: &State, agent: &Agent, theme: Theme) -> Option<Span<'static>> {
     let speaks = agent.running.is_some() || agent.phase == Phase::Plain;
-    let silence = state.since(agent.heard?);
+    let silence = state.since(agent.heard.unwrap_or(agent.since));
     (speaks && agent.proposal.is_none() && silence > QUIET).then(|| {
         let text = format!(" · no output for {}", age(silence));
         Span::styled(text, theme.style(Role::Warn))
@@ -227,6 +227,10 @@ fn nothing(state: &State, columns: usize, theme: Theme) -> Vec<Line<'static>> {
         Process::Off(why) => (format!("No agent runs here: {why}"), Role::Plain),
         Process::Elsewhere(whose) => (
             format!("Reading from the ledger what {whose} is doing …"),
+            Role::Dim,
+        ),
+        Process::Running { .. } if agent.foreign => (
+            "The agent runs and has written nothing yet. What it writes appears here.".into(),
             Role::Dim,
         ),
         Process::Starting | Process::Running { .. } => (
