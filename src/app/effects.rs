@@ -33,7 +33,7 @@ pub struct Hands {
     populate: Option<MakeChildren>,
     bell: Arc<Notify>,
     events: mpsc::Sender<Event>,
-    /// Where children and sources are at work.
+    /// Where sources are at work.
     back: Runtime,
 }
 
@@ -67,7 +67,6 @@ impl Hands {
             events,
             back: back.clone(),
         };
-        let _there = back.enter();
         for (child, role) in [
             (Child::Monitor, config.monitor),
             (Child::Agent, config.agent),
@@ -76,6 +75,7 @@ impl Hands {
                 hands.start_child(child, spec);
             }
         }
+        let _there = back.enter();
         if let Some(demo) = config.demo {
             hands.stage = Some(Stage::set(demo.lab, hands.events.clone()));
             hands.populate = Some(demo.children);
@@ -97,11 +97,10 @@ impl Hands {
         if let (Some(info), Some(make)) = (stage.info.get(), self.populate.take()) {
             let pd = info.pd_endpoints.join(",");
             let children = make(info);
-            let back = self.back.clone();
-            let _there = back.enter();
-            self.observer = Some(Observer::start(&pd, self.events.clone()));
             self.start_child(Child::Monitor, children.monitor);
             self.start_child(Child::Agent, children.agent);
+            let _there = self.back.enter();
+            self.observer = Some(Observer::start(&pd, self.events.clone()));
         }
     }
 

@@ -1,8 +1,10 @@
 //! The only select loop: events in, effects out, frames when they are due.
 //!
-//! Two threads share the work. This one has the terminal: keys, drawing, the state. The other has
-//! what must go on whatever the screen does: children, the cluster, the demo's lab. What children
-//! said is taken at frame times, so that a flood costs one look a frame.
+//! This thread has the terminal and the children: keys, output, drawing, the state. Reading a child
+//! costs so little, and writing to the terminal never waits, so that neither keeps the other up; a
+//! line is on the screen without having waited for another thread to wake. What may take its time
+//! is elsewhere: the cluster and the demo's lab on a second thread, the ledger on threads of its
+//! own. What children said is taken at frame times, so that a flood costs one look a frame.
 
 use super::{
     config::Config,
@@ -47,7 +49,7 @@ pub fn run<F: Frontend>(config: Config, front: F) -> io::Result<Outcome> {
     here.block_on(dashboard(config, front, back.handle()))
 }
 
-/// The other thread. Ends with what runs on it, also when this one panics.
+/// The second thread. Ends with what runs on it, also when this one panics.
 struct Back(Option<Runtime>);
 
 impl Back {

@@ -79,8 +79,8 @@ impl Handle {
     }
 }
 
-/// Starts `spec` under supervision. Call it on the main thread (see `spawn`); restarts happen
-/// on a worker of the runtime, which lives as long.
+/// Starts `spec` under supervision. Call it on a runtime whose threads live as long as the program
+/// (see `spawn`): restarts happen there.
 pub fn start(spec: Spec, mailbox: Mailbox) -> Handle {
     let (orders, receiver) = mpsc::channel(64);
     let handle = Handle {
