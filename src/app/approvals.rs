@@ -26,7 +26,7 @@ pub struct Approvals {
 
 /// What waits, the first to be answered first.
 pub fn queue(state: &State) -> Vec<&Proposal> {
-    let ours = state.agent.proposal.as_ref();
+    let ours = state.agent.proposal.as_ref().filter(|_| !state.replayed);
     let answered = |p: &Proposal| {
         state.approvals.answered.iter().any(|(session, call, at)| {
             *session == p.session && *call == p.call && state.since(*at) < CONFIRMED

@@ -5,11 +5,10 @@
 
 use super::{
     config::Config,
-    demo,
     effects::{After, Hands},
     event::{Event, Frontend},
     state::State,
-    update::update,
+    update::{self, update},
 };
 use crate::terminal::{Pace, Signals};
 use jiff::{SignedDuration, Timestamp};
@@ -57,7 +56,7 @@ pub async fn run<F: Frontend>(mut config: Config, mut front: F) -> io::Result<Ou
         } else if pace.due(now) {
             state.set_time(Timestamp::now(), now);
             match front.draw(&state) {
-                Ok(geometry) => state.geometry = geometry,
+                Ok(geometry) => state.set_geometry(geometry),
                 Err(_) if front_gone => {}
                 Err(_) => {
                     front_gone = true;
@@ -73,7 +72,7 @@ pub async fn run<F: Frontend>(mut config: Config, mut front: F) -> io::Result<Ou
             } else {
                 pace.due_at(now)
             };
-            let walk_due = demo::due(&state);
+            let walk_due = update::due(&state);
             let event = tokio::select! {
                 biased;
                 signal = signals.next() => Some(Event::Signal(signal)),

@@ -51,6 +51,7 @@ impl Stage {
             palette: Palette::Terminal,
             agent: run("agent"),
             monitor: run("monitor"),
+            replay: None,
             demo: None,
         };
         let walk = demo.then(|| {
@@ -234,7 +235,7 @@ impl Stage {
         terminal
             .draw(|frame| geometry = Some(draw(frame, state)))
             .unwrap();
-        self.state.geometry = geometry.unwrap();
+        self.state.set_geometry(geometry.unwrap());
         terminal.backend().buffer().clone()
     }
 
