@@ -71,8 +71,23 @@ impl Cleaner {
     }
 
     fn text(&mut self, text: &str, out: &mut String) {
-        for c in text.chars() {
-            self.character(c, out);
+        let mut rest = text;
+        while !rest.is_empty() {
+            // Most text has nothing to look at closely: it goes as it is.
+            if self.state == State::Text && !self.after_return {
+                let plain = rest
+                    .bytes()
+                    .position(|b| !is_plain(b))
+                    .unwrap_or(rest.len());
+                let (run, more) = rest.split_at(plain);
+                out.push_str(run);
+                rest = more;
+            }
+            let mut chars = rest.chars();
+            if let Some(c) = chars.next() {
+                self.character(c, out);
+            }
+            rest = chars.as_str();
         }
     }
 
@@ -143,6 +158,11 @@ impl Cleaner {
             c => out.push(c),
         }
     }
+}
+
+/// Bytes that mean themselves, whatever comes before them.
+fn is_plain(b: u8) -> bool {
+    matches!(b, b' '..=b'~' | b'\n' | b'\t')
 }
 
 /// Direction marks, zero-width characters and tags: they change what a line seems to say.

@@ -9,17 +9,20 @@ use crate::{
     home::Home,
     ledger::{DEFAULT_LEASE, Holder, Ledger},
     model::{
-        DEFAULT_MODEL, Model,
-        anthropic::{Anthropic, Credential, Options},
+        Model,
+        anthropic::{Anthropic, Api, Manner},
         rehearsal,
     },
-    price::Price,
     prompt::Place,
     redact::Redactor,
     session::Setting,
+    settings::{Flags, Settings},
+    summaries::{Purse, Summaries},
     tools::{
         environment::{RunFolder, Surroundings},
         shell, strays,
+        web_fetch::Fetcher,
+        web_search::Search,
     },
     work::{self, Finished, Plan},
 };
@@ -35,8 +38,12 @@ use std::{
 
 /// Time between the wish to stop and the end, whatever hangs.
 const LAST_RESORT: Duration = Duration::from_millis(1800);
-/// US dollars a session may cost where nobody says.
-const SPEND_CAP: f64 = 5.0;
+/// How long summaries that are still missing are waited for, when the work is done and when
+/// somebody wants the end.
+const LAST_SUMMARIES: Duration = Duration::from_secs(10);
+const LAST_WORDS: Duration = Duration::from_millis(300);
+/// The part of a cap up to which summaries are paid for; the rest is for the work.
+const SUMMARIES_UP_TO: f64 = 0.9;
 /// How long whoever reads the events is waited for at the end.
 const FLUSH: Duration = Duration::from_millis(300);
 
@@ -59,12 +66,27 @@ pub struct Args {
     /// [env: ANTHROPIC_MODEL]
     #[arg(long, value_name = "ID")]
     pub model: Option<String>,
+    /// How hard it thinks: low, medium, high, xhigh or max
+    #[arg(long, value_name = "LEVEL")]
+    pub effort: Option<String>,
     /// Consent to a real model's shell outside a container
     #[arg(long)]
     pub host_shell: bool,
-    /// US dollars a session of a real model may cost [default: as agreed to, or 5]
+    /// US dollars a ticket may cost [default: as agreed to, or 5]
     #[arg(long, value_name = "USD")]
     pub spend_cap: Option<f64>,
+    /// Tokens a ticket may take [default: 20000000]
+    #[arg(long, value_name = "N")]
+    pub token_cap: Option<u64>,
+    /// Turns a ticket may take [default: 200]
+    #[arg(long, value_name = "N")]
+    pub turn_cap: Option<u64>,
+    /// Time a ticket may take [default: 2h]
+    #[arg(long, value_name = "TIME")]
+    pub time_cap: Option<String>,
+    /// US dollars all agents of the ledger may spend in a day, UTC [default: 25]
+    #[arg(long, value_name = "USD")]
+    pub day_cap: Option<f64>,
     /// End when stdin ends or nobody reads stdout
     #[arg(long)]
     pub supervised: bool,
@@ -132,6 +154,10 @@ pub fn run(args: &Args) -> color_eyre::Result<ExitCode> {
     // Says what is wrong with it before anything else starts.
     drop(Ledger::open(&ledger)?);
     let mut chosen = choose_model(args, &home, &ledger)?;
+    if !chosen.settings.api.secrets().is_empty() || chosen.settings.search.secret().is_some() {
+        // Neither a command of the same user nor a core dump gets at a key.
+        let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
@@ -148,68 +174,71 @@ pub fn run(args: &Args) -> color_eyre::Result<ExitCode> {
 /// A model, and what it is allowed.
 struct Chosen {
     model: Box<dyn Model>,
-    /// Secrets that must never leave this process.
-    own: Vec<String>,
-    /// US dollars a session may cost.
-    spend_cap: f64,
+    settings: Settings,
+    /// For what is asked beside the work. None in a rehearsal.
+    api: Option<Api>,
+}
+
+impl Args {
+    fn flags(&self) -> Flags {
+        Flags {
+            model: self.model.clone(),
+            effort: self.effort.clone(),
+            turns: self.turn_cap,
+            tokens: self.token_cap,
+            usd: self.spend_cap,
+            time: self.time_cap.clone(),
+            usd_per_day: self.day_cap,
+        }
+    }
 }
 
 fn choose_model(args: &Args, home: &Home, ledger: &Path) -> color_eyre::Result<Chosen> {
-    let credential = Credential::from_env();
-    if !credential.is_none() {
-        // Neither a command of the same user nor a core dump gets at the key.
-        let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
-    }
-    // Hidden even in a rehearsal: it is in this process all the same.
-    let own: Vec<String> = credential.secret().into_iter().collect();
-    let wanted = Consent::wanted(ledger, args.spend_cap.unwrap_or(SPEND_CAP));
-    let agreed = wanted.remembered(home);
-    // What was agreed to holds, unless less is asked for.
-    let agreed_cap = agreed
-        .as_ref()
-        .map_or(wanted.spend_cap_usd, |a| a.spend_cap_usd);
-    let spend_cap = args.spend_cap.map_or(agreed_cap, |cap| cap.min(agreed_cap));
-    let rehearse = || {
+    let config = home.config()?;
+    let mut settings = Settings::settle(&config, args.flags(), |name| std::env::var(name).ok())?;
+    if settings.is_rehearsal() {
         let model = Box::new(rehearsal::Rehearsal::default());
-        Ok(Chosen {
+        return Ok(Chosen {
             model,
-            own: own.clone(),
-            spend_cap,
-        })
-    };
-    let flag = args.model.clone().filter(|m| !m.is_empty());
-    let environment = std::env::var("ANTHROPIC_MODEL")
-        .ok()
-        .filter(|m| !m.is_empty());
-    let own_server = std::env::var_os("ANTHROPIC_BASE_URL").is_some_and(|v| !v.is_empty());
-    let id = match (flag, environment) {
-        (Some(id), _) if id == rehearsal::NAME => return rehearse(),
-        (Some(id), _) if credential.is_none() && !own_server => bail!(
-            "--model {id} needs a key: set ANTHROPIC_API_KEY or ANTHROPIC_AUTH_TOKEN, or rehearse \
-             with --model {}",
-            rehearsal::NAME
-        ),
-        (Some(id), _) => id,
-        (None, Some(id)) if id == rehearsal::NAME => return rehearse(),
-        _ if credential.is_none() => return rehearse(),
-        (None, id) => id.unwrap_or_else(|| DEFAULT_MODEL.into()),
-    };
+            settings,
+            api: None,
+        });
+    }
+    settings.check_price()?;
+    let id = settings.model.clone();
+    let wanted = Consent::wanted(ledger, settings.budget.usd);
+    // What was agreed to holds, unless less is asked for.
+    let agreed = wanted.remembered(home);
+    if let Some(agreed) = &agreed {
+        let asked = args.spend_cap.unwrap_or(agreed.spend_cap_usd);
+        settings.budget.usd = asked.min(agreed.spend_cap_usd);
+    }
     if !args.host_shell && agreed.is_none() && !consent::in_container() {
         bail!(
             "{id} would get a shell on this machine, as {} on {}, outside a container, to work on \
-             {}, for at most {spend_cap:.2} US dollars a session; nobody has agreed to that yet: \
-             agree with --host-shell, run it in a container, or rehearse with --model {}",
+             {}, for at most {:.2} US dollars a ticket; nobody has agreed to that yet: agree with \
+             --host-shell, run it in a container, or rehearse with --model {}",
             wanted.user,
             wanted.host,
             wanted.ledger.display(),
+            settings.budget.usd,
             rehearsal::NAME
         );
     }
-    let model = Anthropic::new(&Options::from_env(&id, credential)).map_err(|e| eyre!(e))?;
+    let api = Api::new(&settings.api).map_err(|e| eyre!(e))?;
+    let manner = Manner {
+        model: id,
+        effort: settings.effort.clone(),
+    };
+    let model = Box::new(Anthropic {
+        api: api.clone(),
+        manner,
+        tries: settings.api.tries,
+    });
     Ok(Chosen {
-        model: Box::new(model),
-        own,
-        spend_cap,
+        model,
+        settings,
+        api: Some(api),
     })
 }
 
@@ -219,7 +248,12 @@ async fn agent(
     ledger: &Path,
     chosen: &mut Chosen,
 ) -> color_eyre::Result<Finished> {
-    let model = chosen.model.as_mut();
+    let Chosen {
+        model,
+        settings,
+        api,
+    } = chosen;
+    let model = model.as_mut();
     let stop = Stop::new();
     control::heed_signals(&stop).wrap_err("cannot listen for signals")?;
     let last_resort = stop.clone();
@@ -244,11 +278,27 @@ async fn agent(
     .wrap_err("cannot write events")?;
     let folder = RunFolder::create(home.dir())
         .wrap_err_with(|| format!("cannot use {}", home.dir().display()))?;
+    let tell = |e: String| eyre!(e);
+    let search = Search::new(&settings.search, api.as_ref(), settings.small.as_ref());
+    let purse = Purse {
+        ticket: settings.budget.usd * SUMMARIES_UP_TO,
+        day: settings.budget.usd_per_day * SUMMARIES_UP_TO,
+    };
+    let summaries = match (api, &settings.small) {
+        (Some(api), Some(small)) => {
+            Some(Summaries::start(api.clone(), small.clone(), ledger, purse)?)
+        }
+        _ => None,
+    };
+    // Hidden even in a rehearsal: they are in this process all the same.
+    let mut secrets = settings.api.secrets();
+    secrets.extend(settings.search.secret());
     let setting = Setting {
         ledger: ledger.to_path_buf(),
+        home: home.dir().to_path_buf(),
         emitter: emitter.clone(),
         stop,
-        redactor: Redactor::new(chosen.own.iter().cloned()),
+        redactor: Redactor::new(secrets),
         holder: Holder::this_process(),
         place: Place {
             pd: args.pd.clone(),
@@ -267,12 +317,13 @@ async fn agent(
         adopts: strays::adopt(),
         mode: args.mode.into(),
         lease: lease(args.lease)?,
-        price: if model.name() == rehearsal::NAME {
-            Some(Price::FREE)
-        } else {
-            Price::of_model(model.name())
-        },
-        spend_cap_usd: chosen.spend_cap,
+        facts: settings.facts,
+        effort: settings.effort.clone(),
+        max_tokens: settings.max_tokens,
+        budget: settings.budget,
+        fetcher: Fetcher::new(settings.private_addresses),
+        search: search.map_err(tell)?,
+        summaries,
     };
     emitter.emit(Kind::Hello {
         agent: "agent_lab".into(),
@@ -290,6 +341,12 @@ async fn agent(
     let finished = work::run(&setting, &plan, model, &mut desk).await;
     if let Err(e) = &finished {
         emitter.notice(None, crate::event::Level::Error, e.to_string());
+    }
+    if let Some(summaries) = &setting.summaries {
+        let stopped = setting.stop.asked().is_some();
+        summaries
+            .finish(if stopped { LAST_WORDS } else { LAST_SUMMARIES })
+            .await;
     }
     writer.close(FLUSH);
     finished.map_err(Report::from)

@@ -21,7 +21,7 @@ pub struct Consent {
     pub user: String,
     pub host: String,
     pub ledger: PathBuf,
-    /// US dollars a session may cost.
+    /// US dollars a ticket may cost.
     pub spend_cap_usd: f64,
 }
 

@@ -98,7 +98,7 @@ pub enum Kind {
     },
     ToolResult {
         call: String,
-        /// None when the call was ended before it had one.
+        /// None when the call was ended before it had one. For the web 0 or 1: read, or not.
         exit_code: Option<i32>,
         duration_ms: u64,
         #[serde(default)]
@@ -246,7 +246,11 @@ pub enum Control {
 }
 
 /// A retry in words: `529 overloaded, try 3 of 8, 4 s`.
-pub fn retry(reason: &str, attempt: u32, of: u32, wait_ms: u64) -> String {
+pub fn retry(status: Option<u16>, reason: &str, attempt: u32, of: u32, wait_ms: u64) -> String {
+    let status = status
+        .map(|s| format!("{s} "))
+        .filter(|s| !reason.starts_with(s.as_str()))
+        .unwrap_or_default();
     let of = if of > 0 {
         format!(" of {of}")
     } else {
@@ -254,7 +258,7 @@ pub fn retry(reason: &str, attempt: u32, of: u32, wait_ms: u64) -> String {
     };
     let wait = wait_ms as f64 / 1000.0;
     let digits = usize::from(wait < 10.0);
-    format!("{reason}, try {attempt}{of}, {wait:.digits$} s")
+    format!("{status}{reason}, try {attempt}{of}, {wait:.digits$} s")
 }
 
 /// Reads one line as an event. `None`: it is plain text.

@@ -3,6 +3,7 @@
 //!
 //! It knows nothing of the dashboard that may be watching.
 
+pub mod budget;
 pub mod clean;
 pub mod cli;
 pub mod cluster_id;
@@ -15,12 +16,13 @@ pub mod leash;
 pub mod ledger;
 pub mod model;
 pub mod output_log;
-pub mod price;
 pub mod prompt;
 pub mod redact;
 pub mod roles;
 pub mod session;
+pub mod settings;
 pub mod steering;
+pub mod summaries;
 pub mod summarize;
 pub mod tools;
 pub mod work;

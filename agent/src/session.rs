@@ -4,32 +4,51 @@
 //! Does not choose tickets ([`crate::work`]) and does not know which model it talks to. Every row
 //! that must exist before something happens is durable before it happens.
 
+mod actions;
+mod allowance;
 mod calls;
+mod compaction;
 mod ending;
+mod gate;
+mod gauge;
+mod loops;
 mod opening;
 mod proof;
 mod record;
+mod run_tool;
 mod screen;
 
 use crate::{
+    budget::Budget,
     control::{Desk, Stop, Words},
     emit::Emitter,
     event::{Level, Mode, Outcome},
     leash::Leash,
-    ledger::{Claim, EntryKind, Holder, Ledger, LedgerError, NewEntry, SessionWriter, Ticket},
-    model::{Conversation, Model, ModelError, Stop as Why, Turn, Usage},
+    ledger::{
+        Claim, EntryKind, Holder, Ledger, LedgerError, Mono, NewEntry, SessionWriter, Ticket,
+    },
+    model::{Conversation, Model, ModelError, Stop as Why, Turn, Usage, catalog::Facts},
     output_log::OutputLog,
-    price::Price,
     prompt::{self, Place},
     redact::Redactor,
     steering::Steering,
+    summaries::Summaries,
     tools::{
+        call::calls,
         environment::{RunFolder, Surroundings},
+        output_file::OutputFiles,
         shell::Shell,
+        web_fetch::Fetcher,
+        web_search::Search,
     },
 };
+use actions::Actions;
+use allowance::{Allowance, Allowed};
+use gauge::Gauge;
+use loops::Loops;
 use screen::Screen;
 use std::{
+    collections::VecDeque,
     path::PathBuf,
     time::{Duration, Instant},
 };
@@ -38,17 +57,17 @@ pub use ending::Ended;
 pub use opening::title;
 pub use proof::FAILURES_ALLOWED;
 
-/// Turns a session may take before it is escalated.
-const MOST_TURNS: u32 = 120;
 /// Empty, cut or unfinished turns in a row before the session is escalated.
 const MOST_ODD_TURNS: u32 = 5;
-/// Tokens a session may take where nobody knows what they cost.
-const MOST_TOKENS: u64 = 3_000_000;
+/// Tokens that an interrupted turn is taken to have had.
+const BEGUN: u32 = 1_000;
 
 /// What all sessions of an agent share.
 #[derive(Debug)]
 pub struct Setting {
     pub ledger: PathBuf,
+    /// OPERATOR_HOME: whole outputs are kept there.
+    pub home: PathBuf,
     pub emitter: Emitter,
     pub stop: Stop,
     pub redactor: Redactor,
@@ -62,10 +81,14 @@ pub struct Setting {
     pub adopts: bool,
     pub mode: Mode,
     pub lease: Duration,
-    /// None: what this model costs is not known.
-    pub price: Option<Price>,
-    /// US dollars a session may cost. With an unknown price, tokens stand in.
-    pub spend_cap_usd: f64,
+    pub facts: Facts,
+    pub effort: Option<String>,
+    /// Tokens of one turn.
+    pub max_tokens: u32,
+    pub budget: Budget,
+    pub fetcher: Fetcher,
+    pub search: Option<Search>,
+    pub summaries: Option<Summaries>,
 }
 
 /// Why a session cannot go on.
@@ -100,7 +123,29 @@ enum Verdict {
     Escalate {
         diagnosis: String,
         why: String,
+        /// Another session would end no better: only a person can go on.
+        final_: bool,
     },
+}
+
+impl Verdict {
+    fn escalate(diagnosis: impl Into<String>, why: impl Into<String>) -> Self {
+        Self::Escalate {
+            diagnosis: diagnosis.into(),
+            why: why.into(),
+            final_: false,
+        }
+    }
+}
+
+/// What came of asking the model.
+enum Got {
+    /// And what tries that broke off before it had used.
+    Turn(Turn, Usage),
+    /// This person interrupted it.
+    Interrupted(String),
+    /// The conversation does not fit any more, and why.
+    TooLong(String),
 }
 
 struct Session<'a> {
@@ -112,11 +157,27 @@ struct Session<'a> {
     desk: &'a mut Desk,
     shell: Shell,
     output: OutputLog,
+    files: OutputFiles,
+    /// Chunks of output so far.
+    chunks: u64,
     /// Takes commands from the ledger to the desk, as long as the session lasts.
     _steering: Steering,
     conversation: Conversation,
+    /// What the conversation began with; it stays in it whatever else is dropped.
+    opening: String,
+    actions: Actions,
+    /// The model's own words, the newest at the end.
+    words: VecDeque<String>,
+    loops: Loops,
+    gauge: Gauge,
+    turns: u64,
     usage: Usage,
+    /// US dollars of the turns so far; None if the price is not known.
+    cost: Option<f64>,
+    /// Tokens the next turn may have.
+    room: u32,
     began: Instant,
+    began_ms: i64,
 }
 
 /// Works on a claimed ticket to the end.
@@ -135,82 +196,84 @@ pub async fn run(
 impl Session<'_> {
     /// Turn after turn, until the ticket is proven or must be given up.
     async fn work(&mut self, model: &mut dyn Model) -> Result<Verdict, Halt> {
-        let (mut turns, mut odd, mut failures) = (0, 0, 0);
+        let (mut odd, mut failures) = (0, 0);
         loop {
-            turns += 1;
-            if turns > MOST_TURNS || odd > MOST_ODD_TURNS {
-                let why = if odd > MOST_ODD_TURNS {
-                    format!("the model gave no usable turn {odd} times in a row")
-                } else {
-                    format!("{MOST_TURNS} turns did not do it")
-                };
-                return Ok(Verdict::Escalate {
-                    diagnosis: why.clone(),
-                    why,
-                });
+            if odd > MOST_ODD_TURNS {
+                let why = format!("the model gave no usable turn {odd} times in a row");
+                return Ok(Verdict::escalate(self.last_words(), why));
             }
-            if let Some(why) = self.spent() {
-                return Ok(Verdict::Escalate {
-                    diagnosis: why.clone(),
-                    why,
-                });
-            }
-            let turn = match self.turn(model).await? {
-                Ok(turn) => turn,
-                Err(by) => {
+            let allowance = match self.allow()? {
+                Allowed::Turn(allowance) => allowance,
+                Allowed::Close(closing) => return self.close(model, closing).await,
+            };
+            let (turn, wasted) = match self.turn(model, allowance).await? {
+                Got::Turn(turn, wasted) => (turn, wasted),
+                Got::Interrupted(by) => {
                     self.wait_for_words(&by).await?;
                     continue;
                 }
+                Got::TooLong(why) => {
+                    odd += 1;
+                    self.compact(&why)?;
+                    continue;
+                }
             };
-            let said = self.record_turn(model.name(), &turn)?;
-            let calls = calls::of(&turn.content);
+            let said = self.record_turn(model.name(), &turn, wasted, allowance)?;
+            let calls = calls(&turn.content);
             // Blocks go back as they came, but an empty turn would be refused.
             if !turn.content.is_empty() {
-                self.conversation.assistant(turn.content.clone());
+                self.conversation.assistant(turn.content);
             }
             odd += 1;
             match turn.stop {
                 Why::Refusal(why) => {
                     let why = format!("the model declined to go on: {why}");
-                    return Ok(Verdict::Escalate {
-                        diagnosis: why.clone(),
-                        why,
-                    });
+                    return Ok(Verdict::escalate(why.clone(), why));
                 }
                 Why::ContextFull => {
-                    let why = "the conversation no longer fits the model".to_string();
-                    return Ok(Verdict::Escalate {
-                        diagnosis: said,
-                        why,
-                    });
+                    self.refuse_calls(&calls, prompt::NOT_RUN_CUT)?;
+                    self.compact("the conversation filled the model's context")?;
+                    continue;
                 }
                 Why::Pause => continue,
                 Why::MaxTokens => {
                     self.refuse_calls(&calls, prompt::NOT_RUN_CUT)?;
-                    self.conversation.say(prompt::CUT_OFF);
+                    self.room = self.room.saturating_mul(2).min(self.setting.facts.output);
+                    self.tell(prompt::CUT_OFF)?;
                     continue;
                 }
-                _ => {}
+                Why::Other(ref reason) => {
+                    let text = format!("the turn ended for a reason that is not known: {reason}");
+                    self.record_notice(Level::Warn, &text)?;
+                }
+                Why::EndTurn | Why::ToolUse => {}
             }
             if !calls.is_empty() {
                 odd = 0;
-                self.run_calls(&calls).await?;
+                if let Some(verdict) = self.run_calls(&calls).await? {
+                    return Ok(verdict);
+                }
                 continue;
             }
             if said.trim().is_empty() {
-                self.conversation.say(prompt::NOTHING_SAID);
+                self.tell(prompt::NOTHING_SAID)?;
+                continue;
+            }
+            // Only a turn that its model ended is a claim.
+            if turn.stop != Why::EndTurn {
+                self.tell(prompt::UNFINISHED)?;
                 continue;
             }
             let words = self.take_messages()?;
             if !words.is_empty() {
-                self.conversation.say(&words.join("\n\n"));
+                self.say(&words.join("\n\n"));
                 continue;
             }
             if let Some(found) = said.trim().strip_prefix(prompt::ESCALATE) {
-                return Ok(Verdict::Escalate {
-                    diagnosis: found.trim().to_string(),
-                    why: "the agent hands it to a person".into(),
-                });
+                return Ok(Verdict::escalate(
+                    found.trim(),
+                    "the agent hands it to a person",
+                ));
             }
             match self.prove(&said).await? {
                 proof::Proof::Proven(detail) => {
@@ -222,73 +285,81 @@ impl Session<'_> {
                 proof::Proof::Failed(detail) if failures < FAILURES_ALLOWED => {
                     failures += 1;
                     odd = 0;
-                    let words = prompt::still_violated(&detail);
-                    self.record(&NewEntry::new(EntryKind::Message, &words))?;
-                    self.conversation.say(&words);
+                    self.tell(&prompt::still_violated(&detail))?;
                 }
                 proof::Proof::Failed(detail) => {
-                    return Ok(Verdict::Escalate {
-                        diagnosis: format!("{said}\n\nThe monitor: {detail}"),
-                        why: format!("claimed {} times, and still violated", failures + 1),
-                    });
+                    return Ok(Verdict::escalate(
+                        format!("{said}\n\nThe monitor: {detail}"),
+                        format!("claimed {} times, and still violated", failures + 1),
+                    ));
                 }
                 proof::Proof::Unverifiable(detail) => {
-                    return Ok(Verdict::Escalate {
-                        diagnosis: said,
-                        why: format!("claimed, could not be verified: {detail}"),
-                    });
+                    let why = format!("claimed, could not be verified: {detail}");
+                    return Ok(Verdict::escalate(said, why));
                 }
             }
         }
     }
 
-    /// One turn of the model. `Err`: who interrupted it.
-    async fn turn(&mut self, model: &mut dyn Model) -> Result<Result<Turn, String>, Halt> {
+    /// One turn of the model.
+    async fn turn(&mut self, model: &mut dyn Model, allowance: Allowance) -> Result<Got, Halt> {
         self.check()?;
+        let prompt = self.gauge.prompt();
         let mut screen = Screen::new(
             self.setting.emitter.clone(),
             self.writer.id.clone(),
             self.setting.redactor.clone(),
         );
-        let turn = tokio::select! {
+        let got = tokio::select! {
             why = self.leash.until_lost() => Err(Halt::Lost(why)),
             why = self.setting.stop.until_asked() => Err(Halt::Stopped(why)),
-            by = self.desk.interrupt() => Ok(Err(by)),
-            turn = model.turn(&self.conversation, &mut screen) =>
-                turn.map(Ok).map_err(Halt::Model),
+            by = self.desk.interrupt() => Ok(Got::Interrupted(by)),
+            turn = model.turn(&self.conversation, allowance.room, &mut screen) =>
+                turn.map(|turn| Got::Turn(turn, Usage::default())).map_err(Halt::Model),
         };
-        let retries = screen.close();
-        if matches!(turn, Ok(_) | Err(Halt::Model(_))) {
-            for retry in retries {
+        let seen = screen.close();
+        if matches!(got, Ok(_) | Err(Halt::Model(_))) {
+            for retry in seen.retries {
                 self.record(&NewEntry::new(EntryKind::Retry, &retry))?;
             }
         }
-        turn
+        match got {
+            Ok(Got::Turn(turn, _)) => Ok(Got::Turn(turn, seen.wasted)),
+            Ok(Got::Interrupted(by)) => {
+                // The server has read the prompt and begun; how far it got it no longer says.
+                self.pay_for_none(allowance, self.setting.facts.most(prompt, BEGUN))?;
+                Ok(Got::Interrupted(by))
+            }
+            Err(Halt::Model(error)) => {
+                // Nothing is charged for an answer that did not come, but for what broke off.
+                self.pay_for_none(allowance, self.setting.facts.cost(&seen.wasted))?;
+                match error {
+                    // A server that refuses a long conversation may take a shorter one.
+                    ModelError::Refused(why) if self.may_compact() => Ok(Got::TooLong(why)),
+                    // One that refuses the first words refuses every ticket's.
+                    ModelError::Refused(why) if self.turns == 0 => {
+                        Err(Halt::Model(ModelError::Hopeless(why)))
+                    }
+                    error => Err(Halt::Model(error)),
+                }
+            }
+            other => other,
+        }
     }
 
-    /// Why no further turn may be paid for.
-    fn spent(&self) -> Option<String> {
-        let Some(price) = self.setting.price else {
-            let u = &self.usage;
-            let tokens = u.input + u.output + u.cache_read + u.cache_write;
-            return (tokens > MOST_TOKENS)
-                .then(|| format!("used {tokens} tokens, whose price is not known"));
-        };
-        let (cost, cap) = (price.of(&self.usage), self.setting.spend_cap_usd);
-        (cost > cap).then(|| format!("spent {cost:.2} of {cap:.2} US dollars for a session"))
-    }
-
-    /// After an interrupt: the session rests until a person says something.
+    /// After an interrupt: the session rests until a person says something, or its time is up.
     async fn wait_for_words(&mut self, by: &str) -> Result<(), Halt> {
         let text = format!("interrupted by {by}; waiting for a message to go on");
         self.record_notice(Level::Warn, &text)?;
+        let time_is_up = self.time_is_up()?;
         tokio::select! {
             why = self.leash.until_lost() => return Err(Halt::Lost(why)),
             why = self.setting.stop.until_asked() => return Err(Halt::Stopped(why)),
             () = self.desk.message() => {}
+            () = time_is_up => return Ok(()),
         }
         let words = self.take_messages()?;
-        self.conversation.say(&words.join("\n\n"));
+        self.say(&words.join("\n\n"));
         Ok(())
     }
 
@@ -308,6 +379,28 @@ impl Session<'_> {
         Ok(messages)
     }
 
+    /// Words of ours for the model, recorded.
+    fn tell(&mut self, text: &str) -> Result<(), Halt> {
+        let meta = serde_json::json!({ "by": "agent_lab" });
+        self.record(&NewEntry {
+            meta: Some(&meta),
+            ..NewEntry::new(EntryKind::Message, text)
+        })?;
+        self.say(text);
+        Ok(())
+    }
+
+    fn say(&mut self, text: &str) {
+        self.gauge.add(text.len());
+        self.conversation.say(text);
+    }
+
+    /// What the model said last, in its own words.
+    fn last_words(&self) -> String {
+        let last = self.words.back().map(String::as_str);
+        last.unwrap_or("it said nothing").to_string()
+    }
+
     /// Stops what must not go on.
     fn check(&self) -> Result<(), Halt> {
         if let Some(why) = self.leash.lost() {
@@ -317,6 +410,12 @@ impl Session<'_> {
             .stop
             .asked()
             .map_or(Ok(()), |why| Err(Halt::Stopped(why)))
+    }
+
+    /// How long the session lasts already, time in which the machine slept included.
+    fn lasted(&self) -> Duration {
+        let ms = Mono::now().ms - self.began_ms;
+        Duration::from_millis(u64::try_from(ms).unwrap_or(0))
     }
 }
 

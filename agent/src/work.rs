@@ -15,6 +15,9 @@ const POLL: Duration = Duration::from_secs(1);
 const FIRST_REST: Duration = Duration::from_secs(5);
 const LONGEST_REST: Duration = Duration::from_secs(120);
 
+/// Tokens of prompt and answer that a session takes at least.
+const SMALLEST: (u64, u32) = (4_000, 2_000);
+
 /// Which tickets, and how many.
 #[derive(Debug, Clone)]
 pub struct Plan {
@@ -40,6 +43,8 @@ pub enum WorkError {
     Ledger(#[from] LedgerError),
     #[error("{0}")]
     Model(String),
+    #[error("{0}")]
+    Budget(String),
     #[error("ticket #{id} cannot be taken: {why}")]
     Taken { id: i64, why: String },
 }
@@ -69,15 +74,27 @@ pub async fn run(
             }
             None => plan.cluster.now(&ledger),
         };
-        let claim = ledger.claim(&ClaimRequest {
-            holder: &setting.holder,
-            cluster_id: cluster.as_deref(),
-            ticket: plan.ticket,
-            lease: setting.lease,
-        });
         let mut wait = POLL;
+        let claim = match day_is_spent(setting, &ledger)? {
+            Some(why) if plan.once || plan.ticket.is_some() => return Err(WorkError::Budget(why)),
+            Some(why) => {
+                if trouble.as_ref() != Some(&why) {
+                    setting.emitter.notice(None, Level::Warn, why.clone());
+                    trouble = Some(why);
+                }
+                wait = LONGEST_REST / 10;
+                None
+            }
+            None => Some(ledger.claim(&ClaimRequest {
+                holder: &setting.holder,
+                cluster_id: cluster.as_deref(),
+                ticket: plan.ticket,
+                lease: setting.lease,
+            })),
+        };
         match claim {
-            Ok(Some(claim)) => {
+            None => {}
+            Some(Ok(Some(claim))) => {
                 trouble = None;
                 // Words meant for an earlier session are not for this one.
                 desk.take_messages();
@@ -94,6 +111,18 @@ pub async fn run(
                             format!("the next ticket is taken in {} s: {why}", wait.as_secs());
                         setting.emitter.notice(None, Level::Warn, text);
                     }
+                    Ok((_, Ended::Away(why))) => {
+                        let text = format!("no ticket is taken until the model answers: {why}");
+                        setting.emitter.notice(None, Level::Warn, text);
+                        tokio::select! {
+                            _ = setting.stop.until_asked() => return Ok(Finished::Stopped),
+                            () = until_it_answers(model) => {}
+                        }
+                        setting
+                            .emitter
+                            .notice(None, Level::Info, "the model answers again");
+                        continue;
+                    }
                     Ok((_, Ended::GoOn)) => {
                         rest = FIRST_REST;
                         continue;
@@ -101,7 +130,7 @@ pub async fn run(
                     Err(e) => setting.emitter.notice(None, Level::Error, e.to_string()),
                 }
             }
-            Ok(None) => {
+            Some(Ok(None)) => {
                 trouble = None;
                 if let Some(id) = plan.ticket {
                     // Its lease may be about to run out.
@@ -114,7 +143,7 @@ pub async fn run(
                     }
                 }
             }
-            Err(e) => {
+            Some(Err(e)) => {
                 let text = e.to_string();
                 if trouble.as_ref() != Some(&text) {
                     setting.emitter.notice(None, Level::Error, text.clone());
@@ -127,6 +156,36 @@ pub async fn run(
             () = tokio::time::sleep(wait) => {}
         }
     }
+}
+
+/// Waits until whoever makes the turns answers, asking seldom.
+async fn until_it_answers(model: &mut dyn Model) {
+    let mut rest = FIRST_REST;
+    loop {
+        tokio::time::sleep(rest).await;
+        if model.answers().await {
+            return;
+        }
+        rest = (rest * 2).min(LONGEST_REST);
+    }
+}
+
+/// Why no session can be paid for today.
+fn day_is_spent(setting: &Setting, ledger: &Ledger) -> Result<Option<String>, LedgerError> {
+    let Some(most) = setting
+        .facts
+        .most(SMALLEST.0, SMALLEST.1)
+        .filter(|m| *m > 0.0)
+    else {
+        return Ok(None);
+    };
+    let (spent, cap) = (ledger.spent_today()?, setting.budget.usd_per_day);
+    Ok((spent + most > cap).then(|| {
+        format!(
+            "{spent:.2} of {cap:.2} US dollars of the day (UTC) are spent or set aside: no ticket \
+             is taken; --day-cap allows more"
+        )
+    }))
 }
 
 /// Why a ticket that is there is not to be had.
@@ -143,4 +202,51 @@ fn why_not(ledger: &Ledger, id: i64) -> Result<String, LedgerError> {
         },
         Status::Open => "the monitor no longer sees it violated".into(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Conversation, ModelError, Sink, Turn};
+    use futures_util::future::BoxFuture;
+    use tokio::time::Instant;
+
+    /// Away until some time.
+    struct Away {
+        until: Instant,
+        asked: u32,
+    }
+
+    impl Model for Away {
+        fn name(&self) -> &'static str {
+            "away"
+        }
+
+        fn turn<'a>(
+            &'a mut self,
+            _: &'a Conversation,
+            _: u32,
+            _: &'a mut dyn Sink,
+        ) -> BoxFuture<'a, Result<Turn, ModelError>> {
+            unreachable!("no turn is asked for while it is away")
+        }
+
+        fn answers(&mut self) -> BoxFuture<'_, bool> {
+            self.asked += 1;
+            Box::pin(std::future::ready(Instant::now() >= self.until))
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_model_that_is_away_for_an_hour_is_asked_seldom_and_found_soon() {
+        let gone = Duration::from_secs(3600);
+        let began = Instant::now();
+        let mut model = Away {
+            until: began + gone,
+            asked: 0,
+        };
+        until_it_answers(&mut model).await;
+        assert!(began.elapsed() < gone + LONGEST_REST);
+        assert!((20..50).contains(&model.asked), "{}", model.asked);
+    }
 }

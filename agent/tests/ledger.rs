@@ -198,7 +198,7 @@ fn an_expired_lease_is_taken_over_and_its_holder_writes_nothing_more() {
         Err(LedgerError::Fenced { .. })
     ));
     assert!(matches!(
-        b.ledger.escalate(&old.lease, "x", "y"),
+        b.ledger.escalate(&old.lease, "x", "y", false),
         Err(LedgerError::Fenced { .. })
     ));
     assert!(b.ledger.entries(&session.id, 0, 10).unwrap().is_empty());
@@ -213,7 +213,7 @@ fn a_ticket_escalates_with_growing_waits_and_ends_with_a_person() {
         let claim = b.claim(LONG).unwrap();
         assert_eq!(claim.ticket.attempts, attempt);
         b.ledger
-            .escalate(&claim.lease, "cannot", "gave up")
+            .escalate(&claim.lease, "cannot", "gave up", false)
             .unwrap();
         assert!(b.claim(LONG).is_none(), "not at once");
         let ticket = b.ledger.ticket(1).unwrap().unwrap();
@@ -356,7 +356,7 @@ fn the_chain_finds_every_edit_of_what_was_recorded() {
                 .unwrap(),
         );
     }
-    b.ledger.set_summary(ids[0], "short").unwrap();
+    b.ledger.set_summary(ids[0], &s.id, "short", 0.0).unwrap();
     assert!(matches!(
         b.ledger.verify_session(&s.id).unwrap().verdict,
         Verdict::Unfinished { .. }

@@ -182,7 +182,7 @@ fn a_person_gives_an_exhausted_ticket_back_to_agents() {
     for _ in 0..3 {
         let claim = b.claim(LONG).expect("a try is left");
         b.ledger
-            .escalate(&claim.lease, "no idea", "no idea")
+            .escalate(&claim.lease, "no idea", "no idea", false)
             .unwrap();
         b.ledger_conn(
             "UPDATE tickets SET retry_at = '2000-01-01T00:00:00.000Z' WHERE retry_at IS NOT NULL",

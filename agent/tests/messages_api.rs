@@ -2,9 +2,12 @@
 
 mod common;
 
-use agent_lab::model::{
-    Conversation, Model, ModelError, Sink, Stop, Turn, Usage,
-    anthropic::{Anthropic, Credential, Options},
+use agent_lab::{
+    model::{
+        Conversation, Model, ModelError, Sink, Stop, Turn, Usage,
+        anthropic::{Anthropic, Api, Credential, Manner, Options},
+    },
+    tools,
 };
 use common::{Answer, Server, error, event, events, shell, text, turn};
 use serde_json::{Value, json};
@@ -32,21 +35,24 @@ impl Sink for Seen {
 
 fn client(server: &Server) -> Anthropic {
     let _ = rustls::crypto::ring::default_provider().install_default();
-    Anthropic::new(&Options {
-        model: "claude-test".into(),
-        credential: Credential::Key("the-key-of-this-test".to_string().into()),
+    let options = Options {
         base: server.base.clone(),
-        version: "2023-06-01".into(),
-        betas: None,
         headers: "x-team: sre".into(),
-        max_tokens: 1000,
         first_wait: Duration::from_millis(5),
-    })
-    .unwrap()
+        ..Options::new(Credential::Key("the-key-of-this-test".to_string().into()))
+    };
+    Anthropic {
+        api: Api::new(&options).unwrap(),
+        manner: Manner {
+            model: "claude-test".into(),
+            effort: Some("high".into()),
+        },
+        tries: options.tries,
+    }
 }
 
 fn conversation() -> Conversation {
-    let mut conversation = Conversation::new("system");
+    let mut conversation = Conversation::new("system", tools::definitions(false));
     conversation.say("ticket");
     conversation
 }
@@ -55,7 +61,7 @@ fn conversation() -> Conversation {
 async fn take(script: Vec<Answer>) -> (Result<Turn, ModelError>, Seen, Server) {
     let server = Server::start(script).await;
     let mut seen = Seen::default();
-    let turn = client(&server).turn(&conversation(), &mut seen).await;
+    let turn = client(&server).turn(&conversation(), 1000, &mut seen).await;
     (turn, seen, server)
 }
 
@@ -79,7 +85,8 @@ async fn a_turn_streams_and_its_blocks_are_kept_as_they_came() {
             input: 100,
             output: 50,
             cache_read: 7,
-            cache_write: 3
+            cache_write: 3,
+            searches: 0,
         }
     );
     assert_eq!(
@@ -91,6 +98,8 @@ async fn a_turn_streams_and_its_blocks_are_kept_as_they_came() {
     assert_eq!(asked.header("anthropic-version"), Some("2023-06-01"));
     assert_eq!(asked.header("x-team"), Some("sre"));
     assert_eq!(asked.body["stream"], true);
+    assert_eq!(asked.body["max_tokens"], 1000);
+    assert_eq!(asked.body["output_config"], json!({ "effort": "high" }));
     assert_eq!(asked.body["tools"][0]["name"], "shell");
 }
 
@@ -177,7 +186,7 @@ async fn a_server_that_stays_away_is_given_up() {
     let mut nobody = Server::start(vec![]).await;
     nobody.base = "http://127.0.0.1:9".into();
     let made = client(&nobody)
-        .turn(&conversation(), &mut Seen::default())
+        .turn(&conversation(), 1000, &mut Seen::default())
         .await;
     assert!(matches!(made, Err(ModelError::Unavailable(why)) if why.contains("cannot be reached")));
 }

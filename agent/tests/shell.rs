@@ -4,7 +4,9 @@ use agent_lab::{
     event::Stream,
     redact::Redactor,
     tools::{
+        collect::{Collected, Collector},
         environment::{RunFolder, Surroundings, environment},
+        output_file::OutputFiles,
         shell::{Outcome, Output, Shell},
     },
 };
@@ -24,7 +26,22 @@ impl Output for Seen {
     }
 }
 
+/// A command that ended, and what it printed.
+#[derive(Debug)]
+struct Done {
+    outcome: Outcome,
+    printed: Collected,
+}
+
+impl std::ops::Deref for Done {
+    type Target = Outcome;
+    fn deref(&self) -> &Outcome {
+        &self.outcome
+    }
+}
+
 struct Stage {
+    files: OutputFiles,
     _home: TempDir,
     _folder: RunFolder,
     shell: Shell,
@@ -48,6 +65,7 @@ fn stage() -> Stage {
     )
     .unwrap();
     Stage {
+        files: OutputFiles::new(home.path(), "session-1"),
         _home: home,
         _folder: folder,
         shell,
@@ -55,11 +73,11 @@ fn stage() -> Stage {
 }
 
 impl Stage {
-    async fn run(&mut self, command: &str) -> Outcome {
+    async fn run(&mut self, command: &str) -> Done {
         self.limited(command, Duration::from_secs(30)).await
     }
 
-    async fn limited(&mut self, command: &str, limit: Duration) -> Outcome {
+    async fn limited(&mut self, command: &str, limit: Duration) -> Done {
         self.seen(command, limit, pending()).await.0
     }
 
@@ -68,12 +86,17 @@ impl Stage {
         command: &str,
         limit: Duration,
         end: impl Future<Output = ()>,
-    ) -> (Outcome, Seen) {
+    ) -> (Done, Seen) {
         let mut seen = Seen::default();
         let (_renewals, renewed) = tokio::sync::watch::channel(0);
         let running = self.shell.start(command, limit).unwrap();
-        let outcome = running.wait(&mut seen, end, renewed).await.unwrap();
-        (outcome, seen)
+        let mut collector = Collector::new(self.files.begin());
+        let outcome = running
+            .wait(&mut collector, &mut seen, end, renewed)
+            .await
+            .unwrap();
+        let printed = collector.finish().0;
+        (Done { outcome, printed }, seen)
     }
 }
 
@@ -103,13 +126,13 @@ async fn output_and_exit_code_arrive_whole() {
     let done = stage.run("echo out; echo err >&2; exit 3").await;
     assert_eq!(done.exit_code, Some(3));
     assert!(
-        done.output.contains("out\n") && done.output.contains("err\n"),
+        done.printed.text.contains("out\n") && done.printed.text.contains("err\n"),
         "{done:?}"
     );
     assert!(done.left.is_empty() && !done.timed_out && done.failed.is_none());
     let done = stage.run("cat").await;
     assert_eq!(
-        (done.exit_code, done.output.as_str()),
+        (done.exit_code, done.printed.text.as_str()),
         (Some(0), ""),
         "stdin is closed"
     );
@@ -137,11 +160,15 @@ async fn output_is_seen_while_the_command_runs() {
     );
     let mut seen = Opens(&path, Vec::new());
     let (_renewals, renewed) = tokio::sync::watch::channel(0);
+    let mut collector = Collector::new(stage.files.begin());
     let running = stage
         .shell
         .start(&command, Duration::from_secs(20))
         .unwrap();
-    let done = running.wait(&mut seen, pending(), renewed).await.unwrap();
+    let done = running
+        .wait(&mut collector, &mut seen, pending(), renewed)
+        .await
+        .unwrap();
     // Only seeing the first line lets the command come to its end.
     assert_eq!(done.exit_code, Some(0), "{done:?}");
     assert_eq!(seen.1, ["first\n", "last\n"]);
@@ -152,7 +179,7 @@ async fn the_working_folder_is_kept() {
     let mut stage = stage();
     stage.run("cd /usr && cd lib").await;
     assert_eq!(
-        stage.run("pwd -P").await.output,
+        stage.run("pwd -P").await.printed.text,
         std::fs::canonicalize("/usr/lib")
             .unwrap()
             .display()
@@ -160,12 +187,12 @@ async fn the_working_folder_is_kept() {
             + "\n"
     );
     stage.run("(cd /tmp); false").await;
-    assert!(stage.run("pwd").await.output.ends_with("lib\n"));
+    assert!(stage.run("pwd").await.printed.text.ends_with("lib\n"));
     let gone = tempfile::tempdir().unwrap();
     stage.run(&format!("cd {}", gone.path().display())).await;
     drop(gone);
     assert_eq!(
-        stage.run("pwd").await.output,
+        stage.run("pwd").await.printed.text,
         "/\n",
         "a folder that is gone is left"
     );
@@ -203,10 +230,10 @@ async fn the_environment_is_clean() {
         "_",
         "OLDPWD",
     ];
-    for name in done.output.lines() {
+    for name in done.printed.text.lines() {
         assert!(allowed.contains(&name), "{name} reached a command");
     }
-    assert!(done.output.contains("OPERATOR_SESSION\n"));
+    assert!(done.printed.text.contains("OPERATOR_SESSION\n"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -223,11 +250,11 @@ async fn a_time_limit_ends_everything_the_command_started() {
     let done = stage.limited(command, Duration::from_secs(2)).await;
     assert!(done.timed_out && done.exit_code.is_none(), "{done:?}");
     assert!(
-        done.output.contains("started"),
+        done.printed.text.contains("started"),
         "what it printed before is kept"
     );
     assert!(done.duration < Duration::from_secs(6), "{done:?}");
-    let pids = pids(&done.output);
+    let pids = pids(&done.printed.text);
     assert_eq!(pids.len(), 4, "{done:?}");
     for pid in pids {
         assert!(!alive(pid), "{pid} outlived its command");
@@ -246,7 +273,7 @@ async fn an_interrupt_ends_everything_too() {
         )
         .await;
     assert!(done.interrupted && !done.timed_out);
-    assert!(!alive(pids(&done.output)[0]));
+    assert!(!alive(pids(&done.printed.text)[0]));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -255,7 +282,7 @@ async fn background_children_do_not_hang_the_call_and_end_with_the_session() {
     let done = stage.run("setsid sleep 321 & echo $!").await;
     assert_eq!(done.exit_code, Some(0));
     assert!(done.duration < Duration::from_secs(5), "{done:?}");
-    let pid = pids(&done.output)[0];
+    let pid = pids(&done.printed.text)[0];
     assert_eq!(done.left.len(), 1, "{done:?}");
     assert_eq!(
         (done.left[0].pid, done.left[0].command.as_str()),
@@ -266,7 +293,7 @@ async fn background_children_do_not_hang_the_call_and_end_with_the_session() {
     let done = stage
         .run("(while :; do echo x; sleep 0.01; done) & echo $!")
         .await;
-    let writer = pids(&done.output)[0];
+    let writer = pids(&done.printed.text)[0];
     tokio::time::sleep(Duration::from_millis(300)).await;
     assert!(alive(writer) && alive(pid));
     stage.shell.close().await;
@@ -281,12 +308,13 @@ async fn dropping_a_running_command_ends_it() {
     {
         let mut seen = Seen::default();
         let (_renewals, renewed) = tokio::sync::watch::channel(0);
+        let mut collector = Collector::new(stage.files.begin());
         let running = stage
             .shell
             .start(&command, Duration::from_secs(60))
             .unwrap();
         tokio::select! {
-            _ = running.wait(&mut seen, pending(), renewed) => panic!("ended by itself"),
+            _ = running.wait(&mut collector, &mut seen, pending(), renewed) => panic!("ended by itself"),
             () = until("a pid", Duration::from_secs(10), || std::fs::read_to_string(note.path()).unwrap().ends_with('\n')) => {}
         }
     }
@@ -320,15 +348,16 @@ async fn without_renewal_the_right_to_run_ends() {
             }
         }
     });
+    let mut collector = Collector::new(stage.files.begin());
     let running = stage
         .shell
         .start("sleep 2; echo done", Duration::from_secs(20))
         .unwrap();
     let done = running
-        .wait(&mut Seen::default(), pending(), right)
+        .wait(&mut collector, &mut Seen::default(), pending(), right)
         .await
         .unwrap();
-    assert_eq!(done.output, "done\n", "{done:?}");
+    assert_eq!(collector.finish().0.text, "done\n", "{done:?}");
     renewing.abort();
     // With a right that is over, nothing starts.
     let touched = tempfile::tempdir().unwrap();
@@ -348,11 +377,11 @@ async fn strange_and_endless_output_is_harmless() {
     let done = stage
         .run(r"printf 'caf\351 \033[31mred\033[0m \033]0;t\007ok\n'")
         .await;
-    assert_eq!(done.output, "caf\u{fffd} red ok\n");
+    assert_eq!(done.printed.text, "caf\u{fffd} red ok\n");
     let done = stage
         .run("echo our-own-cred''ential; printf our-own-; sleep 0.4; echo credential")
         .await;
-    assert_eq!(done.output, "[redacted]\n[redacted]\n");
+    assert_eq!(done.printed.text, "[redacted]\n[redacted]\n");
     let (done, seen) = stage
         .seen(
             "seq 1 1000000; echo end",
@@ -361,14 +390,20 @@ async fn strange_and_endless_output_is_harmless() {
         )
         .await;
     assert_eq!(done.exit_code, Some(0));
-    assert!(done.output.starts_with("1\n2\n") && done.output.ends_with("1000000\nend\n"));
-    assert!(done.output.contains("bytes omitted") && done.output.len() < 40_000);
+    assert!(
+        done.printed.text.starts_with("1\n2\n") && done.printed.text.ends_with("1000000\nend\n")
+    );
+    assert!(done.printed.text.contains("bytes omitted") && done.printed.text.len() < 40_000);
     let total: usize = seen.0.iter().map(|(_, t)| t.len()).sum();
     assert_eq!(total, 6_888_896 + 4, "all of it is seen live");
-    assert!(done.unrecorded > 2_000_000, "{}", done.unrecorded);
+    assert!(
+        done.printed.unrecorded > 2_000_000,
+        "{}",
+        done.printed.unrecorded
+    );
     let done = stage.run("head -c 10000000 /dev/zero | tr '\\0' x").await;
     assert_eq!(done.exit_code, Some(0));
-    assert!(done.output.len() < 40_000 && done.omitted > 9_900_000);
+    assert!(done.printed.text.len() < 40_000 && done.printed.omitted > 9_900_000);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -393,7 +428,7 @@ async fn a_frozen_runner_neither_holds_the_session_up_nor_stays() {
     assert!(by_end.interrupted, "{by_end:?}");
     assert!(by_end.duration < Duration::from_secs(6), "{by_end:?}");
     for done in [by_limit, by_end] {
-        let pids = pids(&done.output);
+        let pids = pids(&done.printed.text);
         assert_eq!(pids.len(), 2, "{done:?}");
         until("runner and shell are gone", Duration::from_secs(5), || {
             pids.iter().all(|pid| !alive(*pid))

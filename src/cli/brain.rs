@@ -13,7 +13,7 @@ use std::{
     path::Path,
 };
 
-/// US dollars a session may cost, unless somebody agreed to another cap.
+/// US dollars a ticket may cost, unless somebody agreed to another cap.
 const SPEND_CAP: f64 = 5.0;
 
 /// What was settled before the dashboard opens.
@@ -76,7 +76,7 @@ pub fn settle(terms: Terms<'_>) -> color_eyre::Result<Brain> {
 fn asked(wanted: &Consent, otherwise: &str) -> io::Result<bool> {
     eprint!(
         "A key for a real model is set. Its agent would have a full shell, without asking again:\n\
-         \n  user    {}\n  host    {}\n  ledger  {}\n  cap     ${:.2} a session\n\
+         \n  user    {}\n  host    {}\n  ledger  {}\n  cap     ${:.2} a ticket\n\
          \nWithout it {otherwise}.\n\
          Give the model that shell? [y/N] ",
         wanted.user,

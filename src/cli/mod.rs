@@ -12,6 +12,7 @@ pub mod demo;
 pub mod lab;
 pub mod monitor;
 pub mod replay;
+pub mod steer;
 mod table;
 pub mod target;
 mod theme;
@@ -51,6 +52,8 @@ enum Command {
     Lab(lab::Args),
     /// Work on tickets: agent_lab in the foreground
     Agent(agent::Args),
+    /// Tell an agent at work something: interrupt, message, approve, reject, shutdown
+    Steer(steer::Args),
     /// Print a completion script for a shell
     Completions(completions::Args),
     /// The dashboard on a cluster that somebody else runs (the default)
@@ -79,26 +82,33 @@ pub fn main() -> ExitCode {
         Some(Command::Replay(args)) => replay::run(args),
         Some(Command::Lab(args)) => lab::run(args),
         Some(Command::Agent(args)) => agent::run(args),
+        Some(Command::Steer(args)) => steer::run(args),
         Some(Command::Completions(args)) => completions::run(args),
         Some(Command::Watch(args)) => watch::run(&args),
         None => watch::run(&cli.watch),
     };
     result.unwrap_or_else(|report| {
+        let io = report.downcast_ref::<std::io::Error>();
+        if io.is_some_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe) {
+            return ExitCode::from(BROKEN_PIPE);
+        }
         eprintln!("operator-tui: {}", describe(&report));
         ExitCode::FAILURE
     })
 }
 
+/// Exit code of a process that its reader left: as if the signal had ended it.
+const BROKEN_PIPE: u8 = 128 + 13;
+
 /// A reader of stdout that leaves early, as `head` does, ends this process as it ends any other:
 /// at once and without a word. The signal that does so elsewhere is ignored in Rust programs, and
 /// taking it back would also let a lost connection end this one.
 fn end_with_the_reader() {
-    const BROKEN_PIPE: i32 = 128 + 13;
     let others = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
         let text = panic.payload_as_str().unwrap_or_default();
         if text.starts_with("failed printing to stdout") && text.contains("Broken pipe") {
-            std::process::exit(BROKEN_PIPE);
+            std::process::exit(BROKEN_PIPE.into());
         }
         others(panic);
     }));

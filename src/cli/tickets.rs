@@ -57,18 +57,24 @@ enum Command {
     /// Say, as a person, that a ticket is done
     Resolve {
         id: i64,
+        #[arg(short, long)]
+        json: bool,
         #[command(flatten)]
         ledger: LedgerArgs,
     },
     /// Keep agents and the monitor away from a ticket
     Hold {
         id: i64,
+        #[arg(short, long)]
+        json: bool,
         #[command(flatten)]
         ledger: LedgerArgs,
     },
     /// Let agents and the monitor have a ticket again
     Unhold {
         id: i64,
+        #[arg(short, long)]
+        json: bool,
         #[command(flatten)]
         ledger: LedgerArgs,
     },
@@ -98,49 +104,52 @@ pub fn run(args: Args) -> CliResult {
                 cluster_id: None,
                 by: &person(),
             })?;
-            if json {
-                let ticket = ledger.ticket(id)?;
-                println!("{}", serde_json::to_string_pretty(&ticket)?);
-            } else {
-                println!("Opened ticket #{id}");
-            }
+            answer(&ledger, id, json, &format!("Opened ticket #{id}"))?;
         }
-        Command::Resolve { id, ledger } => {
+        Command::Resolve { id, json, ledger } => {
             target::refuse_in_agent_shell("resolving a ticket")?;
-            let changed = ledger.open_for_change()?.resolve_by_person(id, &person())?;
-            println!(
-                "{}",
-                if changed {
-                    format!("Resolved ticket #{id}")
-                } else {
-                    format!("Ticket #{id} already was resolved")
-                }
-            );
+            let mut ledger = ledger.open_for_change()?;
+            let said = if ledger.resolve_by_person(id, &person())? {
+                format!("Resolved ticket #{id}")
+            } else {
+                format!("Ticket #{id} already was resolved")
+            };
+            answer(&ledger, id, json, &said)?;
         }
-        Command::Hold { id, ledger } => {
+        Command::Hold { id, json, ledger } => {
             target::refuse_in_agent_shell("holding a ticket")?;
-            let changed = ledger.open_for_change()?.set_held(id, true, &person())?;
-            let word = if changed {
+            let mut ledger = ledger.open_for_change()?;
+            let word = if ledger.set_held(id, true, &person())? {
                 "Holding"
             } else {
                 "Already holding"
             };
-            println!("{word} ticket #{id}: no agent takes it, the monitor does not close it");
+            let said =
+                format!("{word} ticket #{id}: no agent takes it, the monitor does not close it");
+            answer(&ledger, id, json, &said)?;
         }
-        Command::Unhold { id, ledger } => {
+        Command::Unhold { id, json, ledger } => {
             target::refuse_in_agent_shell("releasing a ticket")?;
-            let changed = ledger.open_for_change()?.set_held(id, false, &person())?;
-            println!(
-                "Ticket #{id} {}",
-                if changed {
-                    "is open to agents and to the monitor again"
-                } else {
-                    "was not held, and waits for no person"
-                }
-            );
+            let mut ledger = ledger.open_for_change()?;
+            let said = if ledger.set_held(id, false, &person())? {
+                "is open to agents and to the monitor again"
+            } else {
+                "was not held, and waits for no person"
+            };
+            answer(&ledger, id, json, &format!("Ticket #{id} {said}"))?;
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// After a change: the ticket as it is now for programs, words for people.
+fn answer(ledger: &Ledger, id: i64, json: bool, said: &str) -> color_eyre::Result<()> {
+    if json {
+        println!("{}", serde_json::to_string_pretty(&ledger.ticket(id)?)?);
+    } else {
+        println!("{said}");
+    }
+    Ok(())
 }
 
 impl LedgerArgs {

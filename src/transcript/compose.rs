@@ -194,13 +194,13 @@ impl Composer {
                 self.say(ring, kind, format!("{word}{detail}"));
             }
             What::Retry {
+                status,
                 attempt,
                 of,
                 wait_ms,
                 reason,
-                ..
             } => {
-                let text = event::retry(reason, *attempt, *of, *wait_ms);
+                let text = event::retry(*status, reason, *attempt, *of, *wait_ms);
                 self.say(ring, Kind::Warning, format!("model: {text}"));
             }
             What::Notice {
@@ -364,7 +364,7 @@ mod tests {
             [
                 "✗ exit 1 · 15 s",
                 "✗ timed out after 2 m 0 s · 9 bytes not shown",
-                "! model: overloaded, try 2, 4.0 s",
+                "! model: 529 overloaded, try 2, 4.0 s",
                 "~ claimed, waiting for proof",
                 "! lease lost",
                 "! 3 events were lost on the way",

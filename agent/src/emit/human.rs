@@ -5,10 +5,14 @@
 use crate::event::{Event, Kind, VerifyState, retry};
 use std::io::{self, Write};
 
-/// Remembers whether the last delta left a line open.
+/// Lines of one command that are shown; the ledger has them all.
+const LINES: usize = 40;
+
+/// Remembers whether the last delta left a line open, and how much a command has printed.
 #[derive(Debug, Default)]
 pub struct Human {
     line_open: bool,
+    lines: usize,
 }
 
 impl Human {
@@ -24,11 +28,14 @@ impl Human {
             }
             Kind::ToolOutput { text, .. } => {
                 for line in text.split_inclusive('\n') {
-                    if !self.line_open {
-                        out.write_all("│ ".as_bytes())?;
+                    if self.lines < LINES {
+                        if !self.line_open {
+                            out.write_all("│ ".as_bytes())?;
+                        }
+                        out.write_all(line.as_bytes())?;
+                        self.line_open = !line.ends_with('\n');
                     }
-                    out.write_all(line.as_bytes())?;
-                    self.line_open = !line.ends_with('\n');
+                    self.lines += usize::from(line.ends_with('\n'));
                 }
                 return Ok(());
             }
@@ -83,6 +90,13 @@ impl Human {
                 omitted_bytes,
                 ..
             } => {
+                let more = std::mem::take(&mut self.lines).saturating_sub(LINES);
+                if more > 0 {
+                    writeln!(
+                        out,
+                        "│ ... {more} more lines: operator-tui audit show --all"
+                    )?;
+                }
                 let seconds = *duration_ms as f64 / 1000.0;
                 match exit_code {
                     _ if *timed_out => write!(out, "✗ time limit · {seconds:.1} s")?,
@@ -95,7 +109,10 @@ impl Human {
                 }
                 out.write_all(b"\n\n")
             }
-            Kind::Proposal { call, why } => writeln!(out, "? {call} waits: {why}"),
+            Kind::Proposal { call, why } => writeln!(
+                out,
+                "? it waits: {why}\n  operator-tui steer approve {call}, or reject {call} --why TEXT"
+            ),
             Kind::Decision {
                 approved, by, why, ..
             } => {
@@ -115,12 +132,12 @@ impl Human {
                 writeln!(out, "{sign}: {detail}")
             }
             Kind::Retry {
+                status,
                 attempt,
                 of,
                 wait_ms,
                 reason,
-                ..
-            } => writeln!(out, "! {}", retry(reason, *attempt, *of, *wait_ms)),
+            } => writeln!(out, "! {}", retry(*status, reason, *attempt, *of, *wait_ms)),
             Kind::Notice { text, .. } => writeln!(out, "! {text}"),
             _ => Ok(()),
         }

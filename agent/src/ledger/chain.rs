@@ -5,6 +5,7 @@
 //! whole file anew; only another container, or a head that was exported before, shows that.
 
 use super::{Ledger, LedgerError, Result, session_reads};
+use rusqlite::params;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
@@ -51,10 +52,15 @@ pub fn genesis(session: &str, ticket: Option<i64>, started: &str, model: Option<
 }
 
 fn digest(text: &str) -> String {
+    hex(&Sha256::digest(text.as_bytes()))
+}
+
+/// Bytes as lower-case hex.
+pub fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write;
-    Sha256::digest(text.as_bytes())
+    bytes
         .iter()
-        .fold(String::with_capacity(64), |mut out, b| {
+        .fold(String::with_capacity(2 * bytes.len()), |mut out, b| {
             let _ = write!(out, "{b:02x}");
             out
         })
@@ -67,6 +73,9 @@ pub struct ChainReport {
     /// Entries that were checked.
     pub entries: u64,
     pub verdict: Verdict,
+    /// Rows of results whose stored output is not the one that was hashed when the command ended:
+    /// changed since, or never stored whole.
+    pub outputs_differ: Vec<i64>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -132,6 +141,38 @@ impl Ledger {
             session: session.to_owned(),
             entries,
             verdict,
+            outputs_differ: self.outputs_that_differ(session)?,
         })
+    }
+
+    /// The hash of an output, and which chunks it is in, are in the meta data of its result, which
+    /// the chain covers.
+    fn outputs_that_differ(&self, session: &str) -> Result<Vec<i64>> {
+        let mut results = self.conn.prepare_cached(
+            "SELECT id, call_id, meta ->> 'output_sha256', meta ->> 'output_from', meta ->> 'output_to'
+             FROM agent_log_entries WHERE session_id = ?1 AND entry_type = 'tool_result'
+               AND CASE WHEN json_valid(meta) THEN meta ->> 'output_to' END IS NOT NULL
+             ORDER BY id",
+        )?;
+        let mut chunks = self.conn.prepare_cached(
+            "SELECT text FROM session_output
+             WHERE session_id = ?1 AND call_id = ?2 AND seq >= ?3 AND seq < ?4 ORDER BY seq",
+        )?;
+        let mut differ = Vec::new();
+        let mut rows = results.query([session])?;
+        while let Some(r) = rows.next()? {
+            let (row, expected): (i64, Option<String>) = (r.get(0)?, r.get(2)?);
+            let call: Option<String> = r.get(1)?;
+            let (from, to): (Option<i64>, Option<i64>) = (r.get(3)?, r.get(4)?);
+            let mut hash = Sha256::new();
+            let mut found = chunks.query(params![session, call, from, to])?;
+            while let Some(chunk) = found.next()? {
+                hash.update(chunk.get_ref(0)?.as_str().unwrap_or_default());
+            }
+            if expected != Some(hex(&hash.finalize())) {
+                differ.push(row);
+            }
+        }
+        Ok(differ)
     }
 }

@@ -130,14 +130,20 @@ impl Ledger {
     }
 
     /// Gives the ticket up. It is tried again after a wait that doubles, [`MAX_SESSIONS`] times in
-    /// all; then it waits for a person.
-    pub fn escalate(&mut self, lease: &Lease, diagnosis: &str, why: &str) -> Result<()> {
+    /// all; then, or at once if this is `final_`, it waits for a person.
+    pub fn escalate(
+        &mut self,
+        lease: &Lease,
+        diagnosis: &str,
+        why: &str,
+        final_: bool,
+    ) -> Result<()> {
         self.write(|tx| {
             hold(tx, lease)?;
             let ticket =
                 tickets::by_id(tx, lease.ticket)?.ok_or(LedgerError::NoTicket(lease.ticket))?;
             if ticket.status == super::Status::Acknowledged {
-                let person = ticket.attempts >= MAX_SESSIONS || ticket.by_hand;
+                let person = final_ || ticket.attempts >= MAX_SESSIONS || ticket.by_hand;
                 let wait = FIRST_RETRY * 2u32.pow(ticket.attempts.saturating_sub(1).min(16));
                 let retry = (!person).then(|| clock::text(clock::wall() + wait));
                 tx.execute(

@@ -75,6 +75,11 @@ pub(super) fn wall() -> Timestamp {
     Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now)
 }
 
+/// The day, UTC, as text that sorts.
+pub(super) fn today() -> String {
+    wall().strftime("%Y-%m-%d").to_string()
+}
+
 /// Now, as text of one length, so that it sorts as text.
 pub(super) fn stamp() -> String {
     text(wall())

@@ -16,6 +16,7 @@
 //! | `sessions` | sessions and their entries; `session_reads` reads them, `chain` links them by hash |
 //! | `reading` | what a reader needs who follows a session, pages through it or plays it back |
 //! | `commands` | what people tell an agent they did not start |
+//! | `spending` | what agents spend, on a ticket and in a day |
 //! | `record` | samples of the cluster and injected faults |
 //! | `clock` | wall time, a clock that does not jump, who holds a lease |
 
@@ -32,10 +33,11 @@ mod record;
 mod schema;
 mod session_reads;
 mod sessions;
+mod spending;
 mod tickets;
 
 pub use by_hand::NewTicket;
-pub use chain::{ChainReport, Verdict};
+pub use chain::{ChainReport, Verdict, hex};
 pub use check::{Check, CheckOutcome, Observation, Reading};
 pub use claim::{Claim, ClaimRequest, DEFAULT_LEASE, Lease, MAX_SESSIONS};
 pub use clock::{Holder, Mono, parse_time};
@@ -45,8 +47,10 @@ pub use proof::{Verification, VerificationRow};
 pub use reading::{EntryMark, ListedSession, Measured, RunningSession, WaitingProposal};
 pub use record::{Fault, Sample};
 pub use sessions::{
-    EntryKind, EntryRow, NewEntry, NewSession, OutputChunk, SessionRow, SessionWriter, UsageTotals,
+    EntryKind, EntryRow, NewEntry, NewSession, OutputChunk, SessionRow, SessionWriter, Totals,
+    UsageTotals,
 };
+pub use spending::Reservation;
 pub use tickets::{Resolution, Status, Ticket, TicketEvent};
 
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};

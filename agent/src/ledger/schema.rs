@@ -198,6 +198,8 @@ const COLUMNS: &[(&str, &[(&str, &str)])] = &[
             ("cache_write_tokens", "INTEGER"),
             ("cost_usd", "REAL"),
             ("turns", "INTEGER"),
+            // Part of cost_usd that was no turn's: summaries, searches.
+            ("side_usd", "REAL NOT NULL DEFAULT 0"),
         ],
     ),
     (

@@ -9,7 +9,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 pub(super) const SESSION_COLUMNS: &str = "session_id, ticket_id, status, started_at, ended_at, outcome_summary, \
     model, mode, cluster_id, resolution, head_hash, input_tokens, output_tokens, \
-    cache_read_tokens, cache_write_tokens, cost_usd";
+    cache_read_tokens, cache_write_tokens, cost_usd, turns";
 
 pub(super) fn session_from_row(r: &Row<'_>) -> rusqlite::Result<SessionRow> {
     let time = |i: usize| -> rusqlite::Result<Option<Timestamp>> {
@@ -35,6 +35,7 @@ pub(super) fn session_from_row(r: &Row<'_>) -> rusqlite::Result<SessionRow> {
             cache_read: r.get(13)?,
             cache_write: r.get(14)?,
             cost_usd: r.get(15)?,
+            turns: r.get(16)?,
         },
     })
 }
@@ -123,13 +124,29 @@ impl Ledger {
         Ok(rows.into_iter().map(|(_, chunk)| chunk).collect())
     }
 
+    /// Stored output of the call that `result` ended, in order, up to `limit` chunks. Some servers
+    /// use the id of a call again; then only its own part is meant.
+    pub fn output_of(&self, result: &EntryRow, limit: usize) -> Result<Vec<OutputChunk>> {
+        let part = |name: &str| result.meta.as_ref()?.get(name)?.as_u64();
+        let call = result.call_id.as_deref().unwrap_or_default();
+        let chunks = self.output(&result.session_id, call, limit)?;
+        Ok(match (part("output_from"), part("output_to")) {
+            (Some(from), Some(to)) => chunks
+                .into_iter()
+                .filter(|c| (from..to).contains(&c.seq))
+                .collect(),
+            _ => chunks,
+        })
+    }
+
     /// The session an unambiguous beginning of its id names.
     pub fn find_session(&self, prefix: &str) -> Result<String> {
         let found: Vec<String> = self
             .conn
             .prepare_cached(
                 "SELECT session_id FROM agent_sessions
-                 WHERE substr(session_id, 1, length(?1)) = ?1 ORDER BY id DESC LIMIT 2",
+                 WHERE session_id BETWEEN ?1 AND ?1 || char(1114111)
+                 ORDER BY session_id LIMIT 2",
             )?
             .query_map([prefix], |r| r.get(0))?
             .collect::<rusqlite::Result<_>>()?;

@@ -3,8 +3,11 @@
 //! Entries are append-only and linked by [`super::chain`]. Output of commands is kept apart, in
 //! chunks that are written behind the work.
 
-use super::{Lease, Ledger, Result, chain, claim, clock};
-use crate::event::{Mode, Outcome, Stream};
+use super::{Lease, Ledger, Reservation, Result, chain, claim, clock, spending};
+use crate::{
+    event::{Mode, Outcome, Stream},
+    model::Usage,
+};
 use jiff::Timestamp;
 use rusqlite::{Connection, params};
 use serde::{Deserialize, Serialize};
@@ -26,6 +29,7 @@ pub enum EntryKind {
     Proposal,
     Decision,
     Retry,
+    Compaction,
     End,
 }
 
@@ -45,6 +49,7 @@ impl EntryKind {
             Self::Proposal => "proposal",
             Self::Decision => "decision",
             Self::Retry => "retry",
+            Self::Compaction => "compaction",
             Self::End => "end",
         }
     }
@@ -129,6 +134,16 @@ pub struct UsageTotals {
     pub output: Option<u64>,
     pub cache_read: Option<u64>,
     pub cache_write: Option<u64>,
+    pub cost_usd: Option<f64>,
+    pub turns: Option<u64>,
+}
+
+/// What a session has used since it began, as an agent counts it.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Totals {
+    pub turns: u64,
+    pub usage: Usage,
+    /// None: the price is not known.
     pub cost_usd: Option<f64>,
 }
 
@@ -244,35 +259,66 @@ impl Ledger {
         })
     }
 
-    /// Fills in an entry's short form. The chain does not cover it.
-    pub fn set_summary(&mut self, entry: i64, summary: &str) -> Result<()> {
+    /// Fills in an entry's short form, and counts what it cost. The chain does not cover it.
+    pub fn set_summary(
+        &mut self,
+        entry: i64,
+        session: &str,
+        summary: &str,
+        usd: f64,
+    ) -> Result<()> {
+        let day = clock::today();
         self.write(|tx| {
             tx.execute(
                 "UPDATE agent_log_entries SET content = ?2 WHERE id = ?1",
                 params![entry, summary],
             )?;
-            Ok(())
+            spending::spend_beside(tx, session, usd, &day)
         })
     }
 
-    pub fn session_usage(&mut self, session: &SessionWriter, usage: &UsageTotals) -> Result<()> {
-        self.write(|tx| {
+    /// Records one turn of the model, whole: its entries, what the session has used since it began
+    /// and, of the money set aside for it, what it really cost.
+    pub fn record_turn(
+        &mut self,
+        session: &mut SessionWriter,
+        entries: &[NewEntry<'_>],
+        totals: &Totals,
+        paid: Option<(Reservation, f64)>,
+    ) -> Result<Vec<i64>> {
+        let before = session.head.clone();
+        let written = self.write(|tx| {
             claim::hold(tx, &session.lease)?;
-            tx.execute(
-                "UPDATE agent_sessions SET input_tokens = ?2, output_tokens = ?3,
-                   cache_read_tokens = ?4, cache_write_tokens = ?5, cost_usd = ?6
+            let mut ids = Vec::with_capacity(entries.len());
+            for entry in entries {
+                let (id, head) = insert(tx, session, entry)?;
+                session.head = head;
+                ids.push(id);
+            }
+            let usage = &totals.usage;
+            tx.prepare_cached(
+                "UPDATE agent_sessions SET turns = ?2, input_tokens = ?3, output_tokens = ?4,
+                   cache_read_tokens = ?5, cache_write_tokens = ?6, cost_usd = ?7 + side_usd
                  WHERE session_id = ?1",
-                params![
-                    session.id,
-                    usage.input,
-                    usage.output,
-                    usage.cache_read,
-                    usage.cache_write,
-                    usage.cost_usd
-                ],
-            )?;
-            Ok(())
-        })
+            )?
+            .execute(params![
+                session.id,
+                totals.turns,
+                usage.input,
+                usage.output,
+                usage.cache_read,
+                usage.cache_write,
+                totals.cost_usd
+            ])?;
+            if let Some((reservation, usd)) = paid {
+                spending::settle(tx, reservation, usd)?;
+            }
+            Ok(ids)
+        });
+        if written.is_err() {
+            session.head = before;
+        }
+        written
     }
 
     /// Ends the session with its last entry. Returns the head of its chain, hex. The ticket keeps

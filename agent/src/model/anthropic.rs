@@ -9,6 +9,7 @@ mod stream;
 
 use super::{Conversation, Model, ModelError, Sink, Turn};
 use backon::{BackoffBuilder, ExponentialBuilder};
+use bytes::Bytes;
 use failure::Failure;
 use futures_util::{StreamExt, future::BoxFuture};
 use reqwest::{
@@ -22,6 +23,8 @@ use sse_stream::SseByteStream;
 use std::{io, str::FromStr, time::Duration};
 use stream::Assembly;
 
+pub use request::Manner;
+
 const DEFAULT_BASE: &str = "https://api.anthropic.com";
 /// Understood by every server that speaks this API.
 const DEFAULT_VERSION: &str = "2023-06-01";
@@ -31,8 +34,10 @@ const IDLE: Duration = Duration::from_secs(300);
 /// Bytes of one turn on the wire; more is no turn.
 const LONGEST_TURN: usize = 64 * 1024 * 1024;
 const LONGEST_ERROR: usize = 64 * 1024;
-/// Tries of one turn, the first included.
+/// Tries of one turn where nobody says.
 const TRIES: u32 = 8;
+/// Longest wait between tries of its own accord.
+const LONGEST_OWN_WAIT: Duration = Duration::from_secs(30);
 /// Longest wait a server may ask for.
 const LONGEST_WAIT: Duration = Duration::from_secs(600);
 
@@ -46,13 +51,12 @@ pub enum Credential {
 }
 
 impl Credential {
-    /// ANTHROPIC_API_KEY, else ANTHROPIC_AUTH_TOKEN; empty is unset.
-    pub fn from_env() -> Self {
-        let var = |name| std::env::var(name).ok().filter(|v| !v.trim().is_empty());
-        if let Some(key) = var("ANTHROPIC_API_KEY") {
+    /// ANTHROPIC_API_KEY, else ANTHROPIC_AUTH_TOKEN, of an environment without empty variables.
+    pub fn find(env: impl Fn(&str) -> Option<String>) -> Self {
+        if let Some(key) = env("ANTHROPIC_API_KEY") {
             return Self::Key(key.trim().into());
         }
-        var("ANTHROPIC_AUTH_TOKEN").map_or(Self::None, |token| Self::Token(token.trim().into()))
+        env("ANTHROPIC_AUTH_TOKEN").map_or(Self::None, |token| Self::Token(token.trim().into()))
     }
 
     pub fn is_none(&self) -> bool {
@@ -82,7 +86,6 @@ impl Credential {
 /// Where and how to ask.
 #[derive(Debug, Clone)]
 pub struct Options {
-    pub model: String,
     pub credential: Credential,
     /// With a path prefix, if the server has one.
     pub base: String,
@@ -90,50 +93,64 @@ pub struct Options {
     pub betas: Option<String>,
     /// `Name: value` lines.
     pub headers: String,
-    pub max_tokens: u32,
     /// First wait before a retry; doubles.
     pub first_wait: Duration,
+    /// Tries of one turn, the first included.
+    pub tries: u32,
 }
 
 impl Options {
-    /// From ANTHROPIC_BASE_URL, ANTHROPIC_VERSION, ANTHROPIC_BETAS and ANTHROPIC_CUSTOM_HEADERS.
-    pub fn from_env(model: &str, credential: Credential) -> Self {
-        let var = |name| {
-            std::env::var(name)
-                .ok()
-                .filter(|v: &String| !v.trim().is_empty())
-        };
+    /// For the server at `base`, as everybody has it.
+    pub fn new(credential: Credential) -> Self {
         Self {
-            model: model.to_string(),
             credential,
-            base: var("ANTHROPIC_BASE_URL").unwrap_or_else(|| DEFAULT_BASE.into()),
-            version: var("ANTHROPIC_VERSION").unwrap_or_else(|| DEFAULT_VERSION.into()),
-            betas: var("ANTHROPIC_BETAS"),
-            headers: var("ANTHROPIC_CUSTOM_HEADERS").unwrap_or_default(),
-            max_tokens: 16_000,
+            base: DEFAULT_BASE.into(),
+            version: DEFAULT_VERSION.into(),
+            betas: None,
+            headers: String::new(),
             first_wait: Duration::from_millis(500),
+            tries: TRIES,
         }
+    }
+
+    /// Whether this is the API of Anthropic itself: the only one known to have every part of it.
+    pub fn is_original(&self) -> bool {
+        self.base.trim_end_matches('/') == DEFAULT_BASE
+    }
+
+    /// Values that must never be stored or shown.
+    pub fn secrets(&self) -> Vec<String> {
+        let mut secrets: Vec<String> = self.credential.secret().into_iter().collect();
+        // A header's value may be one; the usual short ones are too short to be hidden.
+        let values = self.headers.lines().filter_map(|l| l.split_once(':'));
+        secrets.extend(values.map(|(_, value)| value.trim().to_string()));
+        if let Some(password) = Url::parse(&self.base)
+            .ok()
+            .and_then(|u| u.password().map(str::to_string))
+        {
+            secrets.push(password);
+        }
+        secrets
     }
 }
 
-/// A model behind the Messages API.
-#[derive(Debug)]
-pub struct Anthropic {
+/// A server that speaks the Messages API. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Api {
     client: reqwest::Client,
+    base: String,
     url: Url,
-    model: String,
-    max_tokens: u32,
     first_wait: Duration,
 }
 
-impl Anthropic {
+impl Api {
     /// Asks nobody anything yet. Errors say which setting is wrong.
     pub fn new(options: &Options) -> Result<Self, String> {
-        let base = options.base.trim().trim_end_matches('/');
+        let base = options.base.trim().trim_end_matches('/').to_string();
         let url = Url::parse(&format!("{base}/v1/messages"))
             .ok()
             .filter(|u| matches!(u.scheme(), "http" | "https"))
-            .ok_or_else(|| format!("ANTHROPIC_BASE_URL is not an http(s) address: {base}"))?;
+            .ok_or("ANTHROPIC_BASE_URL is not an http(s) address")?;
         let mut headers = HeaderMap::new();
         let mut set = |name: HeaderName, value: &str, secret: bool| -> Result<(), String> {
             let mut value = HeaderValue::from_str(value)
@@ -172,23 +189,63 @@ impl Anthropic {
             .map_err(|e| format!("cannot make an HTTP client: {e}"))?;
         Ok(Self {
             client,
+            base,
             url,
-            model: options.model.clone(),
-            max_tokens: options.max_tokens,
             first_wait: options.first_wait,
         })
     }
 
-    async fn once(&self, body: &[u8], sink: &mut dyn Sink) -> Result<Turn, Failure> {
+    /// One turn for a body of [`Manner::body`], tried at most `tries` times.
+    pub async fn turn(
+        &self,
+        body: Vec<u8>,
+        tries: u32,
+        sink: &mut dyn Sink,
+    ) -> Result<Turn, ModelError> {
+        // Shared by all tries.
+        let body = Bytes::from(body);
+        let mut waits = ExponentialBuilder::default()
+            .with_min_delay(self.first_wait)
+            .with_max_delay(LONGEST_OWN_WAIT)
+            .with_max_times(tries as usize - 1)
+            .with_jitter()
+            .build();
+        let mut attempt = 1;
+        loop {
+            let failure = match self.once(body.clone(), sink).await {
+                Ok(turn) => return Ok(turn),
+                Err(failure) => failure,
+            };
+            sink.end_of_block();
+            if !failure.retry {
+                return Err(failure.into());
+            }
+            let Some(wait) = waits.next() else {
+                return Err(ModelError::Unavailable(format!(
+                    "{} ({attempt} tries)",
+                    failure.reason
+                )));
+            };
+            let wait = failure.wait.unwrap_or(wait).min(LONGEST_WAIT);
+            attempt += 1;
+            sink.retry(failure.status, (attempt, tries), wait, &failure.reason);
+            tokio::time::sleep(wait).await;
+        }
+    }
+
+    /// Whether the server answers at all: anything but an error of its own will do.
+    pub async fn answers(&self) -> bool {
+        let asked = self.client.get(format!("{}/v1/models", self.base));
+        let answer = asked.timeout(CONNECT).send().await;
+        answer.is_ok_and(|a| !a.status().is_server_error() && a.status().as_u16() != 429)
+    }
+
+    async fn once(&self, body: Bytes, sink: &mut dyn Sink) -> Result<Turn, Failure> {
         let sent = self
             .client
             .post(self.url.clone())
             .header(CONTENT_TYPE, "application/json");
-        let response = sent
-            .body(body.to_vec())
-            .send()
-            .await
-            .map_err(Failure::network)?;
+        let response = sent.body(body).send().await.map_err(Failure::network)?;
         let status = response.status();
         if !status.is_success() {
             let headers = response.headers().clone();
@@ -217,55 +274,55 @@ impl Anthropic {
                 "the server answered {kind} instead of a stream"
             )));
         };
-        turn.request = turn.request.or(request);
+        turn.request = request.or(turn.request);
         Ok(turn)
     }
 }
 
+/// A model behind the Messages API.
+#[derive(Debug)]
+pub struct Anthropic {
+    pub api: Api,
+    pub manner: Manner,
+    pub tries: u32,
+}
+
 impl Model for Anthropic {
     fn name(&self) -> &str {
-        &self.model
+        &self.manner.model
     }
 
     fn turn<'a>(
         &'a mut self,
         conversation: &'a Conversation,
+        max_tokens: u32,
         sink: &'a mut dyn Sink,
     ) -> BoxFuture<'a, Result<Turn, ModelError>> {
-        Box::pin(async move {
-            let body = request::body(&self.model, self.max_tokens, conversation);
-            let mut waits = ExponentialBuilder::default()
-                .with_min_delay(self.first_wait)
-                .with_max_delay(Duration::from_secs(30))
-                .with_max_times(TRIES as usize - 1)
-                .with_jitter()
-                .build();
-            let mut attempt = 1;
-            loop {
-                let failure = match self.once(&body, sink).await {
-                    Ok(turn) => return Ok(turn),
-                    Err(failure) => failure,
-                };
-                sink.end_of_block();
-                if !failure.retry {
-                    return Err(failure.into());
-                }
-                let Some(wait) = waits.next() else {
-                    return Err(ModelError::Unavailable(format!(
-                        "{} ({attempt} tries)",
-                        failure.reason
-                    )));
-                };
-                let wait = failure.wait.unwrap_or(wait).min(LONGEST_WAIT);
-                attempt += 1;
-                sink.retry(failure.status, (attempt, TRIES), wait, &failure.reason);
-                tokio::time::sleep(wait).await;
-            }
-        })
+        let body = self.manner.body(conversation, max_tokens);
+        Box::pin(self.api.turn(body, self.tries, sink))
+    }
+
+    fn answers(&mut self) -> BoxFuture<'_, bool> {
+        Box::pin(self.api.answers())
     }
 }
 
 async fn streamed(response: Response, sink: &mut dyn Sink) -> Result<Turn, Failure> {
+    let mut assembly = Assembly::default();
+    match assemble(response, &mut assembly, sink).await {
+        Ok(()) => Ok(assembly.finish()),
+        Err(failure) => {
+            sink.broken_off(assembly.usage());
+            Err(failure)
+        }
+    }
+}
+
+async fn assemble(
+    response: Response,
+    assembly: &mut Assembly,
+    sink: &mut dyn Sink,
+) -> Result<(), Failure> {
     let mut received = 0;
     let bytes = response.bytes_stream().map(move |chunk| {
         let chunk = chunk.map_err(|e| io::Error::other(e.without_url()))?;
@@ -278,7 +335,6 @@ async fn streamed(response: Response, sink: &mut dyn Sink) -> Result<Turn, Failu
         Ok(chunk)
     });
     let mut events = SseByteStream::new(bytes);
-    let mut assembly = Assembly::default();
     while let Some(event) = events.next().await {
         let event =
             event.map_err(|e| Failure::passing(format!("the stream broke off: {}", cause(&e))))?;
@@ -289,8 +345,8 @@ async fn streamed(response: Response, sink: &mut dyn Sink) -> Result<Turn, Failu
             // Some servers end with `[DONE]`.
             continue;
         };
-        if assembly.event(&data, sink)? {
-            return Ok(assembly.finish());
+        if assembly.event(data, sink)? {
+            return Ok(());
         }
     }
     Err(Failure::passing("the stream ended before the turn did"))

@@ -1,4 +1,5 @@
-//! The conversation with a model, as the blocks of the Messages API; append-only.
+//! The conversation with a model, as the blocks of the Messages API; append-only. System prompt and
+//! tools are fixed when it begins: whatever changed them would make what was said before invalid.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -19,7 +20,9 @@ pub struct Message {
 /// What everything a model knows consists of.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Conversation {
-    pub system: String,
+    system: String,
+    /// As the Messages API wants them described.
+    tools: Value,
     messages: Vec<Message>,
 }
 
@@ -61,11 +64,26 @@ impl<'a> Block<'a> {
 }
 
 impl Conversation {
-    pub fn new(system: impl Into<String>) -> Self {
+    pub fn new(system: impl Into<String>, tools: Value) -> Self {
         Self {
             system: system.into(),
+            tools,
             messages: Vec::new(),
         }
+    }
+
+    pub fn system(&self) -> &str {
+        &self.system
+    }
+
+    pub fn tools(&self) -> &Value {
+        &self.tools
+    }
+
+    /// Another one under the same system prompt and tools, with nothing said yet.
+    #[must_use]
+    pub fn anew(&self) -> Self {
+        Self::new(self.system.clone(), self.tools.clone())
     }
 
     pub fn messages(&self) -> &[Message] {
@@ -92,12 +110,16 @@ impl Conversation {
         });
     }
 
-    /// Blocks of the user: results of tools first, where there are any.
+    /// Blocks of the user: results of tools first, where there are any. They join what the user
+    /// said last, if the model has not spoken since: not every server takes two in a row.
     pub fn user(&mut self, content: Vec<Value>) {
-        self.messages.push(Message {
-            role: Role::User,
-            content,
-        });
+        match self.messages.last_mut() {
+            Some(last) if last.role == Role::User => last.content.extend(content),
+            _ => self.messages.push(Message {
+                role: Role::User,
+                content,
+            }),
+        }
     }
 }
 

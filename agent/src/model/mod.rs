@@ -4,6 +4,7 @@
 //! model said goes back to it exactly as it was received. No tool is run here.
 
 pub mod anthropic;
+pub mod catalog;
 pub mod conversation;
 pub mod rehearsal;
 
@@ -11,8 +12,11 @@ pub use conversation::{Block, Conversation, Message, Role};
 
 /// The model that works when none is named.
 pub const DEFAULT_MODEL: &str = "claude-sonnet-5-5";
+/// The one that writes summaries and searches the web.
+pub const SMALL_MODEL: &str = "claude-haiku-5-5";
 
 use futures_util::future::BoxFuture;
+use serde::Serialize;
 use serde_json::Value;
 use std::time::Duration;
 
@@ -21,12 +25,19 @@ pub trait Model: Send {
     /// `rehearsal`, or the id of a model.
     fn name(&self) -> &str;
 
-    /// The next turn. Text and reasoning go to `sink` as they come. Dropping the future ends it.
+    /// The next turn, of at most `max_tokens`. Text and reasoning go to `sink` as they come.
+    /// Dropping the future ends it.
     fn turn<'a>(
         &'a mut self,
         conversation: &'a Conversation,
+        max_tokens: u32,
         sink: &'a mut dyn Sink,
     ) -> BoxFuture<'a, Result<Turn, ModelError>>;
+
+    /// Whether whoever makes the turns answers at all, after it did not.
+    fn answers(&mut self) -> BoxFuture<'_, bool> {
+        Box::pin(std::future::ready(true))
+    }
 }
 
 /// Takes a turn in while it is made.
@@ -37,6 +48,25 @@ pub trait Sink: Send {
     fn end_of_block(&mut self);
     /// The turn is tried again after `wait`: which try that is, and of how many.
     fn retry(&mut self, status: Option<u16>, try_of: (u32, u32), wait: Duration, reason: &str);
+    /// A try broke off after the server had counted this; it is paid for all the same.
+    fn broken_off(&mut self, _usage: Usage) {}
+}
+
+/// A sink for turns that nobody watches.
+#[derive(Debug, Default)]
+pub struct Quiet {
+    /// What broken tries used.
+    pub wasted: Usage,
+}
+
+impl Sink for Quiet {
+    fn text(&mut self, _: &str) {}
+    fn thinking(&mut self, _: &str) {}
+    fn end_of_block(&mut self) {}
+    fn retry(&mut self, _: Option<u16>, _: (u32, u32), _: Duration, _: &str) {}
+    fn broken_off(&mut self, usage: Usage) {
+        self.wasted.add(usage);
+    }
 }
 
 /// One turn of the model.
@@ -51,7 +81,8 @@ pub struct Turn {
 }
 
 /// Why a turn ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Stop {
     EndTurn,
     ToolUse,
@@ -72,14 +103,26 @@ pub struct Usage {
     pub output: u64,
     pub cache_read: u64,
     pub cache_write: u64,
+    /// Web searches by the server's own tool.
+    pub searches: u64,
 }
 
 impl Usage {
+    /// Tokens of the prompt, cached or not.
+    pub fn prompt(&self) -> u64 {
+        self.input + self.cache_read + self.cache_write
+    }
+
+    pub fn tokens(&self) -> u64 {
+        self.prompt() + self.output
+    }
+
     pub fn add(&mut self, other: Usage) {
         self.input += other.input;
         self.output += other.output;
         self.cache_read += other.cache_read;
         self.cache_write += other.cache_write;
+        self.searches += other.searches;
     }
 }
 

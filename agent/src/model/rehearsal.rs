@@ -53,6 +53,7 @@ impl Model for Rehearsal {
     fn turn<'a>(
         &'a mut self,
         conversation: &'a Conversation,
+        _max_tokens: u32,
         sink: &'a mut dyn Sink,
     ) -> BoxFuture<'a, Result<Turn, ModelError>> {
         Box::pin(async move {

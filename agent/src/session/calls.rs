@@ -1,141 +1,82 @@
-//! Tool calls of a turn: recorded before they run, run one after the other, recorded after.
+//! Tool calls of a turn, one after the other: recorded before they run, run, recorded after, and
+//! all answered in one message.
+//!
+//! How a tool runs is in [`super::run_tool`], whether it may in [`super::gate`].
 
-use super::{Halt, Session};
+use super::{Halt, Session, Verdict, loops::Pace};
 use crate::{
-    control::Decision,
-    emit::Emitter,
-    event::{Kind, Mode, Stream},
-    ledger::{EntryKind, NewEntry, OutputChunk},
-    model::{Block, conversation::tool_result},
-    output_log::OutputLog,
+    event::{Kind, Level},
+    ledger::{EntryKind, NewEntry},
+    model::conversation::tool_result,
     prompt, summarize,
-    tools::{
-        read_only,
-        shell::{self, HIGHEST_LIMIT, Output},
-    },
+    tools::call::{Call, Request, Tool},
 };
-use jiff::Timestamp;
 use serde_json::{Value, json};
 use std::time::Duration;
 
-/// One call of a turn.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Call {
-    id: String,
-    name: String,
-    input: Value,
-}
-
-/// The calls of a turn, in order.
-pub fn of(content: &[Value]) -> Vec<Call> {
-    content
-        .iter()
-        .filter_map(|b| match Block::of(b) {
-            Block::ToolUse { id, name, input } => Some(Call {
-                id: id.into(),
-                name: name.into(),
-                input: input.clone(),
-            }),
-            _ => None,
-        })
-        .collect()
-}
-
-/// What a call that ended leaves for the ones after it.
-enum After {
-    GoOn,
+/// How a call was answered.
+struct Answer {
+    result: Value,
     /// This person interrupted: the remaining calls are not run.
-    Interrupted(String),
+    interrupted_by: Option<String>,
+    /// The model goes in circles, and how often it did.
+    stuck: Option<u32>,
 }
 
-/// The arguments of a shell call.
-struct Shell<'c> {
-    command: &'c str,
-    reasoning: &'c str,
-    limit: Duration,
-}
-
-impl<'c> Shell<'c> {
-    fn read(input: &'c Value) -> Result<Self, String> {
-        let command = input
-            .get("command")
-            .and_then(Value::as_str)
-            .unwrap_or_default();
-        if command.trim().is_empty() {
-            return Err(format!("shell needs a `command`; it was given {input}"));
+impl Answer {
+    fn refusal(call: &Call, why: &str) -> Self {
+        Self {
+            result: tool_result(&call.id, why, true),
+            interrupted_by: None,
+            stuck: None,
         }
-        if command.contains('\0') {
-            return Err("a command cannot hold a zero byte".into());
-        }
-        let limit = match input.get("timeout_s").filter(|t| !t.is_null()) {
-            None => shell::DEFAULT_LIMIT,
-            Some(t) => match t.as_f64() {
-                Some(s) if s > 0.0 => Duration::from_secs_f64(s.min(HIGHEST_LIMIT.as_secs_f64())),
-                _ => return Err(format!("`timeout_s` must be a number of seconds, not {t}")),
-            },
-        };
-        let reasoning = input
-            .get("reasoning")
-            .and_then(Value::as_str)
-            .unwrap_or_default();
-        Ok(Self {
-            command,
-            reasoning,
-            limit,
-        })
     }
 }
 
 impl Session<'_> {
     /// Runs the calls of a turn and gives the model all their results, and words of a person that
-    /// came meanwhile.
-    pub(super) async fn run_calls(&mut self, calls: &[Call]) -> Result<(), Halt> {
-        let mut results = Vec::new();
-        let mut interrupted = None;
+    /// came meanwhile. A verdict: the session is over.
+    pub(super) async fn run_calls(&mut self, calls: &[Call]) -> Result<Option<Verdict>, Halt> {
+        let mut results = Vec::with_capacity(calls.len());
+        let (mut interrupted, mut stuck) = (None, None);
         for call in calls {
-            if interrupted.is_some() {
-                let why = "not run: a person interrupted the turn";
-                results.push(tool_result(&call.id, why, true));
-                continue;
-            }
-            let (result, after) = match (call.name.as_str(), Shell::read(&call.input)) {
-                ("shell", Ok(arguments)) => self.shell_call(call, &arguments).await?,
-                ("shell", Err(why)) => (tool_result(&call.id, &why, true), After::GoOn),
-                (other, _) => {
-                    let why = format!("there is no tool called {other}");
-                    (tool_result(&call.id, &why, true), After::GoOn)
+            let answer = if interrupted.is_some() {
+                self.refuse(call, "not run: a person interrupted the turn")?
+            } else {
+                match call.request() {
+                    Ok(request) => self.call(call, &request).await?,
+                    Err(why) => self.refuse(call, &why)?,
                 }
             };
-            if result.get("is_error").is_some() {
-                let why = result["content"].as_str().unwrap_or_default().to_string();
-                self.record_refusal(call, &why)?;
-            }
-            results.push(result);
-            if let After::Interrupted(by) = after {
-                interrupted = Some(by);
+            let bytes = answer.result["content"].as_str().map_or(0, str::len);
+            self.gauge.add(bytes);
+            results.push(answer.result);
+            interrupted = interrupted.or(answer.interrupted_by);
+            if let Some(times) = answer.stuck {
+                stuck = Some((call.name.clone(), times));
+                break;
             }
         }
-        let words = self.take_messages()?;
-        if !words.is_empty() {
-            results.push(json!({ "type": "text", "text": words.join("\n\n") }));
+        if let Some((tool, times)) = stuck {
+            let why =
+                format!("went in circles: the same call of {tool} gave the same {times} times");
+            return Ok(Some(Verdict::escalate(self.last_words(), why)));
         }
         self.conversation.user(results);
-        if let Some(by) = interrupted
-            && words.is_empty()
-        {
+        let words = self.take_messages()?;
+        if !words.is_empty() {
+            self.say(&words.join("\n\n"));
+        } else if let Some(by) = interrupted {
             self.wait_for_words(&by).await?;
         }
-        Ok(())
+        Ok(None)
     }
 
     /// Calls that must not run still need an answer.
     pub(super) fn refuse_calls(&mut self, calls: &[Call], why: &str) -> Result<(), Halt> {
-        let results: Vec<Value> = calls
-            .iter()
-            .map(|c| tool_result(&c.id, why, true))
-            .collect();
+        let mut results = Vec::with_capacity(calls.len());
         for call in calls {
-            self.record_refusal(call, why)?;
+            results.push(self.refuse(call, why)?.result);
         }
         if !results.is_empty() {
             self.conversation.user(results);
@@ -143,7 +84,7 @@ impl Session<'_> {
         Ok(())
     }
 
-    fn record_refusal(&mut self, call: &Call, why: &str) -> Result<(), Halt> {
+    fn refuse(&mut self, call: &Call, why: &str) -> Result<Answer, Halt> {
         let text = self
             .setting
             .redactor
@@ -153,164 +94,87 @@ impl Session<'_> {
             call: Some(&call.id),
             ..NewEntry::new(EntryKind::Notice, &text)
         })?;
-        self.notice(crate::event::Level::Warn, &text);
-        Ok(())
+        self.notice(Level::Warn, &text);
+        Ok(Answer::refusal(call, why))
     }
 
-    async fn shell_call(
-        &mut self,
-        call: &Call,
-        arguments: &Shell<'_>,
-    ) -> Result<(Value, After), Halt> {
+    async fn call(&mut self, call: &Call, request: &Request<'_>) -> Result<Answer, Halt> {
         self.check()?;
+        let tool = request.tool.name();
         let redactor = &self.setting.redactor;
-        let command = redactor.apply(arguments.command);
-        let reasoning = redactor.apply(arguments.reasoning);
-        let params = json!({
-            "command": command,
-            "reasoning": reasoning,
-            "timeout_s": arguments.limit.as_secs(),
-        });
-        let text = format!("shell: {}", summarize::command(&command));
-        // Durable when it returns: only then may the command start.
+        let input = redactor.apply(request.input);
+        let reasoning = redactor.apply(request.reasoning);
+        let mut params = json!({ request.tool.key(): input, "reasoning": reasoning });
+        if request.tool == Tool::Shell {
+            params["timeout_s"] = request.limit.as_secs().into();
+        }
+        let text = format!("{tool}: {}", summarize::command(&input));
+        // Durable when it returns: only then may it start.
         self.record(&NewEntry {
-            tool: Some("shell"),
+            tool: Some(tool),
             params: Some(&params),
             call: Some(&call.id),
             ..NewEntry::new(EntryKind::ToolCall, &text)
         })?;
         self.emit(Kind::ToolCall {
             call: call.id.clone(),
-            tool: "shell".into(),
-            input: command,
+            tool: tool.into(),
+            input,
             reasoning,
         });
-        if let Some(why) = self.gate(call, arguments.command).await? {
-            return Ok((tool_result(&call.id, &why, true), After::GoOn));
+        if let Some(why) = self.gate(call, request).await? {
+            self.actions.push(request, "not run: rejected");
+            return self.refuse(call, &why);
         }
         self.ledger.check_lease(&self.writer.lease)?;
-        self.shell.right_ends_ms = Some(self.leash.until().ms());
-        let mut interrupted_by = None;
-        let outcome = {
-            let mut output = Live {
-                emitter: &self.setting.emitter,
-                session: &self.writer.id,
-                call: &call.id,
-                log: &self.output,
-                seq: 0,
-            };
-            let (lost, stop) = (self.leash.until_lost(), self.setting.stop.until_asked());
-            let (desk, who) = (&mut *self.desk, &mut interrupted_by);
-            let end = async {
-                tokio::select! {
-                    _ = lost => {}
-                    _ = stop => {}
-                    by = desk.interrupt() => *who = Some(by),
-                }
-            };
-            match self.shell.start(arguments.command, arguments.limit) {
-                Ok(running) => running.wait(&mut output, end, self.leash.ends()).await,
-                Err(e) => Err(e),
-            }
-        };
+        let mut ran = self.run_tool(call, request).await?;
         if let Some(why) = self.leash.lost() {
             return Err(Halt::Lost(why));
         }
-        let outcome = outcome.unwrap_or_else(|e| shell::Outcome {
-            failed: Some(format!("it could not be started: {e}")),
-            ..shell::Outcome::default()
-        });
-        let text = prompt::result(&outcome);
-        let summary = summary_of(&text);
-        let meta = json!({
-            "signal": outcome.signal,
-            "interrupted": outcome.interrupted,
-            "interrupted_by": interrupted_by,
-            "not_shown_to_model": outcome.omitted,
-            "background": outcome.left,
-        });
-        let duration = u64::try_from(outcome.duration.as_millis()).unwrap_or(u64::MAX);
+        let pace = self.loops.note(request, &ran.text);
+        if let Pace::Again(times) | Pace::Stuck(times) = pace {
+            ran.text.push_str(&prompt::again(times));
+        }
+        let summary = summary_of(&ran.text);
+        self.actions.push(request, &summary);
+        let duration = u64::try_from(ran.duration.as_millis()).unwrap_or(u64::MAX);
         self.output.flush(Duration::from_millis(500));
-        self.record(&NewEntry {
+        let id = self.record(&NewEntry {
             summary: Some(&summary),
-            tool: Some("shell"),
+            tool: Some(tool),
             call: Some(&call.id),
-            exit_code: outcome.exit_code,
+            exit_code: ran.exit_code,
             duration_ms: Some(duration),
-            timed_out: outcome.timed_out,
-            omitted_bytes: outcome.unrecorded,
-            meta: Some(&meta),
-            ..NewEntry::new(EntryKind::ToolResult, &text)
+            timed_out: ran.timed_out,
+            omitted_bytes: ran.unrecorded,
+            meta: Some(&ran.meta),
+            ..NewEntry::new(EntryKind::ToolResult, &ran.text)
         })?;
+        self.summarize(id, EntryKind::ToolResult, &ran.text);
         self.emit(Kind::ToolResult {
             call: call.id.clone(),
-            exit_code: outcome.exit_code,
+            exit_code: ran.exit_code,
             duration_ms: duration,
-            timed_out: outcome.timed_out,
-            omitted_bytes: outcome.unrecorded,
+            timed_out: ran.timed_out,
+            omitted_bytes: ran.unrecorded,
         });
-        if !outcome.left.is_empty() {
-            let list: Vec<String> = outcome
-                .left
-                .iter()
-                .map(|l| format!("{} {}", l.pid, l.command))
-                .collect();
-            self.record_notice(
-                crate::event::Level::Info,
-                &format!(
-                    "runs on in the background until the session ends: {}",
-                    list.join(", ")
-                ),
-            )?;
+        for text in ran.notices {
+            self.record_notice(Level::Info, &text)?;
+        }
+        if let Pace::Again(times) = pace {
+            let text =
+                format!("the same call gave the same result {times} times; the model is told");
+            self.record_notice(Level::Warn, &text)?;
         }
         self.check()?;
-        let after = interrupted_by.map_or(After::GoOn, After::Interrupted);
-        Ok((tool_result(&call.id, &text, false), after))
-    }
-
-    /// Whether a command may run in this mode. `Some`: why it may not.
-    async fn gate(&mut self, call: &Call, command: &str) -> Result<Option<String>, Halt> {
-        let mode = self.setting.mode;
-        if mode == Mode::Autonomous || read_only::is_read_only(command) {
-            return Ok(None);
-        }
-        let Decision { approved, by, why } = if mode == Mode::Observe {
-            Decision {
-                approved: false,
-                by: "mode observe".into(),
-                why: "only commands known to change nothing run in this mode".into(),
-            }
-        } else {
-            let why = "in this mode a person approves what may change something";
-            self.record(&NewEntry {
-                call: Some(&call.id),
-                ..NewEntry::new(EntryKind::Proposal, why)
-            })?;
-            self.emit(Kind::Proposal {
-                call: call.id.clone(),
-                why: why.into(),
-            });
-            tokio::select! {
-                why = self.leash.until_lost() => return Err(Halt::Lost(why)),
-                why = self.setting.stop.until_asked() => return Err(Halt::Stopped(why)),
-                decision = self.desk.decision(&call.id) => decision,
-            }
-        };
-        let why = self.setting.redactor.apply(&why);
-        let word = if approved { "approved" } else { "rejected" };
-        let meta = json!({ "approved": approved, "by": by, "why": why });
-        self.record(&NewEntry {
-            call: Some(&call.id),
-            meta: Some(&meta),
-            ..NewEntry::new(EntryKind::Decision, &format!("{word} by {by}: {why}"))
-        })?;
-        self.emit(Kind::Decision {
-            call: call.id.clone(),
-            approved,
-            by: by.clone(),
-            why: why.clone(),
-        });
-        Ok((!approved).then(|| format!("not run: rejected by {by}: {why}")))
+        Ok(Answer {
+            result: tool_result(&call.id, &ran.text, ran.is_error),
+            interrupted_by: ran.interrupted_by,
+            stuck: match pace {
+                Pace::Stuck(times) => Some(times),
+                _ => None,
+            },
+        })
     }
 }
 
@@ -322,37 +186,5 @@ fn summary_of(text: &str) -> String {
         end.to_string()
     } else {
         format!("{end}: {output}")
-    }
-}
-
-/// Output as it comes: to the screen, and behind the work to the ledger.
-struct Live<'a> {
-    emitter: &'a Emitter,
-    session: &'a str,
-    call: &'a str,
-    log: &'a OutputLog,
-    seq: u64,
-}
-
-impl Output for Live<'_> {
-    fn text(&mut self, stream: Stream, text: &str, record: bool) {
-        if record {
-            self.log.push(OutputChunk {
-                call: self.call.into(),
-                seq: self.seq,
-                stream,
-                text: text.into(),
-                at: Timestamp::now(),
-            });
-            self.seq += 1;
-        }
-        self.emitter.emit_in(
-            Some(self.session),
-            Kind::ToolOutput {
-                call: self.call.into(),
-                stream,
-                text: text.into(),
-            },
-        );
     }
 }

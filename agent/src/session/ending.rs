@@ -15,8 +15,10 @@ use std::time::Duration;
 pub enum Ended {
     /// Take the next ticket.
     GoOn,
-    /// The model cannot be reached or the ledger cannot be written: wait before the next one.
+    /// The ledger cannot be written: wait before the next one.
     Rest(String),
+    /// The model cannot be reached: no next one until it answers.
+    Away(String),
     /// No session can work with this model: a rejected key, for instance.
     Hopeless(String),
     Stopped,
@@ -30,7 +32,7 @@ impl Session<'_> {
             Ok(Verdict::Proven { claim, detail }) => {
                 format!("{} Proven: {detail}", summarize::extract(claim))
             }
-            Ok(Verdict::Escalate { diagnosis, why }) => {
+            Ok(Verdict::Escalate { diagnosis, why, .. }) => {
                 format!("{why}: {}", summarize::extract(diagnosis))
             }
             Err(Halt::Lost(why)) => format!("the lease on the ticket is lost: {why}"),
@@ -64,7 +66,8 @@ impl Session<'_> {
             Ok(_) | Err(Halt::Lost(_) | Halt::Model(ModelError::Refused(_))) => Ended::GoOn,
             Err(Halt::Stopped(_)) => Ended::Stopped,
             Err(Halt::Model(ModelError::Hopeless(why))) => Ended::Hopeless(why),
-            Err(Halt::Ledger(_) | Halt::Model(ModelError::Unavailable(_))) => Ended::Rest(summary),
+            Err(Halt::Ledger(_)) => Ended::Rest(summary),
+            Err(Halt::Model(ModelError::Unavailable(_))) => Ended::Away(summary),
         };
         (outcome, ended)
     }
@@ -77,13 +80,15 @@ impl Session<'_> {
         summary: &str,
     ) -> Result<String, LedgerError> {
         let head = self.write(|ledger, session| ledger.end_session(session, outcome, summary))?;
-        let (found, why) = match verdict {
+        let (found, why, final_) = match verdict {
             Ok(Verdict::Proven { .. }) => return Ok(head),
-            Ok(Verdict::Escalate { diagnosis, why }) => {
-                (self.setting.redactor.apply(diagnosis), why)
-            }
+            Ok(Verdict::Escalate {
+                diagnosis,
+                why,
+                final_,
+            }) => (self.setting.redactor.apply(diagnosis), why, *final_),
             Err(Halt::Model(ModelError::Hopeless(why) | ModelError::Refused(why))) => {
-                (summary.to_string(), why)
+                (summary.to_string(), why, false)
             }
             Err(_) => {
                 let ticket = self.ledger.ticket(self.ticket.id)?;
@@ -94,7 +99,7 @@ impl Session<'_> {
                 return Ok(head);
             }
         };
-        self.write(|ledger, session| ledger.escalate(&session.lease, &found, why))?;
+        self.write(|ledger, session| ledger.escalate(&session.lease, &found, why, final_))?;
         Ok(head)
     }
 

@@ -1,19 +1,20 @@
 //! How a session begins: lease, shell, first entries, and the words the model is given.
 
-use super::{Session, Setting};
+use super::{Session, Setting, actions::Actions, gauge::Gauge, loops::Loops};
 use crate::{
     control::Desk,
     event::{Kind, Level},
     leash::Leash,
-    ledger::{Claim, EntryKind, Ledger, LedgerError, NewEntry, NewSession, Ticket},
+    ledger::{Claim, EntryKind, Ledger, LedgerError, Mono, NewEntry, NewSession, Ticket},
     model::{Conversation, Usage},
     output_log::OutputLog,
     prompt::{self, Earlier},
     steering::Steering,
     summarize,
-    tools::{environment::environment, shell::Shell},
+    tools::{self, environment::environment, output_file::OutputFiles, shell::Shell},
 };
-use std::time::Instant;
+use serde_json::json;
+use std::{collections::VecDeque, time::Instant};
 
 impl<'a> Session<'a> {
     pub(super) fn begin(
@@ -56,18 +57,14 @@ impl<'a> Session<'a> {
         )
         .map_err(|e| LedgerError::Refused(format!("cannot prepare a shell: {e}")))?;
         shell.adopts = setting.adopts;
-        let (emitter, id) = (setting.emitter.clone(), writer.id.clone());
-        let output = OutputLog::start(
-            &setting.ledger,
-            writer.id.clone(),
-            leash.until(),
-            move |why| {
-                emitter.notice(Some(&id), Level::Warn, why);
-            },
-        )?;
+        let id = writer.id.clone();
+        let (emitter, session) = (setting.emitter.clone(), id.clone());
+        let output = OutputLog::start(&setting.ledger, id.clone(), leash.until(), move |why| {
+            emitter.notice(Some(&session), Level::Warn, why);
+        })?;
         let steering = Steering::follow(
             &setting.ledger,
-            writer.id.clone(),
+            id.clone(),
             lease.clone(),
             desk.door(),
             setting.stop.clone(),
@@ -82,9 +79,23 @@ impl<'a> Session<'a> {
             shell,
             output,
             _steering: steering,
-            conversation: Conversation::new(prompt::system(&setting.place)),
+            files: OutputFiles::new(&setting.home, &id),
+            chunks: 0,
+            conversation: Conversation::new(
+                prompt::system(&setting.place),
+                tools::definitions(setting.search.is_some()),
+            ),
+            opening: String::new(),
+            actions: Actions::default(),
+            words: VecDeque::new(),
+            loops: Loops::default(),
+            gauge: Gauge::default(),
+            turns: 0,
             usage: Usage::default(),
+            cost: setting.facts.price.map(|_| 0.0),
+            room: setting.max_tokens,
             began: Instant::now(),
+            began_ms: Mono::now().ms,
         };
         session.emit(Kind::SessionStart {
             ticket: session.ticket.id,
@@ -101,11 +112,24 @@ impl<'a> Session<'a> {
         let text = setting
             .redactor
             .apply(&prompt::ticket(&session.ticket, &siblings, &earlier));
-        let system = session.conversation.system.clone();
+        let system = session.conversation.system().to_string();
+        let meta = json!({
+            "tools": session.conversation.tools(),
+            "max_tokens": setting.max_tokens,
+            "effort": setting.effort,
+            "budget": {
+                "turns": setting.budget.turns,
+                "tokens": setting.budget.tokens,
+                "usd": setting.budget.usd,
+                "seconds": setting.budget.wall.as_secs(),
+                "usd_per_day": setting.budget.usd_per_day,
+            },
+        });
         session.ledger.append(
             &mut session.writer,
             &NewEntry {
                 summary: Some("system prompt"),
+                meta: Some(&meta),
                 ..NewEntry::new(EntryKind::System, &system)
             },
         )?;
@@ -117,7 +141,8 @@ impl<'a> Session<'a> {
                 ..NewEntry::new(EntryKind::Ticket, &text)
             },
         )?;
-        session.conversation.say(&text);
+        session.say(&text);
+        session.opening = text;
         Ok(session)
     }
 }

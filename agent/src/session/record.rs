@@ -1,18 +1,31 @@
 //! Writing a session down: entries to the ledger first, events to the screen after.
 
-use super::{Halt, Session};
+use super::{Halt, Session, allowance::Allowance};
 use crate::{
     event::{Kind, Level},
-    ledger::{EntryKind, Ledger, LedgerError, NewEntry, SessionWriter, UsageTotals},
+    ledger::{EntryKind, Ledger, LedgerError, NewEntry, SessionWriter, Totals},
     model::{Block, Turn, Usage},
     summarize,
 };
 
+/// Bytes of the model's own words that a session keeps at hand.
+const WORDS: usize = 24 * 1024;
+
 impl Session<'_> {
     /// Writes what a turn said and cost; returns its text.
-    pub(super) fn record_turn(&mut self, model: &str, turn: &Turn) -> Result<String, Halt> {
+    pub(super) fn record_turn(
+        &mut self,
+        model: &str,
+        turn: &Turn,
+        wasted: Usage,
+        allowance: Allowance,
+    ) -> Result<String, Halt> {
         let mut said = String::new();
+        // What is shown of it, with its short form.
+        let mut texts: Vec<(EntryKind, String, String)> = Vec::new();
+        let mut bytes = 0;
         for block in &turn.content {
+            bytes += block_size(block);
             let (kind, text) = match Block::of(block) {
                 Block::Text(text) => {
                     said.push_str(text);
@@ -21,55 +34,80 @@ impl Session<'_> {
                 Block::Thinking(text) => (EntryKind::Thinking, text),
                 _ => continue,
             };
-            if text.trim().is_empty() {
-                continue;
+            if !text.trim().is_empty() {
+                let text = self.setting.redactor.apply(text);
+                let short = summarize::extract(&text);
+                texts.push((kind, text, short));
             }
-            let text = self.setting.redactor.apply(text);
-            let summary = summarize::extract(&text);
-            self.record(&NewEntry {
-                summary: Some(&summary),
-                ..NewEntry::new(kind, &text)
-            })?;
         }
+        self.turns += 1;
         self.usage.add(turn.usage);
-        if turn.usage != Usage::default() || turn.request.is_some() {
-            let meta = serde_json::json!({
-                "model": model,
-                "request": turn.request,
-                "stop": format!("{:?}", turn.stop),
-                "input": turn.usage.input,
-                "output": turn.usage.output,
-                "cache_read": turn.usage.cache_read,
-                "cache_write": turn.usage.cache_write,
-            });
-            let text = format!("{} in, {} out", turn.usage.input, turn.usage.output);
-            self.record(&NewEntry {
-                meta: Some(&meta),
-                ..NewEntry::new(EntryKind::Usage, &text)
-            })?;
-        }
-        if turn.usage == Usage::default() {
-            return Ok(said);
-        }
-        let totals = self.totals();
-        self.write(|ledger, session| ledger.session_usage(session, &totals))?;
-        self.emit(Kind::Usage {
-            input: self.usage.input,
-            output: self.usage.output,
-            cache_read: self.usage.cache_read,
-            cache_write: self.usage.cache_write,
-            cost_usd: totals.cost_usd,
+        self.usage.add(wasted);
+        self.gauge.turn(&turn.usage, bytes);
+        let price = |usage| self.setting.facts.cost(usage);
+        let cost = price(&turn.usage).zip(price(&wasted)).map(|(a, b)| a + b);
+        self.cost = self.cost.zip(cost).map(|(sum, turn)| sum + turn);
+        let meta = serde_json::json!({
+            "model": model,
+            "request": turn.request,
+            "stop": turn.stop,
+            "input": turn.usage.input,
+            "output": turn.usage.output,
+            "cache_read": turn.usage.cache_read,
+            "cache_write": turn.usage.cache_write,
+            "broken_off": wasted.tokens(),
+            "cost_usd": cost,
+            "max_tokens": allowance.room,
         });
+        let counts = format!("{} in, {} out", turn.usage.prompt(), turn.usage.output);
+        let mut entries: Vec<NewEntry<'_>> = texts
+            .iter()
+            .map(|(kind, text, short)| NewEntry {
+                summary: Some(short),
+                ..NewEntry::new(*kind, text)
+            })
+            .collect();
+        let counted = turn.usage.tokens() > 0 || turn.request.is_some();
+        if counted {
+            entries.push(NewEntry {
+                meta: Some(&meta),
+                ..NewEntry::new(EntryKind::Usage, &counts)
+            });
+        }
+        let totals = Totals {
+            turns: self.turns,
+            usage: self.usage,
+            cost_usd: self.cost,
+        };
+        let paid = allowance.reservation.zip(cost);
+        let ids =
+            self.write(|ledger, session| ledger.record_turn(session, &entries, &totals, paid))?;
+        for (id, (kind, text, _)) in ids.into_iter().zip(&texts) {
+            self.summarize(id, *kind, text);
+        }
+        if counted {
+            self.emit(Kind::Usage {
+                input: self.usage.input,
+                output: self.usage.output,
+                cache_read: self.usage.cache_read,
+                cache_write: self.usage.cache_write,
+                cost_usd: self.cost,
+            });
+        }
+        if !said.trim().is_empty() {
+            self.words.push_back(said.clone());
+            let mut kept: usize = self.words.iter().map(String::len).sum();
+            while kept > WORDS && self.words.len() > 1 {
+                kept -= self.words.pop_front().map_or(0, |w| w.len());
+            }
+        }
         Ok(said)
     }
 
-    fn totals(&self) -> UsageTotals {
-        UsageTotals {
-            input: Some(self.usage.input),
-            output: Some(self.usage.output),
-            cache_read: Some(self.usage.cache_read),
-            cache_write: Some(self.usage.cache_write),
-            cost_usd: self.setting.price.map(|p| p.of(&self.usage)),
+    /// Has a long text put in short, behind the work.
+    pub(super) fn summarize(&self, entry: i64, kind: EntryKind, text: &str) {
+        if let Some(summaries) = &self.setting.summaries {
+            summaries.want(entry, &self.writer.id, kind, text);
         }
     }
 
@@ -103,8 +141,9 @@ impl Session<'_> {
     }
 
     pub(super) fn record_notice(&mut self, level: Level, text: &str) -> Result<(), Halt> {
-        self.record(&NewEntry::new(EntryKind::Notice, text))?;
-        self.notice(level, text);
+        let text = self.setting.redactor.apply(text);
+        self.record(&NewEntry::new(EntryKind::Notice, &text))?;
+        self.notice(level, &text);
         Ok(())
     }
 
@@ -116,5 +155,15 @@ impl Session<'_> {
         self.setting
             .emitter
             .notice(Some(&self.writer.id), level, text);
+    }
+}
+
+/// About how many bytes a block has on the wire.
+fn block_size(block: &serde_json::Value) -> usize {
+    match block {
+        serde_json::Value::String(s) => s.len(),
+        serde_json::Value::Array(list) => list.iter().map(block_size).sum(),
+        serde_json::Value::Object(map) => map.iter().map(|(k, v)| k.len() + block_size(v)).sum(),
+        _ => 4,
     }
 }

@@ -3,7 +3,7 @@
 use crate::{
     emit::Emitter,
     event::Kind,
-    model::Sink,
+    model::{Sink, Usage},
     redact::{RedactStream, Redactor},
 };
 use std::time::Duration;
@@ -20,7 +20,16 @@ pub struct Screen {
     session: String,
     stream: RedactStream,
     open: Open,
-    retries: Vec<String>,
+    seen: Seen,
+}
+
+/// What happened on the way to a turn.
+#[derive(Debug, Default)]
+pub struct Seen {
+    /// Retries, in words.
+    pub retries: Vec<String>,
+    /// What tries that broke off had used.
+    pub wasted: Usage,
 }
 
 impl Screen {
@@ -30,14 +39,14 @@ impl Screen {
             session,
             stream: RedactStream::new(redactor),
             open: Open::Nothing,
-            retries: Vec::new(),
+            seen: Seen::default(),
         }
     }
 
-    /// Closes what is open. Returns the retries that happened, in words, for the record.
-    pub fn close(mut self) -> Vec<String> {
+    /// Closes what is open; what is for the record comes back.
+    pub fn close(mut self) -> Seen {
         self.end_of_block();
-        self.retries
+        self.seen
     }
 
     fn delta(&mut self, kind: Open, delta: &str) {
@@ -87,8 +96,9 @@ impl Sink for Screen {
         self.end_of_block();
         let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
         let reason = crate::clean::clean(reason);
-        self.retries
-            .push(crate::event::retry(&reason, attempt, of, wait_ms));
+        self.seen
+            .retries
+            .push(crate::event::retry(status, &reason, attempt, of, wait_ms));
         self.emitter.emit_in(
             Some(&self.session),
             Kind::Retry {
@@ -99,5 +109,9 @@ impl Sink for Screen {
                 reason,
             },
         );
+    }
+
+    fn broken_off(&mut self, usage: Usage) {
+        self.seen.wasted.add(usage);
     }
 }

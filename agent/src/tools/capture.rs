@@ -34,6 +34,12 @@ impl Capture {
         }
     }
 
+    /// Whether with this nothing would be whole any more.
+    pub fn would_omit(&self, text: &str) -> bool {
+        let kept = self.head.len() + self.tail.len() + text.len();
+        self.omitted > 0 || kept > self.limits.head + self.limits.tail
+    }
+
     pub fn push(&mut self, text: &str) {
         let mut rest = text;
         if self.tail.is_empty() && self.omitted == 0 {
@@ -53,8 +59,8 @@ impl Capture {
         self.omitted
     }
 
-    /// Head and tail, and between them a line that says how much is missing.
-    pub fn text(&self) -> String {
+    /// Head and tail, and between them a line that says how much is missing, and `more` about it.
+    pub fn text(&self, more: &str) -> String {
         let tail: Vec<u8> = self.tail.iter().copied().collect();
         if self.omitted == 0 {
             return format!("{}{}", self.head, String::from_utf8_lossy(&tail));
@@ -62,7 +68,7 @@ impl Capture {
         // The cut may have gone through a character.
         let start = tail.iter().position(|b| b & 0xc0 != 0x80).unwrap_or(0);
         format!(
-            "{}\n[... {} bytes omitted ...]\n{}",
+            "{}\n[... {} bytes omitted{more} ...]\n{}",
             self.head,
             self.omitted + start as u64,
             String::from_utf8_lossy(&tail[start..])
@@ -79,9 +85,9 @@ mod tests {
         let mut c = Capture::new(Limits { head: 4, tail: 4 });
         c.push("ab");
         c.push("cdef");
-        assert_eq!((c.text().as_str(), c.omitted()), ("abcdef", 0));
+        assert_eq!((c.text("").as_str(), c.omitted()), ("abcdef", 0));
         c.push("ghijkl");
-        assert_eq!(c.text(), "abcd\n[... 4 bytes omitted ...]\nijkl");
+        assert_eq!(c.text(""), "abcd\n[... 4 bytes omitted ...]\nijkl");
         assert_eq!(c.omitted(), 4);
     }
 
@@ -89,6 +95,6 @@ mod tests {
     fn a_cut_never_splits_a_character() {
         let mut c = Capture::new(Limits { head: 3, tail: 4 });
         c.push("ééééé");
-        assert_eq!(c.text(), "é\n[... 4 bytes omitted ...]\néé");
+        assert_eq!(c.text("; x"), "é\n[... 4 bytes omitted; x ...]\néé");
     }
 }

@@ -297,7 +297,13 @@ impl Runner {
     /// Best effort: an agent that is gone hears nothing.
     async fn report(&mut self, ended: Option<Ended>) {
         let (code, signal) = self.exit.unwrap_or_default();
-        let left = process_tree::described(getpid())
+        // Looking through all processes costs more than most commands do.
+        let tree = if self.alone {
+            Vec::new()
+        } else {
+            process_tree::described(getpid())
+        };
+        let left = tree
             .into_iter()
             .take(20)
             .map(|p| Left {

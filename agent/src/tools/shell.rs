@@ -4,7 +4,7 @@
 //! [`crate::session`].
 
 use super::{
-    capture::{Capture, FOR_MODEL},
+    collect::Collector,
     runner::{Ended, Job, Left, ROLE, Report, Word},
     strays,
 };
@@ -34,8 +34,6 @@ use tokio::{
 pub const DEFAULT_LIMIT: Duration = Duration::from_secs(120);
 /// Highest time limit a command may name.
 pub const HIGHEST_LIMIT: Duration = Duration::from_secs(3600);
-/// Bytes of one call's output that go to the ledger; the rest is counted.
-pub const RECORDED: usize = 4 * 1024 * 1024;
 /// How long output may still come after the shell has exited.
 const DRAIN: Duration = Duration::from_millis(300);
 /// An unfinished line is shown after so long without more.
@@ -79,12 +77,6 @@ pub struct Outcome {
     /// Ended because of [`Running::end`], or because its lease was lost.
     pub interrupted: bool,
     pub duration: Duration,
-    /// Clean, redacted output in order of arrival, without its middle when it was long.
-    pub output: String,
-    /// Bytes the model is not shown.
-    pub omitted: u64,
-    /// Bytes past [`RECORDED`].
-    pub unrecorded: u64,
     /// Processes that live on in the background until the session ends, or could not be ended.
     pub left: Vec<Left>,
     /// The command was not run, and why.
@@ -253,6 +245,7 @@ impl Running<'_> {
     /// ended. `right` gives the new end of the right to run, whenever it changes.
     pub async fn wait(
         self,
+        collector: &mut Collector,
         output: &mut impl Output,
         end: impl Future<Output = ()>,
         mut right: tokio::sync::watch::Receiver<i64>,
@@ -271,12 +264,7 @@ impl Running<'_> {
         words.write_all(&line).await?;
         let mut stdout = child.stdout.take();
         let mut stderr = child.stderr.take();
-        let mut sink = Sink {
-            capture: Capture::new(FOR_MODEL),
-            recorded: 0,
-            unrecorded: 0,
-            output,
-        };
+        let mut sink = Sink { collector, output };
         let mut out = Lane::new(Stream::Stdout, &shell.redactor);
         let mut err = Lane::new(Stream::Stderr, &shell.redactor);
         let (mut out_buffer, mut err_buffer) = (vec![0; BUFFER], vec![0; BUFFER]);
@@ -337,9 +325,6 @@ impl Running<'_> {
         }
         let mut outcome = Outcome {
             duration: began.elapsed(),
-            output: sink.capture.text(),
-            omitted: sink.capture.omitted(),
-            unrecorded: sink.unrecorded,
             ..Outcome::default()
         };
         match report {
@@ -382,9 +367,7 @@ impl Running<'_> {
 }
 
 struct Sink<'a, O> {
-    capture: Capture,
-    recorded: usize,
-    unrecorded: u64,
+    collector: &'a mut Collector,
     output: &'a mut O,
 }
 
@@ -400,18 +383,10 @@ impl<O: Output> Sink<'_, O> {
     }
 
     fn text(&mut self, stream: Stream, text: &str) {
-        if text.is_empty() {
-            return;
+        if !text.is_empty() {
+            let record = self.collector.push(text);
+            self.output.text(stream, text, record);
         }
-        self.capture.push(text);
-        let record = self.recorded + text.len() <= RECORDED;
-        if record {
-            self.recorded += text.len();
-        } else {
-            self.recorded = RECORDED;
-            self.unrecorded += text.len() as u64;
-        }
-        self.output.text(stream, text, record);
     }
 }
 

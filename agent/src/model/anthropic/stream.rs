@@ -25,7 +25,7 @@ struct Building {
 
 impl Assembly {
     /// Takes one event in. True: the turn is whole.
-    pub fn event(&mut self, data: &Value, sink: &mut dyn Sink) -> Result<bool, Failure> {
+    pub fn event(&mut self, mut data: Value, sink: &mut dyn Sink) -> Result<bool, Failure> {
         let index = data["index"].as_u64().unwrap_or(0);
         match data["type"].as_str().unwrap_or_default() {
             "message_start" => {
@@ -34,7 +34,7 @@ impl Assembly {
                 self.count(&message["usage"]);
             }
             "content_block_start" => {
-                let block = data["content_block"].clone();
+                let block = data["content_block"].take();
                 if let Some(text) = block["text"].as_str().filter(|t| !t.is_empty()) {
                     sink.text(text);
                 }
@@ -55,10 +55,15 @@ impl Assembly {
                 self.count(&data["usage"]);
             }
             "message_stop" => return Ok(true),
-            "error" => return Err(Failure::in_stream(data)),
+            "error" => return Err(Failure::in_stream(&data)),
             _ => {}
         }
         Ok(false)
+    }
+
+    /// What the server has counted so far.
+    pub fn usage(&self) -> Usage {
+        usage(&self.usage)
     }
 
     pub fn finish(mut self) -> Turn {
@@ -218,5 +223,9 @@ fn usage(counts: &Map<String, Value>) -> Usage {
         output: count("output_tokens"),
         cache_read: count("cache_read_input_tokens"),
         cache_write: count("cache_creation_input_tokens"),
+        searches: counts
+            .get("server_tool_use")
+            .and_then(|s| s.get("web_search_requests")?.as_u64())
+            .unwrap_or(0),
     }
 }

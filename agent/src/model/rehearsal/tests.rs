@@ -1,17 +1,9 @@
 //! The rehearsal against a lab that is played from what the real commands print.
 
 use super::*;
-use crate::model::{Block, conversation::tool_result};
+use crate::model::{Block, Quiet, conversation::tool_result};
+use serde_json::Value;
 use std::{collections::BTreeMap, fmt::Write as _};
-
-struct Quiet;
-
-impl Sink for Quiet {
-    fn text(&mut self, _: &str) {}
-    fn thinking(&mut self, _: &str) {}
-    fn end_of_block(&mut self) {}
-    fn retry(&mut self, _: Option<u16>, _: (u32, u32), _: Duration, _: &str) {}
-}
 
 /// A lab as its commands show it: node name to state.
 struct Lab {
@@ -155,7 +147,7 @@ impl Lab {
 }
 
 fn ticket(invariant: &str) -> Conversation {
-    let mut conversation = Conversation::new("system");
+    let mut conversation = Conversation::new("system", Value::Null);
     conversation.say(&format!(
         "# Ticket 4\ninvariant: {invariant}\nsubject: tikv1\nseverity: critical\nmessage: something\n"
     ));
@@ -170,7 +162,7 @@ fn play(conversation: &mut Conversation, lab: &mut Lab) -> String {
         .unwrap();
     for _ in 0..100 {
         let turn = runtime
-            .block_on(Rehearsal::at_once().turn(conversation, &mut Quiet))
+            .block_on(Rehearsal::at_once().turn(conversation, 0, &mut Quiet::default()))
             .unwrap();
         conversation.assistant(turn.content.clone());
         let Block::Text(said) = Block::of(&turn.content[0]) else {
@@ -410,7 +402,7 @@ fn a_pd_that_cannot_be_asked_is_brought_back_all_the_same() {
         .unwrap();
     for turn in 0.. {
         let made = runtime
-            .block_on(Rehearsal::at_once().turn(&conversation, &mut Quiet))
+            .block_on(Rehearsal::at_once().turn(&conversation, 0, &mut Quiet::default()))
             .unwrap();
         conversation.assistant(made.content.clone());
         let Some(Block::ToolUse { id, input, .. }) = made.content.get(1).map(Block::of) else {
@@ -460,7 +452,7 @@ fn a_store_that_stops_again_a_little_later_is_noticed() {
         .unwrap();
     let said = loop {
         let made = runtime
-            .block_on(Rehearsal::at_once().turn(&conversation, &mut Quiet))
+            .block_on(Rehearsal::at_once().turn(&conversation, 0, &mut Quiet::default()))
             .unwrap();
         conversation.assistant(made.content.clone());
         let Some(Block::ToolUse { id, input, .. }) = made.content.get(1).map(Block::of) else {
@@ -518,7 +510,7 @@ fn a_command_ended_from_outside_is_not_taken_for_done() {
         .build()
         .unwrap();
     let turn = runtime
-        .block_on(Rehearsal::at_once().turn(&conversation, &mut Quiet))
+        .block_on(Rehearsal::at_once().turn(&conversation, 0, &mut Quiet::default()))
         .unwrap();
     conversation.assistant(turn.content.clone());
     let Block::ToolUse { id, .. } = Block::of(&turn.content[1]) else {

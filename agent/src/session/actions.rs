@@ -1,0 +1,104 @@
+//! What was done in a session, call by call, in one line each: what stays with the model when the
+//! conversation is cut.
+
+use crate::tools::call::Request;
+use std::fmt::Write as _;
+
+/// Characters of a call, of why it was made, and of how it ended.
+const LONGEST: usize = 300;
+/// Bytes of the whole list; of a longer one the beginning and the end are kept.
+const OF_LIST: usize = 48 * 1024;
+
+#[derive(Debug, Default)]
+pub struct Actions(Vec<String>);
+
+impl Actions {
+    /// A call that ended: `how` in one line.
+    pub fn push(&mut self, request: &Request<'_>, how: &str) {
+        let sign = match request.tool.name() {
+            "shell" => "$".to_string(),
+            other => format!("[{other}]"),
+        };
+        let mut line = format!("{sign} {}", short(request.input));
+        if !request.reasoning.is_empty() {
+            let _ = write!(line, "  (why: {})", short(request.reasoning));
+        }
+        let _ = write!(line, " -> {}", short(how));
+        self.0.push(line);
+    }
+
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// The list, numbered.
+    pub fn list(&self) -> String {
+        let lines = |range: std::ops::Range<usize>| {
+            let numbered = self.0[range.clone()].iter().zip(range);
+            numbered.fold(String::new(), |mut out, (line, n)| {
+                let _ = writeln!(out, "{}. {line}", n + 1);
+                out
+            })
+        };
+        let whole = lines(0..self.0.len());
+        if whole.len() <= OF_LIST {
+            return whole;
+        }
+        // A quarter of the room for how it began, the rest for the newest.
+        let reach = |mut room: usize, sizes: &mut dyn Iterator<Item = usize>| {
+            sizes
+                .take_while(|size| {
+                    let fits = *size <= room;
+                    room = room.saturating_sub(*size);
+                    fits
+                })
+                .count()
+        };
+        let size = |line: &String| line.len() + 8;
+        let first = reach(OF_LIST / 4, &mut self.0.iter().map(size));
+        let last = reach(OF_LIST * 3 / 4, &mut self.0.iter().rev().map(size));
+        let from = self.0.len() - last;
+        format!(
+            "{}... {} actions not listed ...\n{}",
+            lines(0..first),
+            from - first,
+            lines(from..self.0.len())
+        )
+    }
+}
+
+fn short(text: &str) -> String {
+    let flat = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    match flat.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}...", &flat[..end]),
+        None => flat,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tools::call::Tool;
+    use std::time::Duration;
+
+    #[test]
+    fn a_long_list_keeps_its_beginning_and_its_end() {
+        let mut actions = Actions::default();
+        for n in 0..1_000 {
+            let input = format!("cmd {n} {}", "x".repeat(400));
+            actions.push(
+                &Request {
+                    tool: Tool::Shell,
+                    input: &input,
+                    reasoning: "to see",
+                    limit: Duration::ZERO,
+                },
+                "exit 0",
+            );
+        }
+        let list = actions.list();
+        assert!(list.len() <= OF_LIST + 100, "{}", list.len());
+        assert!(list.starts_with("1. $ cmd 0 "));
+        assert!(list.contains("1000. $ cmd 999 ") && list.contains("actions not listed"));
+    }
+}

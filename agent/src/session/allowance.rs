@@ -1,0 +1,162 @@
+//! What the next turn may take of the budget, set aside before it is taken; and the closing turn
+//! when nothing is left for another.
+
+use super::{Got, Halt, Session, Verdict};
+use crate::{
+    budget::{CLOSING_ROOM, LEAST_ROOM, Next, Spent},
+    event::Level,
+    ledger::Reservation,
+    model::Model,
+    prompt,
+};
+use std::time::Duration;
+
+/// The right to one turn.
+#[derive(Debug, Clone, Copy)]
+pub struct Allowance {
+    /// Tokens of the turn.
+    pub room: u32,
+    /// The money set aside for it.
+    pub reservation: Option<Reservation>,
+}
+
+pub enum Allowed {
+    Turn(Allowance),
+    /// One closing turn.
+    Close(Closing),
+}
+
+/// Why there is no other turn.
+#[derive(Debug)]
+pub struct Closing {
+    pub why: String,
+    /// Another session would have no more: only a person can go on.
+    pub final_: bool,
+}
+
+impl Session<'_> {
+    /// Whether another turn fits into the budget, and how long it may be. Makes the conversation
+    /// shorter first, where it would not fit into the model.
+    pub(super) fn allow(&mut self) -> Result<Allowed, Halt> {
+        let context = self.setting.facts.context;
+        let room = self
+            .room
+            .min(u32::try_from(context / 4).unwrap_or(u32::MAX));
+        if self.gauge.prompt() + u64::from(room) > context / 10 * 9 && self.may_compact() {
+            self.compact("the conversation nearly fills the model's context")?;
+        }
+        let budget = &self.setting.budget;
+        let spent = self.spent()?;
+        let next = budget.next(&self.setting.facts, &spent, self.gauge.prompt(), room);
+        match next {
+            Next::Close(why) => Ok(Allowed::Close(Closing { why, final_: true })),
+            Next::Turn { room, usd } => self.within_the_day(room, usd),
+        }
+    }
+
+    /// Sets the money for a turn aside, a shorter one if the day does not have it for this one.
+    fn within_the_day(&mut self, mut room: u32, mut usd: f64) -> Result<Allowed, Halt> {
+        loop {
+            match self.set_aside(usd)? {
+                Ok(reservation) => return Ok(Allowed::Turn(Allowance { room, reservation })),
+                Err(_) if room / 2 >= LEAST_ROOM => {
+                    room /= 2;
+                    let most = self.setting.facts.most(self.gauge.prompt(), room);
+                    usd = most.unwrap_or(0.0);
+                }
+                Err(why) => {
+                    let final_ = false;
+                    return Ok(Allowed::Close(Closing { why, final_ }));
+                }
+            }
+        }
+    }
+
+    /// The budget is used up: the model says what it knows, if there is money for that, and the
+    /// ticket goes to a person.
+    pub(super) async fn close(
+        &mut self,
+        model: &mut dyn Model,
+        closing: Closing,
+    ) -> Result<Verdict, Halt> {
+        let why = format!("the budget is used up: {}", closing.why);
+        self.record_notice(Level::Warn, &why)?;
+        let mut diagnosis = self.last_words();
+        let spent = self.spent()?;
+        let prompt = self.gauge.prompt();
+        let budget = &self.setting.budget;
+        let affordable = budget.closing(&self.setting.facts, &spent, prompt);
+        if let Some(usd) = affordable
+            && let Ok(reservation) = self.set_aside(usd)?
+        {
+            self.tell(&prompt::closing(&why))?;
+            let room = CLOSING_ROOM.min(self.setting.facts.output);
+            let allowance = Allowance { room, reservation };
+            match self.turn(model, allowance).await {
+                Ok(Got::Turn(turn, wasted)) => {
+                    let said = self.record_turn(model.name(), &turn, wasted, allowance)?;
+                    if !said.trim().is_empty() {
+                        diagnosis = said;
+                    }
+                }
+                Ok(Got::Interrupted(_) | Got::TooLong(_)) | Err(Halt::Model(_)) => {}
+                Err(halt) => return Err(halt),
+            }
+        }
+        let said = diagnosis.trim();
+        let said = said.strip_prefix(prompt::ESCALATE).unwrap_or(said);
+        Ok(Verdict::Escalate {
+            diagnosis: said.trim().to_string(),
+            why,
+            final_: closing.final_,
+        })
+    }
+
+    /// What was spent on the ticket, this session included.
+    fn spent(&self) -> Result<Spent, Halt> {
+        Ok(self.ledger.spent_on_ticket(self.ticket.id, self.lasted())?)
+    }
+
+    /// Sets money of the day aside. The inner error says why there is none.
+    pub(super) fn set_aside(
+        &mut self,
+        usd: f64,
+    ) -> Result<Result<Option<Reservation>, String>, Halt> {
+        if usd <= 0.0 {
+            return Ok(Ok(None));
+        }
+        let cap = self.setting.budget.usd_per_day;
+        let reserved =
+            self.write(|ledger, session| ledger.reserve(&session.lease, &session.id, usd, cap))?;
+        Ok(match reserved {
+            Some(reservation) => Ok(Some(reservation)),
+            None => Err(format!(
+                "{:.2} of {cap:.2} US dollars of the day are spent or set aside",
+                self.ledger.spent_today()?
+            )),
+        })
+    }
+
+    /// Of the money set aside only this was needed, and there is no turn to show for it.
+    pub(super) fn pay_for_none(
+        &mut self,
+        allowance: Allowance,
+        usd: Option<f64>,
+    ) -> Result<(), Halt> {
+        if let Some(reservation) = allowance.reservation {
+            let usd = usd.unwrap_or(0.0);
+            self.write(|ledger, session| ledger.settle_beside(reservation, &session.id, usd))?;
+        }
+        Ok(())
+    }
+
+    /// Waits until the time of the ticket is up.
+    pub(super) fn time_is_up(&self) -> Result<impl Future<Output = ()> + use<>, Halt> {
+        Ok(tokio::time::sleep(self.time_left()?))
+    }
+
+    /// Time of the ticket that is left.
+    pub(super) fn time_left(&self) -> Result<Duration, Halt> {
+        Ok(self.setting.budget.wall.saturating_sub(self.spent()?.wall))
+    }
+}

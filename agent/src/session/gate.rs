@@ -1,0 +1,77 @@
+//! Whether a call may run: in `autonomous` always; else only single, simple, read-only commands by
+//! themselves, and in `propose` whatever a person approves. The model is never asked.
+
+use super::{Halt, Session};
+use crate::{
+    control::Decision,
+    event::{Kind, Mode},
+    ledger::{EntryKind, NewEntry},
+    tools::{
+        call::{Call, Request, Tool},
+        read_only,
+    },
+};
+use serde_json::json;
+
+impl Session<'_> {
+    /// `Some`: why it may not.
+    pub(super) async fn gate(
+        &mut self,
+        call: &Call,
+        request: &Request<'_>,
+    ) -> Result<Option<String>, Halt> {
+        let mode = self.setting.mode;
+        let reads = request.tool == Tool::Shell && read_only::is_read_only(request.input);
+        if mode == Mode::Autonomous || reads {
+            return Ok(None);
+        }
+        let Decision { approved, by, why } = if mode == Mode::Observe {
+            Decision {
+                approved: false,
+                by: "mode observe".into(),
+                why: "only commands known to change nothing run in this mode".into(),
+            }
+        } else {
+            self.propose(call).await?
+        };
+        let why = self.setting.redactor.apply(&why);
+        let word = if approved { "approved" } else { "rejected" };
+        let meta = json!({ "approved": approved, "by": by, "why": why });
+        self.record(&NewEntry {
+            call: Some(&call.id),
+            meta: Some(&meta),
+            ..NewEntry::new(EntryKind::Decision, &format!("{word} by {by}: {why}"))
+        })?;
+        self.emit(Kind::Decision {
+            call: call.id.clone(),
+            approved,
+            by: by.clone(),
+            why: why.clone(),
+        });
+        Ok((!approved).then(|| format!("not run: rejected by {by}: {why}")))
+    }
+
+    /// Waits for a person, or for the end of the ticket's time.
+    async fn propose(&mut self, call: &Call) -> Result<Decision, Halt> {
+        let why = "in this mode a person approves what may change something";
+        self.record(&NewEntry {
+            call: Some(&call.id),
+            ..NewEntry::new(EntryKind::Proposal, why)
+        })?;
+        self.emit(Kind::Proposal {
+            call: call.id.clone(),
+            why: why.into(),
+        });
+        let time_is_up = self.time_is_up()?;
+        tokio::select! {
+            why = self.leash.until_lost() => Err(Halt::Lost(why)),
+            why = self.setting.stop.until_asked() => Err(Halt::Stopped(why)),
+            decision = self.desk.decision(&call.id) => Ok(decision),
+            () = time_is_up => Ok(Decision {
+                approved: false,
+                by: "the time limit".into(),
+                why: "nobody decided before the time for the ticket was up".into(),
+            }),
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! Notices a model that goes in circles: the same call that gives the same result again and again.
+
+use crate::tools::call::Request;
+use sha2::{Digest, Sha256};
+use std::collections::HashMap;
+
+/// Times the same is seen before the model is told.
+const POINTED_OUT: u32 = 3;
+/// Times the same is seen before the session ends.
+const STUCK: u32 = 8;
+/// Different calls that are remembered.
+const REMEMBERED: usize = 4_096;
+
+type Hash = [u8; 32];
+
+#[derive(Debug, Default)]
+pub struct Loops {
+    /// By call: its last result, and how often in a row it gave that.
+    seen: HashMap<Hash, (Hash, u32)>,
+}
+
+/// What a result says about the way things go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pace {
+    Fine,
+    /// The same for so many times: the model should be told.
+    Again(u32),
+    Stuck(u32),
+}
+
+impl Loops {
+    pub fn note(&mut self, request: &Request<'_>, result: &str) -> Pace {
+        if self.seen.len() >= REMEMBERED {
+            self.seen.clear();
+        }
+        let call = hash(&[request.tool.name(), request.input.trim()]);
+        let result = hash(&[result]);
+        let (last, times) = self.seen.entry(call).or_insert((result, 0));
+        if *last != result {
+            (*last, *times) = (result, 0);
+        }
+        *times += 1;
+        match *times {
+            n if n >= STUCK => Pace::Stuck(n),
+            n if n >= POINTED_OUT => Pace::Again(n),
+            _ => Pace::Fine,
+        }
+    }
+}
+
+fn hash(parts: &[&str]) -> Hash {
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update(part.len().to_le_bytes());
+        hash.update(part.as_bytes());
+    }
+    hash.finalize().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tools::call::Tool;
+    use std::time::Duration;
+
+    #[test]
+    fn only_the_same_call_with_the_same_result_is_a_circle() {
+        let mut loops = Loops::default();
+        let mut note = |input: &str, result: &str| {
+            let request = Request {
+                tool: Tool::Shell,
+                input,
+                reasoning: "",
+                limit: Duration::ZERO,
+            };
+            loops.note(&request, result)
+        };
+        assert_eq!(note("ls", "a"), Pace::Fine);
+        assert_eq!(note("ls", "a"), Pace::Fine);
+        assert_eq!(note("date", "1"), Pace::Fine, "in between changes nothing");
+        assert_eq!(note(" ls ", "a"), Pace::Again(3));
+        assert_eq!(note("ls", "b"), Pace::Fine, "something moved");
+        for n in 2..STUCK {
+            let pace = note("ls", "b");
+            assert_eq!(pace == Pace::Fine, n < POINTED_OUT, "{n}");
+        }
+        assert_eq!(note("ls", "b"), Pace::Stuck(STUCK));
+    }
+}

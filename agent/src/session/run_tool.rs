@@ -1,0 +1,270 @@
+//! Runs one call that may run, and makes of its end what the model and the record are told.
+
+use super::{Halt, Session};
+use crate::{
+    emit::Emitter,
+    event::{Kind, Stream},
+    ledger::OutputChunk,
+    output_log::OutputLog,
+    prompt,
+    tools::{
+        call::{Call, Request, Tool},
+        collect::{Collected, Collector},
+        shell::{self, Output},
+    },
+};
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use std::{
+    ops::Range,
+    time::{Duration, Instant},
+};
+
+/// A piece of a page on its way to screen and ledger.
+const PIECE: usize = 16 * 1024;
+
+/// A call that ran.
+#[derive(Debug, Default)]
+pub struct Ran {
+    /// What the model is told.
+    pub text: String,
+    pub is_error: bool,
+    pub exit_code: Option<i32>,
+    pub duration: Duration,
+    pub timed_out: bool,
+    /// Bytes of its output that are not in the ledger.
+    pub unrecorded: u64,
+    pub meta: Value,
+    pub interrupted_by: Option<String>,
+    /// What people should know beside it.
+    pub notices: Vec<String>,
+}
+
+impl Session<'_> {
+    pub(super) async fn run_tool(
+        &mut self,
+        call: &Call,
+        request: &Request<'_>,
+    ) -> Result<Ran, Halt> {
+        match request.tool {
+            Tool::Shell => self.shell(call, request).await,
+            Tool::WebFetch | Tool::WebSearch => self.web(call, request).await,
+        }
+    }
+
+    async fn shell(&mut self, call: &Call, request: &Request<'_>) -> Result<Ran, Halt> {
+        self.shell.right_ends_ms = Some(self.leash.until().ms());
+        // The time of the ticket leaves some for the closing turn.
+        let limit = request
+            .limit
+            .min(self.time_left()?.max(Duration::from_secs(1)));
+        let from = self.chunks;
+        let mut collector = Collector::new(self.files.begin());
+        let mut interrupted_by = None;
+        let outcome = {
+            let mut output = Live {
+                emitter: &self.setting.emitter,
+                session: &self.writer.id,
+                call: &call.id,
+                log: &self.output,
+                seq: &mut self.chunks,
+            };
+            let (lost, stop) = (self.leash.until_lost(), self.setting.stop.until_asked());
+            let (desk, who) = (&mut *self.desk, &mut interrupted_by);
+            let end = async {
+                tokio::select! {
+                    _ = lost => {}
+                    _ = stop => {}
+                    by = desk.interrupt() => *who = Some(by),
+                }
+            };
+            match self.shell.start(request.input, limit) {
+                Ok(running) => {
+                    let right = self.leash.ends();
+                    running.wait(&mut collector, &mut output, end, right).await
+                }
+                Err(e) => Err(e),
+            }
+        };
+        let outcome = outcome.unwrap_or_else(|e| shell::Outcome {
+            failed: Some(format!("it could not be started: {e}")),
+            ..shell::Outcome::default()
+        });
+        let collected = self.collected(collector);
+        let mut meta = meta_of(&collected, from..self.chunks);
+        meta["signal"] = json!(outcome.signal);
+        meta["interrupted"] = json!(outcome.interrupted);
+        meta["interrupted_by"] = json!(interrupted_by);
+        meta["background"] = json!(outcome.left);
+        let list: Vec<String> = outcome
+            .left
+            .iter()
+            .map(|l| format!("{} {}", l.pid, l.command))
+            .collect();
+        let notices = (!list.is_empty()).then(|| {
+            format!(
+                "runs on in the background until the session ends: {}",
+                list.join(", ")
+            )
+        });
+        Ok(Ran {
+            text: prompt::result(&outcome, &collected.text),
+            is_error: false,
+            exit_code: outcome.exit_code,
+            duration: outcome.duration,
+            timed_out: outcome.timed_out,
+            unrecorded: collected.unrecorded,
+            meta,
+            interrupted_by,
+            notices: notices.into_iter().collect(),
+        })
+    }
+
+    async fn web(&mut self, call: &Call, request: &Request<'_>) -> Result<Ran, Halt> {
+        let began = Instant::now();
+        let mut interrupted_by = None;
+        let reservation = match (request.tool, &self.setting.search) {
+            (Tool::WebSearch, Some(search)) => match self.set_aside(search.most())? {
+                Ok(reservation) => reservation,
+                Err(why) => return Ok(failed(began, &why)),
+            },
+            _ => None,
+        };
+        let asked = async {
+            match (request.tool, &self.setting.search) {
+                (Tool::WebFetch, _) => {
+                    let page = self.setting.fetcher.fetch(request.input).await?;
+                    let cut = if page.cut { ", its beginning" } else { "" };
+                    let head = format!(
+                        "{} answered {}: {}, {} bytes{cut}",
+                        page.url,
+                        page.answer(),
+                        page.kind,
+                        page.bytes
+                    );
+                    Ok((head, page.text, page.status < 400, Some(0.0)))
+                }
+                (_, Some(search)) => {
+                    let found = search.search(request.input).await?;
+                    let head = format!("the web was searched for: {}", request.input.trim());
+                    Ok((head, found.text, true, found.cost))
+                }
+                (_, None) => Err("there is nothing to search the web with".to_string()),
+            }
+        };
+        let answer = tokio::select! {
+            why = self.leash.until_lost() => return Err(Halt::Lost(why)),
+            why = self.setting.stop.until_asked() => return Err(Halt::Stopped(why)),
+            by = self.desk.interrupt() => {
+                interrupted_by = Some(by);
+                Err("interrupted: ended from outside".to_string())
+            }
+            answer = asked => answer,
+        };
+        if let (Some(reservation), Ok((.., Some(usd)))) = (reservation, &answer) {
+            let usd = *usd;
+            self.write(|ledger, session| ledger.settle_beside(reservation, &session.id, usd))?;
+        }
+        let (head, text, good) = match answer {
+            Ok((head, text, good, _)) => (head, text, good),
+            Err(why) => {
+                return Ok(Ran {
+                    interrupted_by,
+                    ..failed(began, &why)
+                });
+            }
+        };
+        let text = self.setting.redactor.apply(&text);
+        let from = self.chunks;
+        let mut collector = Collector::new(self.files.begin());
+        let mut output = Live {
+            emitter: &self.setting.emitter,
+            session: &self.writer.id,
+            call: &call.id,
+            log: &self.output,
+            seq: &mut self.chunks,
+        };
+        let mut rest = text.as_str();
+        while !rest.is_empty() {
+            let (piece, more) = rest.split_at(rest.floor_char_boundary(PIECE));
+            let record = collector.push(piece);
+            output.text(Stream::Stdout, piece, record);
+            rest = more;
+        }
+        let collected = self.collected(collector);
+        Ok(Ran {
+            text: prompt::from_the_web(&head, &collected.text),
+            is_error: false,
+            exit_code: Some(i32::from(!good)),
+            duration: began.elapsed(),
+            unrecorded: collected.unrecorded,
+            meta: meta_of(&collected, from..self.chunks),
+            ..Ran::default()
+        })
+    }
+
+    fn collected(&mut self, collector: Collector) -> Collected {
+        let (collected, file) = collector.finish();
+        self.files.count(&file);
+        collected
+    }
+}
+
+/// A call that came to nothing.
+fn failed(began: Instant, why: &str) -> Ran {
+    Ran {
+        text: why.to_string(),
+        is_error: true,
+        exit_code: Some(1),
+        duration: began.elapsed(),
+        ..Ran::default()
+    }
+}
+
+/// What the record says of an output: which chunks it is in, and more.
+fn meta_of(collected: &Collected, chunks: Range<u64>) -> Value {
+    let mut meta = json!({
+        "not_shown_to_model": collected.omitted,
+        "output_from": chunks.start,
+        "output_to": chunks.end,
+        "output_sha256": collected.digest,
+    });
+    if let Some(place) = &collected.place {
+        meta["file"] = json!(place.path);
+        meta["missing_in_file"] = json!(place.missing);
+    }
+    meta
+}
+
+/// Output as it comes: to the screen, and behind the work to the ledger.
+struct Live<'a> {
+    emitter: &'a Emitter,
+    session: &'a str,
+    call: &'a str,
+    log: &'a OutputLog,
+    /// Rises through the whole session.
+    seq: &'a mut u64,
+}
+
+impl Output for Live<'_> {
+    fn text(&mut self, stream: Stream, text: &str, record: bool) {
+        if record {
+            self.log.push(OutputChunk {
+                call: self.call.into(),
+                seq: *self.seq,
+                stream,
+                text: text.into(),
+                at: Timestamp::now(),
+            });
+            *self.seq += 1;
+        }
+        self.emitter.emit_in(
+            Some(self.session),
+            Kind::ToolOutput {
+                call: self.call.into(),
+                stream,
+                text: text.into(),
+            },
+        );
+    }
+}

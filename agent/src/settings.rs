@@ -1,0 +1,406 @@
+//! The `[agent]` part of `config.toml`, and what flags and the environment make of it: flags win
+//! over the environment, that over the file, that over the defaults.
+//!
+//! ```toml
+//! [agent]
+//! model = "claude-opus-5-5"
+//! small_model = "claude-haiku-5-5"   # summaries and web searches; "none" for neither
+//! effort = "high"                    # low, medium, high, xhigh or max
+//! max_tokens = 32000                 # of one turn
+//!
+//! [agent.api]
+//! base_url = "https://api.anthropic.com"
+//! version = "2023-06-01"
+//! betas = "one,two"
+//! headers = "x-team: sre"            # one `Name: value` a line
+//! tries = 8                          # of one turn, the first included
+//!
+//! [agent.budget]                     # of one ticket, all its sessions together
+//! turns = 200
+//! tokens = 20000000
+//! usd = 5.0
+//! time = "2h"
+//! usd_per_day = 25.0                 # of all agents of the ledger, by UTC days
+//!
+//! [agent.web]
+//! search = "api"                     # or "searxng", "brave", "none"
+//! searxng = "http://search.internal:8080"
+//! private_addresses = false          # whether web_fetch may read them
+//!
+//! [agent.models."my-model"]          # in place of what is known of it
+//! price = { input = 1.0, output = 5.0, cache_read = 0.1, cache_write = 1.25 }
+//! context = 128000
+//! output = 32000
+//! effort = false
+//! ```
+
+use crate::{
+    budget::Budget,
+    model::{
+        DEFAULT_MODEL, SMALL_MODEL,
+        anthropic::{Credential, Options},
+        catalog::{Entries, Facts},
+        rehearsal,
+    },
+    tools::web_search::Wanted,
+};
+use jiff::SignedDuration;
+use serde::Deserialize;
+use std::time::Duration;
+
+/// Tokens of one turn, where nobody says.
+const MAX_TOKENS: u32 = 32_000;
+/// Sent to models that are known to take one, where nobody says.
+const EFFORT: &str = "high";
+/// Tries of one turn that may be asked for.
+const MOST_TRIES: u32 = 15;
+const EFFORTS: [&str; 5] = ["low", "medium", "high", "xhigh", "max"];
+/// For `small_model`: do without.
+const NONE: &str = "none";
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct File {
+    model: Option<String>,
+    small_model: Option<String>,
+    effort: Option<String>,
+    max_tokens: Option<u32>,
+    api: ApiFile,
+    budget: BudgetFile,
+    web: WebFile,
+    models: Entries,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct ApiFile {
+    base_url: Option<String>,
+    version: Option<String>,
+    betas: Option<String>,
+    headers: Option<String>,
+    tries: Option<u32>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct BudgetFile {
+    turns: Option<u64>,
+    tokens: Option<u64>,
+    usd: Option<f64>,
+    time: Option<String>,
+    usd_per_day: Option<f64>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct WebFile {
+    search: Option<String>,
+    searxng: Option<String>,
+    brave: Option<String>,
+    private_addresses: bool,
+}
+
+/// What flags say; None where they do not.
+#[derive(Debug, Clone, Default)]
+pub struct Flags {
+    pub model: Option<String>,
+    pub effort: Option<String>,
+    pub turns: Option<u64>,
+    pub tokens: Option<u64>,
+    pub usd: Option<f64>,
+    pub time: Option<String>,
+    pub usd_per_day: Option<f64>,
+}
+
+/// Everything settled.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// `rehearsal`, or the id of a model.
+    pub model: String,
+    /// Facts of the model for the work.
+    pub facts: Facts,
+    /// The model for summaries and searches, if there is to be one.
+    pub small: Option<Small>,
+    pub effort: Option<String>,
+    pub max_tokens: u32,
+    pub api: Options,
+    pub budget: Budget,
+    /// Whether somebody chose the token cap.
+    pub tokens_chosen: bool,
+    pub search: Wanted,
+    pub private_addresses: bool,
+}
+
+/// The small model.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Small {
+    pub model: String,
+    pub facts: Facts,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SettingsError {
+    #[error("config.toml, [agent]: {0}")]
+    File(String),
+    #[error("{0}")]
+    Value(String),
+}
+
+impl Settings {
+    /// `config`: the whole of `config.toml`. `env`: a variable of the environment, if it is set.
+    pub fn settle(
+        config: &toml::Table,
+        flags: Flags,
+        env: impl Fn(&str) -> Option<String>,
+    ) -> Result<Self, SettingsError> {
+        let env = |name: &str| env(name).filter(|v| !v.trim().is_empty());
+        let file: File = match config.get("agent") {
+            None => File::default(),
+            Some(table) => table
+                .clone()
+                .try_into()
+                .map_err(|e: toml::de::Error| SettingsError::File(e.message().to_string()))?,
+        };
+        let credential = Credential::find(env);
+        let mut api = Options::new(credential);
+        if let Some(base) = env("ANTHROPIC_BASE_URL").or(file.api.base_url) {
+            api.base = base;
+        }
+        if let Some(version) = env("ANTHROPIC_VERSION").or(file.api.version) {
+            api.version = version;
+        }
+        api.betas = env("ANTHROPIC_BETAS").or(file.api.betas);
+        api.headers = env("ANTHROPIC_CUSTOM_HEADERS")
+            .or(file.api.headers)
+            .unwrap_or_default();
+        api.tries = file.api.tries.unwrap_or(api.tries).clamp(1, MOST_TRIES);
+        let asked = flags.model.filter(|m| !m.is_empty());
+        if let Some(id) = &asked
+            && id != rehearsal::NAME
+            && api.credential.is_none()
+            && api.is_original()
+        {
+            return Err(SettingsError::Value(format!(
+                "--model {id} needs a key: set ANTHROPIC_API_KEY or ANTHROPIC_AUTH_TOKEN, or \
+                 rehearse with --model {}",
+                rehearsal::NAME
+            )));
+        }
+        let named = asked.or_else(|| env("ANTHROPIC_MODEL")).or(file.model);
+        // A server that wants no key must at least be told which model.
+        let model = match named {
+            Some(id) if !api.credential.is_none() || !api.is_original() => id,
+            None if !api.credential.is_none() => DEFAULT_MODEL.into(),
+            _ => rehearsal::NAME.into(),
+        };
+        let facts = if model == rehearsal::NAME {
+            Facts::FREE
+        } else {
+            Facts::of_model(&model, &file.models)
+        };
+        // Another server need not have the small model of the original.
+        let small = env("ANTHROPIC_DEFAULT_HAIKU_MODEL")
+            .or(file.small_model)
+            .or_else(|| api.is_original().then(|| SMALL_MODEL.into()))
+            .filter(|id| id != NONE && model != rehearsal::NAME)
+            .map(|id| Small {
+                facts: Facts::of_model(&id, &file.models),
+                model: id,
+            });
+        let effort = flags
+            .effort
+            .or(file.effort)
+            .or_else(|| facts.effort.then(|| EFFORT.into()));
+        if let Some(effort) = effort.as_deref().filter(|e| !EFFORTS.contains(e)) {
+            return Err(SettingsError::Value(format!(
+                "no effort {effort}: it is one of {}",
+                EFFORTS.join(", ")
+            )));
+        }
+        let usual = Budget::default();
+        let tokens = flags.tokens.or(file.budget.tokens);
+        let budget = Budget {
+            turns: flags.turns.or(file.budget.turns).unwrap_or(usual.turns),
+            tokens: tokens.unwrap_or(usual.tokens),
+            usd: flags.usd.or(file.budget.usd).unwrap_or(usual.usd),
+            wall: match flags.time.or(file.budget.time) {
+                Some(text) => duration(&text)?,
+                None => usual.wall,
+            },
+            usd_per_day: flags
+                .usd_per_day
+                .or(file.budget.usd_per_day)
+                .unwrap_or(usual.usd_per_day),
+        };
+        check(&budget)?;
+        let search = Wanted::settle(
+            file.web.search.as_deref(),
+            file.web.searxng,
+            file.web.brave.as_deref(),
+            env("BRAVE_API_KEY"),
+            api.is_original() && small.is_some(),
+        )
+        .map_err(SettingsError::Value)?;
+        Ok(Self {
+            max_tokens: file.max_tokens.unwrap_or(MAX_TOKENS).clamp(1, facts.output),
+            search,
+            model,
+            facts,
+            small,
+            effort,
+            api,
+            budget,
+            tokens_chosen: tokens.is_some(),
+            private_addresses: file.web.private_addresses,
+        })
+    }
+
+    pub fn is_rehearsal(&self) -> bool {
+        self.model == rehearsal::NAME
+    }
+
+    /// Dollars cannot bound what costs nobody knows how much: then somebody must choose how many
+    /// tokens.
+    pub fn check_price(&self) -> Result<(), SettingsError> {
+        if self.facts.price.is_some() || self.tokens_chosen {
+            return Ok(());
+        }
+        let id = &self.model;
+        Err(SettingsError::Value(format!(
+            "what {id} costs is not known, so no cap in dollars can hold: say how many tokens a \
+             ticket may take, with --token-cap (2000000, for instance), or what it costs, in \
+             config.toml under [agent.models.\"{id}\"]"
+        )))
+    }
+}
+
+fn duration(text: &str) -> Result<Duration, SettingsError> {
+    text.parse::<SignedDuration>()
+        .ok()
+        .and_then(|d| Duration::try_from(d).ok())
+        .ok_or_else(|| {
+            SettingsError::Value(format!("{text} is no length of time: write 90m or 2h"))
+        })
+}
+
+fn check(budget: &Budget) -> Result<(), SettingsError> {
+    let bad = |what: &str| {
+        Err(SettingsError::Value(format!(
+            "the budget of {what} must be more than nothing"
+        )))
+    };
+    if budget.turns == 0 {
+        return bad("turns");
+    }
+    if budget.tokens == 0 {
+        return bad("tokens");
+    }
+    if budget.wall.is_zero() {
+        return bad("time");
+    }
+    for usd in [budget.usd, budget.usd_per_day] {
+        if !usd.is_finite() || usd <= 0.0 {
+            return bad("US dollars");
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settle(config: &str, flags: Flags, env: &[(&str, &str)]) -> Result<Settings, SettingsError> {
+        Settings::settle(&config.parse().unwrap(), flags, |name| {
+            let found = env.iter().find(|(n, _)| *n == name);
+            found.map(|(_, v)| (*v).to_string())
+        })
+    }
+
+    const KEY: (&str, &str) = ("ANTHROPIC_API_KEY", "k");
+
+    #[test]
+    fn flags_win_over_the_environment_and_that_over_the_file() {
+        let file =
+            "[agent]\nmodel = 'from-file'\neffort = 'low'\n[agent.budget]\nusd = 3\nturns = 9";
+        let flags = || Flags {
+            model: Some("from-flag".into()),
+            usd: Some(1.0),
+            ..Flags::default()
+        };
+        let env = [KEY, ("ANTHROPIC_MODEL", "from-env")];
+        let all = settle(file, flags(), &env).unwrap();
+        assert_eq!((all.model.as_str(), all.budget.turns), ("from-flag", 9));
+        assert!((all.budget.usd - 1.0).abs() < 1e-9);
+        assert_eq!(all.effort.as_deref(), Some("low"));
+        assert_eq!(
+            settle(file, Flags::default(), &env).unwrap().model,
+            "from-env"
+        );
+        let file = settle(file, Flags::default(), &[KEY]).unwrap();
+        assert_eq!(file.model, "from-file");
+        let none = settle("", Flags::default(), &[KEY]).unwrap();
+        assert_eq!(none.model, DEFAULT_MODEL);
+        assert_eq!(none.small.unwrap().model, SMALL_MODEL);
+        assert_eq!(none.effort.as_deref(), Some("high"));
+    }
+
+    #[test]
+    fn without_a_key_it_rehearses_unless_a_model_was_asked_for() {
+        let none = settle("", Flags::default(), &[]).unwrap();
+        assert!(none.is_rehearsal() && none.small.is_none() && none.check_price().is_ok());
+        let asked = Flags {
+            model: Some("claude-opus-5-5".into()),
+            ..Flags::default()
+        };
+        assert!(
+            settle("", asked.clone(), &[])
+                .unwrap_err()
+                .to_string()
+                .contains("needs a key")
+        );
+        let own = [("ANTHROPIC_BASE_URL", "http://127.0.0.1:1")];
+        let own = settle("", asked, &own).unwrap();
+        assert_eq!((own.model.as_str(), own.small), ("claude-opus-5-5", None));
+    }
+
+    #[test]
+    fn a_model_of_unknown_price_needs_a_cap_in_tokens() {
+        let env = [KEY, ("ANTHROPIC_MODEL", "somebody-elses")];
+        let unknown = settle("", Flags::default(), &env).unwrap();
+        let why = unknown.check_price().unwrap_err().to_string();
+        assert!(
+            why.contains("--token-cap") && why.contains("somebody-elses"),
+            "{why}"
+        );
+        assert_eq!(unknown.effort, None, "nobody knows whether it takes one");
+        let capped = Flags {
+            tokens: Some(1000),
+            ..Flags::default()
+        };
+        assert!(settle("", capped, &env).unwrap().check_price().is_ok());
+        let priced = "[agent.models.somebody-elses]\nprice = { input = 1, output = 1, cache_read = 0, cache_write = 0 }";
+        assert!(
+            settle(priced, Flags::default(), &env)
+                .unwrap()
+                .check_price()
+                .is_ok()
+        );
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        for (file, word) in [
+            ("[agent]\nmodle = 'x'", "modle"),
+            ("[agent]\neffort = 'huge'", "no effort huge"),
+            ("[agent.budget]\nusd = -1", "US dollars"),
+            ("[agent.budget]\ntime = 'soon'", "soon"),
+            ("[agent.web]\nsearch = 'bing'", "bing"),
+        ] {
+            let why = settle(file, Flags::default(), &[KEY])
+                .unwrap_err()
+                .to_string();
+            assert!(why.contains(word), "{why}");
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! Calls of tools as the model wrote them, read into what they ask for.
+
+use super::shell::{DEFAULT_LIMIT, HIGHEST_LIMIT};
+use crate::model::Block;
+use serde_json::{Value, json};
+use std::time::Duration;
+
+/// One call of a turn.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Call {
+    pub id: String,
+    pub name: String,
+    pub input: Value,
+}
+
+/// The calls of a turn, in order.
+pub fn calls(content: &[Value]) -> Vec<Call> {
+    content
+        .iter()
+        .filter_map(|b| match Block::of(b) {
+            Block::ToolUse { id, name, input } => Some(Call {
+                id: id.into(),
+                name: name.into(),
+                input: input.clone(),
+            }),
+            _ => None,
+        })
+        .collect()
+}
+
+/// What a call asks for.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Request<'c> {
+    pub tool: Tool,
+    /// The command, the address or the query.
+    pub input: &'c str,
+    pub reasoning: &'c str,
+    /// Time limit of a command.
+    pub limit: Duration,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tool {
+    Shell,
+    WebFetch,
+    WebSearch,
+}
+
+impl Tool {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Shell => "shell",
+            Self::WebFetch => "web_fetch",
+            Self::WebSearch => "web_search",
+        }
+    }
+
+    /// What its input is called.
+    pub fn key(self) -> &'static str {
+        match self {
+            Self::Shell => "command",
+            Self::WebFetch => "url",
+            Self::WebSearch => "query",
+        }
+    }
+}
+
+impl Call {
+    /// What it asks for; the error is for the model.
+    pub fn request(&self) -> Result<Request<'_>, String> {
+        let tool = match self.name.as_str() {
+            "shell" => Tool::Shell,
+            "web_fetch" => Tool::WebFetch,
+            "web_search" => Tool::WebSearch,
+            other => return Err(format!("there is no tool called {other}")),
+        };
+        if let Some(raw) = self.input.get("INVALID_JSON") {
+            // What the documentation says such a call is to be answered with.
+            return Err(json!({ "INVALID_JSON": raw }).to_string());
+        }
+        let text = |key: &str| self.input.get(key).and_then(Value::as_str);
+        let input = text(tool.key()).unwrap_or_default();
+        let (name, key) = (tool.name(), tool.key());
+        if input.trim().is_empty() {
+            return Err(format!(
+                "{name} needs a `{key}`; it was given {}",
+                self.input
+            ));
+        }
+        if input.contains('\0') {
+            return Err(format!("a {key} cannot hold a zero byte"));
+        }
+        let limit = match self.input.get("timeout_s").filter(|t| !t.is_null()) {
+            None => DEFAULT_LIMIT,
+            Some(t) => match t.as_f64() {
+                Some(s) if s > 0.0 => Duration::from_secs_f64(s.min(HIGHEST_LIMIT.as_secs_f64())),
+                _ => return Err(format!("`timeout_s` must be a number of seconds, not {t}")),
+            },
+        };
+        Ok(Request {
+            tool,
+            input,
+            reasoning: text("reasoning").unwrap_or_default(),
+            limit,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(name: &str, input: Value) -> Result<(Tool, String, Duration), String> {
+        let call = Call {
+            id: "c".into(),
+            name: name.into(),
+            input,
+        };
+        let request = call.request()?;
+        Ok((request.tool, request.input.into(), request.limit))
+    }
+
+    #[test]
+    fn what_can_be_meant_is_read_and_the_rest_is_answered() {
+        assert_eq!(
+            read("shell", json!({"command": "ls", "timeout_s": 2.5})),
+            Ok((Tool::Shell, "ls".into(), Duration::from_millis(2500)))
+        );
+        assert_eq!(
+            read("web_fetch", json!({"url": "http://x"})).unwrap().0,
+            Tool::WebFetch
+        );
+        for (name, input, word) in [
+            ("shell", json!({}), "needs a `command`"),
+            ("shell", json!("ls"), "needs a `command`"),
+            ("shell", json!({"command": "a\0b"}), "zero byte"),
+            (
+                "shell",
+                json!({"command": "ls", "timeout_s": -1}),
+                "timeout_s",
+            ),
+            ("shell", json!({"INVALID_JSON": "{\"co"}), "INVALID_JSON"),
+            ("web_search", json!({"url": "x"}), "needs a `query`"),
+            ("teleport", json!({}), "no tool called teleport"),
+        ] {
+            let why = read(name, input).unwrap_err();
+            assert!(why.contains(word), "{why}");
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! `audit export`: one session and its ticket, whole, in a file of its own: JSON lines for
+//! programs, a post-mortem in Markdown, or one self-contained HTML page.
+
+use super::{each_entry, html, markdown, stdout, story::Story, verify};
+use crate::cli::target;
+use agent_lab::ledger::{EntryRow, Ledger};
+use color_eyre::eyre::Context;
+use serde_json::json;
+use std::{
+    fs::File,
+    io::{BufWriter, Write},
+    path::Path,
+};
+
+/// Pieces of output of one call that are exported.
+const PIECES: usize = 1_000_000;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Format {
+    /// One JSON object a line: everything, for programs
+    Jsonl,
+    /// A post-mortem, for people
+    Markdown,
+    /// One self-contained page, with every output
+    Html,
+}
+
+impl Format {
+    fn of_file(path: &Path) -> Option<Self> {
+        match path.extension()?.to_str()? {
+            "jsonl" | "ndjson" | "json" => Some(Self::Jsonl),
+            "md" | "markdown" => Some(Self::Markdown),
+            "html" | "htm" => Some(Self::Html),
+            _ => None,
+        }
+    }
+}
+
+pub fn run(
+    session: &str,
+    format: Option<Format>,
+    to: Option<&Path>,
+    ledger: &Ledger,
+) -> color_eyre::Result<()> {
+    // It names the faults that were injected, which an agent is never shown.
+    target::refuse_in_agent_shell("exporting a session")?;
+    let format = format
+        .or_else(|| to.and_then(Format::of_file))
+        .unwrap_or(Format::Jsonl);
+    let story = Story::read(ledger, session)?;
+    let Some(path) = to else {
+        let mut out = stdout();
+        write(&mut out, format, &story, ledger)?;
+        return Ok(out.flush()?);
+    };
+    let name = path.display();
+    let file = File::create(path).wrap_err_with(|| format!("cannot write {name}"))?;
+    let mut out = BufWriter::new(file);
+    write(&mut out, format, &story, ledger)?;
+    out.flush()
+        .wrap_err_with(|| format!("cannot write {name}"))?;
+    eprintln!("Wrote {name}");
+    Ok(())
+}
+
+fn write(
+    out: &mut impl Write,
+    format: Format,
+    story: &Story,
+    ledger: &Ledger,
+) -> color_eyre::Result<()> {
+    match format {
+        Format::Jsonl => lines(out, story, ledger),
+        Format::Markdown => markdown::write(out, story, ledger),
+        Format::Html => html::write(out, story, ledger),
+    }
+}
+
+/// Each line says what it is by `record`.
+fn lines(out: &mut impl Write, story: &Story, ledger: &Ledger) -> color_eyre::Result<()> {
+    let mut line = |record: &str, value: serde_json::Value| -> color_eyre::Result<()> {
+        let mut object = json!({ "record": record });
+        match (object.as_object_mut(), value) {
+            (Some(object), serde_json::Value::Object(fields)) => object.extend(fields),
+            (Some(object), other) => {
+                object.insert("value".into(), other);
+            }
+            (None, _) => {}
+        }
+        serde_json::to_writer(&mut *out, &object)?;
+        Ok(out.write_all(b"\n")?)
+    };
+    line(
+        "export",
+        json!({ "format": 1, "by": concat!("operator-tui ", env!("CARGO_PKG_VERSION")) }),
+    )?;
+    line("session", serde_json::to_value(&story.session)?)?;
+    if let Some(ticket) = &story.ticket {
+        line("ticket", serde_json::to_value(ticket)?)?;
+    }
+    for event in &story.events {
+        line("ticket_event", serde_json::to_value(event)?)?;
+    }
+    for proof in &story.proofs {
+        line("proof", serde_json::to_value(proof)?)?;
+    }
+    for fault in &story.faults {
+        line("fault", serde_json::to_value(fault)?)?;
+    }
+    for command in &story.commands {
+        line("command", serde_json::to_value(command)?)?;
+    }
+    each_entry(ledger, &story.session.session_id, |entry: &EntryRow| {
+        line("entry", serde_json::to_value(entry)?)?;
+        if entry.entry_type == "tool_result" {
+            for chunk in ledger.output_of(entry, PIECES)? {
+                line("output", serde_json::to_value(&chunk)?)?;
+            }
+        }
+        Ok(())
+    })?;
+    line("chain", serde_json::to_value(&story.chain)?)?;
+    line("chain_means", json!(verify::CANNOT))
+}

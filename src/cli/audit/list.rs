@@ -1,0 +1,45 @@
+//! `audit list`: sessions, one a line.
+
+use crate::{cli::table, span};
+use agent_lab::ledger::Ledger;
+
+pub fn run(limit: usize, json: bool, ledger: &Ledger) -> color_eyre::Result<()> {
+    let sessions = ledger.sessions(limit)?;
+    if json {
+        println!("{}", serde_json::to_string_pretty(&sessions)?);
+        return Ok(());
+    }
+    if sessions.is_empty() {
+        println!("No sessions.");
+        return Ok(());
+    }
+    let rows: Vec<[String; 9]> = sessions
+        .iter()
+        .map(|s| {
+            let text = |t: &Option<String>| t.clone().unwrap_or_else(|| "-".into());
+            [
+                s.session_id.clone(),
+                s.ticket_id.map_or_else(|| "-".into(), |t| format!("#{t}")),
+                s.status.clone(),
+                text(&s.resolution),
+                text(&s.model),
+                match (s.started_at, s.ended_at) {
+                    (Some(a), Some(b)) => span::exact(span::between(a, b)),
+                    _ => "-".into(),
+                },
+                s.usage.turns.map_or_else(|| "-".into(), |n| n.to_string()),
+                s.usage
+                    .cost_usd
+                    .map_or_else(|| "?".into(), |usd| format!("{usd:.2}")),
+                text(&s.outcome_summary),
+            ]
+        })
+        .collect();
+    table::print(
+        [
+            "SESSION", "TICKET", "OUTCOME", "PROOF", "MODEL", "TOOK", "TURNS", "USD", "SUMMARY",
+        ],
+        &rows,
+    );
+    Ok(())
+}

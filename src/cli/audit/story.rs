@@ -1,0 +1,206 @@
+//! What the ledger knows about one session besides its entries, and times in it as people read
+//! them.
+
+use super::verify;
+use crate::span;
+use agent_lab::ledger::{
+    ChainReport, CommandRow, Fault, Ledger, LedgerError, Resolution, SessionRow, Status, Ticket,
+    TicketEvent, VerificationRow,
+};
+use jiff::Timestamp;
+use std::time::Duration;
+
+/// A session and everything around it.
+pub struct Story {
+    pub session: SessionRow,
+    pub ticket: Option<Ticket>,
+    pub events: Vec<TicketEvent>,
+    pub proofs: Vec<VerificationRow>,
+    /// Faults that were injected into the cluster while the ticket was there.
+    pub faults: Vec<Fault>,
+    /// What people told the agent through the ledger.
+    pub commands: Vec<CommandRow>,
+    /// Sessions on the same ticket, this one included.
+    pub sessions: Vec<SessionRow>,
+    pub chain: ChainReport,
+}
+
+/// A fault this long before the first sighting may have been its cause.
+const BEFORE: Duration = Duration::from_secs(600);
+
+impl Story {
+    pub fn read(ledger: &Ledger, id: &str) -> color_eyre::Result<Self> {
+        let session = ledger
+            .session(id)?
+            .ok_or_else(|| LedgerError::NoSession(id.to_owned()))?;
+        let ticket = match session.ticket_id {
+            Some(ticket) => ledger.ticket(ticket)?,
+            None => None,
+        };
+        let of_ticket = ticket.as_ref().map(|t| t.id);
+        let (mut events, mut proofs, mut sessions) = (Vec::new(), Vec::new(), Vec::new());
+        if let Some(ticket) = of_ticket {
+            events = ledger.ticket_events(ticket)?;
+            proofs = ledger.verifications(ticket)?;
+            sessions = ledger.sessions_of_ticket(ticket)?;
+        }
+        let faults = match (&session.cluster_id, &ticket) {
+            (Some(cluster), Some(ticket)) => {
+                let from = ticket.first_seen_at.map(|t| t - BEFORE);
+                let to = ticket.resolved_at;
+                let mut faults = ledger.faults(cluster)?;
+                faults.retain(|f| {
+                    f.at.is_some_and(|at| {
+                        from.is_none_or(|t| at >= t) && to.is_none_or(|t| at <= t)
+                    })
+                });
+                faults
+            }
+            _ => Vec::new(),
+        };
+        Ok(Self {
+            commands: ledger.commands(id)?,
+            chain: ledger.verify_session(id)?,
+            session,
+            ticket,
+            events,
+            proofs,
+            faults,
+            sessions,
+        })
+    }
+
+    pub fn title(&self) -> String {
+        match &self.ticket {
+            Some(ticket) => {
+                let title = agent_lab::session::title(ticket);
+                format!("Ticket #{}: {}", ticket.id, one_line(&title))
+            }
+            None => format!("Session {}", one_line(&self.session.session_id)),
+        }
+    }
+
+    /// Facts in two columns.
+    pub fn facts(&self) -> Vec<(&'static str, String)> {
+        let s = &self.session;
+        let mut facts = Vec::new();
+        if let Some(t) = &self.ticket {
+            facts.push(("What was seen", one_line(&t.message)));
+            facts.push(("Severity", one_line(&t.severity)));
+            facts.push(("First seen", time(t.first_seen_at)));
+            facts.push(("How it ended", Self::ending(t)));
+            if let (Some(from), Some(to)) = (t.first_seen_at, t.resolved_at) {
+                facts.push((
+                    "From first sight to end",
+                    span::exact(span::between(from, to)),
+                ));
+            }
+            facts.push(("Sessions on it", self.sessions.len().to_string()));
+        }
+        facts.push(("This session", one_line(&s.session_id)));
+        facts.push(("It ended", one_line(&s.status)));
+        if let (Some(from), Some(to)) = (s.started_at, s.ended_at) {
+            let took = span::exact(span::between(from, to));
+            facts.push(("It lasted", format!("{took}, from {}", time(Some(from)))));
+        }
+        let model = s.model.as_deref().unwrap_or("unknown");
+        facts.push(("Model", one_line(model)));
+        facts.push(("Mode", one_line(s.mode.as_deref().unwrap_or("unknown"))));
+        let usage = &s.usage;
+        if let (Some(input), Some(output)) = (usage.input, usage.output) {
+            let cached = usage.cache_read.unwrap_or(0);
+            let cost = usage.cost_usd.map_or_else(
+                || "cost unknown".into(),
+                |usd| format!("{usd:.2} US dollars"),
+            );
+            let turns = usage.turns.unwrap_or(0);
+            facts.push((
+                "Used",
+                format!(
+                    "{turns} turns; {input} tokens in, {cached} from cache, {output} out; {cost}"
+                ),
+            ));
+        }
+        facts.push(("Record", verify::in_words(&self.chain)));
+        facts
+    }
+
+    fn ending(t: &Ticket) -> String {
+        let claim = if t.claimed {
+            "the agent claimed a repair"
+        } else {
+            "no repair was claimed"
+        };
+        match (t.status, t.resolution) {
+            (Status::Resolved, Some(Resolution::Proven)) => {
+                "proven: the monitor's evidence bore the claim out".into()
+            }
+            (Status::Resolved, Some(r)) => format!("{}; {claim}, none was proven", r.as_str()),
+            (Status::Resolved, None) => format!("resolved, nobody recorded why; {claim}"),
+            (status, _) => format!(
+                "not resolved: {}; {claim}, none was proven",
+                status.as_str()
+            ),
+        }
+    }
+
+    /// What this record does not say, or cannot prove.
+    pub fn gaps(&self) -> Vec<String> {
+        let mut gaps = Vec::new();
+        if let Some(t) = &self.ticket
+            && t.resolution != Some(Resolution::Proven)
+        {
+            gaps.push("That the cause was removed is not proven by the monitor.".into());
+        }
+        if self.session.ended_at.is_none() || self.session.head_hash.is_none() {
+            gaps.push("The session wrote no end: what it did last may be missing.".into());
+        }
+        if self.session.usage.cost_usd.is_none() {
+            gaps.push("What the session cost is not known.".into());
+        }
+        gaps.push(verify::CANNOT.into());
+        gaps
+    }
+
+    /// What happened to the ticket, in order, with whoever did it.
+    pub fn timeline(&self) -> Vec<(Option<Timestamp>, String)> {
+        let mut line: Vec<(Option<Timestamp>, String)> = Vec::new();
+        for f in &self.faults {
+            let text = format!("fault injected by {}: {} {}", f.by, f.kind, f.target);
+            line.push((f.at, one_line(&text)));
+        }
+        for e in &self.events {
+            let text = format!("{} ({}): {}", e.to, e.by, e.why);
+            line.push((e.at, one_line(&text)));
+        }
+        for p in &self.proofs {
+            line.push((
+                p.requested_at,
+                "the agent claimed a repair and asked for proof".into(),
+            ));
+            let text = format!("the monitor decided: {:?}: {}", p.state, p.detail);
+            if p.decided_at.is_some() {
+                line.push((p.decided_at, one_line(&text)));
+            }
+        }
+        line.sort_by_key(|(at, _)| *at);
+        line
+    }
+}
+
+/// A time to the second, UTC.
+pub fn time(at: Option<Timestamp>) -> String {
+    at.map_or_else(
+        || "unknown".into(),
+        |t| t.strftime("%Y-%m-%d %H:%M:%S UTC").to_string(),
+    )
+}
+
+/// Only the time of day.
+pub fn clock(at: Option<Timestamp>) -> String {
+    at.map_or_else(|| "--:--:--".into(), |t| t.strftime("%H:%M:%S").to_string())
+}
+
+pub fn one_line(text: &str) -> String {
+    crate::cli::one_line(text)
+}

@@ -1,0 +1,293 @@
+//! Reading the record: show, export and verify, and steering an agent through the ledger.
+
+use agent_lab::{
+    event::{Mode, Outcome, Stream},
+    ledger::{
+        ClaimRequest, EntryKind, Holder, Ledger, NewEntry, NewSession, NewTicket, OutputChunk,
+        SessionWriter, hex,
+    },
+};
+use assert_cmd::Command;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use std::{path::PathBuf, time::Duration};
+use tempfile::TempDir;
+
+struct Stage {
+    home: TempDir,
+    ledger: Ledger,
+    session: SessionWriter,
+}
+
+const OUTPUT: &str = "<script>alert(1)</script> | [x](javascript:y)\n```\nline 2\n";
+
+impl Stage {
+    /// A session that runs: one thought, one command with a long output.
+    fn new() -> Self {
+        let home = tempfile::tempdir().unwrap();
+        let mut ledger = Ledger::open(&home.path().join("tickets.db")).unwrap();
+        ledger
+            .open_ticket(&NewTicket {
+                message: "p99 doubled | since <noon>",
+                by: "ada",
+                ..Default::default()
+            })
+            .unwrap();
+        let holder = Holder::this_process();
+        let claim = ledger
+            .claim(&ClaimRequest {
+                holder: &holder,
+                cluster_id: None,
+                ticket: None,
+                lease: Duration::from_secs(600),
+            })
+            .unwrap()
+            .unwrap();
+        let session = ledger
+            .begin_session(&NewSession {
+                lease: &claim.lease,
+                model: "claude-test",
+                mode: Mode::Autonomous,
+                cluster_id: None,
+                holder: &holder,
+            })
+            .unwrap();
+        let mut stage = Self {
+            home,
+            ledger,
+            session,
+        };
+        stage.append(NewEntry::new(EntryKind::Reasoning, "I look *first*."));
+        let params = json!({ "command": "cat page", "reasoning": "to see" });
+        stage.append(NewEntry {
+            tool: Some("shell"),
+            params: Some(&params),
+            call: Some("c1"),
+            ..NewEntry::new(EntryKind::ToolCall, "shell: cat page")
+        });
+        let chunk = OutputChunk {
+            call: "c1".into(),
+            seq: 0,
+            stream: Stream::Stdout,
+            text: OUTPUT.into(),
+            at: jiff::Timestamp::now(),
+        };
+        stage
+            .ledger
+            .append_output(&stage.session.id, &[chunk])
+            .unwrap();
+        let meta = json!({ "not_shown_to_model": 9, "output_from": 0, "output_to": 1,
+            "output_sha256": hex(&Sha256::digest(OUTPUT)) });
+        stage.append(NewEntry {
+            tool: Some("shell"),
+            call: Some("c1"),
+            exit_code: Some(3),
+            duration_ms: Some(1500),
+            meta: Some(&meta),
+            ..NewEntry::new(EntryKind::ToolResult, "exit 3\n[... omitted ...]")
+        });
+        stage
+    }
+
+    fn append(&mut self, entry: NewEntry<'_>) {
+        self.ledger.append(&mut self.session, &entry).unwrap();
+    }
+
+    fn end(&mut self) {
+        self.ledger
+            .end_session(&mut self.session, Outcome::Escalated, "a person must go on")
+            .unwrap();
+    }
+
+    fn operator(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_operator-tui"));
+        command
+            .args(args)
+            .env("OPERATOR_HOME", self.home.path())
+            .env("USER", "grace")
+            .env_remove("OPERATOR_SESSION");
+        command
+    }
+
+    fn out(&self, args: &[&str]) -> String {
+        let done = self.operator(args).assert().success();
+        String::from_utf8(done.get_output().stdout.clone()).unwrap()
+    }
+
+    fn err(&self, args: &[&str]) -> String {
+        let done = self.operator(args).assert().failure();
+        String::from_utf8(done.get_output().stderr.clone()).unwrap()
+    }
+
+    fn sql(&self, sql: &str) {
+        let path: PathBuf = self.home.path().join("tickets.db");
+        rusqlite::Connection::open(path)
+            .unwrap()
+            .execute_batch(sql)
+            .unwrap();
+    }
+}
+
+#[test]
+fn show_is_short_and_all_of_it_when_asked() {
+    let mut stage = Stage::new();
+    stage.end();
+    let short = stage.out(&["audit", "show"]);
+    assert!(
+        short.contains("$ cat page") && short.contains("why: to see"),
+        "{short}"
+    );
+    assert!(
+        short.contains("exit 3, 1.5 s, 9 bytes not shown to the model"),
+        "{short}"
+    );
+    assert!(!short.contains("line 2"));
+    assert!(stage.out(&["audit", "show", "--all"]).contains("line 2"));
+    let json: Value = serde_json::from_str(&stage.out(&["audit", "show", "--json"])).unwrap();
+    assert_eq!(json["status"], "escalated");
+    assert_eq!(json["entries"].as_array().unwrap().len(), 4);
+    let list: Value = serde_json::from_str(&stage.out(&["audit", "list", "--json"])).unwrap();
+    assert_eq!(list[0]["session_id"], json["session_id"]);
+}
+
+#[test]
+fn every_export_holds_everything_and_nothing_in_it_is_markup() {
+    let mut stage = Stage::new();
+    stage.end();
+    let lines = stage.out(&["audit", "export"]);
+    let records: Vec<Value> = lines
+        .lines()
+        .map(|l| serde_json::from_str(l).unwrap())
+        .collect();
+    let kinds: Vec<&str> = records
+        .iter()
+        .map(|r| r["record"].as_str().unwrap())
+        .collect();
+    assert_eq!(
+        kinds,
+        [
+            "export",
+            "session",
+            "ticket",
+            "ticket_event",
+            "ticket_event",
+            "entry",
+            "entry",
+            "entry",
+            "output",
+            "entry",
+            "chain",
+            "chain_means"
+        ]
+    );
+    assert_eq!(records[8]["text"], OUTPUT);
+    assert_eq!(records[10]["verdict"]["verdict"], "intact");
+
+    let file = stage.home.path().join("report.html");
+    stage.out(&["audit", "export", "--out", file.to_str().unwrap()]);
+    let html = std::fs::read_to_string(&file).unwrap();
+    assert!(
+        html.contains("&lt;script&gt;alert(1)") && !html.contains("<script"),
+        "{html}"
+    );
+    assert!(html.contains("since &lt;noon&gt;") && html.contains("What this does not say"));
+    for outside in ["src=", "href=", "http://", "https://", "@import", "url("] {
+        assert!(
+            !html.contains(outside),
+            "{outside}: the page needs nothing else"
+        );
+    }
+
+    let markdown = stage.out(&["audit", "export", "--format", "markdown"]);
+    for text in [
+        r"| What was seen | p99 doubled \| since \<noon\> |",
+        "not resolved: acknowledged; no repair was claimed, none was proven",
+        r"I look \*first\*.",
+        "$ cat page",
+        "## What this does not say",
+        "is not proven by the monitor",
+    ] {
+        assert!(markdown.contains(text), "{text} in {markdown}");
+    }
+}
+
+#[test]
+fn verify_names_the_first_bad_row_and_outputs_that_differ() {
+    let mut stage = Stage::new();
+    stage.end();
+    let good = stage.out(&["audit", "verify"]);
+    assert!(
+        good.contains("intact") && good.contains("It cannot show"),
+        "{good}"
+    );
+    stage.sql("UPDATE session_output SET text = replace(text, 'line 2', 'line 3')");
+    let done = stage
+        .operator(&["audit", "verify", "--json"])
+        .assert()
+        .failure();
+    let report: Value = serde_json::from_slice(&done.get_output().stdout).unwrap();
+    assert_eq!(report[0]["outputs_differ"], json!([3]));
+    assert_eq!(report[0]["verdict"]["verdict"], "intact");
+    stage.sql(
+        "UPDATE agent_log_entries SET tool_params = replace(tool_params, 'cat', 'rm') WHERE id = 2",
+    );
+    let done = stage.operator(&["audit", "verify"]).assert().failure();
+    let text = String::from_utf8_lossy(&done.get_output().stdout).into_owned();
+    assert!(text.contains("BROKEN at row 2"), "{text}");
+}
+
+#[test]
+fn an_agents_shell_neither_exports_nor_steers() {
+    let stage = Stage::new();
+    for args in [&["audit", "export"][..], &["steer", "approve", "c1"]] {
+        let done = stage
+            .operator(args)
+            .env("OPERATOR_SESSION", "s")
+            .assert()
+            .failure();
+        let text = String::from_utf8_lossy(&done.get_output().stderr).into_owned();
+        assert!(text.contains("refused in an agent's shell"), "{text}");
+    }
+}
+
+#[test]
+fn a_command_waits_for_the_agent_of_a_session_that_runs() {
+    let mut stage = Stage::new();
+    let id = stage.session.id.clone();
+    let lease = stage.session.lease.clone();
+    let path = stage.home.path().join("tickets.db");
+    // Plays the agent: takes what comes.
+    let agent = std::thread::spawn({
+        let id = id.clone();
+        move || {
+            let mut ledger = Ledger::open(&path).unwrap();
+            loop {
+                let taken = ledger.take_commands(&lease, &id).unwrap();
+                if !taken.is_empty() {
+                    return taken;
+                }
+                std::thread::sleep(Duration::from_millis(20));
+            }
+        }
+    });
+    let said = stage.out(&["steer", "message", "look at tikv1"]);
+    assert_eq!(said, format!("The agent of session {id} has it.\n"));
+    assert_eq!(
+        agent.join().unwrap(),
+        [agent_lab::event::Control::Message {
+            text: "look at tikv1".into(),
+            by: "grace".into()
+        }]
+    );
+    stage.end();
+    assert!(
+        stage
+            .err(&["steer", "interrupt"])
+            .contains("no session runs")
+    );
+    assert!(
+        stage
+            .err(&["steer", "interrupt", "--session", &id])
+            .contains("has ended")
+    );
+}
