@@ -252,7 +252,7 @@ impl Frontend for &mut Headless {
         Ok(Geometry::default())
     }
 
-    async fn next(&mut self) -> Event {
+    async fn next(&mut self) -> Option<Event> {
         std::future::pending().await
     }
 }

@@ -14,7 +14,10 @@ use crate::{
     supervisor::{self, Handle, Mailbox, Spec},
 };
 use std::{io, path::PathBuf, sync::Arc};
-use tokio::sync::{Notify, mpsc};
+use tokio::{
+    runtime::Handle as Runtime,
+    sync::{Notify, mpsc},
+};
 
 type MakeChildren = Box<dyn FnOnce(&LabInfo) -> DemoChildren + Send>;
 
@@ -31,6 +34,8 @@ pub struct Hands {
     populate: Option<MakeChildren>,
     bell: Arc<Notify>,
     events: mpsc::Sender<Event>,
+    /// Where children and sources are at work.
+    back: Runtime,
 }
 
 /// What the main loop does next.
@@ -47,6 +52,7 @@ impl Hands {
         config: Config,
         bell: Arc<Notify>,
         events: mpsc::Sender<Event>,
+        back: Runtime,
     ) -> io::Result<Self> {
         let live = config.replay.is_none();
         let reader = || LedgerReader::start(config.ledger.clone(), events.clone());
@@ -62,7 +68,9 @@ impl Hands {
             populate: None,
             bell,
             events,
+            back: back.clone(),
         };
+        let _there = back.enter();
         for (child, role) in [
             (Child::Monitor, config.monitor),
             (Child::Agent, config.agent),
@@ -92,6 +100,8 @@ impl Hands {
         if let (Some(info), Some(make)) = (stage.info.get(), self.populate.take()) {
             let pd = info.pd_endpoints.join(",");
             let children = make(info);
+            let back = self.back.clone();
+            let _there = back.enter();
             self.observer = Some(Observer::start(&pd, self.events.clone()));
             self.start_child(Child::Monitor, children.monitor);
             self.start_child(Child::Agent, children.agent);

@@ -40,7 +40,6 @@ pub enum Event {
     Key(KeyEvent),
     Mouse(MouseEvent),
     Paste(String),
-    Resize,
     /// The terminal cannot be read or written any more.
     TerminalGone,
     Signal(Signal),
@@ -98,12 +97,18 @@ pub enum Effect {
 /// Who shows the state: the terminal, or lines for a log.
 #[expect(async_fn_in_trait, reason = "used generically, on one thread")]
 pub trait Frontend {
-    /// Shows the state. Prints nothing else. Returns the size of what it shows, for scrolling.
+    /// Whether what was drawn last has been taken. If not, [`Self::next`] tells when.
+    fn ready(&self) -> bool {
+        true
+    }
+
+    /// Shows the state. Prints nothing else, and waits for nobody. Returns the size of what it
+    /// shows, for scrolling.
     fn draw(&mut self, state: &State) -> io::Result<Geometry>;
 
-    /// The next key, paste or resize. Can be dropped and called again without losing one. Pends
-    /// for ever where there are none.
-    async fn next(&mut self) -> Event;
+    /// The next key or paste; `None`: it is ready to draw again. Can be dropped and
+    /// called again without losing one. Pends for ever where there are none.
+    async fn next(&mut self) -> Option<Event>;
 
     /// Gives the terminal back until [`Self::resume`].
     fn suspend(&mut self) {}

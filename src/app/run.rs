@@ -1,7 +1,8 @@
 //! The only select loop: events in, effects out, frames when they are due.
 //!
-//! Children are not read here but by their tasks; what they said is taken at frame times, so that
-//! a flood costs one look a frame.
+//! Two threads share the work. This one has the terminal: keys, drawing, the state. The other has
+//! what must go on whatever the screen does: children, the cluster, the demo's lab. What children
+//! said is taken at frame times, so that a flood costs one look a frame.
 
 use super::{
     config::Config,
@@ -10,7 +11,8 @@ use super::{
     state::State,
     update::{self, update},
 };
-use crate::terminal::{Pace, Signals};
+use crate::terminal::{Pace, Signals, signals::Signal};
+use futures_util::FutureExt;
 use jiff::{SignedDuration, Timestamp};
 use std::{
     io,
@@ -18,12 +20,15 @@ use std::{
     time::{Duration, Instant},
 };
 use tokio::{
+    runtime::{Builder, Handle, Runtime},
     sync::{Notify, mpsc},
     time::sleep_until,
 };
 
 /// Ending children have their own limits, which are shorter; this one is for a bug in them.
 const QUIT_LIMIT: SignedDuration = SignedDuration::from_secs(15);
+/// Keys that may come before what they did is shown.
+const KEYS: usize = 64;
 
 /// How a dashboard ended.
 #[derive(Debug)]
@@ -34,14 +39,51 @@ pub struct Outcome {
     pub failure: Option<String>,
 }
 
-/// Runs the dashboard until it ends; returns its exit code. Must be called on the main thread.
-pub async fn run<F: Frontend>(mut config: Config, mut front: F) -> io::Result<Outcome> {
+/// Runs the dashboard until it ends. Must be called on the main thread.
+pub fn run<F: Frontend>(config: Config, front: F) -> io::Result<Outcome> {
+    let back = Back::start()?;
+    let here = Builder::new_current_thread().enable_all().build()?;
+    here.block_on(dashboard(config, front, back.handle()))
+}
+
+/// The other thread. Ends with what runs on it, also when this one panics.
+struct Back(Option<Runtime>);
+
+impl Back {
+    fn start() -> io::Result<Self> {
+        let mut builder = Builder::new_multi_thread();
+        builder.worker_threads(1).thread_name("back").enable_all();
+        builder.build().map(|runtime| Self(Some(runtime)))
+    }
+
+    fn handle(&self) -> Handle {
+        self.0
+            .as_ref()
+            .map_or_else(Handle::current, |runtime| runtime.handle().clone())
+    }
+}
+
+impl Drop for Back {
+    fn drop(&mut self) {
+        // Longer than any task needs to see that it is over; a name that is being looked up may
+        // take longer, and nobody waits for it.
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_timeout(Duration::from_secs(1));
+        }
+    }
+}
+
+async fn dashboard<F: Frontend>(
+    mut config: Config,
+    mut front: F,
+    back: Handle,
+) -> io::Result<Outcome> {
     let mut signals = Signals::listen()?;
     let bell = Arc::new(Notify::new());
     let (sender, mut events) = mpsc::channel(64);
     let walk = config.demo.as_mut().and_then(|demo| demo.walk.take());
     let mut state = State::new(&config, walk, Timestamp::now());
-    let mut hands = Hands::start(config, bell.clone(), sender)?;
+    let mut hands = Hands::start(config, bell.clone(), sender, back)?;
     let mut pace = Pace::default();
     pace.urge();
     let mut rang = false;
@@ -49,11 +91,12 @@ pub async fn run<F: Frontend>(mut config: Config, mut front: F) -> io::Result<Ou
     loop {
         let now = Instant::now();
         let mut queue = Vec::new();
+        let can_draw = front_gone || front.ready();
         if rang && pace.earliest(now) <= now {
             rang = false;
             queue.extend(hands.heard());
             pace.change();
-        } else if pace.due(now) {
+        } else if can_draw && pace.due(now) {
             state.set_time(Timestamp::now(), now);
             match front.draw(&state) {
                 Ok(geometry) => state.set_geometry(geometry),
@@ -70,16 +113,22 @@ pub async fn run<F: Frontend>(mut config: Config, mut front: F) -> io::Result<Ou
             let due = if rang {
                 Some(pace.earliest(now))
             } else {
-                pace.due_at(now)
+                pace.due_at(now).filter(|_| can_draw)
             };
             let walk_due = update::due(&state);
             let event = tokio::select! {
                 biased;
-                signal = signals.next() => Some(Event::Signal(signal)),
+                signal = signals.next() => {
+                    if signal == Signal::Resize {
+                        pace.urge();
+                    }
+                    Some(Event::Signal(signal))
+                }
                 event = front.next(), if !front_gone => {
-                    front_gone |= matches!(event, Event::TerminalGone);
-                    pace.urge();
-                    Some(event)
+                    if event.is_some() {
+                        pace.urge();
+                    }
+                    event
                 }
                 Some(event) = events.recv() => Some(event),
                 () = bell.notified(), if !rang => {
@@ -92,6 +141,14 @@ pub async fn run<F: Frontend>(mut config: Config, mut front: F) -> io::Result<Ou
             };
             queue.extend(event);
         }
+        // Keys that are there already are answered together.
+        while matches!(queue.last(), Some(Event::Key(_) | Event::Paste(_)))
+            && queue.len() < KEYS
+            && let Some(Some(event)) = front.next().now_or_never()
+        {
+            queue.push(event);
+        }
+        front_gone |= matches!(queue.last(), Some(Event::TerminalGone));
         for event in queue {
             pace.change();
             for effect in update(&mut state, event, Timestamp::now(), Instant::now()) {

@@ -50,7 +50,6 @@ fn change(state: &mut State, event: Event) -> Vec<Effect> {
         Event::Key(key) => return on_key(state, key),
         Event::Paste(text) => on_paste(state, &text),
         Event::Mouse(mouse) => return on_mouse(state, mouse),
-        Event::Resize => {}
         Event::Tick => return open::log_again(state),
         Event::TerminalGone => return begin_quit(state, Signal::Hangup.exit_code()),
         Event::Signal(signal) => return on_signal(state, signal),
@@ -83,6 +82,7 @@ fn on_found(state: &mut State, found: Found) -> Vec<Effect> {
 
 fn on_signal(state: &mut State, signal: Signal) -> Vec<Effect> {
     match signal {
+        Signal::Resize => Vec::new(),
         Signal::Stop => vec![Effect::Suspend],
         Signal::Continue => vec![Effect::Redraw],
         Signal::Terminate | Signal::Interrupt | Signal::Quit | Signal::Hangup => {

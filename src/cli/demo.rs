@@ -3,7 +3,6 @@
 use super::{
     CliResult,
     brain::{self, Brain, Terms},
-    runtime,
     theme::ThemeArgs,
     watch,
 };
@@ -182,9 +181,7 @@ fn headless(config: Config, brain: &Brain) -> CliResult {
     if let Brain::Without(why) = brain {
         front.say(&format!("rehearsal: {why}"));
     }
-    let outcome = runtime()?
-        .block_on(app::run(config, &mut front))
-        .context("the demo")?;
+    let outcome = app::run(config, &mut front).context("the demo")?;
     let proven = front.summary();
     if let Some(failure) = outcome.failure {
         eprintln!("operator-tui: {failure}");

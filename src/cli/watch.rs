@@ -3,7 +3,6 @@
 use super::{
     CliResult,
     brain::{self, Brain, Terms},
-    runtime,
     target::{LedgerArgs, PdArgs},
     theme::ThemeArgs,
 };
@@ -98,22 +97,18 @@ pub fn run(args: &Args) -> CliResult {
 
 /// Runs a dashboard on the terminal until it ends.
 pub fn show(config: Config) -> CliResult {
-    runtime()?.block_on(async {
-        let screen = match Screen::open() {
-            Ok(screen) => screen,
-            Err(error) => {
-                eprintln!("operator-tui: {error}");
-                return Ok(ExitCode::from(NO_TERMINAL));
-            }
-        };
-        let outcome = app::run(config, screen)
-            .await
-            .map_err(|e| eyre!("the dashboard: {e}"))?;
-        if let Some(failure) = outcome.failure {
-            eprintln!("operator-tui: {failure}");
+    let screen = match Screen::open() {
+        Ok(screen) => screen,
+        Err(error) => {
+            eprintln!("operator-tui: {error}");
+            return Ok(ExitCode::from(NO_TERMINAL));
         }
-        Ok(ExitCode::from(outcome.code))
-    })
+    };
+    let outcome = app::run(config, screen).map_err(|e| eyre!("the dashboard: {e}"))?;
+    if let Some(failure) = outcome.failure {
+        eprintln!("operator-tui: {failure}");
+    }
+    Ok(ExitCode::from(outcome.code))
 }
 
 fn agent(args: &Args, home: &Home, place: &Place) -> color_eyre::Result<Role> {

@@ -2,7 +2,7 @@
 //! when asked. Exit and end of output are two facts, each with a time limit.
 
 use super::{
-    mailbox::{Fact, Item, Mailbox},
+    mailbox::{Fact, Mailbox},
     policy::{Next, Policy},
     process::{Run, describe, launch, writer},
     spawn::Spec,
@@ -27,6 +27,8 @@ use tokio::{
 const PIPE_LIMIT: Duration = Duration::from_secs(2);
 /// Lines of stderr kept for the verdict.
 const STDERR_LINES: usize = 5;
+/// Bytes kept of each.
+const STDERR_BYTES: usize = 500;
 
 #[derive(Debug)]
 enum Order {
@@ -71,7 +73,7 @@ impl Handle {
     fn order(&self, order: Order) {
         if self.orders.try_send(order).is_err() {
             let why = "too many control lines are waiting".to_owned();
-            let _ = self.mailbox.push([Item::Fact(Fact::ControlLost { why })]);
+            self.mailbox.fact(Fact::ControlLost { why });
         }
     }
 }
@@ -125,7 +127,7 @@ async fn supervise(
                 Some(Instant::now() + after)
             }
             Next::GiveUp { why } => {
-                let stderr = task.stderr.iter().cloned().collect();
+                let stderr = task.stderr.iter().map(|line| clean(line).0).collect();
                 task.fact(Fact::GaveUp { why, stderr });
                 None
             }
@@ -147,12 +149,13 @@ enum RunEnd {
 struct Task {
     mailbox: Mailbox,
     policy: Policy,
-    stderr: VecDeque<String>,
+    /// The last lines of stderr, as they came.
+    stderr: VecDeque<Vec<u8>>,
 }
 
 impl Task {
     fn fact(&self, fact: Fact) {
-        let _ = self.mailbox.push([Item::Fact(fact)]);
+        self.mailbox.fact(fact);
     }
 
     /// Waits, with no child, until `due` or an order. False: it is over.
@@ -324,10 +327,14 @@ impl Task {
         let mut batch = self.mailbox.batch();
         let stderr = &mut self.stderr;
         let mut error_line = |line: &[u8]| {
-            if stderr.len() == STDERR_LINES {
-                stderr.pop_front();
-            }
-            stderr.push_back(clean(&line[..line.len().min(500)]).0);
+            let mut kept = if stderr.len() == STDERR_LINES {
+                stderr.pop_front().unwrap_or_default()
+            } else {
+                Vec::new()
+            };
+            kept.clear();
+            kept.extend_from_slice(&line[..line.len().min(STDERR_BYTES)]);
+            stderr.push_back(kept);
         };
         match chunk {
             Chunk::Stdout(bytes) => {

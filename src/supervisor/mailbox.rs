@@ -5,6 +5,10 @@
 //! Facts and events that carry state are all kept; if the main loop stands still for thousands of
 //! them, and only then, the reader waits.
 
+use super::{
+    delta,
+    loose::{Heap, Loose},
+};
 use agent_lab::event::{self, Event};
 use std::{
     collections::VecDeque,
@@ -13,10 +17,6 @@ use std::{
 };
 use tokio::sync::Notify;
 
-/// Lines kept. More than a transcript shows, as some only end a line that is shown.
-const LOOSE: usize = 256;
-/// Bytes kept in lines.
-const LOOSE_BYTES: usize = 4 * 1024 * 1024;
 /// Facts and state events kept before the reader waits.
 const FIRM: usize = 8192;
 
@@ -59,7 +59,7 @@ pub enum Item {
     Fact(Fact),
     /// An event that carries state.
     State(Event),
-    /// A line that may be an event without state: parsed only if it is still wanted.
+    /// A line that may be an event without state: parsed only now that it is still wanted.
     Delta(Vec<u8>),
     Plain {
         line: Vec<u8>,
@@ -84,10 +84,8 @@ struct Shared {
 #[derive(Debug, Default)]
 struct Inner {
     next: u64,
-    loose: VecDeque<(u64, Item)>,
-    loose_bytes: usize,
+    loose: Heap,
     firm: VecDeque<(u64, Item)>,
-    lost: u64,
 }
 
 impl Mailbox {
@@ -100,20 +98,12 @@ impl Mailbox {
         }))
     }
 
-    /// Adds what came. True: the reader should wait for [`Self::room`] before it goes on.
-    #[must_use]
-    pub fn push(&self, items: impl IntoIterator<Item = Item>) -> bool {
-        let mut inner = self.lock();
-        for item in items {
-            inner.push(item);
-        }
-        let full = inner.firm.len() >= FIRM;
-        drop(inner);
+    pub fn fact(&self, fact: Fact) {
+        self.lock().firm(Item::Fact(fact));
         self.0.bell.notify_one();
-        full
     }
 
-    /// A line of the child, without its newline.
+    /// For lines of the child.
     #[must_use]
     pub fn batch(&self) -> Batch<'_> {
         Batch {
@@ -138,23 +128,29 @@ impl Mailbox {
     pub fn drain(&self) -> Vec<Item> {
         let (loose, firm, lost) = {
             let mut inner = self.lock();
-            inner.loose_bytes = 0;
             (
-                std::mem::take(&mut inner.loose),
+                inner.loose.take(),
                 std::mem::take(&mut inner.firm),
-                std::mem::take(&mut inner.lost),
+                std::mem::take(&mut inner.loose.lost),
             )
         };
         self.0.drained.notify_one();
         let mut items = Vec::with_capacity(loose.len() + firm.len() + 1);
         let mut firm = firm.into_iter().peekable();
         let mut lost = (lost > 0).then_some(Item::Lost(lost));
-        for (seq, item) in loose {
+        for (seq, what, line) in loose {
             while let Some((_, item)) = firm.next_if(|(s, _)| *s < seq) {
                 items.push(item);
             }
             items.extend(lost.take());
-            items.push(item);
+            items.push(match what {
+                Loose::Delta => Item::Delta(line),
+                Loose::Plain { stderr, omitted } => Item::Plain {
+                    line,
+                    stderr,
+                    omitted,
+                },
+            });
         }
         items.extend(lost);
         items.extend(firm.map(|(_, item)| item));
@@ -167,31 +163,14 @@ impl Mailbox {
 }
 
 impl Inner {
-    fn push(&mut self, item: Item) {
-        let seq = self.next;
+    fn firm(&mut self, item: Item) {
+        self.firm.push_back((self.next, item));
         self.next += 1;
-        let bytes = match &item {
-            Item::Fact(_) | Item::State(_) => {
-                self.firm.push_back((seq, item));
-                return;
-            }
-            Item::Lost(count) => {
-                self.lost += count;
-                return;
-            }
-            Item::Delta(line) | Item::Plain { line, .. } => line.len(),
-        };
-        self.loose.push_back((seq, item));
-        self.loose_bytes += bytes;
-        while self.loose.len() > LOOSE || self.loose_bytes > LOOSE_BYTES {
-            match self.loose.pop_front() {
-                Some((_, Item::Delta(line) | Item::Plain { line, .. })) => {
-                    self.loose_bytes -= line.len();
-                    self.lost += 1;
-                }
-                _ => break,
-            }
-        }
+    }
+
+    fn loose(&mut self, what: Loose, line: &[u8]) {
+        self.loose.push(self.next, what, line);
+        self.next += 1;
     }
 }
 
@@ -203,14 +182,22 @@ pub struct Batch<'a> {
 }
 
 impl Batch<'_> {
+    /// A line without its newline, and how many of its bytes were left out.
     pub fn line(&mut self, line: &[u8], omitted: u64, stderr: bool) {
         self.pushed = true;
-        let item = if stderr { None } else { read_event(line) };
-        self.inner.push(item.unwrap_or_else(|| Item::Plain {
-            line: line.to_vec(),
-            stderr,
-            omitted,
-        }));
+        if !stderr && delta::possible(line) {
+            if delta::certain(line) {
+                return self.inner.loose(Loose::Delta, line);
+            }
+            if let Some(event) = std::str::from_utf8(line).ok().and_then(event::parse) {
+                return if event.kind.is_state() {
+                    self.inner.firm(Item::State(event));
+                } else {
+                    self.inner.loose(Loose::Delta, line);
+                };
+            }
+        }
+        self.inner.loose(Loose::Plain { stderr, omitted }, line);
     }
 
     /// True: the reader should wait for [`Mailbox::room`] before it goes on.
@@ -225,46 +212,10 @@ impl Batch<'_> {
     }
 }
 
-/// An event line, parsed if it may carry state; None: plain text.
-fn read_event(line: &[u8]) -> Option<Item> {
-    if line.first() != Some(&b'{') {
-        return None;
-    }
-    // A flood of deltas must not cost a parse each: most will never be seen.
-    if looks_like_delta(line) {
-        return Some(Item::Delta(line.to_vec()));
-    }
-    let event = event::parse(std::str::from_utf8(line).ok()?)?;
-    Some(if event.kind.is_state() {
-        Item::State(event)
-    } else {
-        Item::Delta(line.to_vec())
-    })
-}
-
-/// Whether the line is certainly no state event. Quotes inside JSON strings are escaped, so
-/// `"type":"` can only be a key; two of them are left to the parser.
-fn looks_like_delta(line: &[u8]) -> bool {
-    const KEY: &[u8] = b"\"type\":\"";
-    let Some(at) = find(line, KEY) else {
-        return false;
-    };
-    let value = &line[at + KEY.len()..];
-    if find(value, KEY).is_some() {
-        return false;
-    }
-    value.starts_with(b"tool_output\"")
-        || ((value.starts_with(b"text\"") || value.starts_with(b"thinking\""))
-            && find(line, b"\"end\"").is_none())
-}
-
-fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
-    haystack.windows(needle.len()).position(|w| w == needle)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{supervisor::loose::PIECES, transcript::ring::CAPACITY};
 
     fn mailbox() -> Mailbox {
         Mailbox::new(Arc::default())
@@ -282,14 +233,14 @@ mod tests {
     fn the_newest_lines_are_kept_and_the_rest_counted() {
         let mailbox = mailbox();
         let mut batch = mailbox.batch();
-        for n in 0..1_000_000 {
+        for n in 0..1000 {
             batch.line(&plain(n), 0, false);
         }
         assert!(!batch.finish());
         let items = mailbox.drain();
-        assert_eq!(items[0], Item::Lost(1_000_000 - LOOSE as u64));
-        assert_eq!(items.len(), LOOSE + 1);
-        assert!(matches!(&items[LOOSE], Item::Plain { line, .. } if *line == plain(999_999)));
+        assert_eq!(items[0], Item::Lost(1000 - CAPACITY as u64));
+        assert_eq!(items.len(), CAPACITY + 1);
+        assert!(matches!(&items[CAPACITY], Item::Plain { line, .. } if *line == plain(999)));
         assert!(mailbox.drain().is_empty());
     }
 
@@ -317,7 +268,7 @@ mod tests {
             if matches!(&e.kind, event::Kind::Text { end: true, .. })));
         assert_eq!(
             items.iter().filter(|i| matches!(i, Item::Delta(_))).count(),
-            LOOSE
+            PIECES
         );
     }
 
@@ -340,27 +291,5 @@ mod tests {
                 .iter()
                 .all(|i| matches!(i, Item::Plain { .. }))
         );
-    }
-
-    #[test]
-    fn huge_lines_are_bounded_in_bytes() {
-        let mailbox = mailbox();
-        let mut batch = mailbox.batch();
-        for _ in 0..100 {
-            batch.line(&vec![b'x'; 64 * 1024], 5, false);
-        }
-        let _ = batch.finish();
-        let bytes: usize = mailbox
-            .drain()
-            .iter()
-            .map(|i| {
-                if let Item::Plain { line, .. } = i {
-                    line.len()
-                } else {
-                    0
-                }
-            })
-            .sum();
-        assert!(bytes <= LOOSE_BYTES);
     }
 }

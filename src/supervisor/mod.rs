@@ -8,6 +8,8 @@
 //! lines and every event that carries state. What the lines mean is decided elsewhere.
 
 mod child;
+mod delta;
+mod loose;
 pub mod mailbox;
 pub mod policy;
 mod process;

@@ -2,7 +2,7 @@
 //! any of it is for the task in `child`.
 
 use super::{
-    mailbox::{Fact, Item, Mailbox},
+    mailbox::{Fact, Mailbox},
     spawn::{Spec, spawn},
     splitter::Splitter,
     stop::{Stop, signal_group},
@@ -21,6 +21,10 @@ use tokio::{io::AsyncWriteExt, process::ChildStdin, sync::mpsc, time::timeout};
 const GRACE: Duration = Duration::from_secs(5);
 /// A control line that is not taken by then is lost.
 const CONTROL_LIMIT: Duration = Duration::from_secs(2);
+
+/// Bytes of output that may wait in the kernel: as much as Linux gives anybody.
+#[cfg(target_os = "linux")]
+const PIPE: usize = 1024 * 1024;
 
 /// One run of the child.
 pub struct Run {
@@ -52,6 +56,11 @@ pub fn launch(spec: &Spec) -> Result<Run, String> {
         let program = spec.argv.first().map(|p| p.to_string_lossy().into_owned());
         format!("{}: {e}", program.unwrap_or_default())
     })?;
+    // Room for what a child says while nobody has time for it, where there can be more.
+    #[cfg(target_os = "linux")]
+    if let Some(stdout) = &child.stdout {
+        let _ = rustix::pipe::fcntl_setpipe_size(stdout, PIPE);
+    }
     let group = child.id().and_then(|id| Pid::from_raw(id.cast_signed()));
     Ok(Run {
         output: Output::new(child),
@@ -101,7 +110,7 @@ pub fn writer(mailbox: Mailbox, mut stdin: ChildStdin) -> mpsc::Sender<Control> 
                 Ok(Err(e)) => e.to_string(),
                 Err(_) => "it does not read its stdin".to_owned(),
             };
-            let _ = mailbox.push([Item::Fact(Fact::ControlLost { why })]);
+            mailbox.fact(Fact::ControlLost { why });
             break;
         }
     });

@@ -2,6 +2,8 @@
 //!
 //! Does not clean or decode; that is for the few lines that will be seen.
 
+use memchr::memchr;
+
 /// Bytes kept of a plain line.
 pub const PLAIN_CAP: usize = 64 * 1024;
 /// Bytes kept of a line that may be an event.
@@ -17,7 +19,7 @@ impl Splitter {
     /// Calls `line` with each line that `bytes` completes, without its newline, and the number of
     /// its bytes that were left out.
     pub fn feed(&mut self, mut bytes: &[u8], mut line: impl FnMut(&[u8], u64)) {
-        while let Some(end) = memchr(bytes) {
+        while let Some(end) = memchr(b'\n', bytes) {
             let (head, rest) = bytes.split_at(end);
             bytes = &rest[1..];
             if self.partial.is_empty() && self.omitted == 0 && head.len() <= cap(head) {
@@ -66,10 +68,6 @@ fn cap(line: &[u8]) -> usize {
     } else {
         PLAIN_CAP
     }
-}
-
-fn memchr(bytes: &[u8]) -> Option<usize> {
-    bytes.iter().position(|b| *b == b'\n')
 }
 
 #[cfg(test)]

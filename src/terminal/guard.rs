@@ -5,16 +5,21 @@
 //! restores. A panic restores in the hook, before the message is printed, because a panic in a
 //! task does not unwind the main thread.
 
-use crossterm::{cursor, event, execute, terminal};
+use super::tty;
+use crossterm::{cursor, event, queue, style, terminal};
 use std::{
     cell::Cell,
-    io::{self, IsTerminal, Write},
+    io::{self, IsTerminal},
     panic,
     sync::{
         Once,
         atomic::{AtomicBool, Ordering},
     },
+    time::Duration,
 };
+
+/// A terminal that takes nothing for so long is given back as it is: nobody waits for it.
+const STUCK: Duration = Duration::from_millis(500);
 
 static ACTIVE: AtomicBool = AtomicBool::new(false);
 
@@ -22,6 +27,10 @@ thread_local! {
     /// Set while code runs whose panics are caught and handled (see [`contained`]).
     static CONTAINED: Cell<bool> = const { Cell::new(false) };
 }
+
+/// The title of the window, put aside and taken out again (xterm's own stack of them).
+const KEEP_TITLE: &str = "\x1b[22;0t";
+const GIVE_TITLE_BACK: &str = "\x1b[23;0t";
 
 /// The terminal is ours while this lives.
 #[derive(Debug)]
@@ -49,9 +58,10 @@ impl Guard {
             return Err(GuardError::NotATerminal("stdout"));
         }
         hook_panics();
+        tty::reopen();
         // Under NO_COLOR crossterm writes a bare reset for every colour, which also takes bold
         // and reverse away. The theme leaves colours out instead.
-        crossterm::style::force_color_output(true);
+        style::force_color_output(true);
         let guard = Self(());
         guard.resume()?;
         Ok(guard)
@@ -59,14 +69,20 @@ impl Guard {
 
     /// Takes the terminal, again after [`Self::suspend`].
     pub fn resume(&self) -> io::Result<()> {
-        ACTIVE.store(true, Ordering::SeqCst);
+        // Somebody else may have changed it while we were stopped: from what was found.
+        if ACTIVE.swap(true, Ordering::SeqCst) {
+            terminal::disable_raw_mode()?;
+        }
         terminal::enable_raw_mode()?;
-        execute!(
-            io::stdout(),
+        let mut bytes = Vec::new();
+        queue!(
+            bytes,
+            style::Print(KEEP_TITLE),
             terminal::EnterAlternateScreen,
             event::EnableBracketedPaste,
             cursor::Hide
-        )
+        )?;
+        tty::write_within(&bytes, STUCK)
     }
 
     /// Gives the terminal back, to stop or to run something else on it.
@@ -86,20 +102,21 @@ pub fn restore() {
     if !ACTIVE.swap(false, Ordering::SeqCst) {
         return;
     }
-    let mut out = io::stdout();
-    // Each step for itself: one that fails (a terminal that is gone) must not skip the rest.
-    let _ = execute!(
-        out,
+    // The end of a string first: a frame may have been cut anywhere.
+    let mut bytes = b"\x1b\\".to_vec();
+    let _ = queue!(
+        bytes,
         terminal::EndSynchronizedUpdate,
-        event::DisableMouseCapture
-    );
-    let _ = execute!(
-        out,
+        style::ResetColor,
+        style::SetAttribute(style::Attribute::Reset),
+        event::DisableMouseCapture,
         event::DisableBracketedPaste,
-        terminal::LeaveAlternateScreen
+        terminal::LeaveAlternateScreen,
+        style::Print(GIVE_TITLE_BACK),
+        cursor::Show
     );
-    let _ = execute!(out, cursor::Show);
-    let _ = out.flush();
+    // Each step for itself: a terminal that is gone, or stands still, must not skip the rest.
+    let _ = tty::write_within(&bytes, STUCK);
     let _ = terminal::disable_raw_mode();
 }
 

@@ -2,12 +2,19 @@
 //!
 //! Nothing here knows what is drawn.
 
+pub mod backend;
 pub mod guard;
+pub mod input;
 pub mod mouse;
+pub mod output;
 pub mod pace;
 pub mod signals;
+mod tty;
 
+pub use backend::Backend;
 pub use guard::Guard;
+pub use input::Input;
 pub use mouse::Mouse;
+pub use output::Output;
 pub use pace::Pace;
 pub use signals::Signals;

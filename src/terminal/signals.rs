@@ -12,6 +12,8 @@ pub enum Signal {
     Quit,
     /// The terminal is gone.
     Hangup,
+    /// The terminal has another size.
+    Resize,
     /// Stop, as by `kill -TSTP`; Ctrl-Z arrives as a key.
     Stop,
     Continue,
@@ -24,7 +26,7 @@ impl Signal {
             Self::Hangup => 129,
             Self::Interrupt => 130,
             Self::Quit => 131,
-            Self::Terminate | Self::Stop | Self::Continue => 143,
+            Self::Terminate | Self::Resize | Self::Stop | Self::Continue => 143,
         }
     }
 }
@@ -35,6 +37,7 @@ pub struct Signals {
     int: Stream,
     quit: Stream,
     hup: Stream,
+    winch: Stream,
     tstp: Stream,
     cont: Stream,
 }
@@ -49,6 +52,7 @@ impl Signals {
             int: signal(SignalKind::interrupt())?,
             quit: signal(SignalKind::quit())?,
             hup: signal(SignalKind::hangup())?,
+            winch: signal(SignalKind::window_change())?,
             tstp: signal(SignalKind::from_raw(tstp))?,
             cont: signal(SignalKind::from_raw(cont))?,
         })
@@ -61,6 +65,7 @@ impl Signals {
             _ = self.int.recv() => Signal::Interrupt,
             _ = self.quit.recv() => Signal::Quit,
             _ = self.hup.recv() => Signal::Hangup,
+            _ = self.winch.recv() => Signal::Resize,
             _ = self.tstp.recv() => Signal::Stop,
             _ = self.cont.recv() => Signal::Continue,
         }

@@ -14,7 +14,6 @@ use ratatui::{
     Frame,
     layout::Rect,
     text::{Line, Span},
-    widgets::Paragraph,
 };
 use unicode_width::UnicodeWidthStr;
 
@@ -31,7 +30,7 @@ pub fn draw(frame: &mut Frame, area: Rect, state: &State, theme: Theme) {
     } else {
         hints(state, theme, room)
     };
-    frame.render_widget(Paragraph::new(Line::from(cut(spans, room))), area);
+    lines(frame, area, vec![Line::from(cut(spans, room))]);
 }
 
 fn draw_prompt(frame: &mut Frame, area: Rect, prompt: &Prompt, theme: Theme) {
@@ -43,7 +42,7 @@ fn draw_prompt(frame: &mut Frame, area: Rect, prompt: &Prompt, theme: Theme) {
     };
     let width = u16::try_from(label.width()).unwrap_or(0).min(area.width);
     let label = Line::styled(label, theme.style(Role::Accent));
-    frame.render_widget(Paragraph::new(label), Rect { width, ..area });
+    lines(frame, Rect { width, ..area }, vec![label]);
     let typed = Rect {
         x: area.x + width,
         width: area.width - width,

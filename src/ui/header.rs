@@ -3,7 +3,7 @@
 use super::{
     format::{age, lasting, phase},
     panes::agent::starting,
-    text::{cut, width},
+    text::{cut, lines, width},
     theme::{Role, Theme},
 };
 use crate::app::{State, agent::Phase, cluster::Overall, state::Process};
@@ -11,7 +11,6 @@ use ratatui::{
     Frame,
     layout::Rect,
     text::{Line, Span},
-    widgets::Paragraph,
 };
 
 pub fn draw(frame: &mut Frame, area: Rect, state: &State, theme: Theme) {
@@ -61,7 +60,7 @@ pub fn draw(frame: &mut Frame, area: Rect, state: &State, theme: Theme) {
             spans.extend(part);
         }
     }
-    frame.render_widget(Paragraph::new(Line::from(cut(spans, room))), area);
+    lines(frame, area, vec![Line::from(cut(spans, room))]);
 }
 
 /// The cluster in one word, and for how long.

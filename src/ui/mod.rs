@@ -30,7 +30,7 @@ use crate::app::{
     state::{Areas, Geometry, Pane},
 };
 use layout::{Layout, Want};
-use ratatui::{Frame, layout::Rect, text::Line, widgets::Paragraph};
+use ratatui::{Frame, layout::Rect, text::Line};
 
 /// Draws the whole screen; returns the sizes that scrolling needs.
 pub fn draw(frame: &mut Frame, state: &State) -> Geometry {
@@ -103,19 +103,8 @@ fn tiny(frame: &mut Frame, state: &State, theme: Theme, area: Rect) {
     if area.is_empty() {
         return;
     }
-    let row = Rect { height: 1, ..area };
-    frame.render_widget(
-        Paragraph::new(Line::from(header::overall(state, theme))),
-        row,
-    );
-    if area.height > 1 {
-        let row = Rect {
-            y: area.y + 1,
-            height: 1,
-            ..area
-        };
-        frame.render_widget(Paragraph::new(Line::from(header::agent(state, theme))), row);
-    }
+    let rows = [header::overall(state, theme), header::agent(state, theme)];
+    text::lines(frame, area, rows.map(Line::from).to_vec());
 }
 
 /// The name of a pane, for its title and the footer.

@@ -3,97 +3,110 @@
 use super::draw;
 use crate::{
     app::{Event, Frontend, State, state::Geometry},
-    terminal::{Guard, Mouse, guard::GuardError},
+    terminal::{Backend, Guard, Input, Mouse, Output, guard::GuardError},
 };
 use crossterm::{
-    clipboard::CopyToClipboard,
-    event::{Event as Input, EventStream},
-    execute, queue,
-    terminal::{BeginSynchronizedUpdate, EndSynchronizedUpdate, SetTitle},
+    Command, clipboard::CopyToClipboard, event::Event as Came, queue, terminal::SetTitle,
 };
-use futures_util::StreamExt;
-use ratatui::{Terminal, backend::CrosstermBackend};
-use std::io::{self, BufWriter, Stdout, Write};
-
-/// Larger than a full frame of a large screen: a frame is one write, or few.
-const BUFFER: usize = 64 * 1024;
+use ratatui::Terminal;
+use std::io;
 
 pub struct Screen {
-    terminal: Terminal<CrosstermBackend<BufWriter<Stdout>>>,
-    input: EventStream,
+    terminal: Terminal<Backend>,
+    output: Output,
+    input: Input,
     mouse: bool,
     // Last, so that it restores when everything else is gone.
     guard: Guard,
 }
 
 impl Screen {
-    /// Takes the terminal. Needs a tokio runtime.
+    /// Takes the terminal.
     pub fn open() -> Result<Self, GuardError> {
         let guard = Guard::enter()?;
-        let out = BufWriter::with_capacity(BUFFER, io::stdout());
-        let terminal = Terminal::new(CrosstermBackend::new(out))?;
         Ok(Self {
-            terminal,
-            input: EventStream::new(),
+            terminal: Terminal::new(Backend::default())?,
+            output: Output::default(),
+            input: Input::start()?,
             mouse: false,
             guard,
         })
     }
-}
 
-impl Frontend for Screen {
-    fn draw(&mut self, state: &State) -> io::Result<Geometry> {
-        queue!(self.terminal.backend_mut(), BeginSynchronizedUpdate)?;
-        let mut geometry = Geometry::default();
-        self.terminal.draw(|frame| geometry = draw(frame, state))?;
-        queue!(self.terminal.backend_mut(), EndSynchronizedUpdate)?;
-        self.terminal.backend_mut().flush()?;
-        Ok(geometry)
-    }
-
-    async fn next(&mut self) -> Event {
+    async fn input(input: &mut Input) -> Event {
         loop {
-            match self.input.next().await {
-                Some(Ok(Input::Key(key))) => return Event::Key(key),
-                Some(Ok(Input::Mouse(mouse))) => return Event::Mouse(mouse),
-                Some(Ok(Input::Paste(text))) => return Event::Paste(text),
-                Some(Ok(Input::Resize(..))) => return Event::Resize,
-                Some(Ok(_)) => {}
-                Some(Err(_)) | None => return Event::TerminalGone,
+            match input.next().await {
+                Some(Came::Key(key)) => return Event::Key(key),
+                Some(Came::Mouse(mouse)) => return Event::Mouse(mouse),
+                Some(Came::Paste(text)) => return Event::Paste(text),
+                Some(_) => {}
+                None => return Event::TerminalGone,
             }
         }
     }
 
+    /// Between two frames.
+    fn tell(&mut self, command: impl Command) {
+        let mut bytes = Vec::new();
+        let _ = queue!(bytes, command);
+        let _ = self.output.send(&bytes);
+    }
+}
+
+impl Frontend for Screen {
+    fn ready(&self) -> bool {
+        self.output.done()
+    }
+
+    fn draw(&mut self, state: &State) -> io::Result<Geometry> {
+        let mut geometry = Geometry::default();
+        self.terminal.draw(|frame| geometry = draw(frame, state))?;
+        self.output.send(self.terminal.backend_mut().take()?)?;
+        Ok(geometry)
+    }
+
+    async fn next(&mut self) -> Option<Event> {
+        if self.output.done() {
+            return Some(Self::input(&mut self.input).await);
+        }
+        tokio::select! {
+            biased;
+            drained = self.output.drained() => drained.err().map(|_| Event::TerminalGone),
+            event = Self::input(&mut self.input) => Some(event),
+        }
+    }
+
     fn suspend(&mut self) {
+        self.output.forget();
         self.guard.suspend();
     }
 
     fn resume(&mut self) -> io::Result<()> {
+        self.output.forget();
         self.guard.resume()?;
-        self.mouse(self.mouse);
+        self.terminal.backend_mut().reset();
+        if self.mouse {
+            self.tell(Mouse(true));
+        }
         // Not `clear`: that asks the terminal where the cursor is, and waits for the answer.
         let size = self.terminal.size()?;
         self.terminal.resize(size.into())
     }
 
     fn copy(&mut self, text: &str) {
-        let _ = execute!(
-            self.terminal.backend_mut(),
-            CopyToClipboard::to_clipboard_from(text)
-        );
+        self.tell(CopyToClipboard::to_clipboard_from(text));
+    }
+
+    fn bell(&mut self) {
+        let _ = self.output.send(b"\x07");
     }
 
     fn title(&mut self, text: &str) {
-        let _ = execute!(self.terminal.backend_mut(), SetTitle(text));
+        self.tell(SetTitle(text));
     }
 
     fn mouse(&mut self, on: bool) {
         self.mouse = on;
-        let _ = execute!(self.terminal.backend_mut(), Mouse(on));
-    }
-
-    fn bell(&mut self) {
-        let out = self.terminal.backend_mut();
-        let _ = out.write_all(b"\x07").and_then(|()| Write::flush(out));
+        self.tell(Mouse(on));
     }
 }

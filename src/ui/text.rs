@@ -4,10 +4,11 @@ use super::theme::{Role, Theme};
 use crate::transcript::wrap::{fit, wrap};
 use ratatui::{
     Frame,
+    buffer::Buffer,
     layout::Rect,
     style::Style,
     text::{Line, Span},
-    widgets::{Block, BorderType, Clear, Paragraph},
+    widgets::{Block, BorderType, Clear},
 };
 use unicode_width::UnicodeWidthStr;
 
@@ -116,8 +117,37 @@ pub fn paragraph(text: &str, columns: usize, style: Style) -> Vec<Line<'static>>
 }
 
 /// Draws lines from the top; what does not fit is left out.
+///
+/// Not as a `Paragraph`, which looks at every grapheme of a screen twice: a frame is mostly ASCII,
+/// and how long it takes is how long a key or a line waits.
 pub fn lines(frame: &mut Frame, area: Rect, lines: Vec<Line<'_>>) {
-    frame.render_widget(Paragraph::new(lines), area);
+    let buffer = frame.buffer_mut();
+    let area = area.intersection(buffer.area);
+    for (y, line) in (area.top()..area.bottom()).zip(lines) {
+        let mut x = area.left();
+        for span in &line.spans {
+            x = put(buffer, (x, y), area.right(), span, line.style);
+        }
+    }
+}
+
+/// Writes one span up to column `end`; returns where the next begins.
+fn put(buffer: &mut Buffer, (x, y): (u16, u16), end: u16, span: &Span<'_>, under: Style) -> u16 {
+    let style = under.patch(span.style);
+    let left = usize::from(end.saturating_sub(x));
+    let text = span.content.as_bytes();
+    if left == 0 {
+        return x;
+    }
+    if !text.iter().all(|byte| matches!(byte, b' '..=b'~')) {
+        return buffer.set_stringn(x, y, &span.content, left, style).0;
+    }
+    let start = buffer.index_of(x, y);
+    let columns = left.min(text.len());
+    for (cell, byte) in buffer.content[start..start + columns].iter_mut().zip(text) {
+        cell.set_char(char::from(*byte)).set_style(style);
+    }
+    x + columns as u16
 }
 
 /// Left and right in one row of `columns`.

@@ -1,12 +1,11 @@
-//! A dashboard in a pseudo-terminal, read by a terminal emulator.
+//! A dashboard in a pseudo-terminal, with a home of its own, as the tests use it.
 
-use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
-use rustix::process::{Pid, Signal, kill_process};
+use crate::terminal::Terminal;
+pub use crate::terminal::alive;
+use portable_pty::CommandBuilder;
+use rustix::process::Signal;
 use std::{
-    io::{Read, Write},
-    num::NonZero,
     path::Path,
-    sync::{Arc, Condvar, Mutex, MutexGuard},
     thread,
     time::{Duration, Instant},
 };
@@ -18,19 +17,8 @@ pub fn limit() -> Duration {
 }
 
 pub struct Dashboard {
-    master: Box<dyn MasterPty + Send>,
-    // Kept open, so that its settings can be read after the dashboard has ended.
-    _slave: Box<dyn portable_pty::SlavePty + Send>,
-    child: Box<dyn Child + Send + Sync>,
-    writer: Box<dyn Write + Send>,
-    seen: Arc<(Mutex<Seen>, Condvar)>,
-    termios: String,
+    terminal: Terminal,
     home: TempDir,
-}
-
-struct Seen {
-    parser: vt100::Parser,
-    raw: Vec<u8>,
 }
 
 impl Dashboard {
@@ -87,107 +75,45 @@ impl Dashboard {
     fn run(width: u16, height: u16, mut command: CommandBuilder) -> Self {
         let home = tempfile::tempdir().unwrap();
         command.env("OPERATOR_HOME", home.path());
-        command.env("TERM", "xterm-256color");
         command.env_remove("ANTHROPIC_API_KEY");
         command.env_remove("ANTHROPIC_AUTH_TOKEN");
         command.cwd(home.path());
-        let size = PtySize {
-            rows: height,
-            cols: width,
-            pixel_width: 0,
-            pixel_height: 0,
-        };
-        let pair = native_pty_system().openpty(size).unwrap();
-        let termios = format!("{:?}", pair.master.get_termios().unwrap());
-        let child = pair.slave.spawn_command(command).unwrap();
-        let parser = vt100::Parser::new(cells(height), cells(width), 0);
-        let seen = Arc::new((
-            Mutex::new(Seen {
-                parser,
-                raw: Vec::new(),
-            }),
-            Condvar::new(),
-        ));
-        let mut reader = pair.master.try_clone_reader().unwrap();
-        let shared = seen.clone();
-        thread::spawn(move || {
-            let mut buffer = vec![0; 65536];
-            while let Ok(read @ 1..) = reader.read(&mut buffer) {
-                let mut seen = shared.0.lock().unwrap();
-                seen.parser.process(&buffer[..read]);
-                seen.raw.extend_from_slice(&buffer[..read]);
-                shared.1.notify_all();
-            }
-        });
-        let writer = pair.master.take_writer().unwrap();
         Self {
-            master: pair.master,
-            _slave: pair.slave,
-            child,
-            writer,
-            seen,
-            termios,
+            terminal: Terminal::spawn(width, height, command, true),
             home,
         }
     }
 
-    fn seen(&self) -> MutexGuard<'_, Seen> {
-        self.seen.0.lock().unwrap()
-    }
-
     pub fn screen(&self) -> String {
-        self.seen().parser.screen().contents()
+        self.terminal.contents()
     }
 
     pub fn raw(&self) -> String {
-        String::from_utf8_lossy(&self.seen().raw).into_owned()
+        String::from_utf8_lossy(&self.terminal.seen().raw).into_owned()
     }
 
     pub fn in_alternate_screen(&self) -> bool {
-        self.seen().parser.screen().alternate_screen()
+        self.terminal.seen().screen().alternate_screen()
     }
 
     /// Waits until the screen is as wanted.
     #[track_caller]
     pub fn until(&mut self, wanted: impl Fn(&str) -> bool) {
-        let deadline = Instant::now() + limit();
-        let mut seen = self.seen.0.lock().unwrap();
-        loop {
-            let screen = seen.parser.screen().contents();
-            if wanted(&screen) {
-                return;
-            }
-            let left = deadline.saturating_duration_since(Instant::now());
-            assert!(!left.is_zero(), "not seen in time:\n{screen}");
-            seen = self.seen.1.wait_timeout(seen, left).unwrap().0;
-        }
+        let seen = |seen: &crate::terminal::Seen| wanted(&seen.screen().contents());
+        let found = self.terminal.wait(limit(), seen);
+        assert!(found.is_some(), "not seen in time:\n{}", self.screen());
     }
 
     pub fn send(&mut self, keys: &str) {
-        self.writer.write_all(keys.as_bytes()).unwrap();
-        self.writer.flush().unwrap();
+        self.terminal.send(keys.as_bytes());
     }
 
     pub fn resize(&mut self, width: u16, height: u16) {
-        let size = PtySize {
-            rows: height,
-            cols: width,
-            pixel_width: 0,
-            pixel_height: 0,
-        };
-        self.master.resize(size).unwrap();
-        self.seen()
-            .parser
-            .screen_mut()
-            .set_size(cells(height), cells(width));
-    }
-
-    fn pid(&self) -> Pid {
-        Pid::from_raw(self.child.process_id().unwrap().cast_signed()).unwrap()
+        self.terminal.resize(width, height);
     }
 
     pub fn signal(&self, signal: Signal) {
-        kill_process(self.pid(), signal).unwrap();
+        self.terminal.signal(signal);
     }
 
     /// The numbers on screen that follow these words.
@@ -207,50 +133,45 @@ impl Dashboard {
 
     #[track_caller]
     pub fn exit_code(&mut self) -> u32 {
-        let deadline = Instant::now() + limit();
-        loop {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                return status.exit_code();
-            }
-            assert!(
-                Instant::now() < deadline,
-                "it does not end:\n{}",
-                self.screen()
-            );
-            thread::sleep(Duration::from_millis(5));
+        match self.terminal.exit_code(limit()) {
+            Some(code) => code,
+            None => panic!("it does not end:\n{}", self.screen()),
         }
     }
 
     #[track_caller]
     pub fn assert_terminal_as_found(&self) {
-        let now = format!("{:?}", self.master.get_termios().unwrap());
-        assert_eq!(now, self.termios);
-        wait_until("the last bytes are read", || {
-            let seen = self.seen();
-            let screen = seen.parser.screen();
-            !screen.alternate_screen() && !screen.hide_cursor() && !screen.bracketed_paste()
-        });
+        // The last bytes may not have been read yet.
+        let deadline = Instant::now() + limit();
+        loop {
+            let changed = self.terminal.changed();
+            if changed.is_empty() {
+                return;
+            }
+            assert!(Instant::now() < deadline, "{changed:?}");
+            thread::sleep(Duration::from_millis(5));
+        }
     }
 
     /// `T` while stopped.
     pub fn process_state(&self) -> Option<char> {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid())).ok()?;
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.terminal.pid())).ok()?;
         stat.rsplit(") ").next()?.chars().next()
     }
 
     /// Bytes and frames written in a while.
     pub fn written_during(&self, while_: Duration) -> (usize, usize) {
-        let before = self.seen().raw.len();
+        let before = self.terminal.seen().raw.len();
         thread::sleep(while_);
-        let seen = self.seen();
+        let seen = self.terminal.seen();
         let new = String::from_utf8_lossy(&seen.raw[before..]).into_owned();
         (new.len(), new.matches("\x1b[?2026h").count())
     }
 
     /// Colours of the cells on screen.
     pub fn colours(&self) -> Vec<String> {
-        let seen = self.seen();
-        let screen = seen.parser.screen();
+        let seen = self.terminal.seen();
+        let screen = seen.screen();
         let (rows, columns) = screen.size();
         (0..rows.get())
             .flat_map(|row| (0..columns.get()).filter_map(move |column| screen.cell(row, column)))
@@ -259,20 +180,6 @@ impl Dashboard {
             .map(|colour| format!("{colour:?}"))
             .collect()
     }
-}
-
-impl Drop for Dashboard {
-    fn drop(&mut self) {
-        if matches!(self.child.try_wait(), Ok(None)) {
-            let _ = self.child.kill();
-            let _ = self.child.wait();
-        }
-    }
-}
-
-/// The emulator has no empty screen.
-fn cells(count: u16) -> NonZero<u16> {
-    NonZero::new(count).unwrap_or(NonZero::<u16>::MIN)
 }
 
 /// Living processes of a dashboard: they have its home in their environment or arguments.
@@ -293,12 +200,6 @@ pub fn processes_of(home: &Path) -> Vec<u32> {
         }
     }
     found
-}
-
-/// A zombie counts as dead.
-pub fn alive(pid: u32) -> bool {
-    std::fs::read_to_string(format!("/proc/{pid}/stat"))
-        .is_ok_and(|stat| !stat.rsplit(") ").next().unwrap_or("").starts_with('Z'))
 }
 
 #[track_caller]

@@ -2,6 +2,7 @@
 
 mod demo;
 mod harness;
+mod terminal;
 
 use harness::{Dashboard, alive, limit, wait_until};
 use rustix::process::Signal;

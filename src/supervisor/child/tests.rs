@@ -1,6 +1,7 @@
 //! The supervisor against real children.
 
 use super::*;
+use crate::supervisor::Item;
 use std::sync::Arc;
 use tokio::{sync::Notify, time::timeout};
 
