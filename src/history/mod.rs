@@ -13,3 +13,6 @@ pub mod scene;
 pub use follow::{Follow, News};
 pub use incident::Incident;
 pub use page::{Page, Which};
+
+#[cfg(test)]
+mod tests;
