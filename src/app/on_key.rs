@@ -71,9 +71,10 @@ fn entered(state: &mut State, kind: PromptKind, text: &str) -> Vec<Effect> {
         remember(&mut state.history, text);
     }
     match kind {
+        // Spaces at the ends may be what is searched for.
         PromptKind::Search => reading::search(state, text),
-        PromptKind::Message => steer::message(state, text),
-        PromptKind::Reject => approvals::answer(state, false, text),
-        PromptKind::Command => command_line::run(state, text),
+        PromptKind::Message => steer::message(state, text.trim()),
+        PromptKind::Reject => approvals::answer(state, false, text.trim()),
+        PromptKind::Command => command_line::run(state, text.trim()),
     }
 }

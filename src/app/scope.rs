@@ -89,6 +89,7 @@ pub fn useful(binding: &Binding, state: &State) -> bool {
             !bare
                 || state.record.is_some()
                 || state.needle.is_some()
+                || state.taste.zoom
                 || binding.scope == Scope::Question
         }
         Command::Replay => open::session_at_hand(state).is_some(),
@@ -107,6 +108,7 @@ pub fn useful(binding: &Binding, state: &State) -> bool {
             Some(Overlay::Sessions(browser)) => browser.current().is_some(),
             Some(_) => false,
         },
+        Command::Copy if matches!(state.overlays.last(), Some(Overlay::Approval(_))) => false,
         Command::Copy | Command::Search => match state.overlays.last() {
             None => state.record.is_some() || !state.shown().ring.is_empty(),
             Some(_) => true,

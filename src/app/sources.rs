@@ -20,6 +20,8 @@ use tokio::{sync::mpsc, task::JoinHandle, time::Instant};
 
 /// The ledger is asked whether it changed this often; it costs microseconds.
 const LEDGER_INTERVAL: Duration = Duration::from_millis(250);
+/// Whoever waits for news hears this often that there are none.
+const STILL_THERE: Duration = Duration::from_secs(2);
 
 /// Looks at the cluster until it is dropped.
 #[derive(Debug)]
@@ -63,6 +65,7 @@ impl LedgerReader {
                     path,
                     open: None,
                     told: None,
+                    said: Instant::now(),
                     events,
                 }
                 .run(&stopped);
@@ -77,6 +80,8 @@ struct Reading {
     open: Option<(Ledger, (u64, u64))>,
     /// The error that was last told, so that it is told once.
     told: Option<String>,
+    /// When anything was said.
+    said: Instant,
     events: mpsc::Sender<Event>,
 }
 
@@ -93,7 +98,11 @@ impl Reading {
     /// Reads what changed. False: nobody listens any more.
     fn look(&mut self) -> bool {
         let view = match self.read() {
-            Ok(None) => return true,
+            Ok(None) if self.said.elapsed() < STILL_THERE => return true,
+            Ok(None) => {
+                self.said = Instant::now();
+                return self.send(Event::LedgerSame);
+            }
             Ok(Some(view)) => {
                 self.told = None;
                 view
@@ -117,6 +126,7 @@ impl Reading {
                 }
             }
         };
+        self.said = Instant::now();
         self.send(Event::Ledger(Box::new(view)))
     }
 

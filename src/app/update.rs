@@ -60,6 +60,7 @@ fn change(state: &mut State, event: Event) -> Vec<Effect> {
         }
         Event::Cluster(snapshot) => state.cluster.seen(*snapshot, now),
         Event::Ledger(view) => return on_ledger(state, *view),
+        Event::LedgerSame => state.tickets.looked = Some(now),
         Event::Followed(news) => attach::on_news(state, &news),
         Event::Found(found) => return on_found(state, found),
         Event::Written(_, Ok(done)) => state.say(done),
@@ -163,11 +164,7 @@ pub fn help() -> Vec<Line> {
             } else {
                 binding.label
             };
-            composer.say(
-                &mut ring,
-                Kind::Plain,
-                format!("{key:<11} {}", binding.help),
-            );
+            composer.say(&mut ring, Kind::Key, format!("{key:<10}  {}", binding.help));
         }
     }
     heading(&mut ring, "what the marks mean", true);

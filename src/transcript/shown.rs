@@ -56,6 +56,7 @@ impl<'a> Shown<'a> {
     pub fn plain(line: &'a Line) -> Self {
         let looks = match line.kind {
             Kind::Command | Kind::CommandMore => shell::looks(&line.text),
+            Kind::Key => vec![(0..line.text.find("  ").unwrap_or(0), Look::Strong)],
             _ => Looks::new(),
         };
         Self {

@@ -8,6 +8,7 @@ mod footer;
 mod format;
 mod header;
 pub mod layout;
+mod marks;
 mod overlays;
 mod panes;
 mod replay;

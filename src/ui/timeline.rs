@@ -3,6 +3,7 @@
 
 use super::{
     format::{lasting, millis, rate},
+    marks::{sign, weight},
     spark::spark,
     text::{left, lines, panel, right, shorten},
     theme::{Role, Theme},
@@ -139,39 +140,6 @@ fn caption(replay: &Replay, columns: usize, theme: Theme) -> Line<'static> {
     let ago = replay.clock.shown().duration_since(mark.at);
     let text = format!("{glyph} {} ago  {}", lasting(ago), mark.text);
     Line::styled(shorten(&text, columns), theme.style(role))
-}
-
-/// Glyph and look of what happened.
-fn sign(what: What) -> (char, Role) {
-    match what {
-        What::Fault => ('▼', Role::Bad),
-        What::Opened => ('!', Role::Bad),
-        What::Taken => ('◆', Role::Accent),
-        What::Command => ('$', Role::Command),
-        What::Failed | What::NotProven => ('✗', Role::Bad),
-        What::Asked => ('‖', Role::Warn),
-        What::Decided | What::Message => ('◇', Role::Accent),
-        What::Claimed => ('~', Role::Claimed),
-        What::Proven => ('✓', Role::Ok),
-        What::Escalated => ('↑', Role::Bad),
-        What::Closed | What::Ended => ('·', Role::Dim),
-    }
-}
-
-/// Of two things in one column, the one that tells more is shown.
-fn weight(what: What) -> u8 {
-    match what {
-        What::Fault => 9,
-        What::Proven | What::Escalated | What::NotProven => 8,
-        What::Claimed => 7,
-        What::Asked | What::Decided => 6,
-        What::Failed => 5,
-        What::Opened => 4,
-        What::Message => 3,
-        What::Command => 2,
-        What::Taken => 1,
-        What::Closed | What::Ended => 0,
-    }
 }
 
 struct Track<'a> {

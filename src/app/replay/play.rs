@@ -43,6 +43,7 @@ pub fn step(state: &mut State) -> Vec<Effect> {
         }
     }
     replay.stage.cluster.judge(now);
+    replay.stage.tickets.looked = Some(now);
     replay.wanted().map(Effect::Read).into_iter().collect()
 }
 
@@ -123,10 +124,7 @@ impl Replay {
     fn stand(&mut self, moment: &Moment, tick: std::time::Instant) {
         self.asked = Asked::Nothing;
         // The reader has gone elsewhere meanwhile: what they want now is asked for next.
-        if moment.at != self.clock.shown()
-            && self.read_to == Timestamp::MIN
-            && !self.clock.playing()
-        {
+        if moment.at != self.clock.shown() && self.read_to == Timestamp::MIN {
             return;
         }
         let begun = !self.clock.playing() && self.stage.agent.ring.is_empty() && self.looks == 0;
