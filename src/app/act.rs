@@ -13,7 +13,7 @@ use super::{
     overlay::{Overlay, Question},
     prompt::{Prompt, PromptKind},
     reading::{self, Move},
-    record,
+    record, replay,
     state::{Pane, State},
     steer,
     update::{begin_quit, help},
@@ -24,7 +24,30 @@ use crate::transcript::Doc;
 pub fn act(state: &mut State, command: Command, argument: &str) -> Vec<Effect> {
     use Command as C;
     let number = || argument.trim_start_matches('#').parse().ok();
+    if let Some(effects) = replay::act_in(state, command, argument) {
+        return effects;
+    }
+    let steers = matches!(
+        command,
+        C::Interrupt
+            | C::Message
+            | C::Approvals
+            | C::Hold
+            | C::Resolve
+            | C::Reopen
+            | C::RestartAgent
+            | C::RestartMonitor
+            | C::Processes
+            | C::Sessions
+            | C::Session
+    );
+    if steers && state.replayed {
+        state.say("Not in a replay: q closes it, and what is live is there again.");
+        return Vec::new();
+    }
     match command {
+        _ if replay::is_about_time(command) => return replay::act_on(state, command, argument),
+        C::Replay => return play(state, argument),
         C::Quit if !state.overlays.is_empty() || state.record.is_some() => return back(state),
         C::Quit => return quit(state, false),
         C::Break => return quit(state, true),
@@ -38,11 +61,9 @@ pub fn act(state: &mut State, command: Command, argument: &str) -> Vec<Effect> {
         C::Back => return back(state),
         C::NextPane => focus(state, 1),
         C::PreviousPane => focus(state, -1),
-        C::Pane(pane) => {
-            if state.panes().contains(&pane) {
-                state.overlays.clear();
-                state.focus = pane;
-            }
+        C::Pane(pane) if state.panes().contains(&pane) => {
+            state.overlays.clear();
+            state.focus = pane;
         }
         C::Zoom => state.taste.zoom = !state.taste.zoom,
         C::Open => return open::open(state),
@@ -115,8 +136,23 @@ pub fn act(state: &mut State, command: Command, argument: &str) -> Vec<Effect> {
             Ok(palette) => state.taste.palette = palette,
             Err(why) => state.say(why),
         },
+        _ => {}
     }
     Vec::new()
+}
+
+fn play(state: &mut State, argument: &str) -> Vec<Effect> {
+    let session = match argument {
+        "" => open::session_at_hand(state),
+        named => Some(named.to_owned()),
+    };
+    match session {
+        Some(session) => replay::open(state, &session),
+        None => {
+            state.say("Which session? s shows those there are.");
+            Vec::new()
+        }
+    }
 }
 
 fn ask(state: &mut State, kind: PromptKind) {

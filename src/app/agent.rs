@@ -156,9 +156,9 @@ impl Agent {
         self.calls.iter().rfind(|c| c.line <= line)
     }
 
-    /// The oldest call whose lines are still here.
+    /// The call that the oldest line belongs to, or the first after it.
     pub fn oldest_call(&self) -> Option<&Called> {
-        self.calls.front()
+        self.call_at(self.ring.oldest_id()?).or(self.calls.front())
     }
 
     fn apply(&mut self, event: &Event, at: Timestamp) {

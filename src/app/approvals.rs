@@ -26,15 +26,23 @@ pub struct Approvals {
 
 /// What waits, the first to be answered first.
 pub fn queue(state: &State) -> Vec<&Proposal> {
-    let ours = state.agent.proposal.as_ref();
+    let ours = state.agent.proposal.as_ref().filter(|_| !state.replayed);
     let answered = |p: &Proposal| {
         state.approvals.answered.iter().any(|(session, call, at)| {
             *session == p.session && *call == p.call && state.since(*at) < CONFIRMED
         })
     };
+    let listed = &state.approvals.elsewhere;
+    // The one that is followed asks before the list says so.
+    let followed = state.other.as_ref().and_then(|o| o.agent.proposal.as_ref());
+    let followed = followed.filter(|f| {
+        let same = |p: &&Proposal| p.session == f.session && p.call == f.call;
+        !listed.iter().any(|p| same(&p))
+    });
     let mut queue: Vec<_> = ours
         .into_iter()
-        .chain(&state.approvals.elsewhere)
+        .chain(followed)
+        .chain(listed)
         .filter(|p| !answered(p))
         .collect();
     queue.sort_by_key(|p| p.since);

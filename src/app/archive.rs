@@ -7,11 +7,16 @@ use super::{
     ledger_file::LedgerFile,
 };
 use crate::{
-    history::{Page, Which, output::Output},
+    history::{
+        Incident, Page, Which,
+        output::Output,
+        scene::{Moment, Stretch},
+    },
     lab,
     transcript::Needle,
 };
 use agent_lab::ledger::{Ledger, LedgerError, ListedSession};
+use jiff::Timestamp;
 use std::{
     path::PathBuf,
     sync::mpsc::{Receiver, Sender, channel},
@@ -46,6 +51,19 @@ pub enum Read {
         session: String,
         call: String,
     },
+    /// A session to be played back, and what was going on around it.
+    Incident(String),
+    /// How that stood at a moment.
+    Moment {
+        session: String,
+        at: Timestamp,
+    },
+    /// What happened there between two times.
+    Stretch {
+        session: String,
+        from: Timestamp,
+        to: Timestamp,
+    },
     /// The end of a node's log, where the lab in this folder has one.
     Log {
         lab: PathBuf,
@@ -70,6 +88,9 @@ pub enum Found {
         call: String,
         output: Result<Box<Output>, String>,
     },
+    Incident(String, Result<Box<Incident>, String>),
+    Moment(String, Result<Box<Moment>, String>),
+    Stretch(String, Result<Box<Stretch>, String>),
     Log {
         node: String,
         text: Result<String, String>,
@@ -95,8 +116,33 @@ impl Archive {
 }
 
 fn serve(mut file: LedgerFile, reads: &Receiver<Read>, events: &mpsc::Sender<Event>) {
+    // The one that is played back.
+    let mut incident: Option<Incident> = None;
     while let Ok(read) = reads.recv() {
         let found = match read {
+            Read::Incident(session) => {
+                let found = with(file.ledger(), |l| Incident::read(l, &session));
+                incident = found.clone().ok();
+                Found::Incident(session, found.map(Box::new))
+            }
+            Read::Moment { session, at } => {
+                let of = incident
+                    .as_ref()
+                    .filter(|i| i.session.session_id == session);
+                let found = of.map_or(Err(GONE.into()), |incident| {
+                    with(file.ledger(), |l| Moment::read(l, incident, at)).map(Box::new)
+                });
+                Found::Moment(session, found)
+            }
+            Read::Stretch { session, from, to } => {
+                let of = incident
+                    .as_ref()
+                    .filter(|i| i.session.session_id == session);
+                let found = of.map_or(Err(GONE.into()), |incident| {
+                    with(file.ledger(), |l| Stretch::read(l, incident, from, to)).map(Box::new)
+                });
+                Found::Stretch(session, found)
+            }
             Read::Log { lab, node } => {
                 let text = lab::Client::new(&lab).logs(&node, LOG_LINES);
                 Found::Log {
@@ -112,24 +158,28 @@ fn serve(mut file: LedgerFile, reads: &Receiver<Read>, events: &mpsc::Sender<Eve
     }
 }
 
+const GONE: &str = "another session is played back";
+
+fn with<T>(
+    ledger: Result<&Ledger, LedgerError>,
+    work: impl FnOnce(&Ledger) -> Result<T, LedgerError>,
+) -> Result<T, String> {
+    ledger.and_then(work).map_err(|e| e.to_string())
+}
+
 fn look_up(read: Read, ledger: Result<&Ledger, LedgerError>) -> Found {
-    let ledger = ledger.map_err(|e| e.to_string());
-    let with = |work: &dyn Fn(&Ledger) -> Result<Page, LedgerError>| {
-        let ledger = ledger.clone()?;
-        work(ledger).map(Box::new).map_err(|e| e.to_string())
-    };
     match read {
-        Read::Ticket(id) => Found::Ticket(Box::new(detail::read(id, ledger))),
-        Read::Sessions(before) => Found::Sessions(
-            before,
-            ledger.and_then(|l| l.session_list(before, SESSIONS).map_err(|e| e.to_string())),
-        ),
-        Read::Session(prefix) => {
-            Found::Session(ledger.and_then(|l| l.find_session(&prefix).map_err(|e| e.to_string())))
+        Read::Ticket(id) => {
+            let ledger = ledger.map_err(|e| e.to_string());
+            Found::Ticket(Box::new(detail::read(id, ledger)))
         }
+        Read::Sessions(before) => {
+            Found::Sessions(before, with(ledger, |l| l.session_list(before, SESSIONS)))
+        }
+        Read::Session(prefix) => Found::Session(with(ledger, |l| l.find_session(&prefix))),
         Read::Page { session, which } => {
-            let page = with(&|ledger| Page::read(ledger, &session, &which));
-            Found::Page(which, page)
+            let page = with(ledger, |l| Page::read(l, &session, &which));
+            Found::Page(which, page.map(Box::new))
         }
         Read::Find {
             session,
@@ -137,29 +187,22 @@ fn look_up(read: Read, ledger: Result<&Ledger, LedgerError>) -> Found {
             from,
             forward,
         } => {
-            let page = ledger.and_then(|ledger| {
-                Page::find(ledger, &session, &needle, from, forward)
-                    .map(|page| page.map(Box::new))
-                    .map_err(|e| e.to_string())
-            });
+            let page = with(ledger, |l| Page::find(l, &session, &needle, from, forward));
             Found::Match {
                 session,
                 forward,
-                page,
+                page: page.map(|page| page.map(Box::new)),
             }
         }
-        Read::Output { session, call } => Found::Output {
-            output: ledger.and_then(|ledger| {
-                Output::read(ledger, &session, &call)
-                    .map(Box::new)
-                    .map_err(|e| e.to_string())
-            }),
-            call,
-        },
-        // A log is in no ledger.
-        Read::Log { node, .. } => Found::Log {
-            node,
-            text: Ok(String::new()),
-        },
+        Read::Output { session, call } => {
+            let output = with(ledger, |l| Output::read(l, &session, &call));
+            Found::Output {
+                call,
+                output: output.map(Box::new),
+            }
+        }
+        Read::Incident(_) | Read::Moment { .. } | Read::Stretch { .. } | Read::Log { .. } => {
+            unreachable!("answered before")
+        }
     }
 }

@@ -119,6 +119,9 @@ pub fn on_news(state: &mut State, news: &News) {
         other.agent.heard = Some(at);
         other.agent.hear(event, at);
     }
+    if let Some(proposal) = &mut other.agent.proposal {
+        proposal.session = Some(other.session.clone());
+    }
     other.ended = news.session.status != "running";
     other.agent.cost = news.session.usage.cost_usd;
     let untaken = news.commands.iter().filter(|c| c.taken_at.is_none());

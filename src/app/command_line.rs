@@ -107,6 +107,7 @@ pub fn offers(state: &State, line: &str) -> Vec<Offer> {
 
 /// What a command can be about, with a word on each.
 fn arguments(state: &State, command: Command) -> Vec<(String, String)> {
+    let state = state.in_sight();
     let fixed = |words: &[&str]| {
         words
             .iter()

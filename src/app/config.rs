@@ -27,6 +27,8 @@ pub struct Config {
     /// In a demo the children come with the lab; these are then `Off`.
     pub agent: Role,
     pub monitor: Role,
+    /// A session to be played back, at this speed, in place of what is live.
+    pub replay: Option<(String, f64)>,
     pub demo: Option<DemoConfig>,
 }
 

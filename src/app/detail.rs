@@ -89,6 +89,12 @@ impl Detail {
     }
 }
 
+/// `1 session`, `2 sessions`.
+fn counted(count: i64, what: &str) -> String {
+    let s = if count == 1 { "" } else { "s" };
+    format!("{count} {what}{s}")
+}
+
 struct Writing {
     ring: Ring,
     composer: Composer,
@@ -115,17 +121,19 @@ impl Writing {
     fn ticket(&mut self, ticket: &Ticket) {
         self.add(Kind::Reasoning, &ticket.message);
         let mut facts = format!(
-            "{} · {} · seen {} times since {}",
+            "{} · {} · seen {} since {}",
             ticket.severity,
             ticket.violation_key,
-            ticket.occurrence_count,
+            counted(ticket.occurrence_count, "time"),
             self.clock(ticket.first_seen_at)
         );
         if ticket.flaps > 0 {
-            let _ = write!(facts, " · came back {} times", ticket.flaps);
+            let times = counted(ticket.flaps.into(), "time");
+            let _ = write!(facts, " · came back {times}");
         }
         if ticket.attempts > 0 {
-            let _ = write!(facts, " · {} sessions", ticket.attempts);
+            let sessions = counted(ticket.attempts.into(), "session");
+            let _ = write!(facts, " · {sessions}");
         }
         self.add(Kind::Notice, &facts);
         if let Some(resolution) = ticket.resolution {

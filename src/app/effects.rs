@@ -23,7 +23,8 @@ type MakeChildren = Box<dyn FnOnce(&LabInfo) -> DemoChildren + Send>;
 
 pub struct Hands {
     children: Vec<(Child, Handle)>,
-    _ledger: LedgerReader,
+    /// None: nothing is live.
+    _ledger: Option<LedgerReader>,
     archive: Archive,
     clerk: Clerk,
     follower: Option<Follower>,
@@ -53,9 +54,11 @@ impl Hands {
         events: mpsc::Sender<Event>,
         back: Runtime,
     ) -> io::Result<Self> {
+        let live = config.replay.is_none();
+        let reader = || LedgerReader::start(config.ledger.clone(), events.clone());
         let mut hands = Self {
             children: Vec::new(),
-            _ledger: LedgerReader::start(config.ledger.clone(), events.clone())?,
+            _ledger: live.then(reader).transpose()?,
             archive: Archive::start(config.ledger.clone(), events.clone())?,
             clerk: Clerk::start(config.ledger.clone(), events.clone())?,
             follower: None,
@@ -79,7 +82,7 @@ impl Hands {
         if let Some(demo) = config.demo {
             hands.stage = Some(Stage::set(demo.lab, hands.events.clone()));
             hands.populate = Some(demo.children);
-        } else {
+        } else if live {
             hands.observer = Some(Observer::start(&config.pd, hands.events.clone()));
         }
         Ok(hands)

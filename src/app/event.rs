@@ -46,6 +46,8 @@ pub enum Event {
     Child(Child, Vec<Item>),
     Cluster(Box<ClusterSnapshot>),
     Ledger(Box<LedgerView>),
+    /// The ledger was looked at, and nothing has changed.
+    LedgerSame,
     /// News of the session of somebody else's agent.
     Followed(Box<News>),
     /// What was looked up in the ledger.

@@ -2,7 +2,7 @@
 //! help. Where a binding holds, and whether it is worth offering, is in `scope`.
 
 use super::{
-    scope::{Scope, applies, useful},
+    scope::{Scope, applies, useful, word},
     state::{Pane, State},
 };
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
@@ -63,6 +63,20 @@ pub enum Command {
     Session,
     Store,
     Theme,
+    /// Plays a session back.
+    Replay,
+    PlayPause,
+    Earlier,
+    Later,
+    MuchEarlier,
+    MuchLater,
+    PreviousMark,
+    NextMark,
+    Beginning,
+    End,
+    Slower,
+    Faster,
+    Seek,
 }
 
 /// Parts of the help.
@@ -74,19 +88,21 @@ pub enum Section {
     Panes,
     Tickets,
     Demo,
+    Replay,
     Program,
     Answers,
     Typed,
 }
 
 impl Section {
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Agent,
         Self::Reading,
         Self::Moving,
         Self::Panes,
         Self::Tickets,
         Self::Demo,
+        Self::Replay,
         Self::Program,
         Self::Answers,
         Self::Typed,
@@ -100,6 +116,7 @@ impl Section {
             Self::Panes => "panes",
             Self::Tickets => "tickets (in their pane, or one that is open)",
             Self::Demo => "the demo",
+            Self::Replay => "a replay",
             Self::Program => "this program",
             Self::Answers => "answers",
             Self::Typed => "typed after : (every key above has a name there, too)",
@@ -169,6 +186,20 @@ table! {
         Copying C::CopyCommand, [ch('c')], "c", "", "command" 0, "after y: copy the command";
         Copying C::CopyBlock, [ch('b')], "b", "", "block" 0, "after y: copy the whole text or output";
     }
+    Replay {
+        Replay C::PlayPause, [ch(' ')], "Space", "play", "play" 0, "play, or pause";
+        Replay C::Earlier, [key(KeyCode::Left)], "←", "earlier", "" 0, "5 s back";
+        Replay C::Later, [key(KeyCode::Right)], "→", "later", "5 s" 3, "5 s on";
+        Replay C::MuchEarlier, [(KeyCode::Left, SHIFT), ch(',')], "Shift-← ,", "much-earlier", "" 0, "30 s back";
+        Replay C::MuchLater, [(KeyCode::Right, SHIFT), ch('.')], "Shift-→ .", "much-later", "" 0, "30 s on";
+        Replay C::PreviousMark, [ch('<')], "<", "previous-event", "" 0, "to what happened before";
+        Replay C::NextMark, [ch('>')], ">", "next-event", "event" 1, "to what happened next";
+        Replay C::Beginning, [ch('^')], "^", "beginning", "" 0, "to the beginning";
+        Replay C::End, [ch('$')], "$", "end", "" 0, "to the end";
+        Replay C::Slower, [ch('-')], "-", "slower", "" 0, "slower";
+        Replay C::Faster, [ch('+'), ch('=')], "+", "faster", "faster" 2, "faster";
+        Session C::Replay, [ch('p')], "p", "replay", "replay" 2, "play back the session that is chosen or open";
+    }
     Demo {
         Demo C::NextChapter, [ch(' '), key(KeyCode::Right)], "Space", "next-chapter", "next" 1, "next chapter (also →)";
         Demo C::PreviousChapter, [key(KeyCode::Left)], "←", "previous-chapter", "earlier" 9, "read the chapter before again";
@@ -232,6 +263,7 @@ table! {
         Typed C::Ticket, [], "", "ticket", "" 0, "open a ticket: ticket 4";
         Typed C::Session, [], "", "session", "" 0, "read a session: session 2026-01-30";
         Typed C::Store, [], "", "store", "" 0, "look at a store: store tikv1";
+        Typed C::Seek, [], "", "seek", "" 0, "in a replay, to a time: seek 1:20, seek 50%";
         Typed C::Theme, [], "", "theme", "" 0, "colours: terminal, sixteen or mono";
     }
 }
@@ -250,11 +282,25 @@ pub fn command(key: KeyEvent, state: &State) -> Option<Command> {
         .map(|b| b.command)
 }
 
-/// What the footer offers, as things are.
-pub fn footer(state: &State) -> impl Iterator<Item = &'static Binding> + '_ {
+/// What the footer offers, as things are: of a replay, what is about its time, and what its stage
+/// offers.
+pub fn footer(state: &State) -> Vec<(&'static Binding, String)> {
+    let offered = |state: &State, binding: &Binding| {
+        !binding.footer.is_empty() && applies(binding.scope, state) && useful(binding, state)
+    };
+    let stage = state.replay.as_ref().map(|r| &r.stage);
+    let stage = stage.filter(|_| state.overlays.is_empty());
     TABLE
         .iter()
-        .filter(|b| !b.footer.is_empty() && applies(b.scope, state) && useful(b, state))
+        .filter_map(|binding| {
+            let of = if offered(state, binding) {
+                state
+            } else {
+                stage.filter(|stage| offered(stage, binding))?
+            };
+            Some((binding, word(binding, of)))
+        })
+        .collect()
 }
 
 #[cfg(test)]

@@ -19,14 +19,14 @@ use std::{
 /// From one look to the next, however much is written.
 const LEAST: Duration = Duration::from_millis(100);
 /// The looks after the last word.
-const AFTER: [Duration; 4] = [
+const AFTER: [Duration; 3] = [
     Duration::from_millis(50),
     Duration::from_millis(200),
     Duration::from_millis(800),
-    Duration::from_secs(3),
 ];
-/// While the kernel tells of writes: a word may be lost, and a file system may keep it to itself.
-const SELDOM: Duration = Duration::from_secs(10);
+/// While the kernel tells of writes: a word may be lost, a file system may keep it to itself, and
+/// who waits for news wants to know that somebody looks.
+const SELDOM: Duration = Duration::from_secs(3);
 /// While it does not.
 const OFTEN: Duration = Duration::from_millis(250);
 
@@ -255,7 +255,7 @@ mod tests {
     fn looks_are_further_and_further_apart_until_there_is_word_again() {
         let pauses: Vec<_> = (1..=7).map(|after| pause(true, after)).collect();
         assert!(pauses.is_sorted() && pauses[0] == AFTER[0]);
-        assert_eq!(pauses[4..], [SELDOM; 3]);
+        assert_eq!(pauses[3..], [SELDOM; 4]);
         assert_eq!([pause(false, 1), pause(false, 9)], [OFTEN; 2]);
     }
 

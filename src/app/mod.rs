@@ -36,6 +36,7 @@ pub mod palette;
 pub mod prompt;
 mod reading;
 pub mod record;
+pub mod replay;
 pub mod run;
 pub mod scope;
 mod sources;
@@ -43,7 +44,7 @@ mod stage;
 pub mod state;
 mod steer;
 pub mod tickets;
-mod update;
+pub mod update;
 
 pub use config::{Config, DemoChildren, DemoConfig, Role};
 pub use event::{Child, Effect, Event, Frontend};

@@ -4,9 +4,9 @@ use super::{
     act::act,
     approvals, command_line,
     event::Effect,
-    keys,
+    keys::{self, TABLE},
     prompt::{Prompt, PromptKind, Typed, remember},
-    reading,
+    reading, replay,
     scope::{Scope, applies},
     state::State,
     steer,
@@ -22,6 +22,9 @@ pub fn on_key(state: &mut State, key: KeyEvent) -> Vec<Effect> {
     if let Some(prompt) = state.prompt.take() {
         return typed(state, prompt, key);
     }
+    if state.replay.is_some() && state.overlays.is_empty() && !applies_always(key, state) {
+        return replay::on_key(state, key);
+    }
     let copying = applies(Scope::Copying, state);
     let command = keys::command(key, state);
     // Any other key ends it.
@@ -32,9 +35,19 @@ pub fn on_key(state: &mut State, key: KeyEvent) -> Vec<Effect> {
     }
 }
 
+/// Keys that hold whatever is open.
+fn applies_always(key: KeyEvent, state: &State) -> bool {
+    let command = keys::command(key, state);
+    TABLE
+        .iter()
+        .any(|b| b.scope == Scope::Always && Some(b.command) == command)
+}
+
 pub fn on_paste(state: &mut State, text: &str) {
     if let Some(prompt) = &mut state.prompt {
         prompt.paste(text);
+    } else if let Some(replay) = &mut state.replay {
+        on_paste(&mut replay.stage, text);
     }
 }
 
@@ -58,9 +71,10 @@ fn entered(state: &mut State, kind: PromptKind, text: &str) -> Vec<Effect> {
         remember(&mut state.history, text);
     }
     match kind {
+        // Spaces at the ends may be what is searched for.
         PromptKind::Search => reading::search(state, text),
-        PromptKind::Message => steer::message(state, text),
-        PromptKind::Reject => approvals::answer(state, false, text),
-        PromptKind::Command => command_line::run(state, text),
+        PromptKind::Message => steer::message(state, text.trim()),
+        PromptKind::Reject => approvals::answer(state, false, text.trim()),
+        PromptKind::Command => command_line::run(state, text.trim()),
     }
 }

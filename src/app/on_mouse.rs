@@ -6,6 +6,7 @@ use super::{
     open,
     overlay::Overlay,
     reading::{self, Move},
+    replay,
     state::{Pane, State},
 };
 use crate::transcript::doc::Reads;
@@ -16,6 +17,9 @@ use ratatui::layout::{Position, Rect};
 const NOTCH: isize = 3;
 
 pub fn on_mouse(state: &mut State, mouse: MouseEvent) -> Vec<Effect> {
+    if state.replay.is_some() && state.overlays.is_empty() {
+        return on_replay(state, mouse);
+    }
     let at = Position::new(mouse.column, mouse.row);
     match mouse.kind {
         MouseEventKind::ScrollUp => wheel(state, at, -NOTCH),
@@ -26,6 +30,25 @@ pub fn on_mouse(state: &mut State, mouse: MouseEvent) -> Vec<Effect> {
         }
         _ => Vec::new(),
     }
+}
+
+/// On the timeline it sets the time, by a click or by dragging; on the stage it is as ever.
+fn on_replay(state: &mut State, mouse: MouseEvent) -> Vec<Effect> {
+    let Some(replay) = &mut state.replay else {
+        return Vec::new();
+    };
+    let track = replay.track;
+    let button = matches!(
+        mouse.kind,
+        MouseEventKind::Down(MouseButton::Left) | MouseEventKind::Drag(MouseButton::Left)
+    );
+    let on_it = (track.y..track.y + track.height).contains(&mouse.row);
+    if button && on_it && !track.is_empty() {
+        let into = f64::from(mouse.column.saturating_sub(track.x));
+        replay.seek_share(into / f64::from(track.width));
+        return replay::step(state);
+    }
+    replay::on_stage(state, |stage| on_mouse(stage, mouse))
 }
 
 fn wheel(state: &mut State, at: Position, rows: isize) -> Vec<Effect> {

@@ -37,20 +37,10 @@ pub fn open(state: &mut State) -> Vec<Effect> {
             Pane::Agent => output(state),
             Pane::Chapter => Vec::new(),
         },
-        Some(Overlay::Ticket(view)) => {
-            let line = view.doc.current().map_or(0, |l| l.id);
-            match view.text.session_at(line).map(str::to_owned) {
-                Some(id) => session(state, &id),
-                None => Vec::new(),
-            }
-        }
-        Some(Overlay::Sessions(browser)) => {
-            match browser.current().map(|s| s.session.session_id.clone()) {
-                Some(id) => session(state, &id),
-                None => Vec::new(),
-            }
-        }
-        Some(_) => Vec::new(),
+        Some(_) => match session_at_hand(state) {
+            Some(id) => session(state, &id),
+            None => Vec::new(),
+        },
     }
 }
 
@@ -80,6 +70,23 @@ pub fn session(state: &mut State, id: &str) -> Vec<Effect> {
         return attach::follow(state, &running, true);
     }
     record::open(state, id, Which::First)
+}
+
+/// The session that is chosen, or open.
+pub fn session_at_hand(state: &State) -> Option<String> {
+    match state.overlays.last() {
+        Some(Overlay::Sessions(browser)) => browser.current().map(|s| s.session.session_id.clone()),
+        Some(Overlay::Ticket(view)) => {
+            let line = view.doc.current().map_or(0, |l| l.id);
+            view.text.session_at(line).map(str::to_owned)
+        }
+        Some(_) => None,
+        None => match (&state.record, &state.other) {
+            (Some(record), _) => Some(record.session.clone()),
+            (None, Some(other)) => Some(other.session.clone()),
+            (None, None) => state.agent.session.clone(),
+        },
+    }
 }
 
 /// Everything that the command printed which the reader is on.
@@ -201,6 +208,8 @@ pub fn found(state: &mut State, found: Found) -> Vec<Effect> {
                 record.failed(why);
             }
         }
+        // For a replay, and it is gone.
+        Found::Incident(..) | Found::Moment(..) | Found::Stretch(..) => {}
         Found::Match {
             session,
             forward,

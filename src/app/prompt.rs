@@ -102,7 +102,7 @@ impl Prompt {
             // It closes the line; it does not end the program under somebody who is typing.
             KeyCode::Char('c' | 'g') if ctrl => return Typed::Left,
             KeyCode::Backspace if self.text().is_empty() => return Typed::Left,
-            KeyCode::Enter => return Typed::Entered(self.text().trim().to_owned()),
+            KeyCode::Enter => return Typed::Entered(self.text().to_owned()),
             KeyCode::Tab => return Typed::Complete(true),
             KeyCode::BackTab => return Typed::Complete(false),
             KeyCode::Up => self.recall(history, true),

@@ -23,7 +23,7 @@ pub enum Move {
 
 /// Rows of a page of what is read.
 pub fn page(state: &State) -> isize {
-    let geometry = state.geometry;
+    let geometry = &state.geometry;
     let rows = match (state.overlays.last(), state.focus) {
         (Some(_), _) => geometry.overlay.height,
         (None, Pane::Tickets) => geometry.tickets,

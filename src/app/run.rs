@@ -8,11 +8,10 @@
 
 use super::{
     config::Config,
-    demo,
     effects::{After, Hands},
     event::{Event, Frontend},
     state::State,
-    update::update,
+    update::{self, update},
 };
 use crate::terminal::{Pace, Signals, signals::Signal};
 use futures_util::FutureExt;
@@ -102,7 +101,7 @@ async fn dashboard<F: Frontend>(
         } else if can_draw && pace.due(now) {
             state.set_time(Timestamp::now(), now);
             match front.draw(&state) {
-                Ok(geometry) => state.geometry = geometry,
+                Ok(geometry) => state.set_geometry(geometry),
                 Err(_) if front_gone => {}
                 Err(_) => {
                     front_gone = true;
@@ -118,7 +117,7 @@ async fn dashboard<F: Frontend>(
             } else {
                 pace.due_at(now).filter(|_| can_draw)
             };
-            let walk_due = demo::due(&state);
+            let walk_due = update::due(&state);
             let event = tokio::select! {
                 biased;
                 signal = signals.next() => {

@@ -4,6 +4,7 @@
 use super::{
     approvals, attach,
     keys::{Binding, Command},
+    open,
     overlay::{Overlay, Question},
     state::{Pane, Process, State},
     steer,
@@ -26,14 +27,26 @@ pub enum Scope {
     Agent,
     /// As `Free`, where a ticket is open or chosen.
     Ticket,
+    /// As `Free`, where a session is chosen or open.
+    Session,
     /// In a demo, with nothing over it.
     Demo,
+    /// A replay is open, and nothing on its stage.
+    Replay,
     Always,
     /// By its name only.
     Typed,
 }
 
 pub fn applies(scope: Scope, state: &State) -> bool {
+    if let Some(replay) = state.replay.as_ref().filter(|_| state.overlays.is_empty()) {
+        let bare = replay.stage.overlays.is_empty() && replay.stage.prompt.is_none();
+        return match scope {
+            Scope::Always => true,
+            Scope::Replay => bare && !replay.stage.copying,
+            _ => false,
+        };
+    }
     let top = state.overlays.last();
     let question = matches!(top, Some(Overlay::Confirm(_)));
     let bare = state.overlays.is_empty();
@@ -57,6 +70,12 @@ pub fn applies(scope: Scope, state: &State) -> bool {
         }
         Scope::Agent => bare && free && state.focus == Pane::Agent,
         Scope::Demo => bare && free && state.demo.is_some(),
+        Scope::Session => {
+            let open = bare && state.record.is_some() && state.focus == Pane::Agent;
+            let chosen = matches!(top, Some(Overlay::Sessions(_) | Overlay::Ticket(_)));
+            free && !state.replayed && (open || chosen)
+        }
+        Scope::Replay => false,
         Scope::Typed => false,
     }
 }
@@ -70,9 +89,12 @@ pub fn useful(binding: &Binding, state: &State) -> bool {
             !bare
                 || state.record.is_some()
                 || state.needle.is_some()
+                || state.taste.zoom
                 || binding.scope == Scope::Question
         }
+        Command::Replay => open::session_at_hand(state).is_some(),
         Command::Approvals => bare && !approvals::queue(state).is_empty(),
+        Command::Interrupt | Command::Message if state.replayed => false,
         Command::Interrupt => bare && attach::working(state.shown()) && state.record.is_none(),
         Command::Message => bare && state.shown().process.running() && state.record.is_none(),
         Command::Open => match state.overlays.last() {
@@ -86,13 +108,14 @@ pub fn useful(binding: &Binding, state: &State) -> bool {
             Some(Overlay::Sessions(browser)) => browser.current().is_some(),
             Some(_) => false,
         },
+        Command::Copy if matches!(state.overlays.last(), Some(Overlay::Approval(_))) => false,
         Command::Copy | Command::Search => match state.overlays.last() {
             None => state.record.is_some() || !state.shown().ring.is_empty(),
             Some(_) => true,
         },
         Command::Hold | Command::Resolve | Command::Reopen => steer::would(binding.command, state),
         Command::NextPane | Command::Zoom | Command::Quit | Command::Prompt => bare,
-        Command::Sessions => bare && state.record.is_none(),
+        Command::Sessions => bare && state.record.is_none() && !state.replayed,
         Command::RestartAgent => matches!(state.agent.process, Process::GaveUp { .. }),
         Command::NextChapter => state.demo.as_ref().is_some_and(|d| d.can_go(state.tick).1),
         Command::PreviousChapter => state.demo.as_ref().is_some_and(|d| d.can_go(state.tick).0),
@@ -107,6 +130,11 @@ pub fn word(binding: &Binding, state: &State) -> String {
         Command::Approvals => format!("approve … ({})", approvals::queue(state).len()),
         Command::Open if state.focus == Pane::Agent && state.overlays.is_empty() => "output".into(),
         Command::Hold if steer::is_held(state) => "let go".into(),
+        Command::PlayPause => match &state.replay {
+            Some(replay) if replay.clock.playing() => "pause".into(),
+            _ => "play".into(),
+        },
+        Command::Quit if state.replayed => "close".into(),
         Command::Zoom if state.taste.zoom => "all panes".into(),
         _ => binding.footer.to_owned(),
     }

@@ -18,6 +18,9 @@ use jiff::Timestamp;
 use std::{path::PathBuf, time::Duration};
 use tokio::{sync::mpsc, task::JoinHandle, time::Instant};
 
+/// Whoever waits for news hears this often that there are none.
+const STILL_THERE: Duration = Duration::from_secs(2);
+
 /// Looks at the cluster until it is dropped.
 #[derive(Debug)]
 pub struct Observer(JoinHandle<()>);
@@ -76,6 +79,7 @@ impl LedgerReader {
                 let mut reading = Reading {
                     file: LedgerFile::new(path),
                     told: None,
+                    said: Instant::now(),
                     events,
                 };
                 while watch.wait() && reading.look() {}
@@ -88,6 +92,8 @@ struct Reading {
     file: LedgerFile,
     /// The error that was last told, so that it is told once.
     told: Option<String>,
+    /// When anything was said.
+    said: Instant,
     events: mpsc::Sender<Event>,
 }
 
@@ -95,7 +101,11 @@ impl Reading {
     /// Reads what changed. False: nobody listens any more.
     fn look(&mut self) -> bool {
         let view = match read(&mut self.file) {
-            Ok(None) => return true,
+            Ok(None) if self.said.elapsed() < STILL_THERE => return true,
+            Ok(None) => {
+                self.said = Instant::now();
+                return self.send(Event::LedgerSame);
+            }
             Ok(Some(view)) => {
                 self.told = None;
                 view
@@ -120,9 +130,12 @@ impl Reading {
                 }
             }
         };
-        self.events
-            .blocking_send(Event::Ledger(Box::new(view)))
-            .is_ok()
+        self.said = Instant::now();
+        self.send(Event::Ledger(Box::new(view)))
+    }
+
+    fn send(&self, event: Event) -> bool {
+        self.events.blocking_send(event).is_ok()
     }
 }
 

@@ -1,9 +1,21 @@
 //! Everything the dashboard knows at one moment. `update` changes it, a front end draws it.
 
 use super::{
-    agent::Agent, approvals::Approvals, attach::Other, attention::Attention, cluster::Cluster,
-    config::Config, config::Role, demo::Demo, event::Child, overlay::Overlay, palette::Palette,
-    prompt::Prompt, record::Record, tickets::Tickets,
+    agent::Agent,
+    approvals::Approvals,
+    attach::Other,
+    attention::Attention,
+    cluster::Cluster,
+    config::Config,
+    config::Role,
+    demo::Demo,
+    event::Child,
+    overlay::Overlay,
+    palette::Palette,
+    prompt::Prompt,
+    record::Record,
+    replay::{Clock, Replay},
+    tickets::Tickets,
 };
 use crate::{
     demo::Walkthrough,
@@ -24,13 +36,15 @@ pub enum Pane {
 
 /// Sizes of what was last drawn, so that scrolling knows what a page is, and the mouse what it is
 /// on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Geometry {
     pub agent: Size,
     pub overlay: Size,
     /// Rows of the tickets pane.
     pub tickets: u16,
     pub areas: Areas,
+    /// Those of a replay's stage, and where its timeline is.
+    pub replay: Option<Box<(Geometry, Rect)>>,
 }
 
 /// Where things are; empty where one is not drawn.
@@ -90,6 +104,10 @@ pub struct State {
     pub approvals: Approvals,
     pub monitor: Monitor,
     pub demo: Option<Demo>,
+    /// An incident that is played back over it all.
+    pub replay: Option<Box<Replay>>,
+    /// This is the stage of a replay: there is nobody to steer.
+    pub replayed: bool,
     pub focus: Pane,
     pub overlays: Vec<Overlay>,
     pub prompt: Option<Prompt>,
@@ -123,6 +141,8 @@ pub enum Process {
     Off(String),
     /// Not ours; for people, whose it is.
     Elsewhere(String),
+    /// An earlier one, played back.
+    Replayed,
     Starting,
     Running {
         pid: u32,
@@ -157,18 +177,24 @@ impl Process {
 
     /// Whether a supervisor task exists for it that has not said [`Self::Stopped`].
     pub fn supervised(&self) -> bool {
-        !matches!(self, Self::Off(_) | Self::Elsewhere(_) | Self::Stopped)
+        !matches!(
+            self,
+            Self::Off(_) | Self::Elsewhere(_) | Self::Replayed | Self::Stopped
+        )
     }
 
     pub fn running(&self) -> bool {
-        matches!(self, Self::Running { .. } | Self::Elsewhere(_))
+        matches!(
+            self,
+            Self::Running { .. } | Self::Elsewhere(_) | Self::Replayed
+        )
     }
 }
 
 impl State {
     /// `walk` is the demo's, if this is one.
     pub fn new(config: &Config, walk: Option<Walkthrough>, now: Timestamp) -> Self {
-        Self {
+        let mut state = Self {
             now,
             tick: Instant::now(),
             zone: TimeZone::system(),
@@ -187,6 +213,8 @@ impl State {
                 last_line: None,
             },
             demo: walk.map(Demo::new),
+            replay: None,
+            replayed: false,
             focus: Pane::default(),
             overlays: Vec::new(),
             prompt: None,
@@ -202,13 +230,31 @@ impl State {
                 ..Taste::default()
             },
             failure: None,
+        };
+        if let Some((session, speed)) = &config.replay {
+            let mut replay = Replay::new(session, &state, true);
+            replay.clock = Clock::new(now, now, *speed);
+            state.replay = Some(Box::new(replay));
         }
+        state
     }
 
     /// Time as the main loop reads it.
     pub fn set_time(&mut self, now: Timestamp, tick: Instant) {
         self.now = now;
         self.tick = tick;
+        if let Some(replay) = &mut self.replay {
+            replay.set_time(tick);
+        }
+    }
+
+    /// What was drawn last.
+    pub fn set_geometry(&mut self, mut geometry: Geometry) {
+        let inner = geometry.replay.take();
+        self.geometry = geometry;
+        if let (Some(replay), Some(inner)) = (&mut self.replay, inner) {
+            (replay.stage.geometry, replay.track) = *inner;
+        }
     }
 
     pub fn process_mut(&mut self, child: Child) -> &mut Process {
@@ -223,6 +269,11 @@ impl State {
             Child::Agent => &self.agent.process,
             Child::Monitor => &self.monitor.process,
         }
+    }
+
+    /// What is in sight: this, or the stage of a replay over it.
+    pub fn in_sight(&self) -> &Self {
+        self.replay.as_ref().map_or(self, |replay| &replay.stage)
     }
 
     /// The agent whose pane it is: ours, or the one that is followed.

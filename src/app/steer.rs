@@ -48,7 +48,8 @@ pub fn interrupt(state: &mut State) -> Vec<Effect> {
 }
 
 pub fn ask_message(state: &mut State) {
-    if state.shown().process.running() {
+    let ended = state.other.as_ref().is_some_and(|o| o.ended);
+    if state.shown().process.running() && !ended {
         state.prompt = Some(Prompt::new(PromptKind::Message, ""));
     } else {
         state.say("No agent is running to read a message.");

@@ -5,6 +5,9 @@ use agent_lab::ledger::{Heartbeat, Resolution, RunningSession, Status, Ticket};
 use jiff::{SignedDuration, Timestamp};
 use std::path::PathBuf;
 
+/// The ledger is looked at all the time: what was read so long ago is not known to hold any more.
+const STALE: SignedDuration = SignedDuration::from_secs(8);
+
 /// Tickets read for the pane.
 pub const LIMIT: usize = 200;
 
@@ -29,6 +32,8 @@ pub struct LedgerView {
 pub struct Tickets {
     pub path: PathBuf,
     pub view: Option<LedgerView>,
+    /// When the ledger was last looked at, whether it had changed or not.
+    pub looked: Option<Timestamp>,
     /// The ticket the reader stands on.
     pub selected: Option<i64>,
     /// A person chose it; else it is the most pressing one.
@@ -76,6 +81,7 @@ impl Tickets {
         Self {
             path,
             view: None,
+            looked: None,
             selected: None,
             chosen: false,
         }
@@ -90,6 +96,7 @@ impl Tickets {
         if let Some(heartbeat) = &mut view.heartbeat {
             clean_text(&mut heartbeat.detail);
         }
+        self.looked = Some(view.at);
         self.view = Some(view);
         let tickets = self.list();
         // A chosen ticket may be gone with its ledger.
@@ -132,6 +139,12 @@ impl Tickets {
             self.selected = Some(ticket.id);
             self.chosen = true;
         }
+    }
+
+    /// For how long nobody could look at the ledger, if that is too long to believe what was read.
+    pub fn stale(&self, now: Timestamp) -> Option<SignedDuration> {
+        let since = now.duration_since(self.looked?);
+        (since > STALE).then_some(since)
     }
 
     /// Age of the monitor's last check. None: it never looked.

@@ -3,13 +3,15 @@
 use super::{
     act,
     agent::Proposal,
-    approvals, attach, attention, demo,
+    approvals,
+    archive::Found,
+    attach, attention, demo,
     event::{Child, Effect, Event},
     keys::{Section, TABLE},
     on_child::on_child,
     on_key::{on_key, on_paste},
     on_mouse::on_mouse,
-    open,
+    open, replay,
     state::{Quitting, State},
     tickets::LedgerView,
 };
@@ -27,6 +29,7 @@ pub fn update(state: &mut State, event: Event, now: Timestamp, tick: Instant) ->
     state.set_time(now, tick);
     let mut effects = change(state, event);
     effects.extend(demo::walk(state));
+    effects.extend(replay::step(state));
     approvals::settle(state);
     attention::on_proposals(state);
     effects.extend(attention::effects(state));
@@ -57,13 +60,25 @@ fn change(state: &mut State, event: Event) -> Vec<Effect> {
         }
         Event::Cluster(snapshot) => state.cluster.seen(*snapshot, now),
         Event::Ledger(view) => return on_ledger(state, *view),
+        Event::LedgerSame => state.tickets.looked = Some(now),
         Event::Followed(news) => attach::on_news(state, &news),
-        Event::Found(found) => return open::found(state, found),
+        Event::Found(found) => return on_found(state, found),
         Event::Written(_, Ok(done)) => state.say(done),
         Event::Written(_, Err(why)) => state.say(format!("✗ Not written: {why}")),
         Event::Stage(news) => return demo::on_stage(state, news),
     }
     Vec::new()
+}
+
+/// What was asked for goes to whoever asked: a replay, its stage, or what is live.
+fn on_found(state: &mut State, found: Found) -> Vec<Effect> {
+    match replay::found(state, found) {
+        Ok(effects) => effects,
+        Err(found) => match &mut state.replay {
+            Some(replay) => open::found(&mut replay.stage, found),
+            None => open::found(state, found),
+        },
+    }
 }
 
 fn on_signal(state: &mut State, signal: Signal) -> Vec<Effect> {
@@ -78,6 +93,12 @@ fn on_signal(state: &mut State, signal: Signal) -> Vec<Effect> {
             begin_quit(state, signal.exit_code())
         }
     }
+}
+
+/// When to look again though nothing happens.
+pub fn due(state: &State) -> Option<Instant> {
+    let replay = state.replay.as_ref().and_then(|r| r.due(state.tick));
+    [demo::due(state), replay].into_iter().flatten().min()
 }
 
 /// Ends the children, then the program.
@@ -143,11 +164,7 @@ pub fn help() -> Vec<Line> {
             } else {
                 binding.label
             };
-            composer.say(
-                &mut ring,
-                Kind::Plain,
-                format!("{key:<11} {}", binding.help),
-            );
+            composer.say(&mut ring, Kind::Key, format!("{key:<10}  {}", binding.help));
         }
     }
     heading(&mut ring, "what the marks mean", true);
@@ -157,6 +174,18 @@ pub fn help() -> Vec<Line> {
         "~ claimed: the agent says it is repaired",
         "✓ proven: the monitor saw that it is, and that it stayed so",
         "↑ escalated: the agent gave up     ‖ paused or held",
+    ] {
+        composer.say(&mut ring, Kind::Plain, text);
+    }
+    heading(
+        &mut ring,
+        "what the marks of a replay's timeline mean",
+        true,
+    );
+    for text in [
+        "▼ a fault was injected   ! a ticket was opened   ◆ an agent took it",
+        "$ a command   ✗ one that failed   ‖ one that waits for a person   ◇ what they said",
+        "~ claimed   ✓ proven   ↑ escalated   · closed, or the session ended",
     ] {
         composer.say(&mut ring, Kind::Plain, text);
     }

@@ -113,6 +113,7 @@ fn config(args: &Args, chapters: Vec<Chapter>, home: &Home, brain: Brain) -> Con
         ledger,
         lab: Some(home.dir().to_owned()),
         palette: Palette::default(),
+        replay: None,
         demo: Some(DemoConfig {
             walk: Some(walk),
             lab: UpOptions {

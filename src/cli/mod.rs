@@ -11,6 +11,7 @@ pub mod completions;
 pub mod demo;
 pub mod lab;
 pub mod monitor;
+pub mod replay;
 pub mod steer;
 mod table;
 pub mod target;
@@ -45,6 +46,8 @@ enum Command {
     Tickets(tickets::Args),
     /// Read what agents did, and check the record
     Audit(audit::Args),
+    /// Play an incident back: what broke, what the agent did, what proved it
+    Replay(replay::Args),
     /// Control the embedded lab: real processes on loopback
     Lab(lab::Args),
     /// Work on tickets: agent_lab in the foreground
@@ -65,7 +68,7 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let dashboard = matches!(
         cli.command,
-        None | Some(Command::Demo(_) | Command::Watch(_))
+        None | Some(Command::Demo(_) | Command::Watch(_) | Command::Replay(_))
     );
     if !dashboard {
         end_with_the_reader();
@@ -76,6 +79,7 @@ pub fn main() -> ExitCode {
         Some(Command::Monitor(args)) => monitor::run(args),
         Some(Command::Tickets(args)) => tickets::run(args),
         Some(Command::Audit(args)) => audit::run(args),
+        Some(Command::Replay(args)) => replay::run(args),
         Some(Command::Lab(args)) => lab::run(args),
         Some(Command::Agent(args)) => agent::run(args),
         Some(Command::Steer(args)) => steer::run(args),

@@ -90,6 +90,7 @@ pub fn run(args: &Args) -> CliResult {
         lab: lab_with(&place.pd)?,
         palette: args.theme.palette()?,
         ledger: place.ledger,
+        replay: None,
         demo: None,
     })
 }

@@ -5,8 +5,14 @@
 
 pub mod events;
 pub mod follow;
+pub mod incident;
 pub mod output;
 pub mod page;
+pub mod scene;
 
 pub use follow::{Follow, News};
+pub use incident::Incident;
 pub use page::{Page, Which};
+
+#[cfg(test)]
+mod tests;

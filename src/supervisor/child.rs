@@ -2,6 +2,7 @@
 //! when asked. Exit and end of output are two facts, each with a time limit.
 
 use super::{
+    last_words::LastWords,
     lifeline::{Lifeline, Report},
     mailbox::{Fact, Mailbox},
     policy::{Next, Policy},
@@ -10,10 +11,8 @@ use super::{
     stop::{Step, group_alive},
     stream::Chunk,
 };
-use crate::transcript::clean::clean;
 use agent_lab::event::Control;
 use std::{
-    collections::VecDeque,
     os::unix::process::ExitStatusExt,
     process::ExitStatus,
     time::{Duration, Instant},
@@ -21,15 +20,14 @@ use std::{
 use tokio::{
     signal::unix::{Signal as SignalStream, SignalKind, signal},
     sync::mpsc,
+    task::yield_now,
     time::sleep_until,
 };
 
 /// From exit to the verdict that something holds the output open.
 const PIPE_LIMIT: Duration = Duration::from_secs(2);
-/// Lines of stderr kept for the verdict.
-const STDERR_LINES: usize = 5;
-/// Bytes kept of each.
-const STDERR_BYTES: usize = 500;
+/// After so many bytes in a row the others of this thread have their turn: keys, above all.
+const SLICE: usize = 64 * 1024;
 
 #[derive(Debug)]
 enum Order {
@@ -104,7 +102,7 @@ async fn supervise(
     let mut task = Task {
         mailbox,
         policy: Policy::default(),
-        stderr: VecDeque::new(),
+        stderr: LastWords::default(),
     };
     loop {
         let next = match first {
@@ -132,7 +130,7 @@ async fn supervise(
                 Some(Instant::now() + after)
             }
             Next::GiveUp { why } => {
-                let stderr = task.stderr.iter().map(|line| clean(line).0).collect();
+                let stderr = task.stderr.text();
                 task.fact(Fact::GaveUp { why, stderr });
                 None
             }
@@ -161,8 +159,7 @@ enum RunEnd {
 struct Task {
     mailbox: Mailbox,
     policy: Policy,
-    /// The last lines of stderr, as they came.
-    stderr: VecDeque<Vec<u8>>,
+    stderr: LastWords,
 }
 
 impl Task {
@@ -208,6 +205,7 @@ impl Task {
         let (mut restart, mut status) = (false, None);
         // Whether the child may have exited since it was last asked.
         let mut look = true;
+        let mut slice = 0;
         loop {
             // What its warden says comes first: that ends later, and in its own way.
             if std::mem::take(&mut look)
@@ -267,6 +265,11 @@ impl Task {
                     look |= matches!(chunk, Chunk::End);
                     if self.chunk(&mut run, &chunk) {
                         self.mailbox.room().await;
+                    }
+                    slice += chunk.len();
+                    if slice >= SLICE {
+                        slice = 0;
+                        yield_now().await;
                     }
                 }
             }
@@ -349,16 +352,6 @@ impl Task {
     fn chunk(&mut self, run: &mut Run, chunk: &Chunk) -> bool {
         let mut batch = self.mailbox.batch();
         let stderr = &mut self.stderr;
-        let mut error_line = |line: &[u8]| {
-            let mut kept = if stderr.len() == STDERR_LINES {
-                stderr.pop_front().unwrap_or_default()
-            } else {
-                Vec::new()
-            };
-            kept.clear();
-            kept.extend_from_slice(&line[..line.len().min(STDERR_BYTES)]);
-            stderr.push_back(kept);
-        };
         match chunk {
             Chunk::Stdout(bytes) => {
                 run.stdout.feed((**bytes).as_ref(), |line, omitted| {
@@ -367,7 +360,7 @@ impl Task {
             }
             Chunk::Stderr(bytes) => {
                 run.stderr.feed((**bytes).as_ref(), |line, omitted| {
-                    error_line(line);
+                    stderr.push(line);
                     batch.line(line, omitted, true);
                 });
             }
@@ -376,7 +369,7 @@ impl Task {
                 run.stdout
                     .finish(|line, omitted| batch.line(line, omitted, false));
                 run.stderr.finish(|line, omitted| {
-                    error_line(line);
+                    stderr.push(line);
                     batch.line(line, omitted, true);
                 });
             }

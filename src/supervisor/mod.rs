@@ -9,6 +9,7 @@
 
 mod child;
 mod delta;
+mod last_words;
 mod lifeline;
 mod loose;
 pub mod mailbox;

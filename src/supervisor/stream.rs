@@ -23,6 +23,15 @@ pub enum Chunk {
     End,
 }
 
+impl Chunk {
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Stdout(bytes) | Self::Stderr(bytes) => (**bytes).as_ref().len(),
+            Self::End => 0,
+        }
+    }
+}
+
 impl Output {
     pub fn new(child: Child) -> Self {
         Self {

@@ -21,16 +21,16 @@ use std::{
 /// A terminal that takes nothing for so long is given back as it is: nobody waits for it.
 const STUCK: Duration = Duration::from_millis(500);
 
-/// Remember the title of the window, and put it back.
-const KEEP_TITLE: &[u8] = b"\x1b[22;0t";
-const OLD_TITLE: &[u8] = b"\x1b[23;0t";
-
 static ACTIVE: AtomicBool = AtomicBool::new(false);
 
 thread_local! {
     /// Set while code runs whose panics are caught and handled (see [`contained`]).
     static CONTAINED: Cell<bool> = const { Cell::new(false) };
 }
+
+/// The title of the window, put aside and taken out again (xterm's own stack of them).
+const KEEP_TITLE: &str = "\x1b[22;0t";
+const GIVE_TITLE_BACK: &str = "\x1b[23;0t";
 
 /// The terminal is ours while this lives.
 #[derive(Debug)]
@@ -74,9 +74,10 @@ impl Guard {
             terminal::disable_raw_mode()?;
         }
         terminal::enable_raw_mode()?;
-        let mut bytes = KEEP_TITLE.to_vec();
+        let mut bytes = Vec::new();
         queue!(
             bytes,
+            style::Print(KEEP_TITLE),
             terminal::EnterAlternateScreen,
             event::EnableBracketedPaste,
             cursor::Hide
@@ -111,9 +112,9 @@ pub fn restore() {
         event::DisableMouseCapture,
         event::DisableBracketedPaste,
         terminal::LeaveAlternateScreen,
+        style::Print(GIVE_TITLE_BACK),
         cursor::Show
     );
-    bytes.extend_from_slice(OLD_TITLE);
     // Each step for itself: a terminal that is gone, or stands still, must not skip the rest.
     let _ = tty::write_within(&bytes, STUCK);
     let _ = terminal::disable_raw_mode();

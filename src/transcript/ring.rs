@@ -33,13 +33,15 @@ pub enum Kind {
     Session,
     /// What the supervisor says of the child.
     Child,
+    /// A key and what it does, two spaces between them.
+    Key,
 }
 
 impl Kind {
     /// What is drawn before the text; continuation rows are indented by its width.
     pub fn marker(self) -> &'static str {
         match self {
-            Self::Plain | Self::Reasoning => "",
+            Self::Plain | Self::Reasoning | Self::Key => "",
             Self::Thinking => "… ",
             Self::Command => "$ ",
             Self::CommandMore => "  ",

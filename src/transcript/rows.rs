@@ -99,6 +99,10 @@ fn hang(line: &Shown<'_>) -> usize {
         return 0;
     }
     let text = line.text.as_ref();
+    if line.kind == Kind::Key {
+        let label = text.find("  ").unwrap_or(0);
+        return text.len() - text[label..].trim_start().len();
+    }
     let start = text.len() - text.trim_start().len();
     let item = &text[start..];
     let marker = match line.looks.first() {

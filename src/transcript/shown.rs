@@ -56,6 +56,7 @@ impl<'a> Shown<'a> {
     pub fn plain(line: &'a Line) -> Self {
         let looks = match line.kind {
             Kind::Command | Kind::CommandMore => shell::looks(&line.text),
+            Kind::Key => vec![(0..line.text.find("  ").unwrap_or(0), Look::Strong)],
             _ => Looks::new(),
         };
         Self {
@@ -110,17 +111,17 @@ enum Class {
     Alone,
 }
 
-fn class(line: &Line) -> Class {
+fn class(line: &Line, fold: bool) -> Class {
     match line.kind {
         Kind::Reasoning => Class::Prose,
-        Kind::Output | Kind::ErrorOutput => Class::Output,
+        Kind::Output | Kind::ErrorOutput if fold => Class::Output,
         _ => Class::Alone,
     }
 }
 
 /// How these lines read, in order.
 pub fn show<'a>(lines: impl DoubleEndedIterator<Item = &'a Line>, fold: bool) -> Vec<Shown<'a>> {
-    let mut blocks: Vec<_> = Blocks::new(lines).collect();
+    let mut blocks: Vec<_> = Blocks::new(lines, fold).collect();
     blocks.reverse();
     let mut shown = Vec::new();
     for block in &blocks {
@@ -136,7 +137,7 @@ pub fn show_newest<'a>(
     mut enough: impl FnMut(&Shown<'a>) -> bool,
 ) -> Vec<Shown<'a>> {
     let mut newest = Vec::new();
-    for block in Blocks::new(lines) {
+    for block in Blocks::new(lines, fold) {
         let mut shown = Vec::new();
         show_block(&block, fold, &mut shown);
         let mut done = false;
@@ -153,8 +154,8 @@ pub fn show_newest<'a>(
 
 fn show_block<'a>(block: &[&'a Line], fold: bool, shown: &mut Vec<Shown<'a>>) {
     match block {
-        [first, ..] if class(first) == Class::Prose => markdown::render(block, shown),
-        [first, ..] if fold && class(first) == Class::Output && block.len() > FOLD => {
+        [first, ..] if class(first, fold) == Class::Prose => markdown::render(block, shown),
+        [first, ..] if class(first, fold) == Class::Output && block.len() > FOLD => {
             let hidden = &block[HEAD..block.len() - TAIL];
             shown.extend(block[..HEAD].iter().map(|l| Shown::plain(l)));
             shown.push(Shown::fold(hidden[0], hidden.len()));
@@ -167,12 +168,14 @@ fn show_block<'a>(block: &[&'a Line], fold: bool, shown: &mut Vec<Shown<'a>>) {
 /// Blocks of lines, newest first, each in order.
 struct Blocks<'a, I: DoubleEndedIterator<Item = &'a Line>> {
     lines: std::iter::Peekable<std::iter::Rev<I>>,
+    fold: bool,
 }
 
 impl<'a, I: DoubleEndedIterator<Item = &'a Line>> Blocks<'a, I> {
-    fn new(lines: I) -> Self {
+    fn new(lines: I, fold: bool) -> Self {
         Self {
             lines: lines.rev().peekable(),
+            fold,
         }
     }
 }
@@ -183,8 +186,10 @@ impl<'a, I: DoubleEndedIterator<Item = &'a Line>> Iterator for Blocks<'a, I> {
     fn next(&mut self) -> Option<Self::Item> {
         let last = self.lines.next()?;
         let mut block = vec![last];
-        if class(last) != Class::Alone {
-            while let Some(line) = self.lines.next_if(|l| class(l) == class(last)) {
+        let of = class(last, self.fold);
+        if of != Class::Alone {
+            let fold = self.fold;
+            while let Some(line) = self.lines.next_if(|l| class(l, fold) == of) {
                 block.push(line);
             }
             block.reverse();

@@ -7,10 +7,8 @@ use super::{
     theme::{Role, Theme},
 };
 use crate::app::{
-    State, command_line,
-    keys::{self, Binding},
+    State, command_line, keys,
     prompt::{Prompt, PromptKind},
-    scope::word,
 };
 use ratatui::{
     Frame,
@@ -93,8 +91,8 @@ pub fn draw_offers(frame: &mut Frame, body: Rect, state: &State, theme: Theme) {
 /// The keys that fit, in the order of the table; those that matter least go first. Help and quit
 /// always fit.
 fn hints(state: &State, theme: Theme, room: usize) -> Vec<Span<'static>> {
-    let all: Vec<(&Binding, String)> = keys::footer(state).map(|b| (b, word(b, state))).collect();
-    let size = |(b, word): &(&Binding, String)| b.label.width() + word.width() + 4;
+    let all = keys::footer(state);
+    let size = |(b, word): &(&keys::Binding, String)| b.label.width() + word.width() + 4;
     let mut order: Vec<usize> = (0..all.len()).collect();
     order.sort_by_key(|n| all[*n].0.rank);
     let mut used = 1;

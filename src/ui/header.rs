@@ -86,14 +86,20 @@ pub fn agent(state: &State, theme: Theme) -> Vec<Span<'static>> {
         Process::Off(_) if starting(state) => ("WAITING", None, Role::Dim),
         Process::Off(_) => ("OFF", None, Role::Dim),
         Process::Starting => ("STARTING", None, Role::Dim),
+        Process::Replayed if agent.last_outcome.is_some() && agent.session.is_none() => {
+            ("ENDED", Some(agent.since), Role::Dim)
+        }
+        Process::Replayed if agent.session.is_none() => ("NOT YET", None, Role::Dim),
         Process::Elsewhere(_) if state.other.as_ref().is_some_and(|o| o.ended) => {
             ("ENDED", Some(agent.since), Role::Dim)
         }
-        Process::Running { .. } | Process::Elsewhere(_) if agent.proposal.is_some() => {
+        Process::Running { .. } | Process::Elsewhere(_) | Process::Replayed
+            if agent.proposal.is_some() =>
+        {
             let since = agent.proposal.as_ref().map(|p| p.since);
             ("ASKS", since, Role::Warn)
         }
-        Process::Running { .. } | Process::Elsewhere(_) => {
+        Process::Running { .. } | Process::Elsewhere(_) | Process::Replayed => {
             let role = match agent.phase {
                 Phase::Working => Role::Accent,
                 Phase::Verifying => Role::Claimed,

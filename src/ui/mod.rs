@@ -8,13 +8,16 @@ mod footer;
 mod format;
 mod header;
 pub mod layout;
+mod marks;
 mod overlays;
 mod panes;
+mod replay;
 mod row;
 mod screen;
 mod spark;
 mod text;
 pub mod theme;
+mod timeline;
 
 #[cfg(test)]
 mod tests;
@@ -34,6 +37,20 @@ use ratatui::{Frame, layout::Rect, text::Line};
 pub fn draw(frame: &mut Frame, state: &State) -> Geometry {
     let theme = Theme::new(state.taste.palette);
     let area = frame.area();
+    if let Some(replay) = &state.replay {
+        let (stage, track) = replay::draw(frame, state, replay, theme);
+        let body = Layout::new(area, want(state, area)).map_or(area, |l| l.body);
+        let (overlay, over) = overlays::draw(frame, body, state, theme);
+        return Geometry {
+            overlay,
+            areas: Areas {
+                overlay: over,
+                ..Areas::default()
+            },
+            replay: Some(Box::new((stage, track))),
+            ..Geometry::default()
+        };
+    }
     let Some(layout) = Layout::new(area, want(state, area)) else {
         tiny(frame, state, theme, area);
         return Geometry::default();
@@ -60,6 +77,7 @@ pub fn draw(frame: &mut Frame, state: &State) -> Geometry {
             lines,
             overlay: over,
         },
+        replay: None,
     }
 }
 

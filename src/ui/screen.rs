@@ -85,7 +85,9 @@ impl Frontend for Screen {
         self.output.forget();
         self.guard.resume()?;
         self.terminal.backend_mut().reset();
-        self.mouse(self.mouse);
+        if self.mouse {
+            self.tell(Mouse(true));
+        }
         // Not `clear`: that asks the terminal where the cursor is, and waits for the answer.
         let size = self.terminal.size()?;
         self.terminal.resize(size.into())
@@ -95,6 +97,10 @@ impl Frontend for Screen {
         self.tell(CopyToClipboard::to_clipboard_from(text));
     }
 
+    fn bell(&mut self) {
+        let _ = self.output.send(b"\x07");
+    }
+
     fn title(&mut self, text: &str) {
         self.tell(SetTitle(text));
     }
@@ -102,9 +108,5 @@ impl Frontend for Screen {
     fn mouse(&mut self, on: bool) {
         self.mouse = on;
         self.tell(Mouse(on));
-    }
-
-    fn bell(&mut self) {
-        let _ = self.output.send(b"\x07");
     }
 }

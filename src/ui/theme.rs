@@ -101,7 +101,7 @@ impl Theme {
 /// The look of a kind of line.
 pub fn role(kind: Kind) -> Role {
     match kind {
-        Kind::Plain => Role::Plain,
+        Kind::Plain | Kind::Key => Role::Plain,
         Kind::Output => Role::Output,
         Kind::Reasoning => Role::Reasoning,
         Kind::Thinking => Role::Thinking,

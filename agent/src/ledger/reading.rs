@@ -9,7 +9,7 @@ use super::{
 };
 use crate::event::Stream;
 use jiff::Timestamp;
-use rusqlite::{OptionalExtension, Row, params};
+use rusqlite::{Row, params};
 
 /// A session that is marked running, and who runs it.
 #[derive(Debug, Clone, PartialEq)]
@@ -237,6 +237,37 @@ impl Ledger {
             .collect::<rusqlite::Result<_>>()?)
     }
 
+    /// The last output of a call after one time and up to another, in order.
+    pub fn output_between(
+        &self,
+        session: &str,
+        call: &str,
+        after: Timestamp,
+        upto: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<OutputChunk>> {
+        let mut rows: Vec<(i64, OutputChunk)> = self
+            .conn
+            .prepare_cached(
+                "SELECT id, call_id, seq, stream, text, at FROM session_output
+                 WHERE session_id = ?1 AND call_id = ?2 AND at > ?3 AND at <= ?4
+                 ORDER BY id DESC LIMIT ?5",
+            )?
+            .query_map(
+                params![
+                    session,
+                    call,
+                    clock::text(after),
+                    clock::text(upto),
+                    to_i64(limit)
+                ],
+                chunk_from_row,
+            )?
+            .collect::<rusqlite::Result<_>>()?;
+        rows.reverse();
+        Ok(rows.into_iter().map(|(_, chunk)| chunk).collect())
+    }
+
     /// Bytes and pieces of the stored output of a call.
     pub fn output_size(&self, session: &str, call: &str) -> Result<(u64, u64)> {
         Ok(self
@@ -264,22 +295,29 @@ impl Ledger {
         )?)
     }
 
-    /// The newest sample of a cluster at a time, or before it.
-    pub fn sample_at(&self, cluster_id: &str, at: Timestamp) -> Result<Option<Sample>> {
-        Ok(self
+    /// The newest samples of a cluster up to a time, oldest first.
+    pub fn samples_upto(
+        &self,
+        cluster_id: &str,
+        upto: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<Sample>> {
+        let mut rows: Vec<Sample> = self
             .conn
             .prepare_cached(
                 "SELECT id, at, snapshot FROM samples WHERE cluster_id = ?1 AND at <= ?2
-                 ORDER BY id DESC LIMIT 1",
+                 ORDER BY id DESC LIMIT ?3",
             )?
-            .query_row(params![cluster_id, clock::text(at)], |r| {
+            .query_map(params![cluster_id, clock::text(upto), to_i64(limit)], |r| {
                 Ok(Sample {
                     id: r.get(0)?,
                     at: parse_time(&r.get::<_, String>(1)?),
                     snapshot: r.get(2)?,
                 })
-            })
-            .optional()?)
+            })?
+            .collect::<rusqlite::Result<_>>()?;
+        rows.reverse();
+        Ok(rows)
     }
 
     /// What was measured between two times, oldest first.

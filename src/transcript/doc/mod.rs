@@ -158,7 +158,8 @@ impl Doc {
 
 impl<L: Lines> Reads for Doc<L> {
     fn point(&mut self, row: usize, size: Size) {
-        let mut spot = self.top.min(self.last_top(size));
+        self.fit(size);
+        let mut spot = self.top;
         for _ in 0..row {
             spot = self.below(spot, size).unwrap_or(spot);
         }
@@ -168,6 +169,7 @@ impl<L: Lines> Reads for Doc<L> {
     }
 
     fn up(&mut self, rows: usize, size: Size) -> usize {
+        self.fit(size);
         let Some(mut cursor) = self.cursor else {
             return self.scroll_up(rows, size);
         };
@@ -184,6 +186,7 @@ impl<L: Lines> Reads for Doc<L> {
     }
 
     fn down(&mut self, rows: usize, size: Size) -> usize {
+        self.fit(size);
         let Some(mut cursor) = self.cursor else {
             return self.scroll_down(rows, size);
         };
@@ -200,6 +203,7 @@ impl<L: Lines> Reads for Doc<L> {
     }
 
     fn scroll_up(&mut self, rows: usize, size: Size) -> usize {
+        self.fit(size);
         let mut left = rows;
         while left > 0 {
             let Some(above) = self.above(self.top, size) else {
@@ -213,6 +217,7 @@ impl<L: Lines> Reads for Doc<L> {
     }
 
     fn scroll_down(&mut self, rows: usize, size: Size) -> usize {
+        self.fit(size);
         let last = self.last_top(size);
         let mut left = rows;
         while left > 0 && self.top < last {
@@ -360,13 +365,17 @@ impl<L: Lines> Doc<L> {
     /// The rows to draw, topmost first, at most `size.height`, with what is searched for.
     pub fn page(&self, size: Size, needle: Option<&Needle>) -> Page<'_> {
         let height = usize::from(size.height);
-        let top = self.top.min(self.last_top(size));
         let mut page = Page::default();
+        if self.lines.is_empty() {
+            return page;
+        }
+        let top = self.valid(self.top, size).min(self.last_top(size));
+        let cursor = self.cursor.map(|c| self.inside(c, size));
         let mut spot = (top.0, 0);
         while spot.0 < self.lines.len() && page.rows.len() < height + top.1 {
             let before = page.rows.len();
             Row::push(self.lines.get(spot.0), size, needle, &mut page.rows);
-            if let Some(cursor) = self.cursor.filter(|c| c.0 == spot.0) {
+            if let Some(cursor) = cursor.filter(|c| c.0 == spot.0) {
                 page.cursor = (before + cursor.1).checked_sub(top.1);
             }
             spot.0 += 1;
@@ -375,6 +384,19 @@ impl<L: Lines> Doc<L> {
         page.rows.truncate(height);
         page.cursor = page.cursor.filter(|row| *row < page.rows.len());
         page
+    }
+
+    /// Rows there are at this size: it may have been another one before.
+    fn fit(&mut self, size: Size) {
+        if !self.lines.is_empty() {
+            self.top = self.valid(self.top, size).min(self.last_top(size));
+            self.cursor = self.cursor.map(|c| self.inside(c, size));
+        }
+    }
+
+    fn valid(&self, (line, row): Spot, size: Size) -> Spot {
+        let line = line.min(self.lines.len().saturating_sub(1));
+        (line, row.min(self.rows_of(line, size).saturating_sub(1)))
     }
 
     fn rows_of(&self, index: usize, size: Size) -> usize {

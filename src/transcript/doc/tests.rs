@@ -152,3 +152,24 @@ fn an_empty_document_and_a_pane_without_room_are_survived() {
     doc.end(none);
     assert!(doc.page(none, None).rows.is_empty());
 }
+
+#[test]
+fn another_size_keeps_the_cursor_on_its_line() {
+    let long = "word ".repeat(40);
+    let narrow = Size { width: 6, ..SIZE };
+    let mut doc = Doc::at_end(
+        [
+            line(0, Kind::Reasoning, &long, false),
+            line(1, Kind::Reasoning, &long, false),
+        ],
+        false,
+        narrow,
+    );
+    let wide = Size { width: 80, ..SIZE };
+    let page = doc.page(wide, None);
+    assert_eq!((page.rows.len(), page.cursor), (4, Some(3)));
+    doc.up(1, wide);
+    doc.up(1, wide);
+    doc.up(1, wide);
+    assert_eq!(doc.current().unwrap().id, 0);
+}

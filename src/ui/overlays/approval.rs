@@ -66,6 +66,11 @@ pub fn draw(
     let page = view.doc.page(size, None);
     row::page(frame, text, &page, size, theme);
     let read = view.doc.near_end(1, size);
+    let waits = if inner.width >= 70 {
+        " later: it waits, and does not run"
+    } else {
+        " later"
+    };
     let answers = Line::from(cut(
         vec![
             Span::styled("y", strong),
@@ -75,7 +80,7 @@ pub fn draw(
             Span::styled("Enter", strong),
             Span::raw(" reject · "),
             Span::styled("Esc", strong),
-            Span::raw(" later: it waits, and does not run"),
+            Span::raw(waits),
         ],
         usize::from(inner.width),
     ));

@@ -94,6 +94,7 @@ fn process(
     let (glyph, what, role) = match process {
         Process::Off(why) => ('·', format!("not started: {why}"), Role::Dim),
         Process::Elsewhere(whose) => ('·', format!("of {whose}"), Role::Dim),
+        Process::Replayed => ('·', "played back".into(), Role::Dim),
         Process::Starting => ('?', "starting".into(), Role::Unknown),
         Process::Running { pid, since: at } => {
             ('●', format!("process {pid}, for {}", since(*at)), Role::Ok)

@@ -141,7 +141,8 @@ fn facts(
         };
         vec![
             Span::styled(left(name, 16), theme.style(Role::Dim)),
-            Span::styled(left(value, half.saturating_sub(16)), theme.style(role)),
+            Span::styled(left(value, half.saturating_sub(17)), theme.style(role)),
+            Span::raw(" "),
         ]
     };
     let mut text: Vec<Line<'static>> = if wide {

@@ -103,7 +103,7 @@ fn title(state: &State, theme: Theme) -> Vec<Span<'static>> {
         let word = match &state.other {
             Some(other) if other.ended => "",
             Some(_) => " · live from the ledger",
-            None if agent.ring.is_empty() => "",
+            None if agent.ring.is_empty() || state.replayed => "",
             None => " · following",
         };
         spans.push(Span::styled(word, dim));
@@ -140,7 +140,7 @@ fn status(state: &State, columns: usize, theme: Theme) -> Option<Line<'static>> 
         Some(Line::styled(text, theme.style(role)))
     };
     match &agent.process {
-        Process::Running { .. } | Process::Elsewhere(_) => {}
+        Process::Running { .. } | Process::Elsewhere(_) | Process::Replayed => {}
         Process::Exited { at, held: true, .. } => {
             let text = format!(
                 "! exited {} ago, but something it started holds its output open",
@@ -225,6 +225,7 @@ fn nothing(state: &State, columns: usize, theme: Theme) -> Vec<Line<'static>> {
             Role::Dim,
         ),
         Process::Off(why) => (format!("No agent runs here: {why}"), Role::Plain),
+        Process::Replayed => ("Nothing yet: the session has not begun.".into(), Role::Dim),
         Process::Elsewhere(whose) => (
             format!("Reading from the ledger what {whose} is doing …"),
             Role::Dim,

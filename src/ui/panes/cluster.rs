@@ -4,13 +4,11 @@ use crate::{
     app::{State, cluster, cluster::current, state::Pane},
     cluster::{ClusterSnapshot, MemberState, PdMember, Store, StoreState},
     ui::{
-        chart::{self, History},
         format::{age, lasting, millis, percent, rate},
         pane_name,
-        panes::agent::starting,
+        panes::{agent::starting, traffic},
         row::mark,
-        spark::spark,
-        text::{between, left, lines, panel, paragraph, right},
+        text::{left, lines, panel, paragraph, right},
         theme::{Role, Theme},
     },
 };
@@ -19,7 +17,7 @@ use ratatui::{
     layout::Rect,
     text::{Line, Span},
 };
-use std::{collections::VecDeque, ops::Range};
+use std::ops::Range;
 
 /// Rows of the two charts and the gap above them, on a small screen and on a tall one.
 const CHARTS: u16 = 3;
@@ -88,7 +86,7 @@ pub fn draw(frame: &mut Frame, area: Rect, state: &State, theme: Theme) -> Rect 
         .is_some_and(|s| s.stores.value.is_some())
         && (2..WITH_AXES).contains(&left_over)
     {
-        charts(state, columns, left_over, theme, &mut text);
+        traffic::bars(state, columns, left_over, theme, &mut text);
     }
     lines(frame, inner, text);
     if left_over >= WITH_AXES {
@@ -97,7 +95,7 @@ pub fn draw(frame: &mut Frame, area: Rect, state: &State, theme: Theme) -> Rect 
             height: left_over - 1,
             ..inner
         };
-        with_axes(frame, below, state, theme);
+        traffic::with_axes(frame, below, state, theme);
     }
     let rows = u16::try_from(stores_shown).unwrap_or(u16::MAX);
     let stores = Rect {
@@ -339,83 +337,5 @@ pub fn state_words(state: StoreState) -> (char, &'static str, Role) {
         StoreState::Offline => ('‖', "leaving", Role::Warn),
         StoreState::Tombstone => ('·', "removed", Role::Dim),
         StoreState::Unknown => ('?', "unknown", Role::Unknown),
-    }
-}
-
-/// Throughput and latency over time, one below the other.
-fn with_axes(frame: &mut Frame, area: Rect, state: &State, theme: Theme) {
-    let half = (area.height / 2).min(10);
-    let values = |history: &VecDeque<Option<f64>>| history.iter().copied().collect::<Vec<_>>();
-    let (ops, p99) = (values(&state.cluster.ops), values(&state.cluster.p99));
-    let charts = [
-        History {
-            title: "requests a second",
-            values: &ops,
-            unit: rate,
-        },
-        History {
-            title: "p99 latency",
-            values: &p99,
-            unit: millis,
-        },
-    ];
-    for (n, history) in (0..).zip(&charts) {
-        let area = Rect {
-            y: area.y + n * half,
-            height: half,
-            ..area
-        };
-        chart::draw(frame, area, history, theme);
-    }
-}
-
-/// Throughput and latency: numbers with units beside their history, higher where there is room.
-fn charts(state: &State, columns: usize, room: u16, theme: Theme, text: &mut Vec<Line<'static>>) {
-    const LABEL: usize = 7;
-    const VALUE: usize = 10;
-    let traffic = state
-        .cluster
-        .snapshot
-        .as_ref()
-        .and_then(|s| current(&s.traffic, state.now));
-    let ops = traffic.and_then(|t| t.ops_per_s);
-    let p99 = traffic.and_then(|t| t.p99_ms);
-    // A percentile of nothing is nothing, and not unknown.
-    let idle = ops.is_some_and(|ops| ops < 0.05);
-    let p99 = if idle {
-        Some("no load".into())
-    } else {
-        p99.map(millis)
-    };
-    let rows = usize::from(((room - 1) / 2).clamp(1, 4));
-    if room > 2 {
-        text.push(Line::default());
-    }
-    let charts = [
-        ("ops/s", &state.cluster.ops, ops.map(rate)),
-        ("p99", &state.cluster.p99, p99),
-    ];
-    for (label, history, value) in charts {
-        let wide = columns.saturating_sub(LABEL + VALUE);
-        let bars = spark(history.iter(), wide, rows);
-        let (value, role) = value.map_or(("?".to_owned(), Role::Unknown), |value| {
-            (value, Role::Strong)
-        });
-        for (n, bar) in bars.into_iter().enumerate() {
-            let last = n + 1 == rows;
-            let start = vec![
-                Span::styled(
-                    left(if last { label } else { "" }, LABEL),
-                    theme.style(Role::Dim),
-                ),
-                Span::styled(bar, theme.style(Role::Accent)),
-            ];
-            let end = if last {
-                vec![Span::styled(value.clone(), theme.style(role))]
-            } else {
-                Vec::new()
-            };
-            text.push(between(start, end, columns));
-        }
     }
 }

@@ -5,3 +5,4 @@ pub mod chapter;
 pub mod cluster;
 pub mod record;
 pub mod tickets;
+mod traffic;

@@ -8,7 +8,7 @@ use crate::{
     ui::{
         format::percent,
         row,
-        text::{lines, panel, paragraph},
+        text::{cut, lines, panel, paragraph, width},
         theme::{Role, Theme},
     },
 };
@@ -22,15 +22,11 @@ pub fn draw(
     theme: Theme,
 ) -> (Size, Rect) {
     let focused = state.focus == Pane::Agent;
-    let title = title(state, record, theme);
-    let inner = panel(
-        frame,
-        area,
-        title,
-        place(state, record, theme),
-        focused,
-        theme,
-    );
+    let place = place(state, record, theme);
+    // Where the reader is matters more than what the session was called.
+    let room = usize::from(area.width).saturating_sub(width(&place) + 9);
+    let title = cut(title(state, record, theme), room);
+    let inner = panel(frame, area, title, place, focused, theme);
     let size = Size {
         width: inner.width,
         height: inner.height,

@@ -30,14 +30,10 @@ pub fn draw(frame: &mut Frame, area: Rect, state: &State, theme: Theme) -> Rect 
     }
     let focused = state.focus == Pane::Tickets;
     let title = vec![Span::raw(pane_name(Pane::Tickets))];
-    let inner = panel(
-        frame,
-        area,
-        title,
-        title_right(state, theme),
-        focused,
-        theme,
-    );
+    // Inside the corners, beside the title, each with a space around.
+    let room = usize::from(area.width).saturating_sub(width(&title) + 9);
+    let right = title_right(state, room, theme);
+    let inner = panel(frame, area, title, right, focused, theme);
     if inner.is_empty() {
         return inner;
     }
@@ -71,7 +67,8 @@ pub fn draw(frame: &mut Frame, area: Rect, state: &State, theme: Theme) -> Rect 
     inner
 }
 
-fn title_right(state: &State, theme: Theme) -> Vec<Span<'static>> {
+/// How many, in so much room, and whether that is to be believed.
+fn title_right(state: &State, room: usize, theme: Theme) -> Vec<Span<'static>> {
     let unknown = |text: String| vec![Span::styled(text, theme.style(Role::Unknown))];
     let Some(view) = &state.tickets.view else {
         return unknown("? not read yet".into());
@@ -82,13 +79,20 @@ fn title_right(state: &State, theme: Theme) -> Vec<Span<'static>> {
     if view.missing {
         return unknown("? no ledger".into());
     }
+    if let Some(since) = state.tickets.stale(state.now) {
+        return unknown(format!("? read {} ago", age(since)));
+    }
     let role = if view.open > 0 { Role::Warn } else { Role::Dim };
-    let mut spans = vec![
-        Span::styled(format!("{} open", view.open), theme.style(role)),
-        Span::styled(format!(" · {} done", view.done), theme.style(Role::Dim)),
-    ];
+    let mut spans = vec![Span::styled(
+        format!("{} open", view.open),
+        theme.style(role),
+    )];
     if !state.tickets.monitored(state.now) {
         spans.insert(0, Span::styled("? ", theme.style(Role::Unknown)));
+    }
+    let done = format!(" · {} done", view.done);
+    if width(&spans) + done.width() <= room {
+        spans.push(Span::styled(done, theme.style(Role::Dim)));
     }
     spans
 }

@@ -1,0 +1,108 @@
+//! An incident played back in the panes it was watched in, from the ledger alone.
+//!
+//! The stage is a [`State`] of its own whose clock a person holds; what happened on it comes through
+//! the same doors as what happens live. `clock` is the time on it, `play` feeds it.
+
+mod clock;
+mod keys;
+mod play;
+
+pub use clock::{Clock, SPEEDS};
+pub use keys::{act_in, act_on, is_about_time, on_key, on_stage};
+pub use play::{found, open, step};
+
+use super::{
+    config::{Config, Role},
+    state::{Process, State},
+};
+use crate::history::{Incident, incident::Mark, scene::Item};
+use jiff::Timestamp;
+use ratatui::layout::Rect;
+use std::{collections::VecDeque, time::Instant};
+
+#[derive(Debug)]
+pub struct Replay {
+    pub session: String,
+    pub stage: State,
+    pub clock: Clock,
+    /// None: not read yet.
+    pub incident: Option<Box<Incident>>,
+    pub error: Option<String>,
+    /// There is nothing behind it: closing it ends the program.
+    pub alone: bool,
+    /// What comes next, as far as it was read.
+    queue: VecDeque<(Timestamp, Item)>,
+    /// Up to when everything was read.
+    read_to: Timestamp,
+    asked: Asked,
+    /// Where its timeline is on the screen.
+    pub track: Rect,
+    /// Looks of the monitor so far.
+    looks: u64,
+}
+
+/// What the ledger was asked for and has not given yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Asked {
+    /// Nothing was asked yet.
+    Not,
+    Incident,
+    Moment(Timestamp),
+    Stretch,
+    Nothing,
+}
+
+impl Replay {
+    /// `like` is the state it is opened from.
+    pub fn new(session: &str, like: &State, alone: bool) -> Self {
+        let config = Config {
+            subject: like.subject.clone(),
+            place: "replay".into(),
+            pd: String::new(),
+            ledger: like.tickets.path.clone(),
+            lab: None,
+            palette: like.taste.palette,
+            agent: Role::Off(String::new()),
+            monitor: Role::Off("this is a replay.".into()),
+            replay: None,
+            demo: None,
+        };
+        let mut stage = State::new(&config, None, like.now);
+        stage.zone = like.zone.clone();
+        stage.taste = like.taste;
+        stage.agent.process = Process::Replayed;
+        stage.monitor.process = Process::Replayed;
+        stage.replayed = true;
+        Self {
+            session: session.to_owned(),
+            stage,
+            clock: Clock::new(like.now, like.now, 1.0),
+            incident: None,
+            error: None,
+            alone,
+            queue: VecDeque::new(),
+            read_to: Timestamp::MIN,
+            asked: Asked::Not,
+            track: Rect::default(),
+            looks: 0,
+        }
+    }
+
+    /// Time goes on, as far as what was read reaches.
+    pub fn set_time(&mut self, tick: Instant) {
+        let now = self.clock.now(tick, self.read_to);
+        self.stage.set_time(now, tick);
+    }
+
+    /// What happened last, and when.
+    pub fn last_mark(&self) -> Option<&Mark> {
+        let marks = &self.incident.as_ref()?.marks;
+        let next = marks.partition_point(|m| m.at <= self.clock.shown());
+        marks.get(next.checked_sub(1)?)
+    }
+
+    /// When it wants to go on though nothing happens.
+    pub fn due(&self, tick: Instant) -> Option<Instant> {
+        self.clock.due(tick, self.queue.front().map(|(at, _)| *at))
+    }
+}

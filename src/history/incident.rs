@@ -1,0 +1,293 @@
+//! One incident as the ledger has it: a session, and what was going on around it. Small enough to be
+//! held whole, whatever the length of the session: what was said and sampled is read in parts
+//! (`scene`).
+
+use agent_lab::{
+    event::VerifyState,
+    ledger::{
+        EntryMark, Fault, Ledger, LedgerError, Measured, Resolution, Result, SessionRow, Status,
+        Ticket, TicketEvent, VerificationRow,
+    },
+    session::title,
+};
+use jiff::{SignedDuration, Timestamp};
+
+/// What is shown before the first thing that happened, and after the last.
+const AROUND: SignedDuration = SignedDuration::from_secs(15);
+/// What happened longer before the session than this is no part of it, nor what was so long after.
+const REACH: SignedDuration = SignedDuration::from_secs(600);
+/// Entries of which the times are held.
+const ENTRIES: usize = 100_000;
+
+#[derive(Debug, Clone)]
+pub struct Incident {
+    pub session: SessionRow,
+    pub from: Timestamp,
+    pub to: Timestamp,
+    pub tickets: Vec<Told>,
+    pub faults: Vec<Fault>,
+    pub entries: Vec<EntryMark>,
+    pub measured: Vec<Measured>,
+    /// What happened, in order.
+    pub marks: Vec<Mark>,
+}
+
+/// A ticket and what became of it.
+#[derive(Debug, Clone)]
+pub struct Told {
+    pub ticket: Ticket,
+    pub events: Vec<TicketEvent>,
+    pub proofs: Vec<VerificationRow>,
+}
+
+/// Something that happened, worth a place on a timeline.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mark {
+    pub at: Timestamp,
+    pub what: What,
+    pub text: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum What {
+    Fault,
+    Opened,
+    /// An agent took the ticket.
+    Taken,
+    Command,
+    /// A command that failed.
+    Failed,
+    /// A command waits for a person.
+    Asked,
+    Decided,
+    Message,
+    Claimed,
+    Proven,
+    NotProven,
+    Escalated,
+    Closed,
+    Ended,
+}
+
+impl Incident {
+    pub fn read(ledger: &Ledger, session: &str) -> Result<Self> {
+        let session = ledger
+            .session(session)?
+            .ok_or_else(|| LedgerError::NoSession(session.to_owned()))?;
+        let entries = ledger.entry_marks(&session.session_id, ENTRIES)?;
+        let ticket = session.ticket_id.map_or(Ok(None), |id| ledger.ticket(id))?;
+        let first = entries.first().and_then(|e| e.at);
+        let last = entries.last().and_then(|e| e.at);
+        let Some(started) = session.started_at.or(first) else {
+            return Err(LedgerError::Refused(format!(
+                "session {} says not when it was",
+                session.session_id
+            )));
+        };
+        let ended = session.ended_at.or(last).unwrap_or(started);
+        let cluster = session
+            .cluster_id
+            .clone()
+            .or_else(|| ticket.as_ref()?.cluster_id.clone());
+        let faults = match &cluster {
+            Some(cluster) => ledger.faults(cluster)?,
+            None => Vec::new(),
+        };
+        let near = |at: &Timestamp| *at >= started - REACH && *at <= ended + REACH;
+        let seen = ticket.as_ref().and_then(|t| t.first_seen_at).filter(near);
+        let before = faults.iter().filter_map(|f| f.at);
+        let caused = before
+            .filter(near)
+            .filter(|at| *at <= seen.unwrap_or(started))
+            .max();
+        let from = [Some(started), seen, caused].into_iter().flatten().min();
+        let resolved = ticket.as_ref().and_then(|t| t.resolved_at).filter(near);
+        let to = [Some(ended), resolved, last].into_iter().flatten().max();
+        let (from, to) = (
+            from.unwrap_or(started) - AROUND,
+            to.unwrap_or(ended) + AROUND,
+        );
+        let mut tickets = Vec::new();
+        for ticket in ledger.tickets_between(cluster.as_deref(), from, to)? {
+            tickets.push(Told {
+                events: ledger.ticket_events(ticket.id)?,
+                proofs: ledger.verifications(ticket.id)?,
+                ticket,
+            });
+        }
+        let measured = match &cluster {
+            Some(cluster) => ledger.measured(cluster, from, to)?,
+            None => Vec::new(),
+        };
+        let mut incident = Self {
+            session: SessionRow {
+                cluster_id: cluster,
+                ..session
+            },
+            from,
+            to,
+            tickets,
+            faults,
+            entries,
+            measured,
+            marks: Vec::new(),
+        };
+        incident.marks = incident.all_marks();
+        Ok(incident)
+    }
+
+    fn all_marks(&self) -> Vec<Mark> {
+        let mut marks = Vec::new();
+        let mut add = |at: Option<Timestamp>, what, text: String| {
+            if let Some(at) = at.filter(|at| *at >= self.from && *at <= self.to) {
+                marks.push(Mark { at, what, text });
+            }
+        };
+        for fault in &self.faults {
+            let text = format!("{} {}, by {}", fault.kind, fault.target, fault.by);
+            add(fault.at, What::Fault, text);
+        }
+        for told in &self.tickets {
+            let (id, name) = (told.ticket.id, title(&told.ticket));
+            for event in &told.events {
+                let what = match (event.to.as_str(), event.from.as_deref()) {
+                    (to, Some(from)) if to == from => continue,
+                    ("open", None) => What::Opened,
+                    ("acknowledged", _) => What::Taken,
+                    ("escalated", _) => What::Escalated,
+                    ("resolved", _) if event.why.starts_with("proven") => What::Proven,
+                    ("resolved", _) => What::Closed,
+                    _ => What::Opened,
+                };
+                let text = match what {
+                    What::Opened => format!("#{id} {name}: {}", event.why),
+                    _ => format!("#{id} {} by {}: {}", event.to, event.by, event.why),
+                };
+                add(event.at, what, text);
+            }
+        }
+        let mut command = "";
+        for entry in &self.entries {
+            let said = entry.text.as_str();
+            let (what, text) = match entry.kind.as_str() {
+                "tool_call" => {
+                    command = said.strip_prefix("shell: ").unwrap_or(said);
+                    (What::Command, format!("$ {command}"))
+                }
+                "tool_result" if entry.exit_code != Some(0) => (
+                    What::Failed,
+                    format!("{}: {command}", said.lines().next().unwrap_or("")),
+                ),
+                "proposal" => (What::Asked, format!("waits for approval: {command}")),
+                "decision" => (What::Decided, said.to_owned()),
+                "message" => (What::Message, format!("message: {said}")),
+                "verify" if said.starts_with("waiting") => (
+                    What::Claimed,
+                    "claimed: the agent says it is repaired".to_owned(),
+                ),
+                "verify" if said.starts_with("failed") || said.starts_with("unverifiable") => {
+                    (What::NotProven, said.to_owned())
+                }
+                "end" => (What::Ended, format!("the session ends: {said}")),
+                _ => continue,
+            };
+            add(
+                entry.at,
+                what,
+                text.lines().next().unwrap_or_default().to_owned(),
+            );
+        }
+        marks.sort_by_key(|m| m.at);
+        marks
+    }
+
+    /// Tickets as they were at a time, unresolved first, each newest first.
+    pub fn tickets_at(&self, at: Timestamp) -> Vec<Ticket> {
+        let mut tickets: Vec<Ticket> = self.tickets.iter().filter_map(|t| t.at(at)).collect();
+        tickets.sort_by_key(|t| (t.status == Status::Resolved, std::cmp::Reverse(t.id)));
+        tickets
+    }
+
+    /// Times at which a ticket changes.
+    pub fn ticket_changes(&self) -> impl Iterator<Item = Timestamp> + '_ {
+        self.tickets.iter().flat_map(|t| {
+            let events = t.events.iter().filter_map(|e| e.at);
+            let asked = t.proofs.iter().filter_map(|p| p.requested_at);
+            let decided = t.proofs.iter().filter_map(|p| p.decided_at);
+            events
+                .chain(asked)
+                .chain(decided)
+                .chain(t.ticket.first_seen_at)
+        })
+    }
+}
+
+impl Told {
+    /// The ticket as it was at a time. None: it was not yet.
+    pub fn at(&self, at: Timestamp) -> Option<Ticket> {
+        let opened = self
+            .events
+            .first()
+            .and_then(|e| e.at)
+            .or(self.ticket.first_seen_at)?;
+        if opened > at {
+            return None;
+        }
+        let mut ticket = self.ticket.clone();
+        ticket.status = Status::Open;
+        ticket.resolution = None;
+        ticket.resolved_at = None;
+        ticket.held = false;
+        ticket.needs_person = false;
+        ticket.attempts = 0;
+        for event in self
+            .events
+            .iter()
+            .take_while(|e| e.at.is_some_and(|t| t <= at))
+        {
+            ticket.status = Status::parse(&event.to).unwrap_or(ticket.status);
+            match (event.to.as_str(), event.why.as_str()) {
+                ("resolved", why) => {
+                    ticket.resolved_at = event.at;
+                    let word = why.split(':').next().unwrap_or_default();
+                    ticket.resolution = RESOLUTIONS.into_iter().find(|r| r.as_str() == word);
+                }
+                (_, "held") => ticket.held = true,
+                (_, "no longer held") => ticket.held = false,
+                ("acknowledged", _) => ticket.attempts += 1,
+                ("open", _) => {
+                    ticket.resolved_at = None;
+                    ticket.resolution = None;
+                }
+                _ => {}
+            }
+        }
+        ticket.claimed = self.claimed_at(at);
+        // What was written when it was later given up was not known then.
+        if !matches!(ticket.status, Status::Resolved | Status::Escalated) {
+            ticket.diagnosis = None;
+            ticket.retry_at = None;
+        }
+        ticket.needs_person = ticket.status == Status::Escalated && self.ticket.needs_person;
+        Some(ticket)
+    }
+
+    /// Whether an agent had said that it was repaired, and nobody had said that it was not.
+    fn claimed_at(&self, at: Timestamp) -> bool {
+        let asked = self
+            .proofs
+            .iter()
+            .rfind(|p| p.requested_at.is_some_and(|t| t <= at));
+        asked.is_some_and(|p| {
+            let decided = p.decided_at.is_some_and(|t| t <= at);
+            !decided || p.state == VerifyState::Proven
+        })
+    }
+}
+
+const RESOLUTIONS: [Resolution; 4] = [
+    Resolution::Proven,
+    Resolution::Cleared,
+    Resolution::Human,
+    Resolution::External,
+];

@@ -1,0 +1,280 @@
+//! Every pane and every overlay at four sizes and without colours: snapshots, looked at by eye.
+
+use super::{
+    fixtures::{
+        at_work, detail, elsewhere, listed, output, proposal, record, replay, running, tickets,
+    },
+    stage::{Stage, text},
+};
+use crate::{
+    app::{
+        Child, Event, Palette, archive::Found, demo::StageNews, state::Process, tickets::LedgerView,
+    },
+    cluster::{ClusterSnapshot, Observed},
+    supervisor::Fact,
+};
+use crossterm::event::KeyCode;
+use ratatui::style::Color;
+
+/// A small screen, a usual one, a wall, and one that is tall and narrow.
+const SIZES: [(u16, u16); 4] = [(80, 24), (120, 40), (200, 60), (50, 60)];
+
+fn scenes() -> Vec<(&'static str, Stage)> {
+    vec![
+        ("demo", at_work(true)),
+        ("watch", at_work(false)),
+        ("zoom", zoom()),
+        ("frozen", frozen()),
+        ("elsewhere", elsewhere()),
+        ("record", record()),
+        ("ticket", ticket()),
+        ("output", opened_output()),
+        ("sessions", sessions()),
+        ("store", store()),
+        ("processes", processes()),
+        ("approval", approval()),
+        ("confirm", confirm()),
+        ("help", help()),
+        ("commands", commands()),
+        ("message", message()),
+        ("replay", replay()),
+        ("unknown", unknown()),
+        ("stale", stale()),
+        ("starting", starting()),
+    ]
+}
+
+#[test]
+fn every_scene_at_every_size() {
+    for (name, mut stage) in scenes() {
+        for (width, height) in SIZES {
+            // What is read knows its size from the frame before.
+            stage.show(width, height);
+            let shown = stage.show(width, height);
+            insta::assert_snapshot!(format!("{name}_{width}x{height}"), shown);
+        }
+    }
+}
+
+#[test]
+fn without_colours_no_scene_loses_anything() {
+    for (name, mut stage) in scenes() {
+        for (width, height) in SIZES {
+            let colour = stage.draw(width, height);
+            stage.state.taste.palette = Palette::Mono;
+            let mono = stage.draw(width, height);
+            stage.state.taste.palette = Palette::Terminal;
+            assert_eq!(text(&colour), text(&mono), "{name}");
+            for cell in mono.content() {
+                assert_eq!((cell.fg, cell.bg), (Color::Reset, Color::Reset), "{name}");
+            }
+            let coloured = colour.content().iter().any(|c| c.fg != Color::Reset);
+            assert!(coloured, "{name}");
+        }
+    }
+}
+
+#[test]
+fn no_scene_panics_at_any_size() {
+    for (_, mut stage) in scenes() {
+        for (width, height) in [
+            (0, 0),
+            (1, 1),
+            (19, 4),
+            (20, 5),
+            (40, 10),
+            (59, 7),
+            (60, 16),
+            (61, 30),
+        ] {
+            stage.draw(width, height);
+            for code in [
+                KeyCode::Down,
+                KeyCode::PageUp,
+                KeyCode::PageDown,
+                KeyCode::Up,
+            ] {
+                stage.key(code);
+                stage.draw(width, height);
+            }
+        }
+    }
+}
+
+fn zoom() -> Stage {
+    let mut stage = at_work(false);
+    stage.keys("z");
+    stage
+}
+
+fn frozen() -> Stage {
+    let mut stage = at_work(false);
+    for n in 0..60 {
+        stage.agent(&[&format!(
+            r#""type":"tool_output","call":"d","stream":"stdout","text":"row {n} of what it printed\n""#
+        )]);
+    }
+    stage.show(80, 24);
+    stage.enter("/row 4");
+    stage.agent(&[r#""type":"tool_result","call":"d","exit_code":0,"duration_ms":4200"#]);
+    stage
+}
+
+fn ticket() -> Stage {
+    let mut stage = at_work(false);
+    stage.keys("2j");
+    stage.key(KeyCode::Enter);
+    let detail = detail(&stage);
+    stage.send(Event::Found(Found::Ticket(Box::new(detail))));
+    stage
+}
+
+fn opened_output() -> Stage {
+    let mut stage = at_work(false);
+    stage.state.agent.session = Some("s".into());
+    stage.agent(&[
+        r#""session":"s","type":"tool_call","call":"d","tool":"shell","input":"journalctl -u tikv","reasoning":"""#,
+    ]);
+    stage.key(KeyCode::Enter);
+    let output = output(&stage, 400);
+    stage.send(Event::Found(Found::Output {
+        call: "d".into(),
+        output: Ok(Box::new(output)),
+    }));
+    stage
+}
+
+fn sessions() -> Stage {
+    let mut stage = at_work(false);
+    stage.keys("s");
+    let found = listed(&stage, 90);
+    stage.send(Event::Found(Found::Sessions(None, Ok(found))));
+    stage.keys("jjj");
+    stage
+}
+
+fn store() -> Stage {
+    let mut stage = at_work(false);
+    stage.state.lab = Some("/home/kim/.operator/lab".into());
+    stage.keys("1j");
+    stage.key(KeyCode::Enter);
+    let log = (0..40).map(|n| format!("2026-01-30T13:5{}:00Z  INFO raft: heartbeat {n}", n % 10));
+    let log: Vec<_> = log.collect();
+    stage.send(Event::Found(Found::Log {
+        node: "tikv1".into(),
+        text: Ok(log.join("\n")),
+    }));
+    stage
+}
+
+fn processes() -> Stage {
+    let mut stage = elsewhere();
+    stage.fact(Child::Agent, Fact::Started { pid: 11 });
+    stage.fact(
+        Child::Agent,
+        Fact::Exited {
+            how: "exit code 127".into(),
+            success: false,
+        },
+    );
+    let given_up = Fact::GaveUp {
+        why: "it failed 5 times in 8 s".into(),
+        stderr: vec!["sh: 1: no-such-agent: not found".into()],
+    };
+    stage.fact(Child::Agent, given_up);
+    stage.fact(Child::Monitor, Fact::Started { pid: 10 });
+    stage.wait(4);
+    stage.keys("P");
+    stage
+}
+
+fn approval() -> Stage {
+    let mut stage = elsewhere();
+    let mut other = running(&stage, "s-else");
+    other.proposal = Some(proposal(
+        &stage,
+        "operator-tui lab start tikv1\noperator-tui lab ps",
+    ));
+    let tickets = tickets(&stage);
+    stage.ledger_with(tickets, vec![other]);
+    stage.keys("a");
+    stage
+}
+
+fn confirm() -> Stage {
+    let mut stage = at_work(false);
+    stage.keys("i");
+    stage
+}
+
+fn help() -> Stage {
+    let mut stage = at_work(false);
+    stage.keys("?");
+    stage
+}
+
+fn commands() -> Stage {
+    let mut stage = at_work(false);
+    stage.keys(":re");
+    stage.key(KeyCode::Tab);
+    stage
+}
+
+fn message() -> Stage {
+    let mut stage = at_work(false);
+    stage.keys("mlook at pd1 first");
+    stage
+}
+
+fn unknown() -> Stage {
+    let mut stage = Stage::new(false);
+    stage.state.agent.process =
+        Process::Off("there is no API key (ANTHROPIC_API_KEY is not set).".into());
+    let why = "http://10.0.0.1:2379/pd/api/v1/stores: connection refused";
+    let snapshot = ClusterSnapshot {
+        at: stage.now(),
+        pd: Observed::unknown(why),
+        stores: Observed::unknown(why),
+        ..ClusterSnapshot::default()
+    };
+    stage.send(Event::Cluster(Box::new(snapshot)));
+    let missing = LedgerView {
+        at: stage.now(),
+        error: None,
+        missing: true,
+        tickets: Vec::new(),
+        open: 0,
+        done: 0,
+        heartbeat: None,
+        running: Vec::new(),
+    };
+    stage.send(Event::Ledger(Box::new(missing)));
+    stage.wait(3);
+    stage
+}
+
+fn stale() -> Stage {
+    let mut stage = at_work(false);
+    stage.wait(40);
+    let shown = stage.show(120, 36);
+    assert!(
+        shown.contains("? UNKNOWN") && !shown.contains("● up"),
+        "{shown}"
+    );
+    stage
+}
+
+fn starting() -> Stage {
+    let mut stage = Stage::new(true);
+    for child in Child::ALL {
+        *stage.state.process_mut(child) = Process::Off("it comes when the lab is up.".into());
+    }
+    let progress = crate::lab::Progress {
+        step: "PD has a leader".into(),
+        done: 2,
+        total: 5,
+    };
+    stage.send(Event::Stage(StageNews::Progress(progress)));
+    stage.wait(3);
+    stage
+}
