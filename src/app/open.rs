@@ -63,7 +63,10 @@ pub fn session(state: &mut State, id: &str) -> Vec<Effect> {
         return attach::unpin(state);
     }
     let running = attach::elsewhere(state).find(|r| r.session.session_id == id);
-    if let Some(running) = running.cloned() {
+    // The list may not know yet that it has ended.
+    let ended = |o: &attach::Other| o.session == id && o.ended;
+    let ended = state.other.as_ref().is_some_and(ended);
+    if let Some(running) = running.filter(|_| !ended).cloned() {
         state.overlays.clear();
         state.record = None;
         state.focus = Pane::Agent;

@@ -96,7 +96,10 @@ pub fn useful(binding: &Binding, state: &State) -> bool {
         Command::Approvals => bare && !approvals::queue(state).is_empty(),
         Command::Interrupt | Command::Message if state.replayed => false,
         Command::Interrupt => bare && attach::working(state.shown()) && state.record.is_none(),
-        Command::Message => bare && state.shown().process.running() && state.record.is_none(),
+        Command::Message => {
+            let over = state.other.as_ref().is_some_and(|other| other.ended);
+            bare && state.shown().process.running() && state.record.is_none() && !over
+        }
         Command::Open => match state.overlays.last() {
             None => match state.focus {
                 Pane::Tickets => state.tickets.selected.is_some(),

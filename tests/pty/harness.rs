@@ -6,6 +6,7 @@ use portable_pty::CommandBuilder;
 use rustix::process::Signal;
 use std::{
     path::Path,
+    sync::Arc,
     thread,
     time::{Duration, Instant},
 };
@@ -18,7 +19,69 @@ pub fn limit() -> Duration {
 
 pub struct Dashboard {
     terminal: Terminal,
-    home: TempDir,
+    home: Arc<TempDir>,
+}
+
+/// A lab of its own that stays up until this is dropped.
+pub struct Lab {
+    home: Arc<TempDir>,
+    pd: String,
+}
+
+impl Lab {
+    pub fn up() -> Self {
+        let home = Arc::new(tempfile::tempdir().unwrap());
+        lab(home.path(), &["up"]);
+        let nodes = lab(home.path(), &["ps", "--json"]);
+        let nodes: serde_json::Value = serde_json::from_str(&nodes).unwrap();
+        let pd = nodes
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter(|n| n["role"] == "pd");
+        let pd: Vec<_> = pd
+            .map(|n| format!("http://{}", n["address"].as_str().unwrap()))
+            .collect();
+        Self {
+            home,
+            pd: pd.join(","),
+        }
+    }
+
+    pub fn run(&self, args: &[&str]) {
+        lab(self.home.path(), args);
+    }
+
+    /// A dashboard that watches it, on its ledger; the agent rehearses.
+    pub fn dashboard(&self, width: u16, height: u16, args: &[&str]) -> Dashboard {
+        let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_operator-tui"));
+        command.args(args);
+        command.args(["--lab", "--pd", &self.pd]);
+        command.env("ANTHROPIC_MODEL", "rehearsal");
+        Dashboard::run_in(self.home.clone(), width, height, command)
+    }
+}
+
+impl Drop for Lab {
+    fn drop(&mut self) {
+        // Not by `lab`: a test that fails already is not to fail once more.
+        let _ = std::process::Command::new(env!("CARGO_BIN_EXE_operator-tui"))
+            .args(["lab", "down"])
+            .env("OPERATOR_HOME", self.home.path())
+            .status();
+    }
+}
+
+/// `operator-tui lab` in a home; what it printed.
+fn lab(home: &Path, args: &[&str]) -> String {
+    let done = assert_cmd::Command::new(env!("CARGO_BIN_EXE_operator-tui"))
+        .arg("lab")
+        .args(args)
+        .env("OPERATOR_HOME", home)
+        .timeout(limit())
+        .assert()
+        .success();
+    String::from_utf8_lossy(&done.get_output().stdout).into_owned()
 }
 
 impl Dashboard {
@@ -50,13 +113,7 @@ impl Dashboard {
 
     /// `operator-tui lab`, on the lab of this demo.
     pub fn lab(&self, args: &[&str]) {
-        assert_cmd::Command::new(env!("CARGO_BIN_EXE_operator-tui"))
-            .arg("lab")
-            .args(args)
-            .env("OPERATOR_HOME", self.home())
-            .timeout(limit())
-            .assert()
-            .success();
+        lab(self.home(), args);
     }
 
     /// An ignored test of this executable, in a terminal.
@@ -72,8 +129,12 @@ impl Dashboard {
         Self::run(80, 24, command)
     }
 
-    fn run(width: u16, height: u16, mut command: CommandBuilder) -> Self {
-        let home = tempfile::tempdir().unwrap();
+    fn run(width: u16, height: u16, command: CommandBuilder) -> Self {
+        let home = Arc::new(tempfile::tempdir().unwrap());
+        Self::run_in(home, width, height, command)
+    }
+
+    fn run_in(home: Arc<TempDir>, width: u16, height: u16, mut command: CommandBuilder) -> Self {
         command.env("OPERATOR_HOME", home.path());
         command.env_remove("ANTHROPIC_API_KEY");
         command.env_remove("ANTHROPIC_AUTH_TOKEN");

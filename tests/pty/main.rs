@@ -2,6 +2,7 @@
 
 mod demo;
 mod harness;
+mod incident;
 mod terminal;
 
 use harness::{Dashboard, alive, limit, wait_until};

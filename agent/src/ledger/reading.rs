@@ -71,7 +71,9 @@ impl Ledger {
                 "SELECT {SESSION_COLUMNS}, holder FROM agent_sessions WHERE status = 'running'
                    AND (?1 IS NULL OR cluster_id IS NULL OR cluster_id = ?1) ORDER BY id LIMIT 50"
             ))?
-            .query_map([cluster_id], |r| Ok((session_from_row(r)?, r.get(16)?)))?
+            .query_map([cluster_id], |r| {
+                Ok((session_from_row(r)?, r.get("holder")?))
+            })?
             .collect::<rusqlite::Result<_>>()?;
         rows.into_iter()
             .map(|(session, holder)| {
@@ -120,7 +122,7 @@ impl Ledger {
                  WHERE ?1 IS NULL OR id < ?1 ORDER BY id DESC LIMIT ?2"
             ))?
             .query_map(params![before, to_i64(limit)], |r| {
-                Ok((session_from_row(r)?, r.get(16)?))
+                Ok((session_from_row(r)?, r.get("id")?))
             })?
             .collect::<rusqlite::Result<_>>()?;
         rows.into_iter()

@@ -104,6 +104,10 @@ pub fn act_on(state: &mut State, command: Command, argument: &str) -> Vec<Effect
         state.say("That is for a replay: p plays a session that is open or chosen.");
         return Vec::new();
     };
+    if replay.incident.is_none() {
+        replay.early.push((command, argument.to_owned()));
+        return step(state);
+    }
     let shown = replay.clock.shown();
     match command {
         C::PlayPause if replay.clock.playing() => replay.clock.pause(),

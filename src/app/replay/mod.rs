@@ -13,6 +13,7 @@ pub use play::{found, open, step};
 
 use super::{
     config::{Config, Role},
+    keys::Command,
     state::{Process, State},
 };
 use crate::history::{Incident, incident::Mark, scene::Item};
@@ -37,6 +38,8 @@ pub struct Replay {
     asked: Asked,
     /// Where its timeline is on the screen.
     pub track: Rect,
+    /// What a person asked for before there was anything to show.
+    early: Vec<(Command, String)>,
     /// Looks of the monitor so far.
     looks: u64,
 }
@@ -84,6 +87,7 @@ impl Replay {
             read_to: Timestamp::MIN,
             asked: Asked::Not,
             track: Rect::default(),
+            early: Vec::new(),
             looks: 0,
         }
     }

@@ -1,6 +1,6 @@
 //! Feeds the stage: what was read comes to it when its time has come.
 
-use super::{Asked, Replay};
+use super::{Asked, Replay, act_on};
 use crate::{
     app::{
         agent::Agent,
@@ -17,7 +17,7 @@ use crate::{
 };
 use agent_lab::ledger::{Heartbeat, Status};
 use jiff::{SignedDuration, Timestamp};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Read ahead at least this much of the time of the replay.
 const AHEAD: SignedDuration = SignedDuration::from_secs(20);
@@ -55,7 +55,14 @@ pub fn found(state: &mut State, found: Found) -> Result<Vec<Effect>, Found> {
     };
     match found {
         Found::Incident(session, incident) if session == replay.session => match incident {
-            Ok(incident) => replay.begin(incident),
+            Ok(incident) => {
+                replay.begin(incident, tick);
+                // What a person asked for before it was there.
+                let early = std::mem::take(&mut replay.early);
+                for (command, argument) in early {
+                    act_on(state, command, &argument);
+                }
+            }
             Err(why) => replay.error = Some(why),
         },
         Found::Moment(session, moment) if session == replay.session => match moment {
@@ -73,9 +80,10 @@ pub fn found(state: &mut State, found: Found) -> Result<Vec<Effect>, Found> {
 }
 
 impl Replay {
-    fn begin(&mut self, incident: Box<Incident>) {
+    fn begin(&mut self, incident: Box<Incident>, tick: Instant) {
         let speed = self.clock.speed();
         self.clock = super::Clock::new(incident.from, incident.to, speed);
+        self.clock.play(tick);
         self.asked = Asked::Nothing;
         self.read_to = Timestamp::MIN;
         self.incident = Some(incident);
@@ -121,13 +129,12 @@ impl Replay {
     }
 
     /// The stage as it stood at a moment.
-    fn stand(&mut self, moment: &Moment, tick: std::time::Instant) {
+    fn stand(&mut self, moment: &Moment, tick: Instant) {
         self.asked = Asked::Nothing;
         // The reader has gone elsewhere meanwhile: what they want now is asked for next.
         if moment.at != self.clock.shown() && self.read_to == Timestamp::MIN {
             return;
         }
-        let begun = !self.clock.playing() && self.stage.agent.ring.is_empty() && self.looks == 0;
         self.clock.set(moment.at);
         let stage = &mut self.stage;
         stage.started = moment.at;
@@ -147,9 +154,6 @@ impl Replay {
         }
         self.stage.agent.model = self.incident.as_ref().and_then(|i| i.session.model.clone());
         self.tickets(moment.at);
-        if begun {
-            self.clock.play(tick);
-        }
     }
 
     fn take(&mut self, stretch: Stretch) {

@@ -1,127 +1,28 @@
-//! Makes the pictures in `assets/` from a real run: the demo, in a pseudo-terminal, photographed
-//! when the agent is at work.
-//!
-//!     cargo build --release && cargo run --example pictures
-//!
-//! It draws what the terminal shows, cell by cell, as SVG. It stages nothing.
+//! A screen of a terminal as an SVG picture.
 
-use portable_pty::{CommandBuilder, PtySize, native_pty_system};
-use std::{
-    error::Error,
-    fmt::Write as _,
-    fs,
-    io::{Read, Write},
-    num::NonZero,
-    path::Path,
-    sync::{Arc, Mutex},
-    thread,
-    time::{Duration, Instant},
-};
+use std::fmt::Write as _;
 use unicode_width::UnicodeWidthStr;
 
-const COLUMNS: u16 = 120;
-const ROWS: u16 = 36;
 const CELL: (f32, f32) = (8.4, 18.0);
 const MARGIN: f32 = 12.0;
 
-fn main() -> Result<(), Box<dyn Error>> {
-    let operator = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/release/operator-tui");
-    if !operator.exists() {
-        return Err("target/release/operator-tui is not there: cargo build --release".into());
-    }
-    let home = tempfile::tempdir()?;
-    let pty = native_pty_system().openpty(PtySize {
-        rows: ROWS,
-        cols: COLUMNS,
-        pixel_width: 0,
-        pixel_height: 0,
-    })?;
-    let mut command = CommandBuilder::new(&operator);
-    command.args(["demo", "--auto", "--seed", "7"]);
-    command.env("OPERATOR_HOME", home.path());
-    command.env("TERM", "xterm-256color");
-    for name in ["ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "NO_COLOR"] {
-        command.env_remove(name);
-    }
-    let mut child = pty.slave.spawn_command(command)?;
-    drop(pty.slave);
-
-    let (rows, columns) = (size(ROWS)?, size(COLUMNS)?);
-    let screen = Arc::new(Mutex::new(vt100::Parser::new(rows, columns, 0)));
-    let mut output = pty.master.try_clone_reader()?;
-    let painted = screen.clone();
-    thread::spawn(move || {
-        let mut buffer = [0; 8192];
-        while let Ok(n @ 1..) = output.read(&mut buffer) {
-            if let Ok(mut screen) = painted.lock() {
-                screen.process(&buffer[..n]);
-            }
-        }
-    });
-
-    // The store is down, and the agent has run a command and says what it makes of it.
-    let shows = |words: &[&str]| {
-        let Ok(screen) = screen.lock() else {
-            return false;
-        };
-        let text = screen.screen().contents();
-        words.iter().all(|w| text.contains(w))
-    };
-    let result = wait(Duration::from_secs(90), || {
-        shows(&["The agent at work", "silent", "$ operator-tui lab"])
-    });
-    if result.is_err() {
-        eprintln!(
-            "{}",
-            screen.lock().map_err(|_| "poisoned")?.screen().contents()
-        );
-    } else {
-        let picture = svg(screen.lock().map_err(|_| "poisoned")?.screen());
-        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/agent-at-work.svg");
-        fs::create_dir_all(file.parent().unwrap_or(&file))?;
-        fs::write(&file, picture)?;
-        println!("{}", file.display());
-    }
-    // Quit, and say yes if it asks because a command is running.
-    let mut keys = pty.master.take_writer()?;
-    keys.write_all(b"q")?;
-    thread::sleep(Duration::from_millis(500));
-    let _ = keys.write_all(b"y");
-    child.wait()?;
-    result
-}
-
-fn size(n: u16) -> Result<NonZero<u16>, Box<dyn Error>> {
-    NonZero::new(n).ok_or_else(|| "a terminal has a size".into())
-}
-
-fn wait(limit: Duration, mut done: impl FnMut() -> bool) -> Result<(), Box<dyn Error>> {
-    let start = Instant::now();
-    while !done() {
-        if start.elapsed() > limit {
-            return Err("what the picture should show did not happen in time".into());
-        }
-        thread::sleep(Duration::from_millis(20));
-    }
-    // What belongs to the same moment is drawn.
-    thread::sleep(Duration::from_millis(150));
-    Ok(())
-}
-
-fn svg(screen: &vt100::Screen) -> String {
+/// What a terminal shows, cell by cell.
+pub fn svg(screen: &vt100::Screen) -> String {
+    let (rows, columns) = screen.size();
+    let (rows, columns) = (rows.get(), columns.get());
     let (width, height) = (
-        f32::from(COLUMNS) * CELL.0 + 2.0 * MARGIN,
-        f32::from(ROWS) * CELL.1 + 2.0 * MARGIN,
+        f32::from(columns) * CELL.0 + 2.0 * MARGIN,
+        f32::from(rows) * CELL.1 + 2.0 * MARGIN,
     );
     let mut out = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width:.0} {height:.0}\" \
          font-family=\"ui-monospace, 'DejaVu Sans Mono', Menlo, Consolas, monospace\" font-size=\"14\">\n\
          <rect width=\"100%\" height=\"100%\" rx=\"8\" fill=\"{PALETTE_BACKGROUND}\"/>\n"
     );
-    for row in 0..ROWS {
+    for row in 0..rows {
         let y = MARGIN + (f32::from(row) + 0.75) * CELL.1;
         let mut column = 0;
-        while column < COLUMNS {
+        while column < columns {
             // Cells that look alike are one piece of text.
             let Some(first) = screen.cell(row, column) else {
                 break;
@@ -138,7 +39,7 @@ fn svg(screen: &vt100::Screen) -> String {
                     });
                 }
                 column += 1;
-                if column == COLUMNS {
+                if column == columns {
                     break;
                 }
             }
