@@ -2,16 +2,19 @@
 //!
 //! `cli` reads arguments, one file a subcommand. `app` holds the state of the dashboard, `ui`
 //! draws it, `terminal` owns the terminal, `supervisor` the children and `transcript` their last
-//! hundred lines. `cluster` observes, `monitor` judges, `demo` narrates, `lab` is the stage.
+//! hundred lines. `cluster` observes, `monitor` judges, `demo` narrates, `lab` is the stage, or `compose` is; `proxy`
+//! is the door to Docker for the agent.
 //! The agent is a package of its own, `agent_lab`, and knows nothing of this one.
 
 pub mod app;
 pub mod cli;
 pub mod cluster;
+pub mod compose;
 pub mod demo;
 pub mod headless;
 pub mod lab;
 pub mod monitor;
+pub mod proxy;
 pub mod span;
 pub mod supervisor;
 pub mod terminal;

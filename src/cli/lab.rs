@@ -1,9 +1,18 @@
 //! `operator-tui lab`: control of the embedded lab, and the hidden roles of its processes.
 
 use super::{CliResult, runtime, table};
-use crate::lab::{self, Client, LabError, NodeState, NodeStatus, UpOptions};
+use crate::{
+    compose,
+    lab::{
+        self, Client, LabError, NodeState, NodeStatus, UpOptions,
+        control::{Control, Verb, control},
+    },
+    proxy,
+};
 use agent_lab::home::Home;
-use std::{io::Write, path::PathBuf, process::ExitCode, time::Duration};
+use color_eyre::eyre::Context;
+use futures_util::TryStreamExt;
+use std::{io::Write, path::PathBuf, process::ExitCode};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -56,6 +65,30 @@ enum Command {
     Load {
         /// Operations a second, `on` or `off`
         rate: String,
+    },
+    /// Serve the part of Docker's API that a repair needs, for containers of the cluster alone
+    Proxy {
+        /// Where to listen
+        #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:2375")]
+        listen: String,
+        /// Docker's own socket
+        #[arg(long, value_name = "PATH", default_value = "/var/run/docker.sock")]
+        socket: PathBuf,
+        /// The compose project
+        #[arg(long, env = compose::PROJECT_VAR, value_name = "NAME")]
+        project: String,
+    },
+    /// Run a program in a container of the lab, as if it ran here
+    #[command(hide = true)]
+    Exec {
+        /// Role of the container, as its label says
+        #[arg(long)]
+        role: String,
+        /// Variables that are passed on, if they are set here
+        #[arg(long)]
+        pass: Vec<String>,
+        #[arg(last = true, required = true)]
+        command: Vec<String>,
     },
     /// Read every write back that the load was told is done
     #[command(hide = true)]
@@ -124,7 +157,7 @@ async fn command(command: Command) -> CliResult {
         }
         Command::Down => client.down().await?,
         Command::Ps { json } => {
-            let nodes = client.ps().await?;
+            let nodes = control()?.ps().await?;
             if json {
                 println!("{}", serde_json::to_string_pretty(&nodes)?);
             } else {
@@ -135,37 +168,12 @@ async fn command(command: Command) -> CliResult {
             node,
             lines,
             follow,
-        } => logs(&client, &node, lines, follow).await?,
-        Command::Start(nodes) => {
-            for node in nodes.nodes {
-                client.start(&node).await?;
-                println!("{node} started");
-            }
-        }
-        Command::Stop(nodes) => {
-            for node in nodes.nodes {
-                client.stop(&node).await?;
-                println!("{node} stopped");
-            }
-        }
-        Command::Kill(nodes) => {
-            for node in nodes.nodes {
-                client.kill(&node).await?;
-                println!("{node} killed");
-            }
-        }
-        Command::Pause(nodes) => {
-            for node in nodes.nodes {
-                client.pause(&node).await?;
-                println!("{node} paused");
-            }
-        }
-        Command::Resume(nodes) => {
-            for node in nodes.nodes {
-                client.resume(&node).await?;
-                println!("{node} resumed");
-            }
-        }
+        } => logs(control()?.as_ref(), &node, lines, follow).await?,
+        Command::Start(nodes) => act(Verb::Start, &nodes).await?,
+        Command::Stop(nodes) => act(Verb::Stop, &nodes).await?,
+        Command::Kill(nodes) => act(Verb::Kill, &nodes).await?,
+        Command::Pause(nodes) => act(Verb::Pause, &nodes).await?,
+        Command::Resume(nodes) => act(Verb::Resume, &nodes).await?,
         Command::Load { rate } => {
             let rate = match rate.as_str() {
                 "on" => None,
@@ -174,7 +182,7 @@ async fn command(command: Command) -> CliResult {
                     color_eyre::eyre::eyre!("`{number}` is neither a number nor on nor off")
                 })?),
             };
-            match client.load(rate).await? {
+            match control()?.load(rate).await? {
                 0 => println!("load off"),
                 rate => println!("load {rate}/s"),
             }
@@ -185,6 +193,29 @@ async fn command(command: Command) -> CliResult {
             if !result.lost.is_empty() {
                 return Ok(ExitCode::FAILURE);
             }
+        }
+        Command::Proxy {
+            listen,
+            socket,
+            project,
+        } => {
+            let listener = tokio::net::TcpListener::bind(&listen)
+                .await
+                .wrap_err_with(|| format!("cannot listen on {listen}"))?;
+            eprintln!("Docker for the cluster of project {project}, on {listen}");
+            proxy::serve(listener, proxy::Proxy { socket, project }).await?;
+        }
+        Command::Exec {
+            role,
+            pass,
+            command,
+        } => {
+            let env = pass
+                .into_iter()
+                .filter_map(|name| Some(format!("{name}={}", std::env::var(&name).ok()?)))
+                .collect();
+            let compose = compose::Compose::from_env()?;
+            return Ok(compose::exec::run(&compose, &role, command, env).await?);
         }
         Command::Keeper { .. } | Command::Node { .. } => {}
     }
@@ -230,18 +261,32 @@ fn print_info(home: &Home) -> color_eyre::Result<()> {
     Ok(())
 }
 
-async fn logs(client: &Client, node: &str, lines: usize, follow: bool) -> color_eyre::Result<()> {
-    let mut follower = client.follow(node)?;
+async fn act(verb: Verb, nodes: &Nodes) -> color_eyre::Result<()> {
+    let control = control()?;
+    for node in &nodes.nodes {
+        control.act(verb, node).await?;
+        println!("{node} {}", verb.done());
+    }
+    Ok(())
+}
+
+async fn logs(
+    control: &dyn Control,
+    node: &str,
+    lines: usize,
+    follow: bool,
+) -> color_eyre::Result<()> {
     let mut out = std::io::stdout();
-    out.write_all(client.logs(node, lines)?.as_bytes())?;
     if !follow {
+        out.write_all(control.logs(node, lines).await?.as_bytes())?;
         return Ok(());
     }
-    loop {
+    let mut pieces = control.follow(node, lines).await?;
+    while let Some(piece) = pieces.try_next().await? {
+        out.write_all(&piece)?;
         out.flush()?;
-        tokio::time::sleep(Duration::from_millis(200)).await;
-        out.write_all(&follower.read()?)?;
     }
+    Ok(())
 }
 
 /// `ps` for people. Where metrics and status are served is in `--json`.
