@@ -136,6 +136,10 @@ impl Redactor {
         replace(&mut text, &TOKENS, |_| MARK.to_string());
         replace(&mut text, &IN_URL, |c| format!("{}{MARK}@", &c["name"]));
         replace(&mut text, &NAMED, |c| {
+            // Hidden already.
+            if c.name("bare").is_some_and(|v| MARK.starts_with(v.as_str())) {
+                return c[0].to_string();
+            }
             let name = &c["name"];
             let closed = |quote: char| {
                 let end = if c[0].ends_with(quote) {
@@ -350,6 +354,7 @@ mod tests {
             ),
         ] {
             assert_eq!(redactor.apply(line), safe);
+            assert_eq!(redactor.apply(safe), safe, "once is enough");
         }
     }
 

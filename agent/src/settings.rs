@@ -125,8 +125,11 @@ pub struct Settings {
     pub max_tokens: u32,
     pub api: Options,
     pub budget: Budget,
-    /// Whether somebody chose the token cap.
+    /// Whether somebody chose the token cap, and the cap in dollars.
     pub tokens_chosen: bool,
+    pub usd_chosen: bool,
+    /// What people should know about what was made of their settings.
+    pub warnings: Vec<String>,
     pub search: Wanted,
     pub private_addresses: bool,
 }
@@ -207,6 +210,18 @@ impl Settings {
                 facts: Facts::of_model(&id, &file.models),
                 model: id,
             });
+        let mut warnings = Vec::new();
+        let small = small.filter(|small| {
+            let known = small.facts.price.is_some();
+            if !known {
+                let id = &small.model;
+                warnings.push(format!(
+                    "{id} writes no summaries and searches nothing: what it costs is not known; \
+                     [agent.models.\"{id}\"] in config.toml can say so"
+                ));
+            }
+            known
+        });
         let effort = flags
             .effort
             .or(file.effort)
@@ -219,10 +234,11 @@ impl Settings {
         }
         let usual = Budget::default();
         let tokens = flags.tokens.or(file.budget.tokens);
+        let usd = flags.usd.or(file.budget.usd);
         let budget = Budget {
             turns: flags.turns.or(file.budget.turns).unwrap_or(usual.turns),
             tokens: tokens.unwrap_or(usual.tokens),
-            usd: flags.usd.or(file.budget.usd).unwrap_or(usual.usd),
+            usd: usd.unwrap_or(usual.usd),
             wall: match flags.time.or(file.budget.time) {
                 Some(text) => duration(&text)?,
                 None => usual.wall,
@@ -242,7 +258,10 @@ impl Settings {
         )
         .map_err(SettingsError::Value)?;
         Ok(Self {
-            max_tokens: file.max_tokens.unwrap_or(MAX_TOKENS).clamp(1, facts.output),
+            max_tokens: file
+                .max_tokens
+                .unwrap_or(MAX_TOKENS)
+                .clamp(1, facts.output.max(1)),
             search,
             model,
             facts,
@@ -251,6 +270,8 @@ impl Settings {
             api,
             budget,
             tokens_chosen: tokens.is_some(),
+            usd_chosen: usd.is_some(),
+            warnings,
             private_addresses: file.web.private_addresses,
         })
     }
@@ -386,6 +407,23 @@ mod tests {
                 .check_price()
                 .is_ok()
         );
+    }
+
+    #[test]
+    fn a_small_model_of_unknown_price_is_not_used_and_that_is_said() {
+        let other = settle(
+            "[agent]\nsmall_model = 'somebody-elses'",
+            Flags::default(),
+            &[KEY],
+        )
+        .unwrap();
+        assert!(other.small.is_none() && other.warnings[0].contains("somebody-elses"));
+        let none = settle(
+            "[agent.models.x]\noutput = 0\n[agent]\nmodel = 'x'",
+            Flags::default(),
+            &[KEY],
+        );
+        assert_eq!(none.unwrap().max_tokens, 1);
     }
 
     #[test]

@@ -47,7 +47,7 @@ pub use sessions::{
     EntryKind, EntryRow, NewEntry, NewSession, OutputChunk, SessionRow, SessionWriter, Totals,
     UsageTotals,
 };
-pub use spending::Reservation;
+pub use spending::{Beside, Payment, Reservation};
 pub use tickets::{Resolution, Status, Ticket, TicketEvent};
 
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};

@@ -3,7 +3,7 @@
 //! Entries are append-only and linked by [`super::chain`]. Output of commands is kept apart, in
 //! chunks that are written behind the work.
 
-use super::{Lease, Ledger, Reservation, Result, chain, claim, clock, spending};
+use super::{Beside, Lease, Ledger, Mono, Reservation, Result, chain, claim, clock, spending};
 use crate::{
     event::{Mode, Outcome, Stream},
     model::Usage,
@@ -71,6 +71,8 @@ pub struct SessionWriter {
     pub id: String,
     pub lease: Lease,
     head: String,
+    /// When it began, on the clock of [`Mono`].
+    began_ms: i64,
 }
 
 /// One entry to append.
@@ -220,6 +222,7 @@ impl Ledger {
             id,
             lease: new.lease.clone(),
             head,
+            began_ms: Mono::now().ms,
         })
     }
 
@@ -227,6 +230,7 @@ impl Ledger {
     pub fn append(&mut self, session: &mut SessionWriter, entry: &NewEntry<'_>) -> Result<i64> {
         let (id, head) = self.write(|tx| {
             claim::hold(tx, &session.lease)?;
+            note_time(tx, session)?;
             insert(tx, session, entry)
         })?;
         session.head = head;
@@ -259,21 +263,23 @@ impl Ledger {
         })
     }
 
-    /// Fills in an entry's short form, and counts what it cost. The chain does not cover it.
+    /// Fills in an entry's short form, if there is one, and counts what it cost. The chain does not cover it.
     pub fn set_summary(
         &mut self,
         entry: i64,
         session: &str,
-        summary: &str,
-        usd: f64,
+        summary: Option<&str>,
+        paid: &Beside<'_>,
     ) -> Result<()> {
         let day = clock::today();
         self.write(|tx| {
-            tx.execute(
-                "UPDATE agent_log_entries SET content = ?2 WHERE id = ?1",
-                params![entry, summary],
-            )?;
-            spending::spend_beside(tx, session, usd, &day)
+            if let Some(summary) = summary {
+                tx.execute(
+                    "UPDATE agent_log_entries SET content = ?2 WHERE id = ?1",
+                    params![entry, summary],
+                )?;
+            }
+            spending::spend_beside(tx, session, paid, &day)
         })
     }
 
@@ -289,6 +295,7 @@ impl Ledger {
         let before = session.head.clone();
         let written = self.write(|tx| {
             claim::hold(tx, &session.lease)?;
+            note_time(tx, session)?;
             let mut ids = Vec::with_capacity(entries.len());
             for entry in entries {
                 let (id, head) = insert(tx, session, entry)?;
@@ -331,17 +338,21 @@ impl Ledger {
     ) -> Result<String> {
         let head = self.write(|tx| {
             claim::hold(tx, &session.lease)?;
-            let meta = serde_json::json!({ "outcome": outcome.as_str() });
-            let entry = NewEntry {
-                meta: Some(&meta),
-                ..NewEntry::new(EntryKind::End, summary)
-            };
-            let (_, head) = insert(tx, session, &entry)?;
+            note_time(tx, session)?;
             let (status, resolution): (String, Option<String>) = tx.query_row(
                 "SELECT status, resolution FROM tickets WHERE id = ?1",
                 [session.lease.ticket],
                 |r| Ok((r.get(0)?, r.get(1)?)),
             )?;
+            let meta = serde_json::json!({
+                "outcome": outcome.as_str(),
+                "resolution": resolution,
+            });
+            let entry = NewEntry {
+                meta: Some(&meta),
+                ..NewEntry::new(EntryKind::End, summary)
+            };
+            let (_, head) = insert(tx, session, &entry)?;
             tx.execute(
                 "UPDATE agent_sessions SET status = ?2, ended_at = ?3, outcome_summary = ?4,
                    head_hash = ?5, resolution = ?6 WHERE session_id = ?1",
@@ -362,6 +373,13 @@ impl Ledger {
         session.head.clone_from(&head);
         Ok(head)
     }
+}
+
+/// How long the session is at work already.
+fn note_time(tx: &Connection, session: &SessionWriter) -> rusqlite::Result<()> {
+    tx.prepare_cached("UPDATE agent_sessions SET worked_ms = ?2 WHERE session_id = ?1")?
+        .execute(params![session.id, Mono::now().ms - session.began_ms])?;
+    Ok(())
 }
 
 fn insert(tx: &Connection, session: &SessionWriter, entry: &NewEntry<'_>) -> Result<(i64, String)> {

@@ -8,6 +8,7 @@ mod request;
 mod stream;
 
 use super::{Conversation, Model, ModelError, Sink, Turn};
+use crate::http::{self, cause};
 use backon::{BackoffBuilder, ExponentialBuilder};
 use bytes::Bytes;
 use failure::Failure;
@@ -22,6 +23,7 @@ use serde_json::Value;
 use sse_stream::SseByteStream;
 use std::{io, str::FromStr, time::Duration};
 use stream::Assembly;
+use tokio::time::{Instant, timeout_at};
 
 pub use request::Manner;
 
@@ -31,6 +33,8 @@ const DEFAULT_VERSION: &str = "2023-06-01";
 const CONNECT: Duration = Duration::from_secs(10);
 /// Longest silence in a stream. Servers send pings in between.
 const IDLE: Duration = Duration::from_secs(300);
+/// Longest time without anything but pings. A model may think for a while without a word.
+const NO_NEWS: Duration = Duration::from_secs(600);
 /// Bytes of one turn on the wire; more is no turn.
 const LONGEST_TURN: usize = 64 * 1024 * 1024;
 const LONGEST_ERROR: usize = 64 * 1024;
@@ -40,6 +44,16 @@ const TRIES: u32 = 8;
 const LONGEST_OWN_WAIT: Duration = Duration::from_secs(30);
 /// Longest wait a server may ask for.
 const LONGEST_WAIT: Duration = Duration::from_secs(600);
+
+/// Words in the names of headers whose values are credentials.
+const SECRET_HEADERS: [&str; 6] = ["auth", "key", "token", "secret", "cookie", "password"];
+
+fn percent_decoded(text: &str) -> String {
+    url::form_urlencoded::parse(format!("x={}", text.replace('+', "%2B")).as_bytes())
+        .next()
+        .map(|(_, value)| value.into_owned())
+        .unwrap_or_default()
+}
 
 /// Who asks.
 #[derive(Debug, Clone)]
@@ -121,14 +135,18 @@ impl Options {
     /// Values that must never be stored or shown.
     pub fn secrets(&self) -> Vec<String> {
         let mut secrets: Vec<String> = self.credential.secret().into_iter().collect();
-        // A header's value may be one; the usual short ones are too short to be hidden.
-        let values = self.headers.lines().filter_map(|l| l.split_once(':'));
-        secrets.extend(values.map(|(_, value)| value.trim().to_string()));
-        if let Some(password) = Url::parse(&self.base)
-            .ok()
-            .and_then(|u| u.password().map(str::to_string))
+        for (name, value) in self.headers.lines().filter_map(|l| l.split_once(':')) {
+            let name = name.to_ascii_lowercase();
+            if SECRET_HEADERS.iter().any(|word| name.contains(word)) {
+                // `Bearer` and its like are words for all to see.
+                secrets.extend(value.split_whitespace().map(str::to_string));
+            }
+        }
+        if let Ok(url) = Url::parse(&self.base)
+            && let Some(password) = url.password()
         {
-            secrets.push(password);
+            secrets.push(percent_decoded(password));
+            secrets.push(password.to_string());
         }
         secrets
     }
@@ -219,6 +237,13 @@ impl Api {
             sink.end_of_block();
             if !failure.retry {
                 return Err(failure.into());
+            }
+            if failure.used.tokens() > 0 {
+                sink.broken_off(failure.used);
+                return Err(ModelError::BrokeOff {
+                    reason: failure.reason,
+                    wait: failure.wait.map(|wait| wait.min(LONGEST_WAIT)),
+                });
             }
             let Some(wait) = waits.next() else {
                 return Err(ModelError::Unavailable(format!(
@@ -311,8 +336,8 @@ async fn streamed(response: Response, sink: &mut dyn Sink) -> Result<Turn, Failu
     let mut assembly = Assembly::default();
     match assemble(response, &mut assembly, sink).await {
         Ok(()) => Ok(assembly.finish()),
-        Err(failure) => {
-            sink.broken_off(assembly.usage());
+        Err(mut failure) => {
+            failure.used = assembly.usage();
             Err(failure)
         }
     }
@@ -335,7 +360,20 @@ async fn assemble(
         Ok(chunk)
     });
     let mut events = SseByteStream::new(bytes);
-    while let Some(event) = events.next().await {
+    let mut news = Instant::now();
+    loop {
+        // Pings keep a connection open, but are no news.
+        let event = match timeout_at(news + NO_NEWS, events.next()).await {
+            Ok(Some(event)) => event,
+            Ok(None) => break,
+            Err(_) => {
+                let why = format!(
+                    "the server sent nothing but pings for {} s",
+                    NO_NEWS.as_secs()
+                );
+                return Err(Failure::passing(why));
+            }
+        };
         let event =
             event.map_err(|e| Failure::passing(format!("the stream broke off: {}", cause(&e))))?;
         let Some(data) = event.data.filter(|d| !d.trim().is_empty()) else {
@@ -345,6 +383,9 @@ async fn assemble(
             // Some servers end with `[DONE]`.
             continue;
         };
+        if data["type"] != "ping" {
+            news = Instant::now();
+        }
         if assembly.event(data, sink)? {
             return Ok(());
         }
@@ -352,22 +393,12 @@ async fn assemble(
     Err(Failure::passing("the stream ended before the turn did"))
 }
 
-async fn body_of(mut response: Response, limit: usize) -> Result<Vec<u8>, Failure> {
-    let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(Failure::network)? {
-        body.extend_from_slice(&chunk);
-        if body.len() > limit {
-            return Err(Failure::passing("the server's answer is too long"));
-        }
+async fn body_of(response: Response, limit: usize) -> Result<Vec<u8>, Failure> {
+    match http::body(response, limit)
+        .await
+        .map_err(Failure::network)?
+    {
+        (body, false) => Ok(body),
+        (_, true) => Err(Failure::passing("the server's answer is too long")),
     }
-    Ok(body)
-}
-
-/// The innermost cause: the outer ones say only that there is one.
-fn cause(e: &dyn std::error::Error) -> String {
-    let mut inner = e;
-    while let Some(next) = inner.source() {
-        inner = next;
-    }
-    inner.to_string()
 }

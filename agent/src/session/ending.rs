@@ -63,11 +63,13 @@ impl Session<'_> {
         let resolution = (outcome == Outcome::Resolved).then(|| "proven".to_string());
         self.session_end(outcome, summary.clone(), head, resolution);
         let ended = match verdict {
-            Ok(_) | Err(Halt::Lost(_) | Halt::Model(ModelError::Refused(_))) => Ended::GoOn,
+            Ok(_) | Err(Halt::Lost(_)) => Ended::GoOn,
             Err(Halt::Stopped(_)) => Ended::Stopped,
-            Err(Halt::Model(ModelError::Hopeless(why))) => Ended::Hopeless(why),
+            Err(Halt::Model(ModelError::Hopeless(why))) => {
+                Ended::Hopeless(self.setting.redactor.apply(&why))
+            }
             Err(Halt::Ledger(_)) => Ended::Rest(summary),
-            Err(Halt::Model(ModelError::Unavailable(_))) => Ended::Away(summary),
+            Err(Halt::Model(_)) => Ended::Away(summary),
         };
         (outcome, ended)
     }
@@ -87,9 +89,7 @@ impl Session<'_> {
                 why,
                 final_,
             }) => (self.setting.redactor.apply(diagnosis), why, *final_),
-            Err(Halt::Model(ModelError::Hopeless(why) | ModelError::Refused(why))) => {
-                (summary.to_string(), why, false)
-            }
+            Err(Halt::Model(ModelError::Hopeless(why))) => (summary.to_string(), why, false),
             Err(_) => {
                 let ticket = self.ledger.ticket(self.ticket.id)?;
                 if ticket.is_some_and(|t| t.status == Status::Resolved) {
@@ -99,7 +99,8 @@ impl Session<'_> {
                 return Ok(head);
             }
         };
-        self.write(|ledger, session| ledger.escalate(&session.lease, &found, why, final_))?;
+        let why = self.setting.redactor.apply(why);
+        self.write(|ledger, session| ledger.escalate(&session.lease, &found, &why, final_))?;
         Ok(head)
     }
 
