@@ -28,7 +28,7 @@ use crate::{
     ledger::{
         Claim, EntryKind, Holder, Ledger, LedgerError, Mono, NewEntry, SessionWriter, Ticket,
     },
-    model::{Block, Conversation, Model, ModelError, Stop as Why, Turn, Usage, catalog::Facts},
+    model::{Conversation, Model, ModelError, Stop as Why, Turn, Usage, catalog::Facts},
     output_log::OutputLog,
     prompt::{self, Place},
     redact::Redactor,
@@ -228,7 +228,7 @@ impl Session<'_> {
             let calls = calls(&turn.content);
             let mut turn = turn;
             if turn.stop == Why::MaxTokens {
-                drop_cut_thinking(&mut turn.content);
+                turn::drop_cut_thinking(&mut turn.content);
             }
             // Blocks go back as they came, but an empty turn would be refused.
             if !turn.content.is_empty() {
@@ -383,28 +383,5 @@ impl Session<'_> {
     fn lasted(&self) -> Duration {
         let ms = Mono::now().ms - self.began_ms;
         Duration::from_millis(u64::try_from(ms).unwrap_or(0))
-    }
-}
-
-/// Thinking that was cut has no signature, and would be refused when it goes back.
-fn drop_cut_thinking(content: &mut Vec<serde_json::Value>) {
-    let cut = |block: &serde_json::Value| {
-        matches!(Block::of(block), Block::Thinking(_))
-            && block["signature"].as_str().unwrap_or_default().is_empty()
-    };
-    while content.last().is_some_and(cut) {
-        content.pop();
-    }
-}
-
-/// The word for the end of a session on the wire and in the ledger.
-fn outcome_of(verdict: &Result<Verdict, Halt>) -> Outcome {
-    match verdict {
-        Ok(Verdict::Proven { .. }) => Outcome::Resolved,
-        Ok(Verdict::Escalate { .. }) | Err(Halt::Model(ModelError::Hopeless(_))) => {
-            Outcome::Escalated
-        }
-        Err(Halt::Stopped(_)) => Outcome::Interrupted,
-        Err(Halt::Lost(_) | Halt::Ledger(_) | Halt::Model(_)) => Outcome::Failed,
     }
 }

@@ -4,6 +4,7 @@
 //! consists of is in [`stream`], what is worth a retry in [`failure`], the body in [`request`].
 
 mod failure;
+mod options;
 mod request;
 mod stream;
 
@@ -15,21 +16,18 @@ use failure::Failure;
 use futures_util::{StreamExt, future::BoxFuture};
 use reqwest::{
     Response, Url,
-    header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue},
+    header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue},
     redirect::Policy,
 };
-use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 use sse_stream::SseByteStream;
 use std::{io, str::FromStr, time::Duration};
 use stream::Assembly;
 use tokio::time::{Instant, timeout_at};
 
+pub use options::{Credential, Options};
 pub use request::Manner;
 
-const DEFAULT_BASE: &str = "https://api.anthropic.com";
-/// Understood by every server that speaks this API.
-const DEFAULT_VERSION: &str = "2023-06-01";
 const CONNECT: Duration = Duration::from_secs(10);
 /// Longest silence in a stream. Servers send pings in between.
 const IDLE: Duration = Duration::from_secs(300);
@@ -38,119 +36,10 @@ const NO_NEWS: Duration = Duration::from_secs(600);
 /// Bytes of one turn on the wire; more is no turn.
 const LONGEST_TURN: usize = 64 * 1024 * 1024;
 const LONGEST_ERROR: usize = 64 * 1024;
-/// Tries of one turn where nobody says.
-const TRIES: u32 = 8;
 /// Longest wait between tries of its own accord.
 const LONGEST_OWN_WAIT: Duration = Duration::from_secs(30);
 /// Longest wait a server may ask for.
 const LONGEST_WAIT: Duration = Duration::from_secs(600);
-
-/// Words in the names of headers whose values are credentials.
-const SECRET_HEADERS: [&str; 6] = ["auth", "key", "token", "secret", "cookie", "password"];
-
-fn percent_decoded(text: &str) -> String {
-    url::form_urlencoded::parse(format!("x={}", text.replace('+', "%2B")).as_bytes())
-        .next()
-        .map(|(_, value)| value.into_owned())
-        .unwrap_or_default()
-}
-
-/// Who asks.
-#[derive(Debug, Clone)]
-pub enum Credential {
-    Key(SecretString),
-    Token(SecretString),
-    /// For servers that want none.
-    None,
-}
-
-impl Credential {
-    /// ANTHROPIC_API_KEY, else ANTHROPIC_AUTH_TOKEN, of an environment without empty variables.
-    pub fn find(env: impl Fn(&str) -> Option<String>) -> Self {
-        if let Some(key) = env("ANTHROPIC_API_KEY") {
-            return Self::Key(key.trim().into());
-        }
-        env("ANTHROPIC_AUTH_TOKEN").map_or(Self::None, |token| Self::Token(token.trim().into()))
-    }
-
-    pub fn is_none(&self) -> bool {
-        matches!(self, Self::None)
-    }
-
-    /// For the redactor: what must never be stored or shown.
-    pub fn secret(&self) -> Option<String> {
-        match self {
-            Self::Key(s) | Self::Token(s) => Some(s.expose_secret().to_string()),
-            Self::None => None,
-        }
-    }
-
-    fn header(&self) -> Option<(HeaderName, String)> {
-        match self {
-            Self::Key(key) => Some((
-                HeaderName::from_static("x-api-key"),
-                key.expose_secret().into(),
-            )),
-            Self::Token(t) => Some((AUTHORIZATION, format!("Bearer {}", t.expose_secret()))),
-            Self::None => None,
-        }
-    }
-}
-
-/// Where and how to ask.
-#[derive(Debug, Clone)]
-pub struct Options {
-    pub credential: Credential,
-    /// With a path prefix, if the server has one.
-    pub base: String,
-    pub version: String,
-    pub betas: Option<String>,
-    /// `Name: value` lines.
-    pub headers: String,
-    /// First wait before a retry; doubles.
-    pub first_wait: Duration,
-    /// Tries of one turn, the first included.
-    pub tries: u32,
-}
-
-impl Options {
-    /// For the server at `base`, as everybody has it.
-    pub fn new(credential: Credential) -> Self {
-        Self {
-            credential,
-            base: DEFAULT_BASE.into(),
-            version: DEFAULT_VERSION.into(),
-            betas: None,
-            headers: String::new(),
-            first_wait: Duration::from_millis(500),
-            tries: TRIES,
-        }
-    }
-
-    /// Whether this is the API of Anthropic itself: the only one known to have every part of it.
-    pub fn is_original(&self) -> bool {
-        self.base.trim_end_matches('/') == DEFAULT_BASE
-    }
-
-    /// Values that must never be stored or shown.
-    pub fn secrets(&self) -> Vec<String> {
-        let mut secrets: Vec<String> = self.credential.secret().into_iter().collect();
-        for (name, value) in self.headers.lines().filter_map(|l| l.split_once(':')) {
-            let name = name.to_ascii_lowercase();
-            if SECRET_HEADERS.iter().any(|word| name.contains(word)) {
-                // `Bearer` and its like are words for all to see.
-                secrets.extend(value.split_whitespace().map(str::to_string));
-            }
-        }
-        if let Ok(url) = Url::parse(&self.base)
-            && let Some(password) = url.password()
-        {
-            secrets.push(percent_decoded(password));
-            secrets.push(password.to_string());
-        }
-        secrets
-    }
-}
 
 /// A server that speaks the Messages API. Cheap to clone.
 #[derive(Debug, Clone)]

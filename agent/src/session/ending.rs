@@ -1,7 +1,7 @@
 //! How a session ends: its last entry, then its ticket, then the event. After a lost lease nothing
 //! is written at all.
 
-use super::{Halt, Session, Verdict, outcome_of};
+use super::{Halt, Session, Verdict};
 use crate::{
     event::{Kind, Level, Outcome},
     ledger::{LedgerError, Status},
@@ -119,5 +119,17 @@ impl Session<'_> {
             duration_ms,
             head_hash,
         });
+    }
+}
+
+/// The word for the end of a session on the wire and in the ledger.
+fn outcome_of(verdict: &Result<Verdict, Halt>) -> Outcome {
+    match verdict {
+        Ok(Verdict::Proven { .. }) => Outcome::Resolved,
+        Ok(Verdict::Escalate { .. }) | Err(Halt::Model(ModelError::Hopeless(_))) => {
+            Outcome::Escalated
+        }
+        Err(Halt::Stopped(_)) => Outcome::Interrupted,
+        Err(Halt::Lost(_) | Halt::Ledger(_) | Halt::Model(_)) => Outcome::Failed,
     }
 }

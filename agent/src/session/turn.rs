@@ -5,7 +5,7 @@ use super::{Got, Halt, Session, allowance::Allowance, screen::Screen};
 use crate::{
     event::{self, Kind},
     ledger::{EntryKind, NewEntry, Totals},
-    model::{Model, ModelError, Usage},
+    model::{Block, Model, ModelError, Usage},
 };
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -172,5 +172,16 @@ impl Session<'_> {
             why = self.setting.stop.until_asked() => Err(Halt::Stopped(why)),
             () = tokio::time::sleep(wait) => Ok(()),
         }
+    }
+}
+
+/// Thinking that was cut has no signature, and would be refused when it goes back.
+pub fn drop_cut_thinking(content: &mut Vec<serde_json::Value>) {
+    let cut = |block: &serde_json::Value| {
+        matches!(Block::of(block), Block::Thinking(_))
+            && block["signature"].as_str().unwrap_or_default().is_empty()
+    };
+    while content.last().is_some_and(cut) {
+        content.pop();
     }
 }
