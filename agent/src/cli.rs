@@ -19,7 +19,7 @@ use crate::{
     settings::{Flags, Settings},
     summaries::{Purse, Summaries},
     tools::{
-        environment::{RunFolder, Surroundings},
+        environment::{self, RunFolder, Surroundings},
         shell, strays,
         web_fetch::Fetcher,
         web_search::Search,
@@ -314,6 +314,7 @@ async fn agent(
             prometheus: args.prometheus.clone(),
             ledger: ledger.display().to_string(),
             dashboard: folder.has_dashboard(),
+            compose: std::env::var(environment::LAB).is_ok_and(|lab| lab == "compose"),
             mode: Some(args.mode.into()),
             limit_s: shell::DEFAULT_LIMIT.as_secs(),
         },

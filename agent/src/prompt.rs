@@ -19,6 +19,8 @@ pub struct Place {
     pub ledger: String,
     /// Whether `operator-tui` can be called from the shell.
     pub dashboard: bool,
+    /// Whether the nodes are containers of Docker Compose.
+    pub compose: bool,
     /// How much it may do by itself. None: everything.
     pub mode: Option<Mode>,
     /// Time limit of a command, seconds.
@@ -88,12 +90,22 @@ health, regions/check/...)"
         let _ = writeln!(
             text,
             "- `operator-tui cluster [--json]` prints what PD and the stores say right now.
-- If the cluster is the embedded lab, its processes are on this machine: `operator-tui lab ps \
-[--json]` lists them, `operator-tui lab logs NODE` prints a node's log, and `operator-tui lab \
-start|stop|kill|pause|resume NODE` does to them what `docker start` and its like do to containers.
+- {1}: `operator-tui lab ps [--json]` lists them, `operator-tui lab logs NODE` prints a node's \
+log, and `operator-tui lab start|stop|kill|pause|resume NODE` does to them what {2}.
 - `operator-tui tickets list --db {0}` and `operator-tui audit list --db {0}` show what else \
 happened.",
-            place.ledger
+            place.ledger,
+            if place.compose {
+                "The nodes are containers of Docker Compose, none of which is this one"
+            } else {
+                "If the cluster is the embedded lab, its processes are on this machine"
+            },
+            if place.compose {
+                "`docker start` and its like do; `docker` itself reaches the containers of the \
+cluster, and makes or changes none"
+            } else {
+                "`docker start` and its like do to containers"
+            },
         );
     }
     let _ = write!(

@@ -79,7 +79,9 @@ impl Hands {
             let pd = info.pd_endpoints.join(",");
             let children = make(info);
             self.observer = Some(Observer::start(&pd, self.events.clone()));
-            self.start_child(Child::Monitor, children.monitor);
+            if let Role::Run(spec) = children.monitor {
+                self.start_child(Child::Monitor, spec);
+            }
             self.start_child(Child::Agent, children.agent);
         }
     }

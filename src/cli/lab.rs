@@ -1,18 +1,20 @@
-//! `operator-tui lab`: control of the embedded lab, and the hidden roles of its processes.
+//! `operator-tui lab`: control of the lab, and the hidden roles of its processes.
 
 use super::{CliResult, runtime, table};
 use crate::{
     compose,
     lab::{
-        self, Client, LabError, NodeState, NodeStatus, UpOptions,
-        control::{Control, Verb, control},
+        self, Client, LabError, LabInfo, NodeState, NodeStatus, Progress, UpOptions,
+        control::{Control, Verb, control, is_compose},
+        stand,
     },
     proxy,
 };
-use agent_lab::home::Home;
-use color_eyre::eyre::Context;
+use color_eyre::eyre::{Context, eyre};
 use futures_util::TryStreamExt;
 use std::{io::Write, path::PathBuf, process::ExitCode};
+
+const IN_COMPOSE: &str = "this lab is in Docker Compose";
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -147,6 +149,11 @@ async fn command(command: Command) -> CliResult {
             rate,
         } => {
             let load = if no_load { Some(0) } else { rate };
+            if fresh && is_compose()? {
+                return Err(eyre!(
+                    "{IN_COMPOSE}; `docker compose --profile lab down -v` removes its data"
+                ));
+            }
             return up(&UpOptions {
                 home,
                 lifeline: false,
@@ -154,6 +161,11 @@ async fn command(command: Command) -> CliResult {
                 load,
             })
             .await;
+        }
+        Command::Down if is_compose()? => {
+            return Err(eyre!(
+                "{IN_COMPOSE}; `docker compose --profile lab down -v` ends it"
+            ));
         }
         Command::Down => client.down().await?,
         Command::Ps { json } => {
@@ -178,14 +190,21 @@ async fn command(command: Command) -> CliResult {
             let rate = match rate.as_str() {
                 "on" => None,
                 "off" => Some(0),
-                number => Some(number.parse().map_err(|_| {
-                    color_eyre::eyre::eyre!("`{number}` is neither a number nor on nor off")
-                })?),
+                number => Some(
+                    number
+                        .parse()
+                        .map_err(|_| eyre!("`{number}` is neither a number nor on nor off"))?,
+                ),
             };
             match control()?.load(rate).await? {
                 0 => println!("load off"),
                 rate => println!("load {rate}/s"),
             }
+        }
+        Command::Verify if is_compose()? => {
+            return Err(eyre!(
+                "{IN_COMPOSE}: only the embedded lab's load can be verified"
+            ));
         }
         Command::Verify => {
             let result = lab::load::verify::verify(&client.topology()?).await?;
@@ -222,9 +241,10 @@ async fn command(command: Command) -> CliResult {
     Ok(ExitCode::SUCCESS)
 }
 
-async fn up(options: &UpOptions) -> CliResult {
+/// Shows the steps on the way up.
+fn progress() -> impl FnMut(Progress) {
     let started = std::time::Instant::now();
-    let result = lab::up(options, |p| {
+    move |p| {
         eprintln!(
             "{:>5.1} s  [{}/{}] {}",
             started.elapsed().as_secs_f64(),
@@ -232,12 +252,15 @@ async fn up(options: &UpOptions) -> CliResult {
             p.total,
             p.step
         );
-    })
-    .await;
+    }
+}
+
+async fn up(options: &UpOptions) -> CliResult {
+    let result = stand::raise(options, progress()).await;
     match result {
-        Ok(lab) => {
-            print_info(&options.home)?;
-            lab.leave();
+        Ok(stand) => {
+            print_info(&stand.info);
+            stand.strike(true).await?;
         }
         Err(LabError::AlreadyUp(home)) => {
             eprintln!("the lab in {} is already up", home.display());
@@ -247,18 +270,18 @@ async fn up(options: &UpOptions) -> CliResult {
                     eprintln!("  but {name} is {state}: `operator-tui lab ps` shows more");
                 }
             }
-            print_info(&options.home)?;
+            print_info(&lab::up::info(&options.home)?);
         }
         Err(error) => return Err(error.into()),
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn print_info(home: &Home) -> color_eyre::Result<()> {
-    let info = lab::up::info(home)?;
+fn print_info(info: &LabInfo) {
     println!("PD    {}", info.pd_endpoints.join(","));
-    println!("load  {}", info.load_metrics);
-    Ok(())
+    if !info.load_metrics.is_empty() {
+        println!("load  {}", info.load_metrics);
+    }
 }
 
 async fn act(verb: Verb, nodes: &Nodes) -> color_eyre::Result<()> {

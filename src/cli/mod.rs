@@ -44,7 +44,7 @@ enum Command {
     Tickets(tickets::Args),
     /// Read what agents did, and check the record
     Audit(audit::Args),
-    /// Control the embedded lab: real processes on loopback
+    /// Control the lab: real processes on loopback, or TiKV in Docker Compose
     Lab(lab::Args),
     /// Work on tickets: agent_lab in the foreground
     Agent(agent::Args),

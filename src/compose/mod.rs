@@ -1,13 +1,14 @@
 //! The lab in Docker Compose: real TiKV in containers, controlled through the Docker API.
 //!
 //! `docker` is the way to the API, `nodes` what the lab's control does with it, `exec` runs a
-//! program in a container as a child of this process. Which containers belong to the lab is said
-//! by their labels, never by their names. Does not start or remove containers' definitions: that
-//! is `docker compose`'s.
+//! program in a container as a child of this process, `up` waits until the cluster is well. Which
+//! containers belong to the lab is said by their labels, never by their names. Does not make or
+//! remove containers: that is `docker compose`'s.
 
 pub mod docker;
 pub mod exec;
 pub mod nodes;
+pub mod up;
 
 pub use docker::{Docker, DockerError};
 pub use nodes::Compose;

@@ -3,12 +3,10 @@
 
 use super::{Client, ClientError, NodeStatus};
 use crate::compose::{Compose, DockerError};
-use agent_lab::home::HomeError;
+use agent_lab::{home::HomeError, tools::environment::LAB as LAB_VAR};
 use futures_util::{future::BoxFuture, stream::BoxStream};
 use std::{fmt::Debug, time::Duration};
 
-/// Variable that says which lab this process belongs to: `embedded` (the default) or `compose`.
-pub const LAB_VAR: &str = "OPERATOR_LAB";
 /// How often a log that is followed is looked at.
 const LOOK: Duration = Duration::from_millis(200);
 

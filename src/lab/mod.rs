@@ -18,6 +18,7 @@ pub mod process;
 pub mod raft;
 pub mod ready;
 pub mod size;
+pub mod stand;
 pub mod store;
 pub mod timing;
 pub mod topology;

@@ -2,6 +2,7 @@
 //! is no engine where these run.
 
 mod scripted;
+mod staged;
 
 use assert_cmd::cargo::cargo_bin;
 use futures_util::TryStreamExt;
@@ -15,7 +16,8 @@ use operator_tui::{
 };
 use scripted::{Docker, container};
 use serde_json::{Value, json};
-use std::{process::Stdio, time::Duration};
+use staged::Staged;
+use std::{path::PathBuf, process::Stdio, time::Duration};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 const LONG: Duration = Duration::from_secs(30);
@@ -312,14 +314,87 @@ async fn a_program_in_a_container_is_like_a_child() {
 
 /// The proxy before a scripted Docker: its address.
 async fn proxy(docker: &Docker) -> String {
+    door(docker.socket.clone(), "lab").await
+}
+
+async fn door(socket: PathBuf, project: &str) -> String {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let proxy = Proxy {
-        socket: docker.socket.clone(),
-        project: "lab".into(),
+        socket,
+        project: project.into(),
     };
     tokio::spawn(serve(listener, proxy));
     address
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_walkthrough_goes_through_docker() {
+    let staged = Staged::start().await;
+    let (code, topology) = staged.lab(&["lab", "up"]).await;
+    assert_eq!(code, Some(0), "{topology}");
+    let pd = topology
+        .lines()
+        .find_map(|l| l.strip_prefix("PD "))
+        .unwrap()
+        .trim()
+        .to_string();
+    let door = format!("tcp://{}", door(staged.socket(), Staged::project()).await);
+    let staged = staged.serve(&door, &pd);
+    let operator = |args: &[&str]| {
+        let mut command = tokio::process::Command::new(cargo_bin("operator-tui"));
+        command
+            .args(args)
+            .env("OPERATOR_LAB", "compose")
+            .env("OPERATOR_HOME", staged.path("ledger"))
+            .env("OPERATOR_LOAD_FILE", staged.path("rate"))
+            .env("COMPOSE_PROJECT_NAME", Staged::project())
+            .env(
+                "DOCKER_HOST",
+                format!("unix://{}", staged.socket().display()),
+            )
+            .env("PD_ENDPOINT", &pd)
+            .env("ANTHROPIC_API_KEY", "")
+            .env_remove("ANTHROPIC_AUTH_TOKEN")
+            .stdin(Stdio::null())
+            .kill_on_drop(true);
+        command
+    };
+    // In Compose it is there before the demo is.
+    let mut monitor = operator(&["monitor", "run", "--interval", "1s"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    // Left by an earlier demo: it is started again before the chapters begin.
+    assert_eq!(staged.lab(&["lab", "kill", "tikv0"]).await.0, Some(0));
+    let log = std::fs::File::create(staged.path("demo.log")).unwrap();
+    let mut demo = operator(&[
+        "demo",
+        "--auto",
+        "--headless",
+        "--seed",
+        "7",
+        "--fault",
+        "stop",
+    ])
+    .stdout(log.try_clone().unwrap())
+    .stderr(log)
+    .spawn()
+    .unwrap();
+    let done = tokio::time::timeout(Duration::from_secs(240), demo.wait()).await;
+    let text = std::fs::read_to_string(staged.path("demo.log")).unwrap();
+    assert!(done.is_ok_and(|exit| exit.unwrap().success()), "{text}");
+    let summary = text.lines().rfind(|l| l.contains("summary")).unwrap();
+    assert!(
+        summary.contains(" proven · tikv") && summary.contains("stopped"),
+        "{text}"
+    );
+    assert!(text.contains("start tikv0"), "{text}");
+    // The agent repaired through its door, from its container.
+    assert!(text.contains("$ operator-tui lab start tikv"), "{text}");
+    assert_eq!(std::fs::read_to_string(staged.path("rate")).unwrap(), "0\n");
+    monitor.kill().await.unwrap();
 }
 
 async fn ask(address: &str, method: &str, path: &str, body: Value) -> (u16, Value) {

@@ -107,7 +107,7 @@ impl Inner {
     }
 }
 
-fn json_answer(status: u16, body: &Value) -> Response {
+pub fn json_answer(status: u16, body: &Value) -> Response {
     (
         StatusCode::from_u16(status).unwrap(),
         [("content-type", "application/json")],
@@ -116,15 +116,16 @@ fn json_answer(status: u16, body: &Value) -> Response {
         .into_response()
 }
 
-fn error(status: u16, message: &str) -> Response {
+pub fn error(status: u16, message: &str) -> Response {
     json_answer(status, &json!({ "message": message }))
 }
 
 /// A frame of a multiplexed stream: 1 is stdout, 2 stderr.
-pub fn frame(stream: u8, text: &str) -> Vec<u8> {
+pub fn frame(stream: u8, text: impl AsRef<[u8]>) -> Vec<u8> {
+    let text = text.as_ref();
     let mut frame = vec![stream, 0, 0, 0];
     frame.extend(u32::try_from(text.len()).unwrap().to_be_bytes());
-    frame.extend(text.as_bytes());
+    frame.extend(text);
     frame
 }
 
@@ -168,7 +169,7 @@ async fn answer(State(docker): State<Docker>, mut request: Request<Body>) -> Res
             let all: Vec<Value> = inner
                 .containers
                 .iter()
-                .filter(|c| wanted(c, &query))
+                .filter(|c| wanted(&c.labels, &query))
                 .map(|c| json!({ "Id": c.id, "Names": [format!("/{}", c.name)], "Labels": c.labels, "State": c.status }))
                 .collect();
             json_answer(200, &json!(all))
@@ -278,7 +279,7 @@ async fn answer(State(docker): State<Docker>, mut request: Request<Body>) -> Res
 }
 
 /// Docker's own filter by labels, as far as it is used here.
-fn wanted(container: &Container, query: &str) -> bool {
+pub fn wanted(labels: &Value, query: &str) -> bool {
     let Some(filters) = query
         .split(['?', '&'])
         .find_map(|p| p.strip_prefix("filters="))
@@ -296,7 +297,7 @@ fn wanted(container: &Container, query: &str) -> bool {
                 Some((name, value)) => (name, Some(value)),
                 None => (label.as_str().unwrap(), None),
             };
-            let has = container.labels[name].as_str();
+            let has = labels[name].as_str();
             has.is_some() && value.is_none_or(|v| has == Some(v))
         })
 }

@@ -52,6 +52,7 @@ impl Stage {
                 pace: Pace::Person,
                 fault: None,
                 victim: "tikv1".into(),
+                patience: 1,
             };
             Walkthrough::new(chapters, options)
         });
@@ -316,6 +317,7 @@ pub fn at_work(demo: bool) -> Stage {
     if demo {
         stage.send(Event::Stage(StageNews::Ready {
             pd: "http://10.0.0.1:2379".into(),
+            monitor: None,
         }));
     }
     stage.fact(Child::Monitor, Fact::Started { pid: 10 });
