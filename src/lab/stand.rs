@@ -95,12 +95,6 @@ pub async fn raise(options: &UpOptions, progress: impl FnMut(Progress)) -> Resul
     }
     let pd = std::env::var("PD_ENDPOINT").unwrap_or_default();
     let cluster_id = compose::up::up(&compose, &pd, progress).await?;
-    let mut agent: Vec<OsString> = vec![executable().into()];
-    agent.extend(["lab", "exec", "--role", "agent"].map(OsString::from));
-    for name in PASSED_ON {
-        agent.extend(["--pass", name].map(OsString::from));
-    }
-    agent.extend(["--", "agent_lab"].map(OsString::from));
     Ok(Stand {
         info: LabInfo {
             cluster_id,
@@ -108,16 +102,35 @@ pub async fn raise(options: &UpOptions, progress: impl FnMut(Progress)) -> Resul
             load_metrics: String::new(),
             nodes: Vec::new(),
             home: options.home.clone(),
-            launch: Launch {
-                agent,
-                monitor: Monitor::There("it runs in a container of its own".into()),
-            },
+            launch: Launch::compose(),
         },
         lab: Held::Compose(compose),
     })
 }
 
 impl Launch {
+    /// Around the lab of this process.
+    pub fn here() -> Result<Self, ControlError> {
+        Ok(if is_compose()? {
+            Self::compose()
+        } else {
+            Self::embedded()
+        })
+    }
+
+    fn compose() -> Self {
+        let mut agent: Vec<OsString> = vec![executable().into()];
+        agent.extend(["lab", "exec", "--role", "agent"].map(OsString::from));
+        for name in PASSED_ON {
+            agent.extend(["--pass", name].map(OsString::from));
+        }
+        agent.extend(["--", "agent_lab"].map(OsString::from));
+        Self {
+            agent,
+            monitor: Monitor::There("it runs in a container of its own".into()),
+        }
+    }
+
     /// Around the embedded lab everything is this very executable.
     pub fn embedded() -> Self {
         Self {

@@ -253,6 +253,20 @@ async fn the_command_line_is_the_same_for_both_labs() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn no_agent_works_where_all_of_docker_can_be_reached() {
+    let home = tempfile::tempdir().unwrap();
+    let done = operator(&cluster())
+        .args(["agent", "--once", "--model", "rehearsal"])
+        .env("OPERATOR_HOME", home.path())
+        .output()
+        .await
+        .unwrap();
+    assert!(!done.status.success());
+    let said = String::from_utf8_lossy(&done.stderr).into_owned();
+    assert!(said.contains("not the container of the agent"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_program_in_a_container_is_like_a_child() {
     let docker = cluster();
     let mut child = operator(&docker)
