@@ -199,11 +199,8 @@ impl Headless {
             "NOT PROVEN".to_owned()
         });
         if let Some((kind, node, _)) = &self.fault {
-            let verb = if kind == Fault::Kill.as_str() {
-                "killed"
-            } else {
-                "frozen"
-            };
+            let verb = <Fault as clap::ValueEnum>::from_str(kind, false)
+                .map_or(kind.as_str(), |fault| fault.done());
             parts.push(format!("{node} {verb}"));
         }
         if let Some((id, t)) = told {

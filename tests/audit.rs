@@ -217,7 +217,7 @@ fn verify_names_the_first_bad_row_and_outputs_that_differ() {
     stage.end();
     let good = stage.out(&["audit", "verify"]);
     assert!(
-        good.contains("intact") && good.contains("It cannot show"),
+        good.contains("intact") && good.contains("cannot show"),
         "{good}"
     );
     stage.sql("UPDATE session_output SET text = replace(text, 'line 2', 'line 3')");
@@ -237,9 +237,71 @@ fn verify_names_the_first_bad_row_and_outputs_that_differ() {
 }
 
 #[test]
+fn verify_sees_an_end_that_was_rewritten_and_names_what_it_does_not_cover() {
+    let mut stage = Stage::new();
+    stage.end();
+    stage.sql("UPDATE agent_sessions SET status = 'resolved', resolution = 'proven', outcome_summary = 'all well'");
+    let done = stage.operator(&["audit", "verify"]).assert().failure();
+    let text = String::from_utf8_lossy(&done.get_output().stdout).into_owned();
+    assert!(
+        text.contains("status, outcome_summary, resolution is not what"),
+        "{text}"
+    );
+    assert!(
+        text.contains("Not covered are short forms, costs, tickets"),
+        "{text}"
+    );
+}
+
+#[test]
+fn what_a_command_had_printed_when_its_agent_died_is_shown_and_exported() {
+    let mut stage = Stage::new();
+    let params = json!({ "command": "cat again", "reasoning": "" });
+    stage.append(NewEntry {
+        tool: Some("shell"),
+        params: Some(&params),
+        call: Some("c2"),
+        ..NewEntry::new(EntryKind::ToolCall, "shell: cat again")
+    });
+    let chunk = OutputChunk {
+        call: "c2".into(),
+        seq: 1,
+        stream: Stream::Stdout,
+        text: "half of it\n".into(),
+        at: jiff::Timestamp::now(),
+    };
+    stage
+        .ledger
+        .append_output(&stage.session.id, &[chunk])
+        .unwrap();
+    let shown = stage.out(&["audit", "show"]);
+    assert!(
+        shown.contains("half of it") && shown.contains("its end was never recorded"),
+        "{shown}"
+    );
+    for format in ["jsonl", "markdown", "html"] {
+        let text = stage.out(&["audit", "export", "--format", format]);
+        assert!(text.contains("half of it"), "{format}");
+    }
+}
+
+#[test]
+fn a_diagnosis_is_no_markup_either() {
+    let mut stage = Stage::new();
+    let lease = stage.session.lease.clone();
+    let found = "<img src=http://evil/x> ![a](http://evil/y)";
+    stage.ledger.set_diagnosis(&lease, found).unwrap();
+    let markdown = stage.out(&["audit", "export", "--format", "markdown"]);
+    assert!(
+        markdown.contains(r"\<img src") && markdown.contains(r"\!\[a\]"),
+        "{markdown}"
+    );
+}
+
+#[test]
 fn an_agents_shell_neither_exports_nor_steers() {
     let stage = Stage::new();
-    for args in [&["audit", "export"][..], &["steer", "approve", "c1"]] {
+    for args in [&["audit", "export"][..], &["steer", "interrupt"]] {
         let done = stage
             .operator(args)
             .env("OPERATOR_SESSION", "s")

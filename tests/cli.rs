@@ -52,6 +52,10 @@ fn a_ticket_opened_by_hand_is_listed_shown_held_and_resolved() {
     out(home, &["tickets", "resolve", "1"]);
     assert!(out(home, &["tickets", "show", "1"]).contains("human"));
     assert!(out(home, &["tickets", "resolve", "1"]).contains("already"));
+    assert!(out(home, &["tickets", "reopen", "1"]).starts_with("Reopened ticket #1"));
+    let again: serde_json::Value =
+        serde_json::from_str(&out(home, &["tickets", "resolve", "1", "--json"])).unwrap();
+    assert_eq!(again["resolution"], "human");
     assert_eq!(
         out(home, &["tickets", "list", "--status", "open"]),
         "No tickets.\n"
@@ -62,7 +66,7 @@ fn a_ticket_opened_by_hand_is_listed_shown_held_and_resolved() {
 fn an_agents_shell_cannot_close_tickets() {
     let home = home();
     out(home.path(), &["tickets", "open", "--message", "m"]);
-    for verb in ["resolve", "hold", "unhold"] {
+    for verb in ["resolve", "reopen", "hold", "unhold"] {
         let done = operator(home.path())
             .args(["tickets", verb, "1"])
             .env("OPERATOR_SESSION", "s")

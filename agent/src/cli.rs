@@ -19,7 +19,7 @@ use crate::{
     settings::{Flags, Settings},
     summaries::{Purse, Summaries},
     tools::{
-        environment::{RunFolder, Surroundings},
+        environment::{self, RunFolder, Surroundings},
         shell, strays,
         web_fetch::Fetcher,
         web_search::Search,
@@ -209,9 +209,18 @@ fn choose_model(args: &Args, home: &Home, ledger: &Path) -> color_eyre::Result<C
     let wanted = Consent::wanted(ledger, settings.budget.usd);
     // What was agreed to holds, unless less is asked for.
     let agreed = wanted.remembered(home);
-    if let Some(agreed) = &agreed {
-        let asked = args.spend_cap.unwrap_or(agreed.spend_cap_usd);
-        settings.budget.usd = asked.min(agreed.spend_cap_usd);
+    if let Some(Consent { spend_cap_usd, .. }) = agreed {
+        let asked = settings.budget.usd;
+        if settings.usd_chosen && asked > spend_cap_usd {
+            settings.warnings.push(format!(
+                "a ticket may cost {spend_cap_usd:.2} US dollars, as was agreed to, not {asked:.2}"
+            ));
+        }
+        settings.budget.usd = if settings.usd_chosen {
+            asked.min(spend_cap_usd)
+        } else {
+            spend_cap_usd
+        };
     }
     if !args.host_shell && agreed.is_none() && !consent::in_container() {
         bail!(
@@ -229,6 +238,7 @@ fn choose_model(args: &Args, home: &Home, ledger: &Path) -> color_eyre::Result<C
     let manner = Manner {
         model: id,
         effort: settings.effort.clone(),
+        thinking: settings.facts.thinking,
     };
     let model = Box::new(Anthropic {
         api: api.clone(),
@@ -305,6 +315,8 @@ async fn agent(
             prometheus: args.prometheus.clone(),
             ledger: ledger.display().to_string(),
             dashboard: folder.has_dashboard(),
+            compose: std::env::var(environment::LAB).is_ok_and(|lab| lab == "compose"),
+            mode: Some(args.mode.into()),
             limit_s: shell::DEFAULT_LIMIT.as_secs(),
         },
         around: Surroundings {
@@ -333,6 +345,9 @@ async fn agent(
         mode: setting.mode,
         ledger: ledger.display().to_string(),
     });
+    for warning in &settings.warnings {
+        emitter.notice(None, crate::event::Level::Warn, warning.clone());
+    }
     let plan = Plan {
         cluster: ClusterId::find(args.cluster_id.clone(), args.pd.as_deref()),
         once: args.once,

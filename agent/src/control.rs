@@ -71,6 +71,8 @@ pub struct Desk {
     /// For whatever else takes requests in: the ledger's commands.
     tell: mpsc::Sender<Control>,
     messages: Vec<Words>,
+    /// An interrupt that came while nothing could be interrupted: for whatever comes next.
+    interrupted_by: Option<String>,
 }
 
 /// What a person said, and who it was.
@@ -84,6 +86,8 @@ pub struct Words {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Decision {
     pub approved: bool,
+    /// It is no decision but an interrupt: the turn ends with it.
+    pub interrupt: bool,
     pub by: String,
     pub why: String,
 }
@@ -115,6 +119,7 @@ impl Desk {
             requests,
             tell: tell.clone(),
             messages: Vec::new(),
+            interrupted_by: None,
         };
         (tell, desk)
     }
@@ -127,10 +132,11 @@ impl Desk {
     /// Waits for an interrupt; says who wants it. Messages that come meanwhile are kept.
     pub async fn interrupt(&mut self) -> String {
         loop {
-            match self.next().await {
-                Control::Interrupt { by } => return name(by),
-                other => self.keep(other),
+            if let Some(by) = self.interrupted_by.take() {
+                return by;
             }
+            let request = self.next().await;
+            self.keep(request);
         }
     }
 
@@ -140,22 +146,41 @@ impl Desk {
             let request = self.next().await;
             self.keep(request);
         }
+        // What waits already is interrupted enough.
+        self.interrupted_by = None;
+    }
+
+    /// Forgets what was meant for something that is over.
+    pub fn clear(&mut self) {
+        self.take_messages();
+        self.interrupted_by = None;
     }
 
     /// Waits for a decision about `call`. An interrupt rejects.
     pub async fn decision(&mut self, call: &str) -> Decision {
-        let (approved, by, why) = loop {
-            match self.next().await {
-                Control::Approve { call: c, why, by } if c == call => break (true, by, why),
-                Control::Reject { call: c, why, by } if c == call => break (false, by, why),
-                Control::Interrupt { by } => break (false, by, "interrupted".into()),
-                other => self.keep(other),
+        loop {
+            if let Some(by) = self.interrupted_by.take() {
+                return Decision {
+                    approved: false,
+                    interrupt: true,
+                    by,
+                    why: "interrupted".into(),
+                };
             }
-        };
-        Decision {
-            approved,
-            by: name(by),
-            why,
+            let (approved, by, why) = match self.next().await {
+                Control::Approve { call: c, why, by } if c == call => (true, by, why),
+                Control::Reject { call: c, why, by } if c == call => (false, by, why),
+                other => {
+                    self.keep(other);
+                    continue;
+                }
+            };
+            return Decision {
+                approved,
+                interrupt: false,
+                by: name(by),
+                why,
+            };
         }
     }
 
@@ -168,8 +193,10 @@ impl Desk {
     }
 
     fn keep(&mut self, request: Control) {
-        if let Control::Message { text, by } = request {
-            self.messages.push(Words { text, by: name(by) });
+        match request {
+            Control::Message { text, by } => self.messages.push(Words { text, by: name(by) }),
+            Control::Interrupt { by } => self.interrupted_by = Some(name(by)),
+            _ => {}
         }
     }
 
@@ -254,4 +281,37 @@ pub fn heed_signals(stop: &Stop) -> io::Result<()> {
         });
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_interrupt_that_comes_between_two_things_is_for_the_next() {
+        let (tell, mut desk) = Desk::new();
+        let message = |text: &str| Control::Message {
+            text: text.into(),
+            by: "ada".into(),
+        };
+        tell.send(message("one")).await.unwrap();
+        tell.send(Control::Interrupt { by: "ada".into() })
+            .await
+            .unwrap();
+        assert_eq!(desk.take_messages().len(), 1);
+        assert_eq!(desk.interrupt().await, "ada");
+        // One that comes while it waits anyway is no second one.
+        tell.send(Control::Interrupt { by: "ada".into() })
+            .await
+            .unwrap();
+        tell.send(message("two")).await.unwrap();
+        desk.message().await;
+        let none = tokio::time::timeout(std::time::Duration::from_millis(50), desk.interrupt());
+        assert!(none.await.is_err());
+        tell.send(Control::Interrupt { by: String::new() })
+            .await
+            .unwrap();
+        let decision = desk.decision("c").await;
+        assert!(decision.interrupt && !decision.approved && decision.by == A_PERSON);
+    }
 }

@@ -12,6 +12,7 @@ pub mod control;
 pub mod emit;
 pub mod event;
 pub mod home;
+pub mod http;
 pub mod leash;
 pub mod ledger;
 pub mod model;

@@ -2,6 +2,7 @@
 //! what the monitor says. Tells the model where it is, never the answer.
 
 use crate::{
+    event::Mode,
     ledger::{SessionRow, Ticket},
     tools::shell::Outcome,
 };
@@ -18,20 +19,35 @@ pub struct Place {
     pub ledger: String,
     /// Whether `operator-tui` can be called from the shell.
     pub dashboard: bool,
+    /// Whether the nodes are containers of Docker Compose.
+    pub compose: bool,
+    /// How much it may do by itself. None: everything.
+    pub mode: Option<Mode>,
     /// Time limit of a command, seconds.
     pub limit_s: u64,
 }
 
 /// The system prompt. The same for every session of one agent, byte for byte.
 pub fn system(place: &Place) -> String {
-    let mut text = String::from(
+    let mode = match place.mode {
+        None | Some(Mode::Autonomous) => " Nobody approves your commands.",
+        Some(Mode::Propose) => {
+            " Whatever may change something waits until a person approves it; one simple command \
+that only reads does not. A call that is rejected comes back with the reason."
+        }
+        Some(Mode::Observe) => {
+            " You only observe: one simple command that only reads runs, everything else is \
+rejected. Find out what is wrong, and end with `ESCALATE:`, what you found and what to do."
+        }
+    };
+    let mut text = format!(
         "You are an autonomous SRE agent. A monitor watches a TiKV cluster and opens a ticket when \
 an invariant is broken. You are given one ticket. Find out what is wrong, put it right, and make \
 sure that it is right.
 
-You have one shell, bash, on a machine that can reach the cluster. Nobody approves your commands \
-and nobody answers questions; everything you do is recorded. Give each call a short `reasoning`: \
-what you want to learn or change by it.
+You have a shell, bash, on a machine that can reach the cluster, and can read the web. Nobody \
+answers questions; everything you do is recorded. Give each call a short `reasoning`: what you want \
+to learn or change by it.{mode}
 
 How to work:
 - Look before you touch. The ticket says what was seen, not why.
@@ -74,12 +90,22 @@ health, regions/check/...)"
         let _ = writeln!(
             text,
             "- `operator-tui cluster [--json]` prints what PD and the stores say right now.
-- If the cluster is the embedded lab, its processes are on this machine: `operator-tui lab ps \
-[--json]` lists them, `operator-tui lab logs NODE` prints a node's log, and `operator-tui lab \
-start|stop|kill|pause|resume NODE` does to them what `docker start` and its like do to containers.
+- {1}: `operator-tui lab ps [--json]` lists them, `operator-tui lab logs NODE` prints a node's \
+log, and `operator-tui lab start|stop|kill|pause|resume NODE` does to them what {2}.
 - `operator-tui tickets list --db {0}` and `operator-tui audit list --db {0}` show what else \
 happened.",
-            place.ledger
+            place.ledger,
+            if place.compose {
+                "The nodes are containers of Docker Compose, none of which is this one"
+            } else {
+                "If the cluster is the embedded lab, its processes are on this machine"
+            },
+            if place.compose {
+                "`docker start` and its like do; `docker` itself reaches the containers of the \
+cluster, and makes or changes none"
+            } else {
+                "`docker start` and its like do to containers"
+            },
         );
     }
     let _ = write!(
@@ -298,6 +324,10 @@ what you did; look at the present state where you are not sure.\n",
 /// The turn ended, but not because the model ended it.
 pub const UNFINISHED: &str =
     "Your last turn did not come to its end. Go on with the ticket, or say how it ended.";
+
+/// A call of a turn that ended for a reason nobody knows: it may be cut off.
+pub const NOT_RUN_UNKNOWN: &str =
+    "not run: the turn ended for a reason that is not known, and may be cut off";
 
 /// The turn had nothing in it.
 pub const NOTHING_SAID: &str =

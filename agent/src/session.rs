@@ -17,6 +17,7 @@ mod proof;
 mod record;
 mod run_tool;
 mod screen;
+mod turn;
 
 use crate::{
     budget::Budget,
@@ -43,10 +44,9 @@ use crate::{
     },
 };
 use actions::Actions;
-use allowance::{Allowance, Allowed};
+use allowance::Allowed;
 use gauge::Gauge;
 use loops::Loops;
-use screen::Screen;
 use std::{
     collections::VecDeque,
     path::PathBuf,
@@ -59,8 +59,6 @@ pub use proof::FAILURES_ALLOWED;
 
 /// Empty, cut or unfinished turns in a row before the session is escalated.
 const MOST_ODD_TURNS: u32 = 5;
-/// Tokens that an interrupted turn is taken to have had.
-const BEGUN: u32 = 1_000;
 
 /// What all sessions of an agent share.
 #[derive(Debug)]
@@ -146,6 +144,10 @@ enum Got {
     Interrupted(String),
     /// The conversation does not fit any more, and why.
     TooLong(String),
+    /// It broke off, was paid for, and may be asked for again.
+    BrokeOff,
+    /// The time of the ticket is up.
+    OutOfTime,
 }
 
 struct Session<'a> {
@@ -174,6 +176,8 @@ struct Session<'a> {
     usage: Usage,
     /// US dollars of the turns so far; None if the price is not known.
     cost: Option<f64>,
+    /// Turns in a row that broke off.
+    broken: u32,
     /// Tokens the next turn may have.
     room: u32,
     began: Instant,
@@ -206,8 +210,10 @@ impl Session<'_> {
                 Allowed::Turn(allowance) => allowance,
                 Allowed::Close(closing) => return self.close(model, closing).await,
             };
-            let (turn, wasted) = match self.turn(model, allowance).await? {
+            let limit = self.time_left()?;
+            let (turn, wasted) = match self.turn(model, allowance, limit).await? {
                 Got::Turn(turn, wasted) => (turn, wasted),
+                Got::BrokeOff | Got::OutOfTime => continue,
                 Got::Interrupted(by) => {
                     self.wait_for_words(&by).await?;
                     continue;
@@ -220,6 +226,10 @@ impl Session<'_> {
             };
             let said = self.record_turn(model.name(), &turn, wasted, allowance)?;
             let calls = calls(&turn.content);
+            let mut turn = turn;
+            if turn.stop == Why::MaxTokens {
+                turn::drop_cut_thinking(&mut turn.content);
+            }
             // Blocks go back as they came, but an empty turn would be refused.
             if !turn.content.is_empty() {
                 self.conversation.assistant(turn.content);
@@ -245,6 +255,9 @@ impl Session<'_> {
                 Why::Other(ref reason) => {
                     let text = format!("the turn ended for a reason that is not known: {reason}");
                     self.record_notice(Level::Warn, &text)?;
+                    self.refuse_calls(&calls, prompt::NOT_RUN_UNKNOWN)?;
+                    self.tell(prompt::UNFINISHED)?;
+                    continue;
                 }
                 Why::EndTurn | Why::ToolUse => {}
             }
@@ -298,52 +311,6 @@ impl Session<'_> {
                     return Ok(Verdict::escalate(said, why));
                 }
             }
-        }
-    }
-
-    /// One turn of the model.
-    async fn turn(&mut self, model: &mut dyn Model, allowance: Allowance) -> Result<Got, Halt> {
-        self.check()?;
-        let prompt = self.gauge.prompt();
-        let mut screen = Screen::new(
-            self.setting.emitter.clone(),
-            self.writer.id.clone(),
-            self.setting.redactor.clone(),
-        );
-        let got = tokio::select! {
-            why = self.leash.until_lost() => Err(Halt::Lost(why)),
-            why = self.setting.stop.until_asked() => Err(Halt::Stopped(why)),
-            by = self.desk.interrupt() => Ok(Got::Interrupted(by)),
-            turn = model.turn(&self.conversation, allowance.room, &mut screen) =>
-                turn.map(|turn| Got::Turn(turn, Usage::default())).map_err(Halt::Model),
-        };
-        let seen = screen.close();
-        if matches!(got, Ok(_) | Err(Halt::Model(_))) {
-            for retry in seen.retries {
-                self.record(&NewEntry::new(EntryKind::Retry, &retry))?;
-            }
-        }
-        match got {
-            Ok(Got::Turn(turn, _)) => Ok(Got::Turn(turn, seen.wasted)),
-            Ok(Got::Interrupted(by)) => {
-                // The server has read the prompt and begun; how far it got it no longer says.
-                self.pay_for_none(allowance, self.setting.facts.most(prompt, BEGUN))?;
-                Ok(Got::Interrupted(by))
-            }
-            Err(Halt::Model(error)) => {
-                // Nothing is charged for an answer that did not come, but for what broke off.
-                self.pay_for_none(allowance, self.setting.facts.cost(&seen.wasted))?;
-                match error {
-                    // A server that refuses a long conversation may take a shorter one.
-                    ModelError::Refused(why) if self.may_compact() => Ok(Got::TooLong(why)),
-                    // One that refuses the first words refuses every ticket's.
-                    ModelError::Refused(why) if self.turns == 0 => {
-                        Err(Halt::Model(ModelError::Hopeless(why)))
-                    }
-                    error => Err(Halt::Model(error)),
-                }
-            }
-            other => other,
         }
     }
 
@@ -416,16 +383,5 @@ impl Session<'_> {
     fn lasted(&self) -> Duration {
         let ms = Mono::now().ms - self.began_ms;
         Duration::from_millis(u64::try_from(ms).unwrap_or(0))
-    }
-}
-
-/// The word for the end of a session on the wire and in the ledger.
-fn outcome_of(verdict: &Result<Verdict, Halt>) -> Outcome {
-    match verdict {
-        Ok(Verdict::Proven { .. }) => Outcome::Resolved,
-        Ok(Verdict::Escalate { .. })
-        | Err(Halt::Model(ModelError::Hopeless(_) | ModelError::Refused(_))) => Outcome::Escalated,
-        Err(Halt::Stopped(_)) => Outcome::Interrupted,
-        Err(Halt::Lost(_) | Halt::Ledger(_) | Halt::Model(_)) => Outcome::Failed,
     }
 }

@@ -34,18 +34,20 @@
 //! effort = false
 //! ```
 
+mod file;
+
 use crate::{
     budget::Budget,
     model::{
         DEFAULT_MODEL, SMALL_MODEL,
         anthropic::{Credential, Options},
-        catalog::{Entries, Facts},
+        catalog::Facts,
         rehearsal,
     },
     tools::web_search::Wanted,
 };
+use file::File;
 use jiff::SignedDuration;
-use serde::Deserialize;
 use std::time::Duration;
 
 /// Tokens of one turn, where nobody says.
@@ -57,48 +59,6 @@ const MOST_TRIES: u32 = 15;
 const EFFORTS: [&str; 5] = ["low", "medium", "high", "xhigh", "max"];
 /// For `small_model`: do without.
 const NONE: &str = "none";
-
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-struct File {
-    model: Option<String>,
-    small_model: Option<String>,
-    effort: Option<String>,
-    max_tokens: Option<u32>,
-    api: ApiFile,
-    budget: BudgetFile,
-    web: WebFile,
-    models: Entries,
-}
-
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-struct ApiFile {
-    base_url: Option<String>,
-    version: Option<String>,
-    betas: Option<String>,
-    headers: Option<String>,
-    tries: Option<u32>,
-}
-
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-struct BudgetFile {
-    turns: Option<u64>,
-    tokens: Option<u64>,
-    usd: Option<f64>,
-    time: Option<String>,
-    usd_per_day: Option<f64>,
-}
-
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-struct WebFile {
-    search: Option<String>,
-    searxng: Option<String>,
-    brave: Option<String>,
-    private_addresses: bool,
-}
 
 /// What flags say; None where they do not.
 #[derive(Debug, Clone, Default)]
@@ -125,8 +85,11 @@ pub struct Settings {
     pub max_tokens: u32,
     pub api: Options,
     pub budget: Budget,
-    /// Whether somebody chose the token cap.
+    /// Whether somebody chose the token cap, and the cap in dollars.
     pub tokens_chosen: bool,
+    pub usd_chosen: bool,
+    /// What people should know about what was made of their settings.
+    pub warnings: Vec<String>,
     pub search: Wanted,
     pub private_addresses: bool,
 }
@@ -207,6 +170,18 @@ impl Settings {
                 facts: Facts::of_model(&id, &file.models),
                 model: id,
             });
+        let mut warnings = Vec::new();
+        let small = small.filter(|small| {
+            let known = small.facts.price.is_some();
+            if !known {
+                let id = &small.model;
+                warnings.push(format!(
+                    "{id} writes no summaries and searches nothing: what it costs is not known; \
+                     [agent.models.\"{id}\"] in config.toml can say so"
+                ));
+            }
+            known
+        });
         let effort = flags
             .effort
             .or(file.effort)
@@ -219,10 +194,11 @@ impl Settings {
         }
         let usual = Budget::default();
         let tokens = flags.tokens.or(file.budget.tokens);
+        let usd = flags.usd.or(file.budget.usd);
         let budget = Budget {
             turns: flags.turns.or(file.budget.turns).unwrap_or(usual.turns),
             tokens: tokens.unwrap_or(usual.tokens),
-            usd: flags.usd.or(file.budget.usd).unwrap_or(usual.usd),
+            usd: usd.unwrap_or(usual.usd),
             wall: match flags.time.or(file.budget.time) {
                 Some(text) => duration(&text)?,
                 None => usual.wall,
@@ -242,7 +218,10 @@ impl Settings {
         )
         .map_err(SettingsError::Value)?;
         Ok(Self {
-            max_tokens: file.max_tokens.unwrap_or(MAX_TOKENS).clamp(1, facts.output),
+            max_tokens: file
+                .max_tokens
+                .unwrap_or(MAX_TOKENS)
+                .clamp(1, facts.output.max(1)),
             search,
             model,
             facts,
@@ -251,6 +230,8 @@ impl Settings {
             api,
             budget,
             tokens_chosen: tokens.is_some(),
+            usd_chosen: usd.is_some(),
+            warnings,
             private_addresses: file.web.private_addresses,
         })
     }
@@ -307,100 +288,4 @@ fn check(budget: &Budget) -> Result<(), SettingsError> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn settle(config: &str, flags: Flags, env: &[(&str, &str)]) -> Result<Settings, SettingsError> {
-        Settings::settle(&config.parse().unwrap(), flags, |name| {
-            let found = env.iter().find(|(n, _)| *n == name);
-            found.map(|(_, v)| (*v).to_string())
-        })
-    }
-
-    const KEY: (&str, &str) = ("ANTHROPIC_API_KEY", "k");
-
-    #[test]
-    fn flags_win_over_the_environment_and_that_over_the_file() {
-        let file =
-            "[agent]\nmodel = 'from-file'\neffort = 'low'\n[agent.budget]\nusd = 3\nturns = 9";
-        let flags = || Flags {
-            model: Some("from-flag".into()),
-            usd: Some(1.0),
-            ..Flags::default()
-        };
-        let env = [KEY, ("ANTHROPIC_MODEL", "from-env")];
-        let all = settle(file, flags(), &env).unwrap();
-        assert_eq!((all.model.as_str(), all.budget.turns), ("from-flag", 9));
-        assert!((all.budget.usd - 1.0).abs() < 1e-9);
-        assert_eq!(all.effort.as_deref(), Some("low"));
-        assert_eq!(
-            settle(file, Flags::default(), &env).unwrap().model,
-            "from-env"
-        );
-        let file = settle(file, Flags::default(), &[KEY]).unwrap();
-        assert_eq!(file.model, "from-file");
-        let none = settle("", Flags::default(), &[KEY]).unwrap();
-        assert_eq!(none.model, DEFAULT_MODEL);
-        assert_eq!(none.small.unwrap().model, SMALL_MODEL);
-        assert_eq!(none.effort.as_deref(), Some("high"));
-    }
-
-    #[test]
-    fn without_a_key_it_rehearses_unless_a_model_was_asked_for() {
-        let none = settle("", Flags::default(), &[]).unwrap();
-        assert!(none.is_rehearsal() && none.small.is_none() && none.check_price().is_ok());
-        let asked = Flags {
-            model: Some("claude-opus-5-5".into()),
-            ..Flags::default()
-        };
-        assert!(
-            settle("", asked.clone(), &[])
-                .unwrap_err()
-                .to_string()
-                .contains("needs a key")
-        );
-        let own = [("ANTHROPIC_BASE_URL", "http://127.0.0.1:1")];
-        let own = settle("", asked, &own).unwrap();
-        assert_eq!((own.model.as_str(), own.small), ("claude-opus-5-5", None));
-    }
-
-    #[test]
-    fn a_model_of_unknown_price_needs_a_cap_in_tokens() {
-        let env = [KEY, ("ANTHROPIC_MODEL", "somebody-elses")];
-        let unknown = settle("", Flags::default(), &env).unwrap();
-        let why = unknown.check_price().unwrap_err().to_string();
-        assert!(
-            why.contains("--token-cap") && why.contains("somebody-elses"),
-            "{why}"
-        );
-        assert_eq!(unknown.effort, None, "nobody knows whether it takes one");
-        let capped = Flags {
-            tokens: Some(1000),
-            ..Flags::default()
-        };
-        assert!(settle("", capped, &env).unwrap().check_price().is_ok());
-        let priced = "[agent.models.somebody-elses]\nprice = { input = 1, output = 1, cache_read = 0, cache_write = 0 }";
-        assert!(
-            settle(priced, Flags::default(), &env)
-                .unwrap()
-                .check_price()
-                .is_ok()
-        );
-    }
-
-    #[test]
-    fn what_is_wrong_is_named() {
-        for (file, word) in [
-            ("[agent]\nmodle = 'x'", "modle"),
-            ("[agent]\neffort = 'huge'", "no effort huge"),
-            ("[agent.budget]\nusd = -1", "US dollars"),
-            ("[agent.budget]\ntime = 'soon'", "soon"),
-            ("[agent.web]\nsearch = 'bing'", "bing"),
-        ] {
-            let why = settle(file, Flags::default(), &[KEY])
-                .unwrap_err()
-                .to_string();
-            assert!(why.contains(word), "{why}");
-        }
-    }
-}
+mod tests;

@@ -3,9 +3,9 @@
 //! place ([`crate::summarize`]).
 
 use crate::{
-    ledger::{EntryKind, Ledger},
+    ledger::{Beside, EntryKind, Ledger},
     model::{
-        Block, Conversation, Quiet,
+        Block, Conversation, Quiet, Usage,
         anthropic::{Api, Manner},
     },
     settings::Small,
@@ -73,7 +73,7 @@ impl Summaries {
         let scribe = Scribe {
             manner: Manner {
                 effort: small.facts.effort.then(|| "low".into()),
-                model: small.model.clone(),
+                ..Manner::plain(&small.model)
             },
             api,
             small,
@@ -131,30 +131,41 @@ impl Scribe {
         let mut rests_until = Instant::now();
         while let Some(job) = jobs.recv().await {
             if Instant::now() >= rests_until && self.may_pay(&ledger, &job.session) {
-                match timeout(LIMIT, self.write(&job)).await {
-                    Ok(Some((summary, usd))) => {
-                        failures = 0;
-                        let stored = tokio::task::spawn_blocking(move || {
-                            let _ = ledger.set_summary(job.entry, &job.session, &summary, usd);
-                            ledger
-                        });
-                        let Ok(back) = stored.await else { return };
-                        ledger = back;
-                    }
-                    Ok(None) | Err(_) => {
-                        failures += 1;
-                        if failures >= FAILURES {
-                            rests_until = Instant::now() + REST;
-                        }
+                let (summary, usage) = self.write(&job).await;
+                if summary.is_some() {
+                    failures = 0;
+                } else {
+                    failures += 1;
+                    if failures >= FAILURES {
+                        rests_until = Instant::now() + REST;
                     }
                 }
+                let (model, usd) = (
+                    self.small.model.clone(),
+                    self.small.facts.cost(&usage).unwrap_or(0.0),
+                );
+                let stored = tokio::task::spawn_blocking(move || {
+                    let paid = Beside {
+                        what: "summary",
+                        model: &model,
+                        tokens: usage.tokens(),
+                        usd,
+                    };
+                    if summary.is_some() || usage.tokens() > 0 {
+                        let _ =
+                            ledger.set_summary(job.entry, &job.session, summary.as_deref(), &paid);
+                    }
+                    ledger
+                });
+                let Ok(back) = stored.await else { return };
+                ledger = back;
             }
             waiting.send_modify(|n| *n -= 1);
         }
     }
 
-    /// A summary and what it cost. None: there is none.
-    async fn write(&self, job: &Job) -> Option<(String, f64)> {
+    /// A summary, if one came, and what was used for it.
+    async fn write(&self, job: &Job) -> (Option<String>, Usage) {
         let what = match job.kind {
             EntryKind::ToolResult => "the result of a command that an SRE agent ran",
             _ => "what an SRE agent thought",
@@ -168,7 +179,18 @@ impl Scribe {
         ));
         let body = self.manner.body(&conversation, MAX_TOKENS);
         let mut quiet = Quiet::default();
-        let turn = self.api.turn(body, TRIES, &mut quiet).await.ok()?;
+        let turn = timeout(LIMIT, self.api.turn(body, TRIES, &mut quiet)).await;
+        let mut used = quiet.wasted;
+        let turn = match turn {
+            Ok(Ok(turn)) => turn,
+            Ok(Err(_)) => return (None, used),
+            Err(_) => {
+                // It may have read the question; what it did no longer says.
+                used.input += (job.text.len() / 3) as u64;
+                return (None, used);
+            }
+        };
+        used.add(turn.usage);
         let said: String = turn
             .content
             .iter()
@@ -178,9 +200,7 @@ impl Scribe {
             })
             .collect();
         let said = summarize::extract(&crate::clean::clean(&said));
-        let usd = self.small.facts.cost(&turn.usage).unwrap_or(0.0);
-        let wasted = self.small.facts.cost(&quiet.wasted).unwrap_or(0.0);
-        (!said.is_empty()).then_some((said, usd + wasted))
+        ((!said.is_empty()).then_some(said), used)
     }
 
     fn may_pay(&self, ledger: &Ledger, session: &str) -> bool {
@@ -192,7 +212,7 @@ impl Scribe {
             .flatten()
             .and_then(|s| s.ticket_id);
         let Some(ticket) = ticket else { return false };
-        let spent = ledger.spent_on_ticket(ticket, Duration::ZERO);
+        let spent = ledger.spent_on_ticket(ticket, None);
         spent.is_ok_and(|s| s.usd + most <= self.purse.ticket)
             && ledger
                 .spent_today()

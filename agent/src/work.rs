@@ -97,7 +97,7 @@ pub async fn run(
             Some(Ok(Some(claim))) => {
                 trouble = None;
                 // Words meant for an earlier session are not for this one.
-                desk.take_messages();
+                desk.clear();
                 match session::run(setting, claim, model, desk).await {
                     Ok((_, Ended::Stopped)) => return Ok(Finished::Stopped),
                     Ok((_, Ended::Hopeless(why))) => return Err(WorkError::Model(why)),
@@ -116,7 +116,7 @@ pub async fn run(
                         setting.emitter.notice(None, Level::Warn, text);
                         tokio::select! {
                             _ = setting.stop.until_asked() => return Ok(Finished::Stopped),
-                            () = until_it_answers(model) => {}
+                            () = until_it_answers(model, &mut rest) => {}
                         }
                         setting
                             .emitter
@@ -159,14 +159,14 @@ pub async fn run(
 }
 
 /// Waits until whoever makes the turns answers, asking seldom.
-async fn until_it_answers(model: &mut dyn Model) {
-    let mut rest = FIRST_REST;
+/// It answers to this, yet may not to what is asked next: `rest` grows until a session went on.
+async fn until_it_answers(model: &mut dyn Model, rest: &mut Duration) {
     loop {
-        tokio::time::sleep(rest).await;
+        tokio::time::sleep(*rest).await;
+        *rest = (*rest * 2).min(LONGEST_REST);
         if model.answers().await {
             return;
         }
-        rest = (rest * 2).min(LONGEST_REST);
     }
 }
 
@@ -245,7 +245,8 @@ mod tests {
             until: began + gone,
             asked: 0,
         };
-        until_it_answers(&mut model).await;
+        let mut rest = FIRST_REST;
+        until_it_answers(&mut model, &mut rest).await;
         assert!(began.elapsed() < gone + LONGEST_REST);
         assert!((20..50).contains(&model.asked), "{}", model.asked);
     }

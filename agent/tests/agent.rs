@@ -566,7 +566,17 @@ fn frozen_past_its_lease_it_writes_and_runs_nothing_more() {
     let id = stage.open_by_hand("look");
     let frozen = stage.agent(&["--lease", "1"]);
     until("a hanging command", LONG, || stage.hangs());
-    frozen.signal(rustix::process::Signal::STOP);
+    // Not in the middle of a write: then nobody could write until it goes on.
+    until("a freeze between two writes", LONG, || {
+        frozen.signal(rustix::process::Signal::STOP);
+        let other = rusqlite::Connection::open(stage.db()).unwrap();
+        other.busy_timeout(Duration::from_millis(200)).unwrap();
+        let free = other.execute_batch("BEGIN IMMEDIATE; ROLLBACK").is_ok();
+        if !free {
+            frozen.signal(rustix::process::Signal::CONT);
+        }
+        free
+    });
     // The command does not outlive the right to run it, though the agent cannot end it.
     let pids = stage.pids();
     until("the end of the command", Duration::from_secs(9), || {

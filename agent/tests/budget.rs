@@ -8,14 +8,15 @@ use agent_lab::{
     ledger::{NewTicket, Status},
 };
 use common::{
-    counted, shell,
-    stage::{MODEL, Stage, events, said},
+    Answer, counted, event, shell,
+    stage::{MODEL, Stage, events, results, said},
     text,
 };
+use serde_json::{Value, json};
 use std::{process::Stdio, time::Duration};
 
 /// Turns that each use so many tokens, then words for the end.
-fn turns(n: usize, input: u64, output: u64) -> Vec<common::Answer> {
+fn turns(n: usize, input: u64, output: u64) -> Vec<Answer> {
     (0..n)
         .map(|i| {
             counted(
@@ -28,7 +29,7 @@ fn turns(n: usize, input: u64, output: u64) -> Vec<common::Answer> {
         .collect()
 }
 
-fn last_words() -> common::Answer {
+fn last_words() -> Answer {
     counted(
         &[text("ESCALATE: it is the disk of tikv1; replace it.")],
         "end_turn",
@@ -207,4 +208,197 @@ async fn when_the_day_is_spent_no_ticket_is_taken() {
     );
     assert_eq!(stage.ticket().status, Status::Open);
     assert!(stage.ledger().sessions(1).unwrap().is_empty());
+}
+
+/// The beginning of a turn that the server had counted, and no more.
+fn broken(input: u64) -> Answer {
+    let Answer::Stream(mut chunks) = counted(&[text("half")], "end_turn", input, 1) else {
+        unreachable!("a turn is a stream");
+    };
+    chunks.truncate(4);
+    Answer::Cut(chunks)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tries_that_broke_off_are_paid_for_on_the_ticket_too() {
+    let mut script = vec![broken(10_000); 3];
+    script.push(last_words());
+    let stage = Stage::new(script).await;
+    stage.run(&["--model", MODEL]).await;
+    let (session, entries) = stage.session();
+    let cost = session.usage.cost_usd.unwrap();
+    // Three times ten thousand tokens, and the turn that came.
+    let expected = 3.0 * 10_000.0 * 2e-6 + 1_000.0 * 2e-6 + 100.0 * 10e-6;
+    assert!((cost - expected).abs() < 3e-4, "{cost} {expected}");
+    assert!((stage.ledger().spent_today().unwrap() - cost).abs() < 1e-9);
+    assert_eq!(session.usage.input, Some(31_000));
+    assert_eq!(
+        entries.iter().filter(|e| e.entry_type == "retry").count(),
+        3
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_only_breaks_off_cannot_spend_more_than_the_cap() {
+    let stage = Stage::new(vec![broken(9_000); 200]).await;
+    stage
+        .run(&["--model", MODEL, "--spend-cap", "0.12", "--day-cap", "5"])
+        .await;
+    let spent = stage.ledger().spent_today().unwrap();
+    assert!(spent > 0.05 && spent <= 0.12, "{spent}");
+    assert_eq!(stage.ticket().status, Status::Escalated);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_agent_that_was_killed_had_set_aside_counts_on_the_ticket() {
+    let stage = Stage::new(vec![Answer::Hang]).await;
+    let mut agent = stage
+        .command(&["--model", MODEL])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let began = std::time::Instant::now();
+    while stage.server.asked().is_empty() {
+        assert!(began.elapsed() < Duration::from_secs(30));
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    agent.kill().await.unwrap();
+    let spent = stage.ledger().spent_on_ticket(1, None).unwrap();
+    assert!(spent.usd > 0.3, "a turn at its dearest: {spent:?}");
+    assert!((stage.ledger().spent_today().unwrap() - spent.usd).abs() < 1e-9);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_turn_does_not_outlast_the_time_of_its_ticket() {
+    let ping = event(&json!({"type":"ping"}));
+    let start = common::events(&[text("x")], "end_turn").remove(0);
+    let endless = [vec![event(&start)], vec![ping; 2_000]].concat();
+    let stage = Stage::new(vec![
+        Answer::Slow(Duration::from_millis(100), endless),
+        last_words(),
+    ])
+    .await;
+    let began = std::time::Instant::now();
+    stage.run(&["--model", MODEL, "--time-cap", "2s"]).await;
+    assert!(
+        began.elapsed() < Duration::from_secs(20),
+        "{:?}",
+        began.elapsed()
+    );
+    let (session, _) = stage.session();
+    assert!(session.outcome_summary.unwrap().contains("minutes"));
+    assert!(
+        session.usage.cost_usd.unwrap() > 0.005,
+        "the turn that was cut is paid for"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn time_in_which_nobody_was_at_work_is_not_time_spent() {
+    let stage = Stage::new(vec![
+        counted(&[shell("a", "echo begun; sleep 100")], "tool_use", 10, 10),
+        last_words(),
+    ])
+    .await;
+    let mut agent = stage
+        .command(&["--model", MODEL, "--lease", "1"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let began = std::time::Instant::now();
+    let ledger = stage.ledger();
+    let call = || {
+        let session = ledger.sessions(1).unwrap().pop()?;
+        let entries = ledger.entries(&session.session_id, 0, 99).unwrap();
+        entries.into_iter().find(|e| e.entry_type == "tool_call")
+    };
+    while call().is_none() {
+        assert!(began.elapsed() < Duration::from_secs(30));
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    agent.kill().await.unwrap();
+    // The power was cut, and came back after a weekend.
+    rusqlite::Connection::open(stage.db())
+        .unwrap()
+        .execute_batch("UPDATE agent_sessions SET started_at = '2020-01-01T00:00:00.000Z'")
+        .unwrap();
+    stage.run(&["--model", MODEL]).await;
+    let (session, _) = stage.session();
+    let why = session.outcome_summary.unwrap();
+    assert!(why.contains("hands it to a person"), "{why}");
+    let spent = ledger.spent_on_ticket(1, None).unwrap();
+    assert!(spent.wall < Duration::from_secs(120), "{spent:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn searches_are_within_the_budget_of_the_ticket() {
+    let call = |n: usize| {
+        json!({ "type": "tool_use", "id": format!("s{n}"), "name": "web_search",
+            "input": { "query": format!("q{n}"), "reasoning": "" } })
+    };
+    let searched = [
+        json!({"type":"message_start","message":{"id":"m","usage":{"input_tokens":900}}}),
+        json!({"type":"content_block_start","index":0,"content_block":{"type":"text","text":"found"}}),
+        json!({"type":"content_block_stop","index":0}),
+        json!({"type":"message_delta","delta":{"stop_reason":"end_turn"},
+            "usage":{"output_tokens":20,"server_tool_use":{"web_search_requests":3}}}),
+        json!({"type":"message_stop"}),
+    ];
+    let config = format!(
+        "[agent]\nsmall_model = '{}'\n[agent.web]\nsearch = 'api'\n",
+        common::SMALL
+    );
+    let calls: Vec<Value> = (0..30).map(call).collect();
+    let stage = Stage::configured(
+        vec![counted(&calls, "tool_use", 10, 10), last_words()],
+        &config,
+    )
+    .await;
+    let answer = Answer::Stream(searched.iter().map(event).collect());
+    stage.server.beside(vec![answer; 30]);
+    stage.run(&["--model", MODEL, "--spend-cap", "0.40"]).await;
+    let (session, _) = stage.session();
+    let cost = session.usage.cost_usd.unwrap();
+    assert!(cost > 0.1 && cost <= 0.40, "{cost}");
+    let refused = results(&stage.server.asked()[1].body);
+    assert!(
+        refused[29].1.contains("nothing is left for this"),
+        "{}",
+        refused[29].1
+    );
+    let payments = stage.ledger().payments(&session.session_id).unwrap();
+    let search = payments.iter().find(|p| p.what == "web_search").unwrap();
+    assert_eq!(
+        (search.model.as_deref(), search.tokens),
+        (Some(common::SMALL), Some(920))
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_lower_of_what_was_agreed_to_and_what_was_set_holds() {
+    for (config, flag, cap) in [
+        ("[agent.budget]\nusd = 0.5\n", None, 0.5),
+        ("", Some("20"), 3.0),
+        ("", None, 3.0),
+        ("[agent.budget]\nusd = 9\n", Some("1"), 1.0),
+    ] {
+        let stage = Stage {
+            consent: false,
+            ..Stage::configured(vec![last_words()], config).await
+        };
+        let home = agent_lab::home::Home::at(stage.home.path());
+        let wanted = agent_lab::consent::Consent::wanted(&stage.db(), 3.0);
+        wanted.remember(&home).unwrap();
+        let flags = flag.map_or(vec![], |f| vec!["--spend-cap", f]);
+        let done = stage.run(&flags).await;
+        let (_, entries) = stage.session();
+        let budget = entries[0].meta.as_ref().unwrap()["budget"]["usd"]
+            .as_f64()
+            .unwrap();
+        assert!((budget - cap).abs() < 1e-9, "{config} {flag:?}: {budget}");
+        let told = String::from_utf8_lossy(&done.stdout).contains("as was agreed to, not 20.00");
+        assert_eq!(told, flag == Some("20"));
+    }
 }

@@ -408,3 +408,92 @@ async fn an_agent_of_somebody_else_is_steered_through_the_ledger() {
         .send_command(&session, &Control::Shutdown, "grace");
     assert!(late.unwrap_err().to_string().contains("has ended"));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_way_leads_a_secret_out() {
+    let secret = "sk-ant-api03-aB3dE5gH7jaB3dE5gH7jaB3dE5gH7j";
+    let fetch = json!({ "type": "tool_use", "id": "f", "name": "web_fetch",
+        "input": { "url": format!("http://127.0.0.1:9/?key={KEY}&t={secret}"), "reasoning": "" } });
+    let stage = Stage::new(vec![
+        error(529, "overloaded_error", &format!("your key {KEY} is busy")),
+        turn(
+            &[
+                shell(
+                    "a",
+                    &format!("(exec -a 'daemon {KEY}' sleep 100) & echo on"),
+                ),
+                fetch,
+            ],
+            "tool_use",
+        ),
+        error(
+            401,
+            "authentication_error",
+            &format!("{KEY} is not valid, nor is {secret}"),
+        ),
+    ])
+    .await;
+    let done = stage.run(&[]).await;
+    assert!(!done.status.success());
+    let dump = std::process::Command::new("cat")
+        .arg(stage.db())
+        .arg(stage.home.path().join("tickets.db-wal"))
+        .output()
+        .unwrap();
+    for (place, bytes) in [
+        ("stdout", &done.stdout),
+        ("stderr", &done.stderr),
+        ("the ledger", &dump.stdout),
+    ] {
+        let text = String::from_utf8_lossy(bytes);
+        for word in [KEY, secret] {
+            assert!(!text.contains(word), "{word} is in {place}");
+        }
+    }
+    let (session, entries) = stage.session();
+    assert!(
+        session
+            .outcome_summary
+            .unwrap()
+            .contains("[redacted] is not valid")
+    );
+    assert!(
+        entries
+            .iter()
+            .any(|e| e.entry_type == "retry" && e.content.contains("[redacted] is busy"))
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_interrupt_at_a_proposal_ends_the_turn_not_the_one_call() {
+    let stage = Stage::new(vec![
+        turn(
+            &[
+                shell("a", "touch /nowhere/x"),
+                shell("b", "touch /nowhere/y"),
+            ],
+            "tool_use",
+        ),
+        turn(&[text("ESCALATE: as you wish")], "end_turn"),
+    ])
+    .await;
+    let mut proposed = Vec::new();
+    stage
+        .steered(&["--mode", "propose"], |kind| match kind {
+            Kind::Proposal { call, .. } => {
+                proposed.push(call.clone());
+                Some(Control::Interrupt { by: "ada".into() })
+            }
+            Kind::Notice { text, .. } if text.contains("waiting for a message") => {
+                Some(Control::Message {
+                    text: "stop here".into(),
+                    by: "ada".into(),
+                })
+            }
+            _ => None,
+        })
+        .await;
+    assert_eq!(proposed, ["a"], "the next call is not even proposed");
+    let told = results(&stage.server.asked()[1].body);
+    assert!(told[0].1.contains("interrupted") && told[1].1.contains("a person interrupted"));
+}

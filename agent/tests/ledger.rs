@@ -3,7 +3,7 @@
 use agent_lab::{
     event::{Outcome, VerifyState},
     ledger::{
-        ClaimRequest, EntryKind, Holder, Ledger, LedgerError, NewEntry, NewTicket, Reading,
+        Beside, ClaimRequest, EntryKind, Holder, Ledger, LedgerError, NewEntry, NewTicket, Reading,
         Resolution, Status, Verdict,
     },
 };
@@ -356,7 +356,16 @@ fn the_chain_finds_every_edit_of_what_was_recorded() {
                 .unwrap(),
         );
     }
-    b.ledger.set_summary(ids[0], &s.id, "short", 0.0).unwrap();
+    let paid = Beside {
+        what: "summary",
+        model: "small",
+        tokens: 10,
+        usd: 0.25,
+    };
+    b.ledger
+        .set_summary(ids[0], &s.id, Some("short"), &paid)
+        .unwrap();
+    assert!((b.ledger.spent_today().unwrap() - 0.25).abs() < 1e-9);
     assert!(matches!(
         b.ledger.verify_session(&s.id).unwrap().verdict,
         Verdict::Unfinished { .. }

@@ -18,6 +18,7 @@ struct Seen {
     text: String,
     thinking: String,
     retries: Vec<(Option<u16>, Duration, String)>,
+    used: Usage,
 }
 
 impl Sink for Seen {
@@ -30,6 +31,9 @@ impl Sink for Seen {
     fn end_of_block(&mut self) {}
     fn retry(&mut self, status: Option<u16>, _: (u32, u32), wait: Duration, reason: &str) {
         self.retries.push((status, wait, reason.to_string()));
+    }
+    fn broken_off(&mut self, used: Usage) {
+        self.used.add(used);
     }
 }
 
@@ -46,6 +50,7 @@ fn client(server: &Server) -> Anthropic {
         manner: Manner {
             model: "claude-test".into(),
             effort: Some("high".into()),
+            thinking: false,
         },
         tries: options.tries,
     }
@@ -139,42 +144,61 @@ async fn passing_failures_are_retried_as_the_server_asks() {
         headers: vec![("content-type", "text/html".into())],
         body: "<h1>portal</h1>".into(),
     };
-    let mut cut: Vec<Vec<u8>> = events(&[text("half")], "end_turn")
-        .iter()
-        .map(event)
-        .collect();
-    cut.truncate(3);
-    let in_stream = Answer::Stream(vec![
-        event(&events(&[], "end_turn")[0]),
-        event(&json!({"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}})),
-    ]);
     let script = vec![
         error(529, "overloaded_error", "Overloaded"),
         limited,
         error(500, "api_error", "oops"),
         html,
-        Answer::Stream(cut),
-        in_stream,
         turn(&[text("whole")], "end_turn"),
     ];
     let (made, seen, server) = take(script).await;
     assert_eq!(made.unwrap().content, [text("whole")]);
-    assert_eq!(server.asked().len(), 7);
+    assert_eq!(server.asked().len(), 5);
     let first = &server.asked()[0].body;
     assert!(
         server.asked().iter().all(|a| a.body == *first),
         "the same request each time"
     );
-    assert_eq!(seen.retries.len(), 6);
+    assert_eq!(seen.retries.len(), 4);
     assert_eq!(seen.retries[0].0, Some(529));
     assert_eq!(seen.retries[1].1, Duration::from_millis(20));
     assert!(seen.retries[1].2.contains("slow down"));
-    assert!(
-        seen.retries[4].2.contains("ended before"),
-        "{:?}",
-        seen.retries[4]
-    );
-    assert!(seen.retries[5].2.contains("Overloaded"));
+    assert_eq!(seen.used, Usage::default(), "none of that costs anything");
+}
+
+#[tokio::test]
+async fn what_broke_off_after_it_was_counted_goes_back_to_whoever_pays() {
+    let mut cut: Vec<Vec<u8>> = events(&[text("half")], "end_turn")
+        .iter()
+        .map(event)
+        .collect();
+    cut.truncate(3);
+    let in_stream = |kind: &str| {
+        Answer::Stream(vec![
+            event(&events(&[], "end_turn")[0]),
+            event(&json!({"type":"error","error":{"type":kind,"message":"Overloaded"}})),
+        ])
+    };
+    for (answer, words) in [
+        (Answer::Stream(cut.clone()), "ended before"),
+        (Answer::Cut(cut), "broke off"),
+        (in_stream("overloaded_error"), "Overloaded"),
+    ] {
+        let (made, seen, server) = take(vec![answer]).await;
+        let Err(ModelError::BrokeOff { reason, .. }) = made else {
+            panic!("{made:?}");
+        };
+        assert!(reason.contains(words), "{reason}");
+        assert_eq!((server.asked().len(), seen.used.input), (1, 100));
+    }
+    // An error that stays is one in a stream too.
+    let (made, ..) = take(vec![in_stream("authentication_error")]).await;
+    assert!(matches!(made, Err(ModelError::Hopeless(_))));
+    // What was not counted is not paid for, and is asked for again.
+    let empty = Answer::Stream(vec![event(&json!({"type":"ping"}))]);
+    let (made, seen, server) = take(vec![empty, turn(&[text("whole")], "end_turn")]).await;
+    assert!(made.is_ok());
+    assert_eq!((server.asked().len(), seen.retries.len()), (2, 1));
 }
 
 #[tokio::test]

@@ -4,14 +4,14 @@ mod common;
 
 use agent_lab::{
     event::{Kind, Outcome},
-    ledger::Status,
+    ledger::{NewTicket, Status},
 };
 use common::{
     Answer, counted, error, event, shell,
     stage::{LONG, Stage, events, results, said},
     text, turn,
 };
-use serde_json::json;
+use serde_json::{Value, json};
 use std::{process::Stdio, sync::atomic::Ordering, time::Duration};
 
 fn handed_over() -> Answer {
@@ -71,21 +71,79 @@ async fn a_server_that_only_pauses_is_given_up() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn only_a_turn_that_its_model_ended_is_a_claim() {
+async fn only_a_turn_that_its_model_ended_is_a_claim_or_runs_anything() {
+    let mark = tempfile::tempdir().unwrap();
+    let path = mark.path().join("ran");
+    let call = |id: &str| shell(id, &format!("touch {}", path.display()));
+    // A call whose end did not come, though the turn's did.
+    let mut open = common::events(&[call("c")], "tool_use");
+    open.retain(|e| e["type"] != "content_block_stop");
+    open.push(json!({"type":"message_stop"}));
     let stage = Stage::new(vec![
         turn(&[text("I repaired it.")], "something_new"),
         turn(&[text("I repaired it.")], "tool_use"),
+        turn(&[call("a")], "something_new"),
+        Answer::Stream(open.iter().map(event).collect()),
         handed_over(),
     ])
     .await;
     let done = stage.run(&[]).await;
     assert!(!stage.ticket().claimed, "neither was a claim");
-    assert!(said(&stage.server.asked()[1].body).contains("did not come to its end"));
+    let asked = stage.server.asked();
+    assert!(said(&asked[1].body).contains("did not come to its end"));
+    assert!(results(&asked[3].body)[0].1.contains("may be cut off"));
+    assert!(results(&asked[4].body)[0].1.contains("INVALID_JSON"));
+    assert!(!path.exists(), "nothing of it ran");
     assert!(
         events(&done).iter().any(
             |e| matches!(&e.kind, Kind::Notice { text, .. } if text.contains("something_new"))
         )
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn thinking_that_was_cut_does_not_go_back() {
+    let mut cut = common::events(
+        &[
+            text("Let me think."),
+            json!({"type":"thinking","thinking":"half a thought","signature":"s"}),
+        ],
+        "max_tokens",
+    );
+    cut.retain(|e| e["delta"]["type"] != "signature_delta");
+    cut.push(json!({"type":"message_stop"}));
+    let stage = Stage::new(vec![
+        Answer::Stream(cut.iter().map(event).collect()),
+        handed_over(),
+    ])
+    .await;
+    stage.run(&[]).await;
+    let back = &stage.server.asked()[1].body["messages"][1]["content"];
+    assert_eq!(back, &json!([text("Let me think.")]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_model_that_only_thinks_between_calls_keeps_its_plan() {
+    let mut script: Vec<Answer> = (0..6)
+        .map(|n| {
+            let plan = json!({"type":"thinking","thinking":format!("Plan {n}: the disk."),"signature":"s=="});
+            counted(&[plan, shell(&format!("t{n}"), "date +%N")], "tool_use", 8_000 * n, 500)
+        })
+        .collect();
+    script.push(handed_over());
+    let stage = Stage::configured(script, SMALL_WINDOW).await;
+    stage.run(&[]).await;
+    let asked = stage.server.asked();
+    assert_eq!(
+        asked[0].body["thinking"]["display"],
+        Value::Null,
+        "as the entry in config.toml says"
+    );
+    let short = asked
+        .iter()
+        .skip(1)
+        .find(|a| said(&a.body).contains("The work so far"));
+    assert!(said(&short.expect("it was made shorter").body).contains("Plan 0: the disk."));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -210,7 +268,7 @@ async fn a_full_context_and_a_prompt_that_is_too_long_are_made_shorter() {
     let stage = Stage::new(vec![
         turn(&[text("one"), call("a")], "tool_use"),
         turn(&[text("two"), call("b")], "tool_use"),
-        error(400, "invalid_request_error", "prompt is too long"),
+        error(413, "request_too_large", "prompt is too long"),
         turn(&[text("three"), call("c")], "tool_use"),
         turn(&[text("four"), call("d")], "tool_use"),
         turn(
@@ -234,6 +292,76 @@ async fn a_full_context_and_a_prompt_that_is_too_long_are_made_shorter() {
         "it never ran"
     );
     assert_eq!(stage.session().0.status, "escalated");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_small_model_goes_on_and_on_in_short() {
+    let config = "[agent.models.claude-sonnet-5-5]\ncontext = 16000\noutput = 2000\n\
+        price = { input = 2.0, output = 10.0, cache_read = 0.1, cache_write = 2.5 }\n";
+    let script = (0..40)
+        .map(|n| {
+            let call = shell(&format!("t{n}"), &format!("seq {n} 3000"));
+            counted(
+                &[text(&"I look at it. ".repeat(40)), call],
+                "tool_use",
+                3_000 + 4_000 * (n % 3),
+                500,
+            )
+        })
+        .chain([handed_over()])
+        .collect();
+    let stage = Stage::configured(script, config).await;
+    stage.run(&["--spend-cap", "50", "--day-cap", "50"]).await;
+    let (session, entries) = stage.session();
+    assert_eq!(
+        session.outcome_summary.as_deref(),
+        Some("the agent hands it to a person: enough")
+    );
+    assert!(
+        entries
+            .iter()
+            .filter(|e| e.entry_type == "compaction")
+            .count()
+            >= 5
+    );
+    for asked in stage.server.asked() {
+        let first = asked.body["messages"][0].to_string();
+        assert!(first.len() < 12_000, "{} bytes to begin with", first.len());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_in_mid_session_ends_the_agent_too() {
+    let stage = Stage::new(vec![
+        turn(&[text("one"), shell("a", "true")], "tool_use"),
+        turn(&[text("two"), shell("b", "true")], "tool_use"),
+        error(
+            400,
+            "invalid_request_error",
+            "your own spend limit is reached",
+        ),
+    ])
+    .await;
+    stage
+        .ledger()
+        .open_ticket(&NewTicket {
+            message: "another",
+            by: "test",
+            ..Default::default()
+        })
+        .unwrap();
+    let done = stage.agent(&[]).stdin(Stdio::null()).output();
+    let done = tokio::time::timeout(LONG, done).await.unwrap().unwrap();
+    assert!(String::from_utf8_lossy(&done.stderr).contains("your own spend limit"));
+    assert_eq!(
+        stage.server.asked().len(),
+        3,
+        "asked once, and not for another ticket"
+    );
+    assert_eq!(
+        stage.ledger().ticket(2).unwrap().unwrap().status,
+        Status::Open
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -280,6 +408,72 @@ async fn going_in_circles_is_pointed_out_and_then_ended() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn no_kind_of_circle_is_missed() {
+    let page = serve("always the same").await;
+    let fetch = json!({ "type": "tool_use", "id": "t", "name": "web_fetch",
+        "input": { "url": format!("{page}/x"), "reasoning": "" } });
+    let unknown =
+        json!({ "type": "tool_use", "id": "t", "name": "teleport", "input": { "to": "x" } });
+    for (what, call) in [
+        ("a page", fetch),
+        ("a long output", shell("t", "seq 1 20000")),
+        ("an unknown tool", unknown),
+        ("input that is missing", shell("t", "")),
+    ] {
+        let stage = Stage::configured(
+            vec![turn(&[text("Again."), call], "tool_use"); 30],
+            "[agent.web]\nprivate_addresses = true\n",
+        )
+        .await;
+        stage.run(&[]).await;
+        assert_eq!(stage.server.asked().len(), 8, "{what}");
+        let (session, _) = stage.session();
+        assert!(
+            session.outcome_summary.unwrap().contains("went in circles"),
+            "{what}"
+        );
+    }
+}
+
+/// A server that answers the same to everything.
+async fn serve(body: &'static str) -> String {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let base = format!("http://{}", listener.local_addr().unwrap());
+    let router = axum::Router::new().fallback(move || async move { body });
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    base
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_retry_is_on_record_before_it_is_made() {
+    let stage = Stage::new(vec![error(529, "overloaded_error", "Overloaded"); 9]).await;
+    let mut agent = stage
+        .command(&[])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let began = std::time::Instant::now();
+    let ledger = stage.ledger();
+    let retries = || {
+        let session = ledger.sessions(1).unwrap().pop()?;
+        let entries = ledger.entries(&session.session_id, 0, 99).unwrap();
+        entries.into_iter().find(|e| e.entry_type == "retry")
+    };
+    while retries().is_none() {
+        assert!(began.elapsed() < LONG);
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    agent.kill().await.unwrap();
+    assert!(
+        retries()
+            .unwrap()
+            .content
+            .contains("529 overloaded_error: Overloaded, try 2 of 8")
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_model_that_is_away_keeps_no_ticket_and_is_waited_for() {
     // Tries are as far apart as in life; there are fewer.
     let stage = Stage::configured(vec![handed_over()], "[agent.api]\ntries = 2\n").await;
@@ -316,7 +510,7 @@ async fn a_model_that_is_away_keeps_no_ticket_and_is_waited_for() {
     assert!(
         retry
             .content
-            .starts_with("503 Service Unavailable: out of order, try 2 of 2, 0."),
+            .starts_with("503 Service Unavailable: out of order, try 2 of 2, "),
         "{}",
         retry.content
     );

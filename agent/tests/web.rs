@@ -354,3 +354,41 @@ async fn the_apis_own_search_is_a_call_on_the_side() {
     assert!(cost > 0.02, "two searches are paid for: {cost}");
     assert!((stage.ledger().spent_today().unwrap() - cost).abs() < 1e-9);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_proxy_is_no_way_round_the_guard() {
+    let asked = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let count = asked.clone();
+    let proxy = serve(Router::new().fallback(move || {
+        let count = count.clone();
+        async move {
+            count.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            "metadata"
+        }
+    }))
+    .await;
+    let stage = Stage::new(vec![
+        turn(
+            &[call(
+                "a",
+                "web_fetch",
+                "url",
+                "http://metadata.internal/latest",
+            )],
+            "tool_use",
+        ),
+        handed_over(),
+    ])
+    .await;
+    let mut command = stage.command(&[]);
+    for name in ["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"] {
+        command.env(name, &proxy);
+    }
+    command
+        .env("no_proxy", "127.0.0.1")
+        .stdin(std::process::Stdio::null());
+    command.output().await.unwrap();
+    assert_eq!(asked.load(std::sync::atomic::Ordering::Relaxed), 0);
+    let told = &results(&stage.server.asked()[1].body)[0];
+    assert!(told.2 && told.1.contains("cannot be read"), "{told:?}");
+}

@@ -46,7 +46,7 @@ pub struct DemoConfig {
 #[derive(Debug)]
 pub struct DemoChildren {
     pub agent: Spec,
-    pub monitor: Spec,
+    pub monitor: Role,
 }
 
 impl std::fmt::Debug for DemoConfig {

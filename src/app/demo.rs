@@ -22,6 +22,8 @@ pub enum StageNews {
     /// The lab is up. `pd` are its endpoints, separated by commas.
     Ready {
         pd: String,
+        /// Where the monitor is, if it is not one of our children.
+        monitor: Option<String>,
     },
     /// It will not come up.
     Failed(String),
@@ -117,7 +119,7 @@ pub fn on_stage(state: &mut State, news: StageNews) -> Vec<Effect> {
     };
     match news {
         StageNews::Progress(progress) => demo.progress = Some(progress),
-        StageNews::Ready { pd } => {
+        StageNews::Ready { pd, monitor } => {
             demo.progress = None;
             demo.ready = true;
             if state.quitting.is_some() {
@@ -125,7 +127,7 @@ pub fn on_stage(state: &mut State, news: StageNews) -> Vec<Effect> {
             }
             state.cluster.pd = pd;
             state.agent.process = Process::Starting;
-            state.monitor.process = Process::Starting;
+            state.monitor.process = monitor.map_or(Process::Starting, Process::Off);
             return vec![Effect::Populate];
         }
         StageNews::Failed(why) => {

@@ -100,7 +100,9 @@ impl Hands {
         if let (Some(info), Some(make)) = (stage.info.get(), self.populate.take()) {
             let pd = info.pd_endpoints.join(",");
             let children = make(info);
-            self.start_child(Child::Monitor, children.monitor);
+            if let Role::Run(spec) = children.monitor {
+                self.start_child(Child::Monitor, spec);
+            }
             self.start_child(Child::Agent, children.agent);
             let _there = self.back.enter();
             self.observer = Some(Observer::start(&pd, self.events.clone()));

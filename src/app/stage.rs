@@ -3,7 +3,11 @@
 use super::{demo::StageNews, event::Event};
 use crate::{
     demo::{Fault, chapters::Load},
-    lab::{self, Lab, LabInfo, UpOptions},
+    lab::{
+        self, LabInfo, UpOptions,
+        control::Verb,
+        stand::{self, Monitor, Stand},
+    },
 };
 use agent_lab::ledger::Ledger;
 use jiff::Timestamp;
@@ -70,7 +74,7 @@ impl Task {
 
     async fn run(self, mut orders: mpsc::Receiver<Order>) {
         let events = self.events.clone();
-        let up = lab::up(&self.options, move |progress| {
+        let up = stand::raise(&self.options, move |progress| {
             // A step that is not shown does no harm; one that waits would.
             let _ = events.try_send(Event::Stage(StageNews::Progress(progress)));
         });
@@ -89,6 +93,10 @@ impl Task {
         let _ = self.info.set(lab.info.clone());
         self.tell(StageNews::Ready {
             pd: lab.info.pd_endpoints.join(","),
+            monitor: match &lab.info.launch.monitor {
+                Monitor::Start(_) => None,
+                Monitor::There(place) => Some(place.clone()),
+            },
         })
         .await;
         loop {
@@ -105,7 +113,7 @@ impl Task {
                         Load::Off => Some(0),
                         Load::Rate(rate) => Some(rate),
                     };
-                    lab.client()
+                    lab.control()
                         .load(rate)
                         .await
                         .map(|_| ())
@@ -117,22 +125,19 @@ impl Task {
                 self.tell(StageNews::ActionFailed(why)).await;
             }
         }
-        if self.options.lifeline {
-            if let Err(error) = lab.down().await {
-                self.tell(StageNews::ActionFailed(error.to_string())).await;
-            }
-        } else {
-            lab.leave();
+        if let Err(error) = lab.strike(!self.options.lifeline).await {
+            self.tell(StageNews::ActionFailed(error.to_string())).await;
         }
         self.tell(StageNews::Gone).await;
     }
 
-    async fn inject(&self, lab: &Lab, fault: Fault, node: String) -> Result<(), String> {
-        let client = lab.client();
-        let done = match fault {
-            Fault::Kill => client.kill(&node).await,
-            Fault::Pause => client.pause(&node).await,
+    async fn inject(&self, lab: &Stand, fault: Fault, node: String) -> Result<(), String> {
+        let verb = match fault {
+            Fault::Kill => Verb::Kill,
+            Fault::Pause => Verb::Pause,
+            Fault::Stop => Verb::Stop,
         };
+        let done = lab.control().act(verb, &node).await;
         done.map_err(|e| format!("cannot {} {node}: {e}", fault.as_str()))?;
         let kind = fault.as_str().to_owned();
         let at = Timestamp::now();

@@ -5,6 +5,7 @@ use agent_lab::{
     consent::{self, Consent},
     home::Home,
     model::rehearsal,
+    settings::{Flags, Settings},
 };
 use color_eyre::eyre::Context;
 use std::{
@@ -12,9 +13,6 @@ use std::{
     io::{self, BufRead, IsTerminal, Write},
     path::Path,
 };
-
-/// US dollars a ticket may cost, unless somebody agreed to another cap.
-const SPEND_CAP: f64 = 5.0;
 
 /// What was settled before the dashboard opens.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,7 +49,10 @@ pub fn settle(terms: Terms<'_>) -> color_eyre::Result<Brain> {
         return Ok(Brain::Real(Vec::new()));
     }
     let real = || Ok(Brain::Real(vec!["--host-shell".into()]));
-    let wanted = Consent::wanted(terms.ledger, SPEND_CAP);
+    let settings = Settings::settle(&terms.home.config()?, Flags::default(), |name| {
+        std::env::var(name).ok()
+    })?;
+    let wanted = Consent::wanted(terms.ledger, settings.budget.usd);
     if terms.agreed || wanted.remembered(terms.home).is_some() {
         return real();
     }

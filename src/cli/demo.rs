@@ -1,4 +1,5 @@
-//! `operator-tui demo`: the walkthrough of a failure, on the embedded lab.
+//! `operator-tui demo`: the walkthrough of a failure, on the embedded lab or on the one in
+//! Docker Compose.
 
 use super::{
     CliResult,
@@ -10,7 +11,11 @@ use crate::{
     app::{self, Config, DemoChildren, DemoConfig, Palette, Role},
     demo::{Chapter, Fault, Options, Pace, Walkthrough, chapters},
     headless::Headless,
-    lab::{self, LabInfo, UpOptions, timing::MONITOR_TIMES},
+    lab::{
+        self, LabInfo, UpOptions,
+        control::is_compose,
+        stand::{self, Monitor},
+    },
     monitor,
     supervisor::{Spec, executable},
 };
@@ -58,19 +63,21 @@ pub fn run(args: Args) -> CliResult {
         Some(folder) => chapters::from_folder(folder)?,
         None => chapters::tikv()?,
     };
-    let home = lab::home()?;
-    let client = lab::Client::new(home.dir());
-    if client.is_held() {
-        return Err(eyre!(
-            "a lab is already up in {}: `operator-tui lab down` ends it; or set OPERATOR_HOME to another folder",
-            home.dir().display()
-        ));
+    let home = stand::home()?;
+    let ledger = home.ledger();
+    if !is_compose()? {
+        let client = lab::Client::new(home.dir());
+        if client.is_held() {
+            return Err(eyre!(
+                "a lab is already up in {}: `operator-tui lab down` ends it; or set OPERATOR_HOME to another folder",
+                home.dir().display()
+            ));
+        }
+        monitor::lock::sweep(&ledger);
     }
     home.create()?;
     // A ledger that cannot be used is told here, not after the lab is up.
-    let ledger = home.ledger();
     Ledger::open(&ledger)?;
-    monitor::lock::sweep(&ledger);
     let consents = Home::from_env()?;
     let brain = brain::settle(Terms {
         home: &consents,
@@ -99,6 +106,7 @@ fn config(args: &Args, chapters: Vec<Chapter>, home: &Home, brain: Brain) -> Con
             },
             fault: args.fault,
             victim: victim(args.seed),
+            patience: stand::patience(),
         },
     );
     let off = || Role::Off("it starts when the lab is up".into());
@@ -106,7 +114,7 @@ fn config(args: &Args, chapters: Vec<Chapter>, home: &Home, brain: Brain) -> Con
     let children_ledger = ledger.clone();
     Config {
         subject: args.subject.clone(),
-        place: "embedded lab".into(),
+        place: stand::place().into(),
         pd: String::new(),
         agent: off(),
         monitor: off(),
@@ -146,18 +154,14 @@ fn children(info: &LabInfo, ledger: &Path, brain: &Brain) -> DemoChildren {
         ("OPERATOR_HOME".into(), info.home.dir().into()),
         ("PD_ENDPOINT".into(), pd.into()),
     ];
-    let argv = |words: &[&str]| -> Vec<OsString> {
-        let mut argv: Vec<OsString> = vec![executable().into()];
-        argv.extend(words.iter().map(OsString::from));
+    let argv = |mut argv: Vec<OsString>| -> Vec<OsString> {
         argv.extend(
             ["--supervised", "--json", "--cluster-id", &cluster, "--db"].map(OsString::from),
         );
         argv.push(ledger.into());
         argv
     };
-    let mut monitor = argv(&["monitor", "run"]);
-    monitor.extend(MONITOR_TIMES.map(OsString::from));
-    let mut agent = argv(&["agent"]);
+    let mut agent = argv(info.launch.agent.clone());
     match brain {
         Brain::Real(more) => agent.extend(more.iter().cloned()),
         Brain::Rehearsal | Brain::Without(_) => {
@@ -171,8 +175,16 @@ fn children(info: &LabInfo, ledger: &Path, brain: &Brain) -> DemoChildren {
         ..Spec::default()
     };
     DemoChildren {
+        monitor: match &info.launch.monitor {
+            Monitor::Start(times) => {
+                let command = [executable().into(), "monitor".into(), "run".into()];
+                let mut monitor = argv(command.to_vec());
+                monitor.extend(times.iter().cloned());
+                Role::Run(spec("monitor", monitor))
+            }
+            Monitor::There(place) => Role::Off(place.clone()),
+        },
         agent: spec("agent", agent),
-        monitor: spec("monitor", monitor),
     }
 }
 

@@ -1,9 +1,20 @@
-//! `operator-tui lab`: control of the embedded lab, and the hidden roles of its processes.
+//! `operator-tui lab`: control of the lab, and the hidden roles of its processes.
 
 use super::{CliResult, runtime, table};
-use crate::lab::{self, Client, LabError, NodeState, NodeStatus, UpOptions};
-use agent_lab::home::Home;
-use std::{io::Write, path::PathBuf, process::ExitCode, time::Duration};
+use crate::{
+    compose,
+    lab::{
+        self, Client, LabError, LabInfo, NodeState, NodeStatus, Progress, UpOptions,
+        control::{Control, Verb, control, is_compose},
+        stand,
+    },
+    proxy,
+};
+use color_eyre::eyre::{Context, eyre};
+use futures_util::TryStreamExt;
+use std::{io::Write, path::PathBuf, process::ExitCode};
+
+const IN_COMPOSE: &str = "this lab is in Docker Compose";
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -56,6 +67,30 @@ enum Command {
     Load {
         /// Operations a second, `on` or `off`
         rate: String,
+    },
+    /// Serve the part of Docker's API that a repair needs, for containers of the cluster alone
+    Proxy {
+        /// Where to listen
+        #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:2375")]
+        listen: String,
+        /// Docker's own socket
+        #[arg(long, value_name = "PATH", default_value = "/var/run/docker.sock")]
+        socket: PathBuf,
+        /// The compose project
+        #[arg(long, env = compose::PROJECT_VAR, value_name = "NAME")]
+        project: String,
+    },
+    /// Run a program in a container of the lab, as if it ran here
+    #[command(hide = true)]
+    Exec {
+        /// Role of the container, as its label says
+        #[arg(long)]
+        role: String,
+        /// Variables that are passed on, if they are set here
+        #[arg(long)]
+        pass: Vec<String>,
+        #[arg(last = true, required = true)]
+        command: Vec<String>,
     },
     /// Read every write back that the load was told is done
     #[command(hide = true)]
@@ -114,6 +149,11 @@ async fn command(command: Command) -> CliResult {
             rate,
         } => {
             let load = if no_load { Some(0) } else { rate };
+            if fresh && is_compose()? {
+                return Err(eyre!(
+                    "{IN_COMPOSE}; `docker compose --profile lab down -v` removes its data"
+                ));
+            }
             return up(&UpOptions {
                 home,
                 lifeline: false,
@@ -122,9 +162,14 @@ async fn command(command: Command) -> CliResult {
             })
             .await;
         }
+        Command::Down if is_compose()? => {
+            return Err(eyre!(
+                "{IN_COMPOSE}; `docker compose --profile lab down -v` ends it"
+            ));
+        }
         Command::Down => client.down().await?,
         Command::Ps { json } => {
-            let nodes = client.ps().await?;
+            let nodes = control()?.ps().await?;
             if json {
                 println!("{}", serde_json::to_string_pretty(&nodes)?);
             } else {
@@ -135,49 +180,31 @@ async fn command(command: Command) -> CliResult {
             node,
             lines,
             follow,
-        } => logs(&client, &node, lines, follow).await?,
-        Command::Start(nodes) => {
-            for node in nodes.nodes {
-                client.start(&node).await?;
-                println!("{node} started");
-            }
-        }
-        Command::Stop(nodes) => {
-            for node in nodes.nodes {
-                client.stop(&node).await?;
-                println!("{node} stopped");
-            }
-        }
-        Command::Kill(nodes) => {
-            for node in nodes.nodes {
-                client.kill(&node).await?;
-                println!("{node} killed");
-            }
-        }
-        Command::Pause(nodes) => {
-            for node in nodes.nodes {
-                client.pause(&node).await?;
-                println!("{node} paused");
-            }
-        }
-        Command::Resume(nodes) => {
-            for node in nodes.nodes {
-                client.resume(&node).await?;
-                println!("{node} resumed");
-            }
-        }
+        } => logs(control()?.as_ref(), &node, lines, follow).await?,
+        Command::Start(nodes) => act(Verb::Start, &nodes).await?,
+        Command::Stop(nodes) => act(Verb::Stop, &nodes).await?,
+        Command::Kill(nodes) => act(Verb::Kill, &nodes).await?,
+        Command::Pause(nodes) => act(Verb::Pause, &nodes).await?,
+        Command::Resume(nodes) => act(Verb::Resume, &nodes).await?,
         Command::Load { rate } => {
             let rate = match rate.as_str() {
                 "on" => None,
                 "off" => Some(0),
-                number => Some(number.parse().map_err(|_| {
-                    color_eyre::eyre::eyre!("`{number}` is neither a number nor on nor off")
-                })?),
+                number => Some(
+                    number
+                        .parse()
+                        .map_err(|_| eyre!("`{number}` is neither a number nor on nor off"))?,
+                ),
             };
-            match client.load(rate).await? {
+            match control()?.load(rate).await? {
                 0 => println!("load off"),
                 rate => println!("load {rate}/s"),
             }
+        }
+        Command::Verify if is_compose()? => {
+            return Err(eyre!(
+                "{IN_COMPOSE}: only the embedded lab's load can be verified"
+            ));
         }
         Command::Verify => {
             let result = lab::load::verify::verify(&client.topology()?).await?;
@@ -186,14 +213,38 @@ async fn command(command: Command) -> CliResult {
                 return Ok(ExitCode::FAILURE);
             }
         }
+        Command::Proxy {
+            listen,
+            socket,
+            project,
+        } => {
+            let listener = tokio::net::TcpListener::bind(&listen)
+                .await
+                .wrap_err_with(|| format!("cannot listen on {listen}"))?;
+            eprintln!("Docker for the cluster of project {project}, on {listen}");
+            proxy::serve(listener, proxy::Proxy { socket, project }).await?;
+        }
+        Command::Exec {
+            role,
+            pass,
+            command,
+        } => {
+            let env = pass
+                .into_iter()
+                .filter_map(|name| Some(format!("{name}={}", std::env::var(&name).ok()?)))
+                .collect();
+            let compose = compose::Compose::from_env()?;
+            return Ok(compose::exec::run(&compose, &role, command, env).await?);
+        }
         Command::Keeper { .. } | Command::Node { .. } => {}
     }
     Ok(ExitCode::SUCCESS)
 }
 
-async fn up(options: &UpOptions) -> CliResult {
+/// Shows the steps on the way up.
+fn progress() -> impl FnMut(Progress) {
     let started = std::time::Instant::now();
-    let result = lab::up(options, |p| {
+    move |p| {
         eprintln!(
             "{:>5.1} s  [{}/{}] {}",
             started.elapsed().as_secs_f64(),
@@ -201,12 +252,15 @@ async fn up(options: &UpOptions) -> CliResult {
             p.total,
             p.step
         );
-    })
-    .await;
+    }
+}
+
+async fn up(options: &UpOptions) -> CliResult {
+    let result = stand::raise(options, progress()).await;
     match result {
-        Ok(lab) => {
-            print_info(&options.home)?;
-            lab.leave();
+        Ok(stand) => {
+            print_info(&stand.info);
+            stand.strike(true).await?;
         }
         Err(LabError::AlreadyUp(home)) => {
             eprintln!("the lab in {} is already up", home.display());
@@ -216,32 +270,46 @@ async fn up(options: &UpOptions) -> CliResult {
                     eprintln!("  but {name} is {state}: `operator-tui lab ps` shows more");
                 }
             }
-            print_info(&options.home)?;
+            print_info(&lab::up::info(&options.home)?);
         }
         Err(error) => return Err(error.into()),
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn print_info(home: &Home) -> color_eyre::Result<()> {
-    let info = lab::up::info(home)?;
+fn print_info(info: &LabInfo) {
     println!("PD    {}", info.pd_endpoints.join(","));
-    println!("load  {}", info.load_metrics);
+    if !info.load_metrics.is_empty() {
+        println!("load  {}", info.load_metrics);
+    }
+}
+
+async fn act(verb: Verb, nodes: &Nodes) -> color_eyre::Result<()> {
+    let control = control()?;
+    for node in &nodes.nodes {
+        control.act(verb, node).await?;
+        println!("{node} {}", verb.done());
+    }
     Ok(())
 }
 
-async fn logs(client: &Client, node: &str, lines: usize, follow: bool) -> color_eyre::Result<()> {
-    let mut follower = client.follow(node)?;
+async fn logs(
+    control: &dyn Control,
+    node: &str,
+    lines: usize,
+    follow: bool,
+) -> color_eyre::Result<()> {
     let mut out = std::io::stdout();
-    out.write_all(client.logs(node, lines)?.as_bytes())?;
     if !follow {
+        out.write_all(control.logs(node, lines).await?.as_bytes())?;
         return Ok(());
     }
-    loop {
+    let mut pieces = control.follow(node, lines).await?;
+    while let Some(piece) = pieces.try_next().await? {
+        out.write_all(&piece)?;
         out.flush()?;
-        tokio::time::sleep(Duration::from_millis(200)).await;
-        out.write_all(&follower.read()?)?;
     }
+    Ok(())
 }
 
 /// `ps` for people. Where metrics and status are served is in `--json`.

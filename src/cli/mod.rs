@@ -48,7 +48,7 @@ enum Command {
     Audit(audit::Args),
     /// Play an incident back: what broke, what the agent did, what proved it
     Replay(replay::Args),
-    /// Control the embedded lab: real processes on loopback
+    /// Control the lab: real processes on loopback, or TiKV in Docker Compose
     Lab(lab::Args),
     /// Work on tickets: agent_lab in the foreground
     Agent(agent::Args),

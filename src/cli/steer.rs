@@ -25,8 +25,13 @@ const RECENT: usize = 100;
 pub struct Args {
     #[command(subcommand)]
     command: Command,
+}
+
+/// Which agent.
+#[derive(Debug, Clone, clap::Args)]
+struct To {
     /// Session of the agent, or an unambiguous beginning [default: the one that runs]
-    #[arg(long, global = true, value_name = "ID")]
+    #[arg(long, value_name = "ID")]
     session: Option<String>,
     #[command(flatten)]
     ledger: LedgerArgs,
@@ -35,50 +40,82 @@ pub struct Args {
 #[derive(Debug, clap::Subcommand)]
 enum Command {
     /// Stop the running command and turn; the session waits for a message
-    Interrupt,
+    Interrupt {
+        #[command(flatten)]
+        to: To,
+    },
     /// Say something to the model, at its next pause
-    Message { text: String },
+    Message {
+        text: String,
+        #[command(flatten)]
+        to: To,
+    },
     /// Let a call that waits run
     Approve {
-        call: String,
+        /// The call [default: the one that waits]
+        call: Option<String>,
         #[arg(long, default_value = "")]
         why: String,
+        #[command(flatten)]
+        to: To,
     },
     /// Do not let a call that waits run
     Reject {
-        call: String,
+        /// The call [default: the one that waits]
+        call: Option<String>,
         /// For the model to know
         #[arg(long, default_value = "")]
         why: String,
+        #[command(flatten)]
+        to: To,
     },
     /// Release the ticket and end the agent
-    Shutdown,
+    Shutdown {
+        #[command(flatten)]
+        to: To,
+    },
+}
+
+impl Command {
+    fn to(&self) -> &To {
+        match self {
+            Self::Interrupt { to }
+            | Self::Message { to, .. }
+            | Self::Approve { to, .. }
+            | Self::Reject { to, .. }
+            | Self::Shutdown { to } => to,
+        }
+    }
 }
 
 pub fn run(args: Args) -> CliResult {
-    target::refuse_in_agent_shell("steering an agent")?;
-    args.ledger.open()?;
-    let mut ledger = Ledger::open(&args.ledger.path()?)?;
-    let session = session(args.session, &ledger)?;
+    target::refuse_in_agent_shell("steering an agent", "an agent is steered by people")?;
+    let To {
+        session: prefix,
+        ledger,
+    } = args.command.to().clone();
+    ledger.open()?;
+    let mut ledger = Ledger::open(&ledger.path()?)?;
+    let session = session(prefix, &ledger)?;
     let by = person();
     let control = match args.command {
-        Command::Interrupt => Control::Interrupt { by: by.clone() },
-        Command::Message { text } if text.trim().is_empty() => bail!("a message needs words"),
-        Command::Message { text } => Control::Message {
+        Command::Interrupt { .. } => Control::Interrupt { by: by.clone() },
+        Command::Message { text, .. } if text.trim().is_empty() => bail!("a message needs words"),
+        Command::Message { text, .. } => Control::Message {
             text,
             by: by.clone(),
         },
-        Command::Approve { call, why } => Control::Approve {
-            call,
+        Command::Approve { call, why, .. } => Control::Approve {
+            call: waiting(call, &session, &ledger)?,
             why,
             by: by.clone(),
         },
-        Command::Reject { call, why } => Control::Reject {
-            call,
+        Command::Reject { call, why, .. } => Control::Reject {
+            call: waiting(call, &session, &ledger)?,
             why,
             by: by.clone(),
         },
-        Command::Shutdown => Control::Shutdown,
+        Command::Shutdown { .. } => Control::Shutdown,
     };
     let id = ledger.send_command(&session, &control, &by)?;
     let sent = Instant::now();
@@ -111,6 +148,20 @@ fn session(prefix: Option<String>, ledger: &Ledger) -> color_eyre::Result<String
         n => bail!(
             "{n} sessions run, say which with --session: {}",
             running.join(", ")
+        ),
+    }
+}
+
+/// The call that a decision is about.
+fn waiting(call: Option<String>, session: &str, ledger: &Ledger) -> color_eyre::Result<String> {
+    let open = ledger.open_proposals(session)?;
+    match (call, open.first()) {
+        (_, None) => bail!("no call of session {session} waits for a decision"),
+        (None, Some(first)) => Ok(first.clone()),
+        (Some(call), _) if open.contains(&call) => Ok(call),
+        (Some(call), _) => bail!(
+            "{call} does not wait for a decision; {} does",
+            open.join(", ")
         ),
     }
 }

@@ -68,12 +68,10 @@ impl PdArgs {
     }
 }
 
-/// Refuses what an agent's shell must not do: close tickets, its own or others'.
-pub fn refuse_in_agent_shell(what: &str) -> color_eyre::Result<()> {
+/// Refuses what an agent's shell must not do, and says why it is not for an agent.
+pub fn refuse_in_agent_shell(what: &str, why: &str) -> color_eyre::Result<()> {
     if std::env::var_os(SESSION_VAR).is_some() {
-        return Err(eyre!(
-            "{what} is refused in an agent's shell: only the monitor or a person closes a ticket"
-        ));
+        return Err(eyre!("{what} is refused in an agent's shell: {why}"));
     }
     Ok(())
 }

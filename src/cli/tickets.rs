@@ -10,6 +10,9 @@ use agent_lab::ledger::{Ledger, NewTicket, Status, Ticket};
 use color_eyre::eyre::eyre;
 use std::{process::ExitCode, time::Duration};
 
+/// Why a ticket is not for an agent to end.
+const ONLY_PEOPLE: &str = "only the monitor or a person closes a ticket";
+
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(subcommand)]
@@ -62,6 +65,14 @@ enum Command {
         #[command(flatten)]
         ledger: LedgerArgs,
     },
+    /// Give a ticket that is over to agents again
+    Reopen {
+        id: i64,
+        #[arg(short, long)]
+        json: bool,
+        #[command(flatten)]
+        ledger: LedgerArgs,
+    },
     /// Keep agents and the monitor away from a ticket
     Hold {
         id: i64,
@@ -107,7 +118,7 @@ pub fn run(args: Args) -> CliResult {
             answer(&ledger, id, json, &format!("Opened ticket #{id}"))?;
         }
         Command::Resolve { id, json, ledger } => {
-            target::refuse_in_agent_shell("resolving a ticket")?;
+            target::refuse_in_agent_shell("resolving a ticket", ONLY_PEOPLE)?;
             let mut ledger = ledger.open_for_change()?;
             let said = if ledger.resolve_by_person(id, &person())? {
                 format!("Resolved ticket #{id}")
@@ -116,8 +127,18 @@ pub fn run(args: Args) -> CliResult {
             };
             answer(&ledger, id, json, &said)?;
         }
+        Command::Reopen { id, json, ledger } => {
+            target::refuse_in_agent_shell("reopening a ticket", ONLY_PEOPLE)?;
+            let mut ledger = ledger.open_for_change()?;
+            let said = if ledger.reopen_by_person(id, &person())? {
+                format!("Reopened ticket #{id}, with the whole of its budget")
+            } else {
+                format!("Ticket #{id} is not over")
+            };
+            answer(&ledger, id, json, &said)?;
+        }
         Command::Hold { id, json, ledger } => {
-            target::refuse_in_agent_shell("holding a ticket")?;
+            target::refuse_in_agent_shell("holding a ticket", ONLY_PEOPLE)?;
             let mut ledger = ledger.open_for_change()?;
             let word = if ledger.set_held(id, true, &person())? {
                 "Holding"
@@ -129,7 +150,7 @@ pub fn run(args: Args) -> CliResult {
             answer(&ledger, id, json, &said)?;
         }
         Command::Unhold { id, json, ledger } => {
-            target::refuse_in_agent_shell("releasing a ticket")?;
+            target::refuse_in_agent_shell("releasing a ticket", ONLY_PEOPLE)?;
             let mut ledger = ledger.open_for_change()?;
             let said = if ledger.set_held(id, false, &person())? {
                 "is open to agents and to the monitor again"

@@ -8,7 +8,10 @@ use super::{
 };
 use crate::{
     app::{self, Config, Role},
-    lab,
+    lab::{
+        self,
+        stand::{Launch, Monitor},
+    },
     supervisor::{Spec, executable},
     ui::Screen,
 };
@@ -86,7 +89,7 @@ pub fn run(args: &Args) -> CliResult {
         place: place.pd.clone(),
         pd: place.pd.clone(),
         agent: agent(args, &home, &place)?,
-        monitor: monitor(args, &place),
+        monitor: monitor(args, &place)?,
         lab: lab_with(&place.pd)?,
         palette: args.theme.palette()?,
         ledger: place.ledger,
@@ -131,7 +134,7 @@ fn agent(args: &Args, home: &Home, place: &Place) -> color_eyre::Result<Role> {
             ..Spec::default()
         }));
     }
-    let mut argv = ours(&["agent"], place);
+    let mut argv = ours(Launch::here()?.agent, place);
     if let Some(prometheus) = &place.prometheus {
         argv.extend(["--prometheus", prometheus].map(OsString::from));
     }
@@ -179,22 +182,23 @@ fn lab_with(pd: &str) -> color_eyre::Result<Option<PathBuf>> {
     Ok(watched.then(|| home.dir().to_owned()))
 }
 
-fn monitor(args: &Args, place: &Place) -> Role {
+fn monitor(args: &Args, place: &Place) -> color_eyre::Result<Role> {
     if args.no_monitor {
-        return Role::Off("--no-monitor was given.".into());
+        return Ok(Role::Off("--no-monitor was given.".into()));
     }
-    let argv = ours(&["monitor", "run"], place);
-    Role::Run(Spec {
+    if let Monitor::There(place) = Launch::here()?.monitor {
+        return Ok(Role::Off(format!("{place}.")));
+    }
+    let command = [executable().into(), "monitor".into(), "run".into()];
+    Ok(Role::Run(Spec {
         name: "monitor",
-        argv,
+        argv: ours(command.to_vec(), place),
         ..Spec::default()
-    })
+    }))
 }
 
-/// One of our own roles, as a child on this cluster and ledger.
-fn ours(role: &[&str], place: &Place) -> Vec<OsString> {
-    let mut argv: Vec<OsString> = vec![executable().into()];
-    argv.extend(role.iter().map(OsString::from));
+/// What starts one of our own roles, as a child on this cluster and ledger.
+fn ours(mut argv: Vec<OsString>, place: &Place) -> Vec<OsString> {
     argv.extend(["--supervised", "--json", "--pd", &place.pd, "--db"].map(OsString::from));
     argv.push((&place.ledger).into());
     argv

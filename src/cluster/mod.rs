@@ -2,6 +2,8 @@
 
 pub mod client;
 mod exposition;
+#[cfg(test)]
+mod fixture_tests;
 pub mod http;
 pub mod pd;
 mod rates;

@@ -4,7 +4,7 @@
 //! +++
 //! title = "The fault"
 //! enter.countdown = "5s"      # wait before the action
-//! enter.fault = "kill"        # kill or pause a random store
+//! enter.fault = "kill"        # kill, pause or stop a random store
 //! enter.load = "on"           # on, off, or operations a second
 //! advance = "entered"         # manual, entered, or a condition such as "ticket.open"
 //! limit = "30s"               # of the condition
@@ -32,6 +32,8 @@ pub enum Fault {
     Kill,
     /// SIGSTOP: the process stays, and does nothing
     Pause,
+    /// SIGTERM: it hands its leaders over first
+    Stop,
 }
 
 impl Fault {
@@ -39,6 +41,16 @@ impl Fault {
         match self {
             Self::Kill => "kill",
             Self::Pause => "pause",
+            Self::Stop => "stop",
+        }
+    }
+
+    /// What the store is then.
+    pub fn done(self) -> &'static str {
+        match self {
+            Self::Kill => "killed",
+            Self::Pause => "frozen",
+            Self::Stop => "stopped",
         }
     }
 }

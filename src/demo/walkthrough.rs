@@ -28,6 +28,8 @@ pub struct Options {
     pub fault: Option<Fault>,
     /// The store it is done to.
     pub victim: String,
+    /// How many times as long as they say the chapters' limits are: some labs are slower.
+    pub patience: u32,
 }
 
 /// What the walk asks for.
@@ -99,7 +101,12 @@ pub struct Walkthrough {
 }
 
 impl Walkthrough {
-    pub fn new(chapters: Vec<Chapter>, options: Options) -> Self {
+    pub fn new(mut chapters: Vec<Chapter>, options: Options) -> Self {
+        for chapter in &mut chapters {
+            if let Advance::Until(_, limit) = &mut chapter.advance {
+                *limit *= options.patience;
+            }
+        }
         let stands = vec![Stand::Ahead; chapters.len()];
         Self {
             chapters,

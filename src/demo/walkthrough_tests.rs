@@ -10,6 +10,7 @@ fn options(pace: Pace) -> Options {
     Options {
         pace,
         fault: None,
+        patience: 1,
         victim: "tikv1".into(),
     }
 }

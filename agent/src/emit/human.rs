@@ -5,14 +5,18 @@
 use crate::event::{Event, Kind, VerifyState, retry};
 use std::io::{self, Write};
 
-/// Lines of one command that are shown; the ledger has them all.
+/// Lines and bytes of one command that are shown; the ledger has them all.
 const LINES: usize = 40;
+const BYTES: usize = 8 * 1024;
 
 /// Remembers whether the last delta left a line open, and how much a command has printed.
 #[derive(Debug, Default)]
 pub struct Human {
     line_open: bool,
     lines: usize,
+    bytes: usize,
+    /// For commands that read the ledger: where it is, if not where they look by themselves.
+    db: String,
 }
 
 impl Human {
@@ -28,7 +32,8 @@ impl Human {
             }
             Kind::ToolOutput { text, .. } => {
                 for line in text.split_inclusive('\n') {
-                    if self.lines < LINES {
+                    self.bytes += line.len();
+                    if self.lines < LINES && self.bytes < BYTES {
                         if !self.line_open {
                             out.write_all("│ ".as_bytes())?;
                         }
@@ -48,11 +53,17 @@ impl Human {
                 mode,
                 ledger,
                 ..
-            } => writeln!(
-                out,
-                "agent_lab {version} · {model} · {} · {ledger}",
-                format!("{mode:?}").to_lowercase()
-            ),
+            } => {
+                let usual = crate::home::Home::from_env().map(|h| h.ledger());
+                if usual.is_ok_and(|usual| usual.as_os_str() != ledger.as_str()) {
+                    self.db = format!(" --db {ledger}");
+                }
+                writeln!(
+                    out,
+                    "agent_lab {version} · {model} · {} · {ledger}",
+                    format!("{mode:?}").to_lowercase()
+                )
+            }
             Kind::SessionStart { ticket, title } => writeln!(out, "\n== #{ticket} {title}\n"),
             Kind::SessionEnd {
                 outcome,
@@ -90,12 +101,11 @@ impl Human {
                 omitted_bytes,
                 ..
             } => {
-                let more = std::mem::take(&mut self.lines).saturating_sub(LINES);
-                if more > 0 {
-                    writeln!(
-                        out,
-                        "│ ... {more} more lines: operator-tui audit show --all"
-                    )?;
+                let (lines, bytes) = (self.lines, self.bytes);
+                (self.lines, self.bytes) = (0, 0);
+                if lines > LINES || bytes >= BYTES {
+                    let all = format!("{lines} lines, {bytes} bytes");
+                    writeln!(out, "│ ... {all}: operator-tui audit show --all{}", self.db)?;
                 }
                 let seconds = *duration_ms as f64 / 1000.0;
                 match exit_code {
@@ -111,7 +121,8 @@ impl Human {
             }
             Kind::Proposal { call, why } => writeln!(
                 out,
-                "? it waits: {why}\n  operator-tui steer approve {call}, or reject {call} --why TEXT"
+                "? it waits: {why}\n  operator-tui steer approve {call}{0}\n  operator-tui steer reject {call} --why TEXT{0}",
+                self.db
             ),
             Kind::Decision {
                 approved, by, why, ..

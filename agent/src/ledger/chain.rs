@@ -4,8 +4,8 @@
 //! It finds damage and casual edits. It cannot stop a program of the same user from writing the
 //! whole file anew; only another container, or a head that was exported before, shows that.
 
-use super::{Ledger, LedgerError, Result, session_reads};
-use rusqlite::params;
+use super::{Ledger, LedgerError, Result, SessionRow, session_reads};
+use rusqlite::{OptionalExtension, params};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
@@ -73,6 +73,8 @@ pub struct ChainReport {
     /// Entries that were checked.
     pub entries: u64,
     pub verdict: Verdict,
+    /// Columns of the session that do not say what its last entry, which the chain covers, says.
+    pub session_differs: Vec<&'static str>,
     /// Rows of results whose stored output is not the one that was hashed when the command ended:
     /// changed since, or never stored whole.
     pub outputs_differ: Vec<i64>,
@@ -127,6 +129,7 @@ impl Ledger {
             }
             broken.is_none()
         })?;
+        let session_differs = self.session_that_differs(&row)?;
         let verdict = match (broken, row.head_hash) {
             (Some(row), _) => Verdict::Broken { row },
             (None, Some(expected)) if expected == head => Verdict::Intact { head },
@@ -141,8 +144,38 @@ impl Ledger {
             session: session.to_owned(),
             entries,
             verdict,
+            session_differs,
             outputs_differ: self.outputs_that_differ(session)?,
         })
+    }
+
+    fn session_that_differs(&self, row: &SessionRow) -> Result<Vec<&'static str>> {
+        let end: Option<(Option<String>, Option<String>)> = self
+            .conn
+            .prepare_cached(
+                "SELECT raw_content, meta FROM agent_log_entries
+                 WHERE session_id = ?1 AND entry_type = 'end' ORDER BY id DESC LIMIT 1",
+            )?
+            .query_row([&row.session_id], |r| Ok((r.get(0)?, r.get(1)?)))
+            .optional()?;
+        let Some((summary, Some(meta))) = end else {
+            return Ok(Vec::new());
+        };
+        let meta: serde_json::Value = serde_json::from_str(&meta).unwrap_or_default();
+        let mut differ = Vec::new();
+        if meta["outcome"] != row.status.as_str() {
+            differ.push("status");
+        }
+        if summary != row.outcome_summary {
+            differ.push("outcome_summary");
+        }
+        // Not in sessions that are older than this.
+        if let Some(resolution) = meta.get("resolution")
+            && resolution.as_str() != row.resolution.as_deref()
+        {
+            differ.push("resolution");
+        }
+        Ok(differ)
     }
 
     /// The hash of an output, and which chunks it is in, are in the meta data of its result, which

@@ -85,6 +85,21 @@ impl Ledger {
         self.select_commands("session_id = ?1", params![session])
     }
 
+    /// Calls of a session that wait for a person, oldest first.
+    pub fn open_proposals(&self, session: &str) -> Result<Vec<String>> {
+        Ok(self
+            .conn
+            .prepare_cached(
+                "SELECT call_id FROM agent_log_entries p
+                 WHERE session_id = ?1 AND entry_type = 'proposal' AND call_id IS NOT NULL
+                   AND NOT EXISTS (SELECT 1 FROM agent_log_entries d WHERE d.session_id = ?1
+                     AND d.entry_type = 'decision' AND d.call_id = p.call_id AND d.id > p.id)
+                 ORDER BY id",
+            )?
+            .query_map([session], |r| r.get(0))?
+            .collect::<rusqlite::Result<_>>()?)
+    }
+
     fn select_commands(&self, which: &str, args: impl rusqlite::Params) -> Result<Vec<CommandRow>> {
         Ok(self
             .conn

@@ -13,7 +13,7 @@
 //! | `check` | what one check of the monitor does to tickets: sightings, reopening, clearing |
 //! | `proof` | requests for proof of a repair, and the verdict |
 //! | `heartbeat` | when the monitor last looked |
-//! | `sessions` | sessions and their entries; `session_reads` reads them, `chain` links them by hash |
+//! | `sessions` | sessions; `entries` what is in them; `session_reads` reads both, `chain` links them by hash |
 //! | `reading` | what a reader needs who follows a session, pages through it or plays it back |
 //! | `commands` | what people tell an agent they did not start |
 //! | `spending` | what agents spend, on a ticket and in a day |
@@ -26,6 +26,7 @@ mod check;
 mod claim;
 mod clock;
 mod commands;
+mod entries;
 mod heartbeat;
 mod proof;
 mod reading;
@@ -42,15 +43,13 @@ pub use check::{Check, CheckOutcome, Observation, Reading};
 pub use claim::{Claim, ClaimRequest, DEFAULT_LEASE, Lease, MAX_SESSIONS};
 pub use clock::{Holder, Mono, parse_time};
 pub use commands::CommandRow;
+pub use entries::{EntryKind, EntryRow, NewEntry};
 pub use heartbeat::Heartbeat;
 pub use proof::{Verification, VerificationRow};
 pub use reading::{EntryMark, ListedSession, Measured, RunningSession, WaitingProposal};
 pub use record::{Fault, Sample};
-pub use sessions::{
-    EntryKind, EntryRow, NewEntry, NewSession, OutputChunk, SessionRow, SessionWriter, Totals,
-    UsageTotals,
-};
-pub use spending::Reservation;
+pub use sessions::{NewSession, OutputChunk, SessionRow, SessionWriter, Totals, UsageTotals};
+pub use spending::{Beside, Payment, Reservation};
 pub use tickets::{Resolution, Status, Ticket, TicketEvent};
 
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};

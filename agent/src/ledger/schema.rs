@@ -139,7 +139,10 @@ CREATE TABLE IF NOT EXISTS spending (
     day TEXT NOT NULL,
     session_id TEXT NOT NULL,
     usd REAL NOT NULL,
-    settled INTEGER NOT NULL DEFAULT 0
+    settled INTEGER NOT NULL DEFAULT 0,
+    what TEXT NOT NULL DEFAULT 'turn',
+    model TEXT,
+    tokens INTEGER
 );
 ";
 
@@ -200,6 +203,8 @@ const COLUMNS: &[(&str, &[(&str, &str)])] = &[
             ("turns", "INTEGER"),
             // Part of cost_usd that was no turn's: summaries, searches.
             ("side_usd", "REAL NOT NULL DEFAULT 0"),
+            // How long it was at work, on a clock that does not jump, as of its newest row.
+            ("worked_ms", "INTEGER NOT NULL DEFAULT 0"),
         ],
     ),
     (
@@ -234,6 +239,7 @@ CREATE INDEX IF NOT EXISTS idx_verifications_waiting ON verifications(ticket_id)
 CREATE INDEX IF NOT EXISTS idx_samples_cluster ON samples(cluster_id, id);
 CREATE INDEX IF NOT EXISTS idx_commands_waiting ON commands(session_id) WHERE taken_at IS NULL;
 CREATE INDEX IF NOT EXISTS idx_spending_day ON spending(day);
+CREATE INDEX IF NOT EXISTS idx_spending_session ON spending(session_id);
 CREATE TRIGGER IF NOT EXISTS tickets_updated_at AFTER UPDATE ON tickets BEGIN
     UPDATE tickets SET updated_at = CURRENT_TIMESTAMP WHERE id = NEW.id;
 END;

@@ -3,7 +3,10 @@
 //! Entries are append-only and linked by [`super::chain`]. Output of commands is kept apart, in
 //! chunks that are written behind the work.
 
-use super::{Lease, Ledger, Reservation, Result, chain, claim, clock, spending};
+use super::{
+    Beside, EntryKind, Lease, Ledger, Mono, NewEntry, Reservation, Result, chain, claim, clock,
+    entries, spending,
+};
 use crate::{
     event::{Mode, Outcome, Stream},
     model::Usage,
@@ -11,49 +14,6 @@ use crate::{
 use jiff::Timestamp;
 use rusqlite::{Connection, params};
 use serde::{Deserialize, Serialize};
-
-/// What an entry is. The first three are the reference's.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum EntryKind {
-    Reasoning,
-    ToolCall,
-    ToolResult,
-    System,
-    Ticket,
-    Thinking,
-    Verify,
-    Usage,
-    Notice,
-    Message,
-    Proposal,
-    Decision,
-    Retry,
-    Compaction,
-    End,
-}
-
-impl EntryKind {
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Reasoning => "reasoning",
-            Self::ToolCall => "tool_call",
-            Self::ToolResult => "tool_result",
-            Self::System => "system",
-            Self::Ticket => "ticket",
-            Self::Thinking => "thinking",
-            Self::Verify => "verify",
-            Self::Usage => "usage",
-            Self::Notice => "notice",
-            Self::Message => "message",
-            Self::Proposal => "proposal",
-            Self::Decision => "decision",
-            Self::Retry => "retry",
-            Self::Compaction => "compaction",
-            Self::End => "end",
-        }
-    }
-}
 
 #[derive(Debug)]
 pub struct NewSession<'a> {
@@ -70,43 +30,9 @@ pub struct NewSession<'a> {
 pub struct SessionWriter {
     pub id: String,
     pub lease: Lease,
-    head: String,
-}
-
-/// One entry to append.
-#[derive(Debug)]
-pub struct NewEntry<'a> {
-    pub kind: EntryKind,
-    /// The whole text; for a call, its short form (the whole is in `params`).
-    pub text: &'a str,
-    /// Shown to people instead of the text; may be filled in later.
-    pub summary: Option<&'a str>,
-    pub tool: Option<&'a str>,
-    pub params: Option<&'a serde_json::Value>,
-    pub call: Option<&'a str>,
-    pub exit_code: Option<i32>,
-    pub duration_ms: Option<u64>,
-    pub timed_out: bool,
-    pub omitted_bytes: u64,
-    pub meta: Option<&'a serde_json::Value>,
-}
-
-impl<'a> NewEntry<'a> {
-    pub fn new(kind: EntryKind, text: &'a str) -> Self {
-        Self {
-            kind,
-            text,
-            summary: None,
-            tool: None,
-            params: None,
-            call: None,
-            exit_code: None,
-            duration_ms: None,
-            timed_out: false,
-            omitted_bytes: 0,
-            meta: None,
-        }
-    }
+    pub(super) head: String,
+    /// When it began, on the clock of [`Mono`].
+    began_ms: i64,
 }
 
 /// One row of `agent_sessions`.
@@ -145,29 +71,6 @@ pub struct Totals {
     pub usage: Usage,
     /// None: the price is not known.
     pub cost_usd: Option<f64>,
-}
-
-/// One row of `agent_log_entries`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct EntryRow {
-    pub id: i64,
-    pub session_id: String,
-    /// As [`EntryKind::as_str`] gives it.
-    pub entry_type: String,
-    /// Short, for people.
-    pub content: String,
-    /// The whole text. None for a call: see `tool_params`.
-    pub raw_content: Option<String>,
-    pub tool_name: Option<String>,
-    pub tool_params: Option<serde_json::Value>,
-    pub call_id: Option<String>,
-    pub exit_code: Option<i32>,
-    pub duration_ms: Option<u64>,
-    pub timed_out: bool,
-    pub omitted_bytes: u64,
-    pub meta: Option<serde_json::Value>,
-    pub at: Option<Timestamp>,
-    pub hash: Option<String>,
 }
 
 /// A piece of a command's output, in order of arrival.
@@ -220,6 +123,7 @@ impl Ledger {
             id,
             lease: new.lease.clone(),
             head,
+            began_ms: Mono::now().ms,
         })
     }
 
@@ -227,7 +131,8 @@ impl Ledger {
     pub fn append(&mut self, session: &mut SessionWriter, entry: &NewEntry<'_>) -> Result<i64> {
         let (id, head) = self.write(|tx| {
             claim::hold(tx, &session.lease)?;
-            insert(tx, session, entry)
+            note_time(tx, session)?;
+            entries::insert(tx, session, entry)
         })?;
         session.head = head;
         Ok(id)
@@ -259,21 +164,23 @@ impl Ledger {
         })
     }
 
-    /// Fills in an entry's short form, and counts what it cost. The chain does not cover it.
+    /// Fills in an entry's short form, if there is one, and counts what it cost. The chain does not cover it.
     pub fn set_summary(
         &mut self,
         entry: i64,
         session: &str,
-        summary: &str,
-        usd: f64,
+        summary: Option<&str>,
+        paid: &Beside<'_>,
     ) -> Result<()> {
         let day = clock::today();
         self.write(|tx| {
-            tx.execute(
-                "UPDATE agent_log_entries SET content = ?2 WHERE id = ?1",
-                params![entry, summary],
-            )?;
-            spending::spend_beside(tx, session, usd, &day)
+            if let Some(summary) = summary {
+                tx.execute(
+                    "UPDATE agent_log_entries SET content = ?2 WHERE id = ?1",
+                    params![entry, summary],
+                )?;
+            }
+            spending::spend_beside(tx, session, paid, &day)
         })
     }
 
@@ -282,16 +189,17 @@ impl Ledger {
     pub fn record_turn(
         &mut self,
         session: &mut SessionWriter,
-        entries: &[NewEntry<'_>],
+        rows: &[NewEntry<'_>],
         totals: &Totals,
         paid: Option<(Reservation, f64)>,
     ) -> Result<Vec<i64>> {
         let before = session.head.clone();
         let written = self.write(|tx| {
             claim::hold(tx, &session.lease)?;
-            let mut ids = Vec::with_capacity(entries.len());
-            for entry in entries {
-                let (id, head) = insert(tx, session, entry)?;
+            note_time(tx, session)?;
+            let mut ids = Vec::with_capacity(rows.len());
+            for entry in rows {
+                let (id, head) = entries::insert(tx, session, entry)?;
                 session.head = head;
                 ids.push(id);
             }
@@ -331,17 +239,21 @@ impl Ledger {
     ) -> Result<String> {
         let head = self.write(|tx| {
             claim::hold(tx, &session.lease)?;
-            let meta = serde_json::json!({ "outcome": outcome.as_str() });
-            let entry = NewEntry {
-                meta: Some(&meta),
-                ..NewEntry::new(EntryKind::End, summary)
-            };
-            let (_, head) = insert(tx, session, &entry)?;
+            note_time(tx, session)?;
             let (status, resolution): (String, Option<String>) = tx.query_row(
                 "SELECT status, resolution FROM tickets WHERE id = ?1",
                 [session.lease.ticket],
                 |r| Ok((r.get(0)?, r.get(1)?)),
             )?;
+            let meta = serde_json::json!({
+                "outcome": outcome.as_str(),
+                "resolution": resolution,
+            });
+            let entry = NewEntry {
+                meta: Some(&meta),
+                ..NewEntry::new(EntryKind::End, summary)
+            };
+            let (_, head) = entries::insert(tx, session, &entry)?;
             tx.execute(
                 "UPDATE agent_sessions SET status = ?2, ended_at = ?3, outcome_summary = ?4,
                    head_hash = ?5, resolution = ?6 WHERE session_id = ?1",
@@ -364,49 +276,9 @@ impl Ledger {
     }
 }
 
-fn insert(tx: &Connection, session: &SessionWriter, entry: &NewEntry<'_>) -> Result<(i64, String)> {
-    let at = clock::stamp();
-    let params_text = entry.params.map(ToString::to_string);
-    let meta = entry.meta.map(ToString::to_string);
-    // The reference leaves the raw text of a call empty; its parameters say it all.
-    let raw = (entry.kind != EntryKind::ToolCall).then_some(entry.text);
-    let link = chain::Link {
-        kind: entry.kind.as_str(),
-        text: raw,
-        tool: entry.tool,
-        params: params_text.as_deref(),
-        call: entry.call,
-        exit_code: entry.exit_code.map(i64::from),
-        duration_ms: entry
-            .duration_ms
-            .map(|d| i64::try_from(d).unwrap_or(i64::MAX)),
-        timed_out: entry.timed_out,
-        omitted_bytes: i64::try_from(entry.omitted_bytes).unwrap_or(i64::MAX),
-        meta: meta.as_deref(),
-        at: &at,
-    };
-    let hash = link.hash(&session.head);
-    tx.prepare_cached(
-        "INSERT INTO agent_log_entries (session_id, entry_type, content, raw_content, tool_name,
-           tool_params, exit_code, timestamp, created_at, call_id, duration_ms, timed_out,
-           omitted_bytes, meta, hash)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
-    )?
-    .execute(params![
-        session.id,
-        link.kind,
-        entry.summary.unwrap_or(entry.text),
-        link.text,
-        link.tool,
-        link.params,
-        link.exit_code,
-        at,
-        link.call,
-        link.duration_ms,
-        link.timed_out,
-        link.omitted_bytes,
-        link.meta,
-        hash
-    ])?;
-    Ok((tx.last_insert_rowid(), hash))
+/// How long the session is at work already.
+fn note_time(tx: &Connection, session: &SessionWriter) -> rusqlite::Result<()> {
+    tx.prepare_cached("UPDATE agent_sessions SET worked_ms = ?2 WHERE session_id = ?1")?
+        .execute(params![session.id, Mono::now().ms - session.began_ms])?;
+    Ok(())
 }

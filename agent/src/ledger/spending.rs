@@ -6,42 +6,90 @@
 use super::{Lease, Ledger, Result, claim, clock};
 use crate::budget::Spent;
 use rusqlite::{Connection, Transaction, params};
+use serde::Serialize;
 use std::time::Duration;
 
 /// Dollars set aside for one request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Reservation(i64);
 
+/// What was spent on the side of a session's turns.
+#[derive(Debug, Clone, Copy)]
+pub struct Beside<'a> {
+    /// `summary` or `web_search`.
+    pub what: &'a str,
+    pub model: &'a str,
+    pub tokens: u64,
+    pub usd: f64,
+}
+
+/// One row of `spending`.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Payment {
+    /// Day, UTC.
+    pub day: String,
+    /// `turn`, `summary` or `web_search`.
+    pub what: String,
+    /// Of what is no turn; a turn's is in its usage entry.
+    pub model: Option<String>,
+    pub tokens: Option<u64>,
+    pub usd: f64,
+    /// False: set aside, and nobody knows how much of it was needed.
+    pub settled: bool,
+}
+
 impl Ledger {
-    /// What was spent on a ticket since it was opened, or opened again. `running`: how long the
-    /// session that is not over lasts already.
-    pub fn spent_on_ticket(&self, ticket: i64, running: Duration) -> Result<Spent> {
-        let (turns, tokens, usd, seconds): (u64, u64, f64, f64) = self
+    /// What was spent on a ticket since it was opened, or opened again. `running` is the session
+    /// that is not over, and how long it lasts already.
+    pub fn spent_on_ticket(&self, ticket: i64, running: Option<(&str, Duration)>) -> Result<Spent> {
+        let (session, lasts) = running.unwrap_or_default();
+        let (turns, tokens, usd, ms): (u64, u64, f64, i64) = self
             .conn
             .prepare_cached(
                 "SELECT coalesce(sum(turns), 0),
                    coalesce(sum(coalesce(input_tokens, 0) + coalesce(output_tokens, 0)
                      + coalesce(cache_read_tokens, 0) + coalesce(cache_write_tokens, 0)), 0),
-                   total(cost_usd),
-                   total(max(0, julianday(ended_at) - julianday(started_at))) * 86400
-                 FROM agent_sessions WHERE ticket_id = ?1
+                   total(cost_usd) + total((SELECT total(usd) FROM spending p
+                     WHERE p.session_id = s.session_id AND p.settled = 0)),
+                   coalesce(sum(CASE WHEN session_id = ?2 THEN 0 ELSE worked_ms END), 0)
+                 FROM agent_sessions s WHERE ticket_id = ?1
                    AND id > (SELECT budget_from FROM tickets WHERE id = ?1)",
             )?
-            .query_row([ticket], |r| {
+            .query_row(params![ticket, session], |r| {
                 Ok((r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?))
             })?;
-        let earlier = Duration::try_from_secs_f64(seconds).unwrap_or_default();
         Ok(Spent {
             turns,
             tokens,
             usd,
-            wall: earlier + running,
+            wall: Duration::from_millis(u64::try_from(ms).unwrap_or(0)) + lasts,
         })
     }
 
     /// US dollars spent or set aside today, UTC, by all agents of this ledger.
     pub fn spent_today(&self) -> Result<f64> {
         spent_on(&self.conn, &clock::today())
+    }
+
+    /// What a session paid for, oldest first.
+    pub fn payments(&self, session: &str) -> Result<Vec<Payment>> {
+        Ok(self
+            .conn
+            .prepare_cached(
+                "SELECT day, what, model, tokens, usd, settled FROM spending
+                 WHERE session_id = ?1 ORDER BY id",
+            )?
+            .query_map([session], |r| {
+                Ok(Payment {
+                    day: r.get(0)?,
+                    what: r.get(1)?,
+                    model: r.get(2)?,
+                    tokens: r.get(3)?,
+                    usd: r.get(4)?,
+                    settled: r.get(5)?,
+                })
+            })?
+            .collect::<rusqlite::Result<_>>()?)
     }
 
     /// Sets `usd` aside for the next request of a session. None: with it the day would cost more
@@ -65,18 +113,17 @@ impl Ledger {
         })
     }
 
-    /// Replaces a reservation by what was really spent on the side of a session's turns: by a
-    /// search, or by a turn that did not come.
+    /// Replaces a reservation by what was really spent on the side of a session's turns.
     pub fn settle_beside(
         &mut self,
         reservation: Reservation,
         session: &str,
-        usd: f64,
+        paid: &Beside<'_>,
     ) -> Result<()> {
         let day = clock::today();
         self.write(|tx| {
-            settle(tx, reservation, 0.0)?;
-            spend_beside(tx, session, usd, &day)
+            tx.execute("DELETE FROM spending WHERE id = ?1", [reservation.0])?;
+            spend_beside(tx, session, paid, &day)
         })
     }
 }
@@ -87,18 +134,22 @@ pub(super) fn settle(tx: &Transaction<'_>, reservation: Reservation, usd: f64) -
     Ok(())
 }
 
-pub(super) fn spend_beside(tx: &Transaction<'_>, session: &str, usd: f64, day: &str) -> Result<()> {
-    if usd <= 0.0 {
-        return Ok(());
-    }
+/// The session's cost grows by it, unless that is not known.
+pub(super) fn spend_beside(
+    tx: &Transaction<'_>,
+    session: &str,
+    paid: &Beside<'_>,
+    day: &str,
+) -> Result<()> {
     tx.execute(
-        "INSERT INTO spending (day, session_id, usd, settled) VALUES (?1, ?2, ?3, 1)",
-        params![day, session, usd],
+        "INSERT INTO spending (day, session_id, usd, settled, what, model, tokens)
+         VALUES (?1, ?2, ?3, 1, ?4, ?5, ?6)",
+        params![day, session, paid.usd, paid.what, paid.model, paid.tokens],
     )?;
     tx.execute(
-        "UPDATE agent_sessions SET side_usd = side_usd + ?2,
-           cost_usd = coalesce(cost_usd, 0) + ?2 WHERE session_id = ?1",
-        params![session, usd],
+        "UPDATE agent_sessions SET side_usd = side_usd + ?2, cost_usd = cost_usd + ?2
+         WHERE session_id = ?1",
+        params![session, paid.usd],
     )?;
     Ok(())
 }

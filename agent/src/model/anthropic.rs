@@ -4,135 +4,42 @@
 //! consists of is in [`stream`], what is worth a retry in [`failure`], the body in [`request`].
 
 mod failure;
+mod options;
 mod request;
 mod stream;
 
 use super::{Conversation, Model, ModelError, Sink, Turn};
+use crate::http::{self, cause};
 use backon::{BackoffBuilder, ExponentialBuilder};
 use bytes::Bytes;
 use failure::Failure;
 use futures_util::{StreamExt, future::BoxFuture};
 use reqwest::{
     Response, Url,
-    header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue},
+    header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue},
     redirect::Policy,
 };
-use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 use sse_stream::SseByteStream;
 use std::{io, str::FromStr, time::Duration};
 use stream::Assembly;
+use tokio::time::{Instant, timeout_at};
 
+pub use options::{Credential, Options};
 pub use request::Manner;
 
-const DEFAULT_BASE: &str = "https://api.anthropic.com";
-/// Understood by every server that speaks this API.
-const DEFAULT_VERSION: &str = "2023-06-01";
 const CONNECT: Duration = Duration::from_secs(10);
 /// Longest silence in a stream. Servers send pings in between.
 const IDLE: Duration = Duration::from_secs(300);
+/// Longest time without anything but pings. A model may think for a while without a word.
+const NO_NEWS: Duration = Duration::from_secs(600);
 /// Bytes of one turn on the wire; more is no turn.
 const LONGEST_TURN: usize = 64 * 1024 * 1024;
 const LONGEST_ERROR: usize = 64 * 1024;
-/// Tries of one turn where nobody says.
-const TRIES: u32 = 8;
 /// Longest wait between tries of its own accord.
 const LONGEST_OWN_WAIT: Duration = Duration::from_secs(30);
 /// Longest wait a server may ask for.
 const LONGEST_WAIT: Duration = Duration::from_secs(600);
-
-/// Who asks.
-#[derive(Debug, Clone)]
-pub enum Credential {
-    Key(SecretString),
-    Token(SecretString),
-    /// For servers that want none.
-    None,
-}
-
-impl Credential {
-    /// ANTHROPIC_API_KEY, else ANTHROPIC_AUTH_TOKEN, of an environment without empty variables.
-    pub fn find(env: impl Fn(&str) -> Option<String>) -> Self {
-        if let Some(key) = env("ANTHROPIC_API_KEY") {
-            return Self::Key(key.trim().into());
-        }
-        env("ANTHROPIC_AUTH_TOKEN").map_or(Self::None, |token| Self::Token(token.trim().into()))
-    }
-
-    pub fn is_none(&self) -> bool {
-        matches!(self, Self::None)
-    }
-
-    /// For the redactor: what must never be stored or shown.
-    pub fn secret(&self) -> Option<String> {
-        match self {
-            Self::Key(s) | Self::Token(s) => Some(s.expose_secret().to_string()),
-            Self::None => None,
-        }
-    }
-
-    fn header(&self) -> Option<(HeaderName, String)> {
-        match self {
-            Self::Key(key) => Some((
-                HeaderName::from_static("x-api-key"),
-                key.expose_secret().into(),
-            )),
-            Self::Token(t) => Some((AUTHORIZATION, format!("Bearer {}", t.expose_secret()))),
-            Self::None => None,
-        }
-    }
-}
-
-/// Where and how to ask.
-#[derive(Debug, Clone)]
-pub struct Options {
-    pub credential: Credential,
-    /// With a path prefix, if the server has one.
-    pub base: String,
-    pub version: String,
-    pub betas: Option<String>,
-    /// `Name: value` lines.
-    pub headers: String,
-    /// First wait before a retry; doubles.
-    pub first_wait: Duration,
-    /// Tries of one turn, the first included.
-    pub tries: u32,
-}
-
-impl Options {
-    /// For the server at `base`, as everybody has it.
-    pub fn new(credential: Credential) -> Self {
-        Self {
-            credential,
-            base: DEFAULT_BASE.into(),
-            version: DEFAULT_VERSION.into(),
-            betas: None,
-            headers: String::new(),
-            first_wait: Duration::from_millis(500),
-            tries: TRIES,
-        }
-    }
-
-    /// Whether this is the API of Anthropic itself: the only one known to have every part of it.
-    pub fn is_original(&self) -> bool {
-        self.base.trim_end_matches('/') == DEFAULT_BASE
-    }
-
-    /// Values that must never be stored or shown.
-    pub fn secrets(&self) -> Vec<String> {
-        let mut secrets: Vec<String> = self.credential.secret().into_iter().collect();
-        // A header's value may be one; the usual short ones are too short to be hidden.
-        let values = self.headers.lines().filter_map(|l| l.split_once(':'));
-        secrets.extend(values.map(|(_, value)| value.trim().to_string()));
-        if let Some(password) = Url::parse(&self.base)
-            .ok()
-            .and_then(|u| u.password().map(str::to_string))
-        {
-            secrets.push(password);
-        }
-        secrets
-    }
-}
 
 /// A server that speaks the Messages API. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -219,6 +126,13 @@ impl Api {
             sink.end_of_block();
             if !failure.retry {
                 return Err(failure.into());
+            }
+            if failure.used.tokens() > 0 {
+                sink.broken_off(failure.used);
+                return Err(ModelError::BrokeOff {
+                    reason: failure.reason,
+                    wait: failure.wait.map(|wait| wait.min(LONGEST_WAIT)),
+                });
             }
             let Some(wait) = waits.next() else {
                 return Err(ModelError::Unavailable(format!(
@@ -311,8 +225,8 @@ async fn streamed(response: Response, sink: &mut dyn Sink) -> Result<Turn, Failu
     let mut assembly = Assembly::default();
     match assemble(response, &mut assembly, sink).await {
         Ok(()) => Ok(assembly.finish()),
-        Err(failure) => {
-            sink.broken_off(assembly.usage());
+        Err(mut failure) => {
+            failure.used = assembly.usage();
             Err(failure)
         }
     }
@@ -335,7 +249,20 @@ async fn assemble(
         Ok(chunk)
     });
     let mut events = SseByteStream::new(bytes);
-    while let Some(event) = events.next().await {
+    let mut news = Instant::now();
+    loop {
+        // Pings keep a connection open, but are no news.
+        let event = match timeout_at(news + NO_NEWS, events.next()).await {
+            Ok(Some(event)) => event,
+            Ok(None) => break,
+            Err(_) => {
+                let why = format!(
+                    "the server sent nothing but pings for {} s",
+                    NO_NEWS.as_secs()
+                );
+                return Err(Failure::passing(why));
+            }
+        };
         let event =
             event.map_err(|e| Failure::passing(format!("the stream broke off: {}", cause(&e))))?;
         let Some(data) = event.data.filter(|d| !d.trim().is_empty()) else {
@@ -345,6 +272,9 @@ async fn assemble(
             // Some servers end with `[DONE]`.
             continue;
         };
+        if data["type"] != "ping" {
+            news = Instant::now();
+        }
         if assembly.event(data, sink)? {
             return Ok(());
         }
@@ -352,22 +282,12 @@ async fn assemble(
     Err(Failure::passing("the stream ended before the turn did"))
 }
 
-async fn body_of(mut response: Response, limit: usize) -> Result<Vec<u8>, Failure> {
-    let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(Failure::network)? {
-        body.extend_from_slice(&chunk);
-        if body.len() > limit {
-            return Err(Failure::passing("the server's answer is too long"));
-        }
+async fn body_of(response: Response, limit: usize) -> Result<Vec<u8>, Failure> {
+    match http::body(response, limit)
+        .await
+        .map_err(Failure::network)?
+    {
+        (body, false) => Ok(body),
+        (_, true) => Err(Failure::passing("the server's answer is too long")),
     }
-    Ok(body)
-}
-
-/// The innermost cause: the outer ones say only that there is one.
-fn cause(e: &dyn std::error::Error) -> String {
-    let mut inner = e;
-    while let Some(next) = inner.source() {
-        inner = next;
-    }
-    inner.to_string()
 }

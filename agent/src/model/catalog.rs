@@ -45,8 +45,12 @@ pub struct Facts {
     /// Most tokens of one turn.
     #[serde(default = "unknown_output")]
     pub output: u32,
+    /// Whether it takes an effort.
     #[serde(default)]
     pub effort: bool,
+    /// Whether it thinks by itself, and says what only where it is asked to.
+    #[serde(default)]
+    pub thinking: bool,
 }
 
 /// Entries by the id of a model.
@@ -87,6 +91,7 @@ impl Facts {
         context: UNKNOWN_CONTEXT,
         output: UNKNOWN_OUTPUT,
         effort: false,
+        thinking: false,
     };
 
     /// A model that costs nothing.
@@ -102,9 +107,11 @@ impl Facts {
 
     /// Facts of a model: the entry with its id, or with its id before a date suffix; `own` first.
     pub fn of_model(id: &str, own: &Entries) -> Self {
-        let undated = id
-            .trim_end_matches(|c: char| c.is_ascii_digit())
-            .trim_end_matches('-');
+        let date = |d: &str| d.len() == 8 && d.bytes().all(|b| b.is_ascii_digit());
+        let undated = match id.rsplit_once('-') {
+            Some((name, last)) if date(last) => name,
+            _ => id,
+        };
         let find = |entries: &Entries| entries.get(id).or_else(|| entries.get(undated)).copied();
         find(own)
             .or_else(|| find(&table().models))
@@ -162,6 +169,8 @@ mod tests {
         let other = Facts::of_model("somebody-elses-model", &none);
         assert_eq!(other, Facts::UNKNOWN);
         assert_eq!(other.cost(&Usage::default()), None, "unknown is not zero");
+        let next = Facts::of_model("claude-opus-5-6", &none);
+        assert_eq!(next, Facts::UNKNOWN, "a successor is another model");
     }
 
     #[test]

@@ -49,7 +49,7 @@ pub trait Sink: Send {
     /// The turn is tried again after `wait`: which try that is, and of how many.
     fn retry(&mut self, status: Option<u16>, try_of: (u32, u32), wait: Duration, reason: &str);
     /// A try broke off after the server had counted this; it is paid for all the same.
-    fn broken_off(&mut self, _usage: Usage) {}
+    fn broken_off(&mut self, usage: Usage);
 }
 
 /// A sink for turns that nobody watches.
@@ -138,4 +138,15 @@ pub enum ModelError {
     /// The server could not be reached, or failed, more often than was tried.
     #[error("{0}")]
     Unavailable(String),
+    /// A turn broke off after the server had begun to count. Another try may help, and has to be
+    /// paid for like this one.
+    #[error("{reason}")]
+    BrokeOff {
+        reason: String,
+        /// As the server asked.
+        wait: Option<Duration>,
+    },
+    /// The conversation is too long for the server.
+    #[error("{0}")]
+    TooLong(String),
 }

@@ -6,8 +6,6 @@ use std::fmt::Write as _;
 
 /// Characters of a call, of why it was made, and of how it ended.
 const LONGEST: usize = 300;
-/// Bytes of the whole list; of a longer one the beginning and the end are kept.
-const OF_LIST: usize = 48 * 1024;
 
 #[derive(Debug, Default)]
 pub struct Actions(Vec<String>);
@@ -31,8 +29,9 @@ impl Actions {
         self.0.len()
     }
 
-    /// The list, numbered.
-    pub fn list(&self) -> String {
+    /// The list, numbered, in at most about `room` bytes: of a longer one the beginning and the end
+    /// are kept.
+    pub fn list(&self, room: usize) -> String {
         let lines = |range: std::ops::Range<usize>| {
             let numbered = self.0[range.clone()].iter().zip(range);
             numbered.fold(String::new(), |mut out, (line, n)| {
@@ -41,7 +40,7 @@ impl Actions {
             })
         };
         let whole = lines(0..self.0.len());
-        if whole.len() <= OF_LIST {
+        if whole.len() <= room {
             return whole;
         }
         // A quarter of the room for how it began, the rest for the newest.
@@ -55,8 +54,8 @@ impl Actions {
                 .count()
         };
         let size = |line: &String| line.len() + 8;
-        let first = reach(OF_LIST / 4, &mut self.0.iter().map(size));
-        let last = reach(OF_LIST * 3 / 4, &mut self.0.iter().rev().map(size));
+        let first = reach(room / 4, &mut self.0.iter().map(size));
+        let last = reach(room / 4 * 3, &mut self.0.iter().rev().map(size));
         let from = self.0.len() - last;
         format!(
             "{}... {} actions not listed ...\n{}",
@@ -96,8 +95,8 @@ mod tests {
                 "exit 0",
             );
         }
-        let list = actions.list();
-        assert!(list.len() <= OF_LIST + 100, "{}", list.len());
+        let list = actions.list(20_000);
+        assert!(list.len() <= 20_100, "{}", list.len());
         assert!(list.starts_with("1. $ cmd 0 "));
         assert!(list.contains("1000. $ cmd 999 ") && list.contains("actions not listed"));
     }

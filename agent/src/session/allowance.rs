@@ -11,6 +11,9 @@ use crate::{
 };
 use std::time::Duration;
 
+/// Time for the closing turn, when there is none left.
+const CLOSING_TIME: Duration = Duration::from_secs(120);
+
 /// The right to one turn.
 #[derive(Debug, Clone, Copy)]
 pub struct Allowance {
@@ -92,14 +95,14 @@ impl Session<'_> {
             self.tell(&prompt::closing(&why))?;
             let room = CLOSING_ROOM.min(self.setting.facts.output);
             let allowance = Allowance { room, reservation };
-            match self.turn(model, allowance).await {
+            match self.turn(model, allowance, CLOSING_TIME).await {
                 Ok(Got::Turn(turn, wasted)) => {
                     let said = self.record_turn(model.name(), &turn, wasted, allowance)?;
                     if !said.trim().is_empty() {
                         diagnosis = said;
                     }
                 }
-                Ok(Got::Interrupted(_) | Got::TooLong(_)) | Err(Halt::Model(_)) => {}
+                Ok(_) | Err(Halt::Model(_)) => {}
                 Err(halt) => return Err(halt),
             }
         }
@@ -114,7 +117,26 @@ impl Session<'_> {
 
     /// What was spent on the ticket, this session included.
     fn spent(&self) -> Result<Spent, Halt> {
-        Ok(self.ledger.spent_on_ticket(self.ticket.id, self.lasted())?)
+        Ok(self
+            .ledger
+            .spent_on_ticket(self.ticket.id, Some((&self.writer.id, self.lasted())))?)
+    }
+
+    /// Sets money aside for something beside the turns. The inner error says why there is none.
+    pub(super) fn set_aside_beside(
+        &mut self,
+        usd: f64,
+    ) -> Result<Result<Option<Reservation>, String>, Halt> {
+        let (spent, facts) = (self.spent()?, &self.setting.facts);
+        let closing = facts.most(self.gauge.prompt(), CLOSING_ROOM).unwrap_or(0.0);
+        let cap = self.setting.budget.usd;
+        if usd > 0.0 && spent.usd + usd + closing > cap {
+            return Ok(Err(format!(
+                "{:.2} of {cap:.2} US dollars for the ticket are spent: nothing is left for this",
+                spent.usd
+            )));
+        }
+        self.set_aside(usd)
     }
 
     /// Sets money of the day aside. The inner error says why there is none.
@@ -135,19 +157,6 @@ impl Session<'_> {
                 self.ledger.spent_today()?
             )),
         })
-    }
-
-    /// Of the money set aside only this was needed, and there is no turn to show for it.
-    pub(super) fn pay_for_none(
-        &mut self,
-        allowance: Allowance,
-        usd: Option<f64>,
-    ) -> Result<(), Halt> {
-        if let Some(reservation) = allowance.reservation {
-            let usd = usd.unwrap_or(0.0);
-            self.write(|ledger, session| ledger.settle_beside(reservation, &session.id, usd))?;
-        }
-        Ok(())
     }
 
     /// Waits until the time of the ticket is up.

@@ -3,7 +3,7 @@
 //!
 //! How a tool runs is in [`super::run_tool`], whether it may in [`super::gate`].
 
-use super::{Halt, Session, Verdict, loops::Pace};
+use super::{Halt, Session, Verdict, gate::Closed, loops::Pace};
 use crate::{
     event::{Kind, Level},
     ledger::{EntryKind, NewEntry},
@@ -14,6 +14,9 @@ use crate::{
 use serde_json::{Value, json};
 use std::time::Duration;
 
+/// Bytes of the input of a call that does not run that are recorded.
+const REFUSED: usize = 8 * 1024;
+
 /// How a call was answered.
 struct Answer {
     result: Value,
@@ -21,16 +24,6 @@ struct Answer {
     interrupted_by: Option<String>,
     /// The model goes in circles, and how often it did.
     stuck: Option<u32>,
-}
-
-impl Answer {
-    fn refusal(call: &Call, why: &str) -> Self {
-        Self {
-            result: tool_result(&call.id, why, true),
-            interrupted_by: None,
-            stuck: None,
-        }
-    }
 }
 
 impl Session<'_> {
@@ -84,18 +77,30 @@ impl Session<'_> {
         Ok(())
     }
 
+    /// A call that does not run is answered, and its input is on record all the same.
     fn refuse(&mut self, call: &Call, why: &str) -> Result<Answer, Halt> {
-        let text = self
-            .setting
-            .redactor
-            .apply(&format!("{}: {why}", call.name));
+        let input = call.input.to_string();
+        let pace = self.loops.note(&call.name, &input, why);
+        let mut answer = why.to_string();
+        if let Pace::Again(times) | Pace::Stuck(times) = pace {
+            answer.push_str(&prompt::again(times));
+        }
+        let redactor = &self.setting.redactor;
+        let text = redactor.apply(&format!("{}: {why}", call.name));
+        let cut = input.floor_char_boundary(REFUSED);
+        let meta = json!({ "input": redactor.apply(&input[..cut]) });
         self.record(&NewEntry {
             tool: Some(&call.name),
             call: Some(&call.id),
+            meta: Some(&meta),
             ..NewEntry::new(EntryKind::Notice, &text)
         })?;
         self.notice(Level::Warn, &text);
-        Ok(Answer::refusal(call, why))
+        Ok(Answer {
+            result: tool_result(&call.id, &answer, true),
+            interrupted_by: None,
+            stuck: pace.stuck(),
+        })
     }
 
     async fn call(&mut self, call: &Call, request: &Request<'_>) -> Result<Answer, Halt> {
@@ -122,16 +127,24 @@ impl Session<'_> {
             input,
             reasoning,
         });
-        if let Some(why) = self.gate(call, request).await? {
+        if let Some(Closed {
+            why,
+            interrupted_by,
+        }) = self.gate(call, request).await?
+        {
             self.actions.push(request, "not run: rejected");
-            return self.refuse(call, &why);
+            return Ok(Answer {
+                interrupted_by,
+                ..self.refuse(call, &why)?
+            });
         }
         self.ledger.check_lease(&self.writer.lease)?;
         let mut ran = self.run_tool(call, request).await?;
         if let Some(why) = self.leash.lost() {
             return Err(Halt::Lost(why));
         }
-        let pace = self.loops.note(request, &ran.text);
+        let pace = self.loops.note(tool, request.input, &ran.fingerprint);
+        ran.text = self.setting.redactor.apply(&ran.text);
         if let Pace::Again(times) | Pace::Stuck(times) = pace {
             ran.text.push_str(&prompt::again(times));
         }
@@ -170,10 +183,7 @@ impl Session<'_> {
         Ok(Answer {
             result: tool_result(&call.id, &ran.text, ran.is_error),
             interrupted_by: ran.interrupted_by,
-            stuck: match pace {
-                Pace::Stuck(times) => Some(times),
-                _ => None,
-            },
+            stuck: pace.stuck(),
         })
     }
 }

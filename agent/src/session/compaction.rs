@@ -14,8 +14,8 @@ use crate::{
 };
 use serde_json::json;
 
-/// Bytes of results that stay.
-const RESULTS: usize = 24 * 1024;
+/// Bytes of actions, of the model's words and of results that stay, where the model has room.
+const PARTS: [usize; 3] = [48 * 1024, 24 * 1024, 24 * 1024];
 /// A conversation of fewer messages is not made shorter.
 const FEWEST: usize = 4;
 
@@ -26,6 +26,12 @@ impl Session<'_> {
 
     pub(super) fn compact(&mut self, why: &str) -> Result<(), Halt> {
         let before = self.gauge.prompt();
+        // A third of a small model's context, at a byte and a half a token.
+        let room = usize::try_from(self.setting.facts.context / 2).unwrap_or(usize::MAX);
+        let [actions, words, results] =
+            PARTS.map(|part| part.min(room.saturating_mul(part) / PARTS.iter().sum::<usize>()));
+        let actions = self.actions.list(actions);
+        let words = newest(self.words.iter().map(String::as_str), words);
         let messages = self.conversation.messages().len();
         let results = newest(
             self.conversation
@@ -34,7 +40,7 @@ impl Session<'_> {
                     Block::ToolResult { text, .. } => Some(text),
                     _ => None,
                 }),
-            RESULTS,
+            results,
         );
         // Words of people that came with the last results, and what we said last.
         let unanswered: Vec<String> = self
@@ -54,8 +60,8 @@ impl Session<'_> {
             opening: &self.opening,
             why,
             messages,
-            actions: &self.actions.list(),
-            words: self.words.make_contiguous(),
+            actions: &actions,
+            words: &words,
             results: &results,
             unanswered: &unanswered,
         });

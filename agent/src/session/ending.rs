@@ -1,7 +1,7 @@
 //! How a session ends: its last entry, then its ticket, then the event. After a lost lease nothing
 //! is written at all.
 
-use super::{Halt, Session, Verdict, outcome_of};
+use super::{Halt, Session, Verdict};
 use crate::{
     event::{Kind, Level, Outcome},
     ledger::{LedgerError, Status},
@@ -63,11 +63,13 @@ impl Session<'_> {
         let resolution = (outcome == Outcome::Resolved).then(|| "proven".to_string());
         self.session_end(outcome, summary.clone(), head, resolution);
         let ended = match verdict {
-            Ok(_) | Err(Halt::Lost(_) | Halt::Model(ModelError::Refused(_))) => Ended::GoOn,
+            Ok(_) | Err(Halt::Lost(_)) => Ended::GoOn,
             Err(Halt::Stopped(_)) => Ended::Stopped,
-            Err(Halt::Model(ModelError::Hopeless(why))) => Ended::Hopeless(why),
+            Err(Halt::Model(ModelError::Hopeless(why))) => {
+                Ended::Hopeless(self.setting.redactor.apply(&why))
+            }
             Err(Halt::Ledger(_)) => Ended::Rest(summary),
-            Err(Halt::Model(ModelError::Unavailable(_))) => Ended::Away(summary),
+            Err(Halt::Model(_)) => Ended::Away(summary),
         };
         (outcome, ended)
     }
@@ -87,9 +89,7 @@ impl Session<'_> {
                 why,
                 final_,
             }) => (self.setting.redactor.apply(diagnosis), why, *final_),
-            Err(Halt::Model(ModelError::Hopeless(why) | ModelError::Refused(why))) => {
-                (summary.to_string(), why, false)
-            }
+            Err(Halt::Model(ModelError::Hopeless(why))) => (summary.to_string(), why, false),
             Err(_) => {
                 let ticket = self.ledger.ticket(self.ticket.id)?;
                 if ticket.is_some_and(|t| t.status == Status::Resolved) {
@@ -99,7 +99,8 @@ impl Session<'_> {
                 return Ok(head);
             }
         };
-        self.write(|ledger, session| ledger.escalate(&session.lease, &found, why, final_))?;
+        let why = self.setting.redactor.apply(why);
+        self.write(|ledger, session| ledger.escalate(&session.lease, &found, &why, final_))?;
         Ok(head)
     }
 
@@ -118,5 +119,17 @@ impl Session<'_> {
             duration_ms,
             head_hash,
         });
+    }
+}
+
+/// The word for the end of a session on the wire and in the ledger.
+fn outcome_of(verdict: &Result<Verdict, Halt>) -> Outcome {
+    match verdict {
+        Ok(Verdict::Proven { .. }) => Outcome::Resolved,
+        Ok(Verdict::Escalate { .. }) | Err(Halt::Model(ModelError::Hopeless(_))) => {
+            Outcome::Escalated
+        }
+        Err(Halt::Stopped(_)) => Outcome::Interrupted,
+        Err(Halt::Lost(_) | Halt::Ledger(_) | Halt::Model(_)) => Outcome::Failed,
     }
 }

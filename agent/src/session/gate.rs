@@ -13,21 +13,34 @@ use crate::{
 };
 use serde_json::json;
 
+/// Why a call does not run.
+pub struct Closed {
+    pub why: String,
+    /// A person did not decide, but interrupted.
+    pub interrupted_by: Option<String>,
+}
+
 impl Session<'_> {
     /// `Some`: why it may not.
     pub(super) async fn gate(
         &mut self,
         call: &Call,
         request: &Request<'_>,
-    ) -> Result<Option<String>, Halt> {
+    ) -> Result<Option<Closed>, Halt> {
         let mode = self.setting.mode;
         let reads = request.tool == Tool::Shell && read_only::is_read_only(request.input);
         if mode == Mode::Autonomous || reads {
             return Ok(None);
         }
-        let Decision { approved, by, why } = if mode == Mode::Observe {
+        let Decision {
+            approved,
+            interrupt,
+            by,
+            why,
+        } = if mode == Mode::Observe {
             Decision {
                 approved: false,
+                interrupt: false,
                 by: "mode observe".into(),
                 why: "only commands known to change nothing run in this mode".into(),
             }
@@ -48,7 +61,10 @@ impl Session<'_> {
             by: by.clone(),
             why: why.clone(),
         });
-        Ok((!approved).then(|| format!("not run: rejected by {by}: {why}")))
+        Ok((!approved).then(|| Closed {
+            why: format!("not run: rejected by {by}: {why}"),
+            interrupted_by: interrupt.then_some(by),
+        }))
     }
 
     /// Waits for a person, or for the end of the ticket's time.
@@ -69,6 +85,7 @@ impl Session<'_> {
             decision = self.desk.decision(&call.id) => Ok(decision),
             () = time_is_up => Ok(Decision {
                 approved: false,
+                interrupt: false,
                 by: "the time limit".into(),
                 why: "nobody decided before the time for the ticket was up".into(),
             }),

@@ -30,7 +30,7 @@ impl Gauge {
 
     /// Tokens of the next prompt, rather too many than too few.
     pub fn prompt(&self) -> u64 {
-        self.counted.max(BEFORE) + self.added * 2 / 5
+        self.counted.max(BEFORE) + self.added * 2 / 3
     }
 
     /// A conversation that begins anew.

@@ -1,6 +1,5 @@
 //! Notices a model that goes in circles: the same call that gives the same result again and again.
 
-use crate::tools::call::Request;
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 
@@ -28,12 +27,23 @@ pub enum Pace {
     Stuck(u32),
 }
 
+impl Pace {
+    /// How often, if it is too often.
+    pub fn stuck(self) -> Option<u32> {
+        match self {
+            Self::Stuck(times) => Some(times),
+            _ => None,
+        }
+    }
+}
+
 impl Loops {
-    pub fn note(&mut self, request: &Request<'_>, result: &str) -> Pace {
+    /// `result`: what makes it the same as another one, without what differs every time.
+    pub fn note(&mut self, tool: &str, input: &str, result: &str) -> Pace {
         if self.seen.len() >= REMEMBERED {
             self.seen.clear();
         }
-        let call = hash(&[request.tool.name(), request.input.trim()]);
+        let call = hash(&[tool, input.trim()]);
         let result = hash(&[result]);
         let (last, times) = self.seen.entry(call).or_insert((result, 0));
         if *last != result {
@@ -60,21 +70,11 @@ fn hash(parts: &[&str]) -> Hash {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tools::call::Tool;
-    use std::time::Duration;
 
     #[test]
     fn only_the_same_call_with_the_same_result_is_a_circle() {
         let mut loops = Loops::default();
-        let mut note = |input: &str, result: &str| {
-            let request = Request {
-                tool: Tool::Shell,
-                input,
-                reasoning: "",
-                limit: Duration::ZERO,
-            };
-            loops.note(&request, result)
-        };
+        let mut note = |input: &str, result: &str| loops.note("shell", input, result);
         assert_eq!(note("ls", "a"), Pace::Fine);
         assert_eq!(note("ls", "a"), Pace::Fine);
         assert_eq!(note("date", "1"), Pace::Fine, "in between changes nothing");

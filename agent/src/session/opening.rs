@@ -93,6 +93,7 @@ impl<'a> Session<'a> {
             turns: 0,
             usage: Usage::default(),
             cost: setting.facts.price.map(|_| 0.0),
+            broken: 0,
             room: setting.max_tokens,
             began: Instant::now(),
             began_ms: Mono::now().ms,

@@ -3,7 +3,7 @@
 use super::{Halt, Session, allowance::Allowance};
 use crate::{
     event::{Kind, Level},
-    ledger::{EntryKind, Ledger, LedgerError, NewEntry, SessionWriter, Totals},
+    ledger::{EntryKind, Ledger, LedgerError, NewEntry, SessionWriter},
     model::{Block, Turn, Usage},
     summarize,
 };
@@ -20,7 +20,7 @@ impl Session<'_> {
         wasted: Usage,
         allowance: Allowance,
     ) -> Result<String, Halt> {
-        let mut said = String::new();
+        let (mut said, mut thought) = (String::new(), String::new());
         // What is shown of it, with its short form.
         let mut texts: Vec<(EntryKind, String, String)> = Vec::new();
         let mut bytes = 0;
@@ -31,7 +31,10 @@ impl Session<'_> {
                     said.push_str(text);
                     (EntryKind::Reasoning, text)
                 }
-                Block::Thinking(text) => (EntryKind::Thinking, text),
+                Block::Thinking(text) => {
+                    thought.push_str(text);
+                    (EntryKind::Thinking, text)
+                }
                 _ => continue,
             };
             if !text.trim().is_empty() {
@@ -74,11 +77,7 @@ impl Session<'_> {
                 ..NewEntry::new(EntryKind::Usage, &counts)
             });
         }
-        let totals = Totals {
-            turns: self.turns,
-            usage: self.usage,
-            cost_usd: self.cost,
-        };
+        let totals = self.totals();
         let paid = allowance.reservation.zip(cost);
         let ids =
             self.write(|ledger, session| ledger.record_turn(session, &entries, &totals, paid))?;
@@ -94,8 +93,14 @@ impl Session<'_> {
                 cost_usd: self.cost,
             });
         }
-        if !said.trim().is_empty() {
-            self.words.push_back(said.clone());
+        // Some models say between two calls only what they think.
+        let words = if said.trim().is_empty() {
+            &thought
+        } else {
+            &said
+        };
+        if !words.trim().is_empty() {
+            self.words.push_back(words.clone());
             let mut kept: usize = self.words.iter().map(String::len).sum();
             while kept > WORDS && self.words.len() > 1 {
                 kept -= self.words.pop_front().map_or(0, |w| w.len());

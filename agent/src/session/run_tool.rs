@@ -1,10 +1,10 @@
 //! Runs one call that may run, and makes of its end what the model and the record are told.
 
-use super::{Halt, Session};
+use super::{Halt, Session, Setting};
 use crate::{
     emit::Emitter,
     event::{Kind, Stream},
-    ledger::OutputChunk,
+    ledger::{Beside, OutputChunk},
     output_log::OutputLog,
     prompt,
     tools::{
@@ -35,6 +35,8 @@ pub struct Ran {
     /// Bytes of its output that are not in the ledger.
     pub unrecorded: u64,
     pub meta: Value,
+    /// The same for the same result, whatever differs every time.
+    pub fingerprint: String,
     pub interrupted_by: Option<String>,
     /// What people should know beside it.
     pub notices: Vec<String>,
@@ -86,10 +88,13 @@ impl Session<'_> {
                 Err(e) => Err(e),
             }
         };
-        let outcome = outcome.unwrap_or_else(|e| shell::Outcome {
+        let mut outcome = outcome.unwrap_or_else(|e| shell::Outcome {
             failed: Some(format!("it could not be started: {e}")),
             ..shell::Outcome::default()
         });
+        for left in &mut outcome.left {
+            left.command = self.setting.redactor.apply(&left.command);
+        }
         let collected = self.collected(collector);
         let mut meta = meta_of(&collected, from..self.chunks);
         meta["signal"] = json!(outcome.signal);
@@ -101,6 +106,10 @@ impl Session<'_> {
             .iter()
             .map(|l| format!("{} {}", l.pid, l.command))
             .collect();
+        let fingerprint = format!(
+            "{:?} {:?} {:?} {}",
+            outcome.exit_code, outcome.signal, outcome.failed, collected.digest
+        );
         let notices = (!list.is_empty()).then(|| {
             format!(
                 "runs on in the background until the session ends: {}",
@@ -115,6 +124,7 @@ impl Session<'_> {
             timed_out: outcome.timed_out,
             unrecorded: collected.unrecorded,
             meta,
+            fingerprint,
             interrupted_by,
             notices: notices.into_iter().collect(),
         })
@@ -122,51 +132,38 @@ impl Session<'_> {
 
     async fn web(&mut self, call: &Call, request: &Request<'_>) -> Result<Ran, Halt> {
         let began = Instant::now();
-        let mut interrupted_by = None;
-        let reservation = match (request.tool, &self.setting.search) {
-            (Tool::WebSearch, Some(search)) => match self.set_aside(search.most())? {
+        let setting = self.setting;
+        let mut reservation = None;
+        if let (Tool::WebSearch, Some(search)) = (request.tool, &setting.search) {
+            reservation = match self.set_aside_beside(search.most())? {
                 Ok(reservation) => reservation,
                 Err(why) => return Ok(failed(began, &why)),
-            },
-            _ => None,
-        };
-        let asked = async {
-            match (request.tool, &self.setting.search) {
-                (Tool::WebFetch, _) => {
-                    let page = self.setting.fetcher.fetch(request.input).await?;
-                    let cut = if page.cut { ", its beginning" } else { "" };
-                    let head = format!(
-                        "{} answered {}: {}, {} bytes{cut}",
-                        page.url,
-                        page.answer(),
-                        page.kind,
-                        page.bytes
-                    );
-                    Ok((head, page.text, page.status < 400, Some(0.0)))
-                }
-                (_, Some(search)) => {
-                    let found = search.search(request.input).await?;
-                    let head = format!("the web was searched for: {}", request.input.trim());
-                    Ok((head, found.text, true, found.cost))
-                }
-                (_, None) => Err("there is nothing to search the web with".to_string()),
-            }
-        };
-        let answer = tokio::select! {
+            };
+        }
+        let mut interrupted_by = None;
+        let asked = look(setting, request);
+        let seen = tokio::select! {
             why = self.leash.until_lost() => return Err(Halt::Lost(why)),
-            why = self.setting.stop.until_asked() => return Err(Halt::Stopped(why)),
+            why = setting.stop.until_asked() => return Err(Halt::Stopped(why)),
             by = self.desk.interrupt() => {
                 interrupted_by = Some(by);
-                Err("interrupted: ended from outside".to_string())
+                // What it would have cost stays set aside: it may have been spent.
+                reservation = None;
+                Seen::nothing("interrupted: ended from outside")
             }
-            answer = asked => answer,
+            seen = asked => seen,
         };
-        if let (Some(reservation), Ok((.., Some(usd)))) = (reservation, &answer) {
-            let usd = *usd;
-            self.write(|ledger, session| ledger.settle_beside(reservation, &session.id, usd))?;
+        if let (Some(reservation), Some(search)) = (reservation, &setting.search) {
+            let paid = Beside {
+                what: "web_search",
+                model: search.model(),
+                tokens: seen.used.0,
+                usd: seen.used.1,
+            };
+            self.write(|ledger, session| ledger.settle_beside(reservation, &session.id, &paid))?;
         }
-        let (head, text, good) = match answer {
-            Ok((head, text, good, _)) => (head, text, good),
+        let (head, text) = match seen.text {
+            Ok(both) => both,
             Err(why) => {
                 return Ok(Ran {
                     interrupted_by,
@@ -174,11 +171,11 @@ impl Session<'_> {
                 });
             }
         };
-        let text = self.setting.redactor.apply(&text);
+        let text = setting.redactor.apply(&text);
         let from = self.chunks;
         let mut collector = Collector::new(self.files.begin());
         let mut output = Live {
-            emitter: &self.setting.emitter,
+            emitter: &setting.emitter,
             session: &self.writer.id,
             call: &call.id,
             log: &self.output,
@@ -195,10 +192,11 @@ impl Session<'_> {
         Ok(Ran {
             text: prompt::from_the_web(&head, &collected.text),
             is_error: false,
-            exit_code: Some(i32::from(!good)),
+            exit_code: Some(i32::from(!seen.good)),
             duration: began.elapsed(),
             unrecorded: collected.unrecorded,
             meta: meta_of(&collected, from..self.chunks),
+            fingerprint: format!("{head} {}", collected.digest),
             ..Ran::default()
         })
     }
@@ -210,10 +208,64 @@ impl Session<'_> {
     }
 }
 
+/// What was seen on the web.
+struct Seen {
+    /// What it is, and what it says. The error is for the model.
+    text: Result<(String, String), String>,
+    /// Whether it is what was asked for.
+    good: bool,
+    /// Tokens and US dollars.
+    used: (u64, f64),
+}
+
+impl Seen {
+    fn nothing(why: impl Into<String>) -> Self {
+        Self {
+            text: Err(why.into()),
+            good: false,
+            used: (0, 0.0),
+        }
+    }
+}
+
+async fn look(setting: &Setting, request: &Request<'_>) -> Seen {
+    match (request.tool, &setting.search) {
+        (Tool::WebFetch, _) => match setting.fetcher.fetch(request.input).await {
+            Ok(page) => {
+                let cut = if page.cut { ", its beginning" } else { "" };
+                let head = format!(
+                    "{} answered {}: {}, {} bytes{cut}",
+                    page.url,
+                    page.answer(),
+                    page.kind,
+                    page.bytes
+                );
+                Seen {
+                    text: Ok((head, page.text)),
+                    good: page.status < 400,
+                    used: (0, 0.0),
+                }
+            }
+            Err(why) => Seen::nothing(why),
+        },
+        (_, Some(search)) => {
+            let found = search.search(request.input).await;
+            let head = format!("the web was searched for: {}", request.input.trim());
+            Seen {
+                good: found.text.is_ok(),
+                text: found.text.map(|text| (head, text)),
+                used: (found.usage.tokens(), found.usd),
+            }
+        }
+        (_, None) => Seen::nothing("there is nothing to search the web with"),
+    }
+}
+
 /// A call that came to nothing.
 fn failed(began: Instant, why: &str) -> Ran {
     Ran {
         text: why.to_string(),
+        fingerprint: why.to_string(),
         is_error: true,
         exit_code: Some(1),
         duration: began.elapsed(),

@@ -7,6 +7,7 @@ use crate::{
     redact::{RedactStream, Redactor},
 };
 use std::time::Duration;
+use tokio::sync::mpsc;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Open {
@@ -18,35 +19,37 @@ enum Open {
 pub struct Screen {
     emitter: Emitter,
     session: String,
+    redactor: Redactor,
     stream: RedactStream,
     open: Open,
-    seen: Seen,
-}
-
-/// What happened on the way to a turn.
-#[derive(Debug, Default)]
-pub struct Seen {
-    /// Retries, in words.
-    pub retries: Vec<String>,
+    /// Retries in words, for the record.
+    retries: mpsc::UnboundedSender<String>,
     /// What tries that broke off had used.
-    pub wasted: Usage,
+    used: Usage,
 }
 
 impl Screen {
-    pub fn new(emitter: Emitter, session: String, redactor: Redactor) -> Self {
+    pub fn new(
+        emitter: Emitter,
+        session: String,
+        redactor: Redactor,
+        retries: mpsc::UnboundedSender<String>,
+    ) -> Self {
         Self {
             emitter,
             session,
-            stream: RedactStream::new(redactor),
+            stream: RedactStream::new(redactor.clone()),
+            redactor,
             open: Open::Nothing,
-            seen: Seen::default(),
+            retries,
+            used: Usage::default(),
         }
     }
 
-    /// Closes what is open; what is for the record comes back.
-    pub fn close(mut self) -> Seen {
+    /// Closes what is open; says what tries that broke off had used.
+    pub fn close(mut self) -> Usage {
         self.end_of_block();
-        self.seen
+        self.used
     }
 
     fn delta(&mut self, kind: Open, delta: &str) {
@@ -95,10 +98,10 @@ impl Sink for Screen {
     ) {
         self.end_of_block();
         let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
-        let reason = crate::clean::clean(reason);
-        self.seen
+        let reason = self.redactor.apply(&crate::clean::clean(reason));
+        let _ = self
             .retries
-            .push(crate::event::retry(status, &reason, attempt, of, wait_ms));
+            .send(crate::event::retry(status, &reason, attempt, of, wait_ms));
         self.emitter.emit_in(
             Some(&self.session),
             Kind::Retry {
@@ -112,6 +115,6 @@ impl Sink for Screen {
     }
 
     fn broken_off(&mut self, usage: Usage) {
-        self.seen.wasted.add(usage);
+        self.used.add(usage);
     }
 }

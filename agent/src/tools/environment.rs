@@ -24,7 +24,12 @@ const PASSED_ON: &[&str] = &[
     "TMPDIR",
     "SSL_CERT_FILE",
     "SSL_CERT_DIR",
+    LAB,
+    "COMPOSE_PROJECT_NAME",
+    "DOCKER_HOST",
 ];
+/// Which lab there is around us: `embedded`, or `compose`, with the two after it.
+pub const LAB: &str = "OPERATOR_LAB";
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 const DASHBOARD: &str = "operator-tui";
 
@@ -214,6 +219,8 @@ mod tests {
             ("OPERATOR_CHAPTER", "4"),
             ("OPERATOR_FAULT", "kill"),
             ("OPERATOR_SEED", "7"),
+            ("OPERATOR_LAB", "compose"),
+            ("DOCKER_HOST", "tcp://docker:2375"),
             ("BASH_ENV", "/evil"),
             ("LD_PRELOAD", "/evil.so"),
         ]);
@@ -222,10 +229,12 @@ mod tests {
         assert_eq!(
             names,
             [
+                "DOCKER_HOST",
                 "GIT_PAGER",
                 "HOME",
                 "NO_COLOR",
                 "OPERATOR_HOME",
+                "OPERATOR_LAB",
                 "OPERATOR_SESSION",
                 "PAGER",
                 "PATH",

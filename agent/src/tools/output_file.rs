@@ -9,7 +9,7 @@ use std::{
     io::Write,
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::{Path, PathBuf},
-    time::SystemTime,
+    time::{Duration, SystemTime},
 };
 
 /// Bytes of one call.
@@ -18,6 +18,8 @@ const OF_CALL: u64 = 64 * 1024 * 1024;
 const OF_SESSION: u64 = 512 * 1024 * 1024;
 /// Bytes of all sessions, when a new one begins.
 const OF_ALL: u64 = 1024 * 1024 * 1024;
+/// A session that wrote so lately may still be at work.
+const YOUNG: Duration = Duration::from_secs(3 * 3600);
 const FOLDER: &str = "output";
 
 /// The files of one session.
@@ -124,7 +126,8 @@ impl OutputFile {
     }
 }
 
-/// Removes the folders of the oldest sessions until the rest is within `limit` bytes.
+/// Removes the folders of the oldest sessions until the rest is within `limit` bytes. One that was
+/// written to lately may be of a session that goes on.
 fn sweep(all: &Path, limit: u64) {
     let mut sessions: Vec<(SystemTime, u64, PathBuf)> = fs::read_dir(all)
         .into_iter()
@@ -141,8 +144,9 @@ fn sweep(all: &Path, limit: u64) {
         .collect();
     sessions.sort();
     let mut total: u64 = sessions.iter().map(|(_, size, _)| size).sum();
-    for (_, size, path) in sessions {
-        if total <= limit {
+    for (time, size, path) in sessions {
+        let young = time.elapsed().is_ok_and(|age| age < YOUNG);
+        if total <= limit || young {
             return;
         }
         let _ = fs::remove_dir_all(path);
@@ -178,7 +182,7 @@ mod tests {
             let folder = all.path().join(name);
             fs::create_dir(&folder).unwrap();
             fs::write(folder.join("1.txt"), "x".repeat(100)).unwrap();
-            let time = SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(n as u64 * 1000);
+            let time = SystemTime::UNIX_EPOCH + Duration::from_secs(n as u64 * 1000);
             fs::File::open(&folder).unwrap().set_modified(time).unwrap();
         }
         sweep(all.path(), 250);

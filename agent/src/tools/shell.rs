@@ -3,16 +3,15 @@
 //! Cleans, redacts and caps the output. Does not record anything and does not know the model; see
 //! [`crate::session`].
 
+mod lane;
+
 use super::{
     collect::Collector,
     runner::{Ended, Job, Left, ROLE, Report, Word},
     strays,
 };
-use crate::{
-    clean::Cleaner,
-    event::Stream,
-    redact::{RedactStream, Redactor},
-};
+use crate::{event::Stream, redact::Redactor};
+use lane::{Lane, Sink};
 use rustix::process::{Pid, Signal, kill_process};
 use std::{
     collections::BTreeMap,
@@ -29,6 +28,8 @@ use tokio::{
     process::{Child, Command},
     time::{Instant, sleep_until, timeout},
 };
+
+pub use lane::Output;
 
 /// Time limit of a command that names none.
 pub const DEFAULT_LIMIT: Duration = Duration::from_secs(120);
@@ -203,43 +204,6 @@ pub struct Running<'a> {
     shell: &'a mut Shell,
 }
 
-/// One stream of the command on its way to text.
-struct Lane {
-    stream: Stream,
-    cleaner: Cleaner,
-    redact: RedactStream,
-    open: bool,
-}
-
-impl Lane {
-    fn new(stream: Stream, redactor: &Redactor) -> Self {
-        Self {
-            stream,
-            cleaner: Cleaner::default(),
-            redact: RedactStream::new(redactor.clone()),
-            open: true,
-        }
-    }
-
-    fn take(&mut self, bytes: &[u8]) -> String {
-        let text = self.cleaner.push(bytes);
-        self.redact.push(&text)
-    }
-
-    fn finish(&mut self) -> String {
-        let last = self.cleaner.finish();
-        let mut out = self.redact.push(&last);
-        out.push_str(&self.redact.finish());
-        out
-    }
-}
-
-/// Where a command's output goes as it comes, already clean and redacted.
-pub trait Output {
-    /// `record`: whether the ledger takes it too.
-    fn text(&mut self, stream: Stream, text: &str, record: bool);
-}
-
 impl Running<'_> {
     /// Runs to the end. `end` is polled: when it completes, the command and all it started is
     /// ended. `right` gives the new end of the right to run, whenever it changes.
@@ -363,30 +327,6 @@ impl Running<'_> {
             let _ = timeout(Duration::from_millis(200), child.wait()).await;
         }
         Ok(outcome)
-    }
-}
-
-struct Sink<'a, O> {
-    collector: &'a mut Collector,
-    output: &'a mut O,
-}
-
-impl<O: Output> Sink<'_, O> {
-    fn lane(&mut self, lane: &mut Lane, bytes: &[u8]) {
-        let text = if bytes.is_empty() {
-            lane.open = false;
-            lane.finish()
-        } else {
-            lane.take(bytes)
-        };
-        self.text(lane.stream, &text);
-    }
-
-    fn text(&mut self, stream: Stream, text: &str) {
-        if !text.is_empty() {
-            let record = self.collector.push(text);
-            self.output.text(stream, text, record);
-        }
     }
 }
 

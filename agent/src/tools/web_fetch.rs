@@ -4,7 +4,10 @@
 //! credential. What it returns is data of others; marking it as such is for [`crate::prompt`].
 
 use super::public_address::{PublicOnly, is_public};
-use crate::clean;
+use crate::{
+    clean,
+    http::{self, cause},
+};
 use encoding_rs::{Encoding, UTF_8};
 use reqwest::{
     Response, StatusCode, Url,
@@ -15,6 +18,7 @@ use std::{
     sync::{Arc, OnceLock},
     time::Duration,
 };
+use tokio::sync::Semaphore;
 
 /// For the whole of it, redirects and conversion included.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -24,8 +28,10 @@ const REDIRECTS: usize = 5;
 const LARGEST: usize = 4 * 1024 * 1024;
 /// Bytes of HTML that are converted, and how deep it may be nested: the parser's time grows with
 /// the square of the depth.
-const LARGEST_HTML: usize = 2 * 1024 * 1024;
+const LARGEST_HTML: usize = 1024 * 1024;
 const DEEPEST: usize = 1_000;
+/// One page at a time is converted.
+static CONVERTING: Semaphore = Semaphore::const_new(1);
 /// Columns of the text.
 const WIDTH: usize = 120;
 
@@ -74,7 +80,8 @@ impl Fetcher {
             .redirect(Policy::none())
             .connect_timeout(CONNECT);
         if !self.private {
-            builder = builder.dns_resolver(Arc::new(PublicOnly));
+            // A proxy would look names up itself, wherever they lead.
+            builder = builder.dns_resolver(Arc::new(PublicOnly)).no_proxy();
         }
         let client = builder
             .build()
@@ -147,7 +154,7 @@ impl Fetcher {
     }
 }
 
-async fn page(url: Url, mut response: Response) -> Result<Page, String> {
+async fn page(url: Url, response: Response) -> Result<Page, String> {
     let status = response.status();
     let header = response.headers().get(CONTENT_TYPE);
     let header = header.and_then(|v| v.to_str().ok()).unwrap_or_default();
@@ -161,19 +168,9 @@ async fn page(url: Url, mut response: Response) -> Result<Page, String> {
         let size = size.map_or(String::new(), |n| format!(", {n} bytes"));
         format!("{url} is {kind}{size}: only text is read")
     })?;
-    let mut body = Vec::new();
-    let mut cut = false;
-    while let Some(chunk) = response.chunk().await.map_err(|e| {
-        let why = cause(&e.without_url());
-        format!("{url} broke off after {} bytes: {why}", body.len())
-    })? {
-        body.extend_from_slice(&chunk);
-        if body.len() > LARGEST {
-            body.truncate(LARGEST);
-            cut = true;
-            break;
-        }
-    }
+    let (body, mut cut) = http::body(response, LARGEST)
+        .await
+        .map_err(|e| format!("{url} broke off: {}", cause(&e.without_url())))?;
     let encoding = charset
         .and_then(|c| Encoding::for_label(c.as_bytes()))
         .unwrap_or(UTF_8);
@@ -184,6 +181,8 @@ async fn page(url: Url, mut response: Response) -> Result<Page, String> {
         Form::Plain => text,
         Form::Html => {
             cut |= text.len() > LARGEST_HTML;
+            // One after the other: a page that takes long holds up no more than the next page.
+            let _turn = CONVERTING.acquire().await;
             tokio::task::spawn_blocking(move || from_html(&text))
                 .await
                 .map_err(|_| "the page could not be converted to text".to_string())??
@@ -252,43 +251,64 @@ fn from_html(html: &str) -> Result<String, String> {
         .map_err(|e| format!("the page could not be converted to text: {e}"))
 }
 
-/// At least how deep the tags are nested: what has no end tag counts as open.
+/// How deep the tags are nested, as a parser would nest them or deeper: an end tag that ends
+/// nothing changes nothing, and one that ends an element further out ends what is in it too.
 fn depth(html: &str) -> usize {
-    let bytes = html.as_bytes();
-    let (mut depth, mut deepest) = (0usize, 0);
-    for (i, _) in html.match_indices('<') {
-        match bytes.get(i + 1) {
-            Some(b'/') => depth = depth.saturating_sub(1),
-            Some(c) if c.is_ascii_alphabetic() => {
-                let name = &html[i + 1..];
-                let end = name.find(|c: char| !c.is_ascii_alphanumeric());
-                let name = name[..end.unwrap_or(name.len())].to_ascii_lowercase();
-                if !VOID.contains(&name.as_str()) {
-                    depth += 1;
-                    deepest = deepest.max(depth);
-                }
+    let mut open: Vec<String> = Vec::new();
+    let mut deepest = 0;
+    let mut rest = html;
+    while let Some(at) = rest.find('<') {
+        rest = &rest[at + 1..];
+        if let Some(comment) = rest.strip_prefix("!--") {
+            rest = comment.find("-->").map_or("", |end| &comment[end + 3..]);
+            continue;
+        }
+        let (ends, tag) = match rest.strip_prefix('/') {
+            Some(tag) => (true, tag),
+            None => (false, rest),
+        };
+        let length = tag
+            .find(|c: char| !c.is_ascii_alphanumeric())
+            .unwrap_or(tag.len());
+        if !tag.starts_with(|c: char| c.is_ascii_alphabetic()) {
+            continue;
+        }
+        let name = tag[..length].to_ascii_lowercase();
+        rest = after_tag(&tag[length..]);
+        if ends {
+            if let Some(at) = open.iter().rposition(|n| *n == name) {
+                open.truncate(at);
             }
-            _ => {}
+        } else if !VOID.contains(&name.as_str()) {
+            open.push(name);
+            deepest = deepest.max(open.len());
+            if deepest > DEEPEST {
+                return deepest;
+            }
         }
     }
     deepest
 }
 
-/// Elements that are never nested into, or whose end is commonly left out.
+/// What comes after the tag whose attributes `text` begins with.
+fn after_tag(text: &str) -> &str {
+    let mut quote = None;
+    for (i, c) in text.char_indices() {
+        match (quote, c) {
+            (None, '>') => return &text[i + 1..],
+            (None, '"' | '\'') => quote = Some(c),
+            (Some(q), c) if c == q => quote = None,
+            _ => {}
+        }
+    }
+    ""
+}
+
+/// Elements that nothing is nested into, or that end by themselves where the next one begins.
 const VOID: &[&str] = &[
     "area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "param", "source",
-    "track", "wbr", "p", "li", "td", "tr", "th", "dt", "dd", "option", "path", "rect", "circle",
-    "line", "polygon", "use", "stop",
+    "track", "wbr", "p", "li", "td", "tr", "th", "dt", "dd", "option",
 ];
-
-/// The innermost cause.
-fn cause(e: &dyn std::error::Error) -> String {
-    let mut inner = e;
-    while let Some(next) = inner.source() {
-        inner = next;
-    }
-    inner.to_string()
-}
 
 #[cfg(test)]
 mod tests {
@@ -324,6 +344,22 @@ mod tests {
         assert!(began.elapsed() < Duration::from_secs(5));
         assert!(depth(&"<p>x<br><li>".repeat(5_000)) < 10);
         assert_eq!(depth("<a><b></b><c></c></a><d></d>"), 2);
+        // None of this closes anything.
+        for idle in [
+            "</p>",
+            "</span>",
+            "<!-- </div> -->",
+            "<br title='</div>'>",
+            "< /div>",
+        ] {
+            let tower = format!("<div>{idle}").repeat(2_000);
+            assert!(from_html(&tower).unwrap_err().contains("nested"), "{idle}");
+        }
+        assert_eq!(
+            depth("<a title='>'><b></a><c>"),
+            2,
+            "what is in it ends with it"
+        );
     }
 
     #[test]

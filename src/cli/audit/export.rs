@@ -1,7 +1,7 @@
 //! `audit export`: one session and its ticket, whole, in a file of its own: JSON lines for
 //! programs, a post-mortem in Markdown, or one self-contained HTML page.
 
-use super::{each_entry, html, markdown, stdout, story::Story, verify};
+use super::{PIECES, Running, each_entry, html, markdown, stdout, story::Story, verify};
 use crate::cli::target;
 use agent_lab::ledger::{EntryRow, Ledger};
 use color_eyre::eyre::Context;
@@ -11,9 +11,6 @@ use std::{
     io::{BufWriter, Write},
     path::Path,
 };
-
-/// Pieces of output of one call that are exported.
-const PIECES: usize = 1_000_000;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Format {
@@ -42,8 +39,10 @@ pub fn run(
     to: Option<&Path>,
     ledger: &Ledger,
 ) -> color_eyre::Result<()> {
-    // It names the faults that were injected, which an agent is never shown.
-    target::refuse_in_agent_shell("exporting a session")?;
+    target::refuse_in_agent_shell(
+        "exporting a session",
+        "it names the faults that were injected",
+    )?;
     let format = format
         .or_else(|| to.and_then(Format::of_file))
         .unwrap_or(Format::Jsonl);
@@ -110,7 +109,12 @@ fn lines(out: &mut impl Write, story: &Story, ledger: &Ledger) -> color_eyre::Re
     for command in &story.commands {
         line("command", serde_json::to_value(command)?)?;
     }
+    for payment in &story.payments {
+        line("payment", serde_json::to_value(payment)?)?;
+    }
+    let mut running = Running::default();
     each_entry(ledger, &story.session.session_id, |entry: &EntryRow| {
+        running.see(entry);
         line("entry", serde_json::to_value(entry)?)?;
         if entry.entry_type == "tool_result" {
             for chunk in ledger.output_of(entry, PIECES)? {
@@ -119,6 +123,9 @@ fn lines(out: &mut impl Write, story: &Story, ledger: &Ledger) -> color_eyre::Re
         }
         Ok(())
     })?;
+    for chunk in running.output(ledger)? {
+        line("output", serde_json::to_value(&chunk)?)?;
+    }
     line("chain", serde_json::to_value(&story.chain)?)?;
     line("chain_means", json!(verify::CANNOT))
 }

@@ -2,14 +2,12 @@
 //! elsewhere. Every output is in it, folded.
 
 use super::{
-    each_entry, show,
+    PIECES, Running, each_entry, show,
     story::{Story, clock},
 };
 use agent_lab::{clean::clean, ledger::Ledger};
 use std::io::Write;
 
-/// Pieces of output of one call that are given.
-const PIECES: usize = 100_000;
 /// Lines of a result that are shown unfolded.
 const OPEN: usize = 6;
 
@@ -51,7 +49,9 @@ pub fn write(out: &mut impl Write, story: &Story, ledger: &Ledger) -> color_eyre
         )?;
     }
     writeln!(out, "<h2>Every entry</h2>")?;
+    let mut running = Running::default();
     each_entry(ledger, &story.session.session_id, |e| {
+        running.see(e);
         let at = format!("<span class=\"at\">{}</span>", clock(e.at));
         let raw = e.raw_content.as_deref().unwrap_or(&e.content);
         match e.entry_type.as_str() {
@@ -101,6 +101,20 @@ pub fn write(out: &mut impl Write, story: &Story, ledger: &Ledger) -> color_eyre
         }
         Ok(())
     })?;
+    let cut: String = running
+        .output(ledger)?
+        .iter()
+        .map(|c| c.text.as_str())
+        .collect();
+    if !cut.is_empty() {
+        writeln!(
+            out,
+            "<div class=\"entry bad\"><span class=\"end\">{}</span>",
+            show::NO_END
+        )?;
+        folded(out, show::NO_END, &cut)?;
+        writeln!(out, "</div>")?;
+    }
     writeln!(out, "<h2>What this does not say</h2><ul>")?;
     for gap in story.gaps() {
         writeln!(out, "<li>{}</li>", escape(&gap))?;

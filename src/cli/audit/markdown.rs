@@ -2,7 +2,7 @@
 //! and what is not known.
 
 use super::{
-    each_entry, show,
+    Running, each_entry, show,
     story::{Story, clock, one_line},
 };
 use agent_lab::{clean::clean, ledger::Ledger};
@@ -25,11 +25,13 @@ pub fn write(out: &mut impl Write, story: &Story, ledger: &Ledger) -> color_eyre
     if let Some(text) = diagnosis {
         writeln!(out, "\n## What the agent found\n")?;
         for line in clean(text).lines() {
-            writeln!(out, "> {line}")?;
+            writeln!(out, "> {}", escape(line))?;
         }
     }
     writeln!(out, "\n## What it did\n")?;
+    let mut running = Running::default();
     each_entry(ledger, &story.session.session_id, |e| {
+        running.see(e);
         match e.entry_type.as_str() {
             "reasoning" => writeln!(out, "{}\n", escape(&one_line(&e.content)))?,
             "tool_call" => {
@@ -66,6 +68,15 @@ pub fn write(out: &mut impl Write, story: &Story, ledger: &Ledger) -> color_eyre
         }
         Ok(())
     })?;
+    let cut: String = running
+        .output(ledger)?
+        .iter()
+        .map(|c| c.text.as_str())
+        .collect();
+    if !cut.is_empty() {
+        writeln!(out, "{}", show::NO_END)?;
+        fence(out, &cut)?;
+    }
     writeln!(out, "## What this does not say\n")?;
     for gap in story.gaps() {
         writeln!(out, "- {}", escape(&gap))?;

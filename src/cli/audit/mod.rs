@@ -9,7 +9,7 @@ mod story;
 mod verify;
 
 use super::{CliResult, target::LedgerArgs};
-use agent_lab::ledger::{EntryRow, Ledger};
+use agent_lab::ledger::{EntryRow, Ledger, OutputChunk};
 use std::{
     io::{self, BufWriter, StdoutLock},
     path::PathBuf,
@@ -87,6 +87,7 @@ pub fn run(args: Args) -> CliResult {
             let ledger = ledger.open()?;
             match named(session, &ledger)? {
                 Some(id) => show::run(&id, all, json, &ledger)?,
+                None if json => println!("null"),
                 None => println!("No sessions."),
             }
         }
@@ -134,6 +135,39 @@ fn each_entry(
         for entry in &page {
             f(entry)?;
         }
+    }
+}
+
+/// Pieces of output of one call that are read.
+const PIECES: usize = 1_000_000;
+
+/// The call whose end was never recorded, if there is one: its agent died while it ran.
+#[derive(Default)]
+struct Running(Option<EntryRow>);
+
+impl Running {
+    /// Takes note of an entry.
+    fn see(&mut self, entry: &EntryRow) {
+        match entry.entry_type.as_str() {
+            "tool_call" => self.0 = Some(entry.clone()),
+            "tool_result" | "notice" | "decision" if self.is_of(entry) => self.0 = None,
+            _ => {}
+        }
+    }
+
+    fn is_of(&self, entry: &EntryRow) -> bool {
+        self.0
+            .as_ref()
+            .is_some_and(|call| call.call_id == entry.call_id)
+    }
+
+    /// What that call had printed until then.
+    fn output(&self, ledger: &Ledger) -> color_eyre::Result<Vec<OutputChunk>> {
+        let Some(call) = &self.0 else {
+            return Ok(Vec::new());
+        };
+        let id = call.call_id.as_deref().unwrap_or_default();
+        Ok(ledger.output(&call.session_id, id, PIECES)?)
     }
 }
 

@@ -1,6 +1,6 @@
 //! `audit show`: one session for a reader, its short forms or all of it.
 
-use super::{each_entry, stdout};
+use super::{PIECES, Running, each_entry, stdout};
 use crate::cli::{
     table,
     tickets::{indent, took},
@@ -10,8 +10,8 @@ use std::io::Write;
 
 /// Lines of output that are shown whole without being asked for.
 const SHORT: usize = 24;
-/// Pieces of one output that are shown.
-const PIECES: usize = 100_000;
+/// Of a call whose agent died while it ran.
+pub const NO_END: &str = "its end was never recorded; this is what it had printed";
 
 pub fn run(id: &str, all: bool, json: bool, ledger: &Ledger) -> color_eyre::Result<()> {
     let session = ledger
@@ -54,9 +54,19 @@ pub fn run(id: &str, all: bool, json: bool, ledger: &Ledger) -> color_eyre::Resu
     if let Some(summary) = &session.outcome_summary {
         writeln!(out, "{}", indent(summary))?;
     }
+    let mut running = Running::default();
     each_entry(ledger, id, |entry| {
+        running.see(entry);
         print_entry(&mut out, entry, all, ledger)
     })?;
+    let cut: String = running
+        .output(ledger)?
+        .iter()
+        .map(|c| c.text.as_str())
+        .collect();
+    if !cut.is_empty() {
+        writeln!(out, "{}\n          {NO_END}", indent(&cut))?;
+    }
     Ok(out.flush()?)
 }
 

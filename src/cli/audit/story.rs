@@ -4,8 +4,8 @@
 use super::verify;
 use crate::span;
 use agent_lab::ledger::{
-    ChainReport, CommandRow, Fault, Ledger, LedgerError, Resolution, SessionRow, Status, Ticket,
-    TicketEvent, VerificationRow,
+    ChainReport, CommandRow, Fault, Ledger, LedgerError, Payment, Resolution, SessionRow, Status,
+    Ticket, TicketEvent, VerificationRow,
 };
 use jiff::Timestamp;
 use std::time::Duration;
@@ -20,6 +20,8 @@ pub struct Story {
     pub faults: Vec<Fault>,
     /// What people told the agent through the ledger.
     pub commands: Vec<CommandRow>,
+    /// What was paid for.
+    pub payments: Vec<Payment>,
     /// Sessions on the same ticket, this one included.
     pub sessions: Vec<SessionRow>,
     pub chain: ChainReport,
@@ -60,6 +62,7 @@ impl Story {
         };
         Ok(Self {
             commands: ledger.commands(id)?,
+            payments: ledger.payments(id)?,
             chain: ledger.verify_session(id)?,
             session,
             ticket,

@@ -5,8 +5,9 @@ use agent_lab::ledger::{ChainReport, Ledger, Verdict};
 use std::process::ExitCode;
 
 /// What no check of the file itself can show.
-pub const CANNOT: &str = "This finds damage and casual edits. It cannot show that somebody with \
-write access rewrote the whole file; only a head that was kept elsewhere can.";
+pub const CANNOT: &str = "This finds damage and casual edits of entries, of outputs and of how \
+sessions ended. Not covered are short forms, costs, tickets and what happened to them. And it cannot \
+show that somebody with write access rewrote the whole file; only a head that was kept elsewhere can.";
 
 pub fn run(session: Option<String>, json: bool, ledger: &Ledger) -> CliResult {
     let ids = match session {
@@ -22,7 +23,8 @@ pub fn run(session: Option<String>, json: bool, ledger: &Ledger) -> CliResult {
     for id in &ids {
         let report = ledger.verify_session(id)?;
         bad += usize::from(is_broken(&report));
-        differ += usize::from(!report.outputs_differ.is_empty());
+        differ +=
+            usize::from(!report.outputs_differ.is_empty() || !report.session_differs.is_empty());
         if !json {
             println!(
                 "{}  {} entries  {}",
@@ -37,7 +39,7 @@ pub fn run(session: Option<String>, json: bool, ledger: &Ledger) -> CliResult {
         println!("{}", serde_json::to_string_pretty(&reports)?);
     } else {
         println!(
-            "{bad} of {} sessions checked have a broken chain, {differ} an output that differs.",
+            "{bad} of {} sessions checked have a broken chain, {differ} something that differs from it.",
             reports.len()
         );
         println!("{CANNOT}");
@@ -69,6 +71,12 @@ pub fn in_words(report: &ChainReport) -> String {
         Verdict::Truncated { .. } => "BROKEN: last entries are missing or were added".to_owned(),
         Verdict::Uncovered => "not covered: recorded without a hash chain".to_owned(),
     };
+    if !report.session_differs.is_empty() {
+        text.push_str(&format!(
+            "; the session's {} is not what its last entry says",
+            report.session_differs.join(", ")
+        ));
+    }
     if let Some(first) = report.outputs_differ.first() {
         text.push_str(&format!(
             "; the stored output of row {first}{} is not what the command printed: it was changed, \

@@ -97,6 +97,7 @@ pub fn at_work(demo: bool) -> Stage {
     if demo {
         stage.send(Event::Stage(StageNews::Ready {
             pd: "http://10.0.0.1:2379".into(),
+            monitor: None,
         }));
     }
     stage.fact(Child::Monitor, Fact::Started { pid: 10 });

@@ -57,6 +57,7 @@ impl Stage {
                 pace: Pace::Person,
                 fault: None,
                 victim: "tikv1".into(),
+                patience: 1,
             };
             Walkthrough::new(chapters, options)
         });

@@ -2,7 +2,10 @@
 //!
 //! Decides by status, type and code; never by wording.
 
-use crate::{clean, model::ModelError};
+use crate::{
+    clean,
+    model::{ModelError, Usage},
+};
 use jiff::Timestamp;
 use reqwest::{StatusCode, header::HeaderMap};
 use serde_json::Value;
@@ -16,6 +19,8 @@ pub struct Failure {
     pub retry: bool,
     /// As the server asked.
     pub wait: Option<Duration>,
+    /// What the server had counted when it broke off.
+    pub used: Usage,
     scope: Scope,
 }
 
@@ -24,6 +29,8 @@ pub struct Failure {
 enum Scope {
     Everything,
     Conversation,
+    /// The conversation, because there is so much of it.
+    Length,
 }
 
 impl From<Failure> for ModelError {
@@ -32,6 +39,7 @@ impl From<Failure> for ModelError {
             _ if f.retry => Self::Unavailable(f.reason),
             Scope::Everything => Self::Hopeless(f.reason),
             Scope::Conversation => Self::Refused(f.reason),
+            Scope::Length => Self::TooLong(f.reason),
         }
     }
 }
@@ -44,6 +52,7 @@ impl Failure {
             reason: reason.into(),
             retry: true,
             wait: None,
+            used: Usage::default(),
             scope: Scope::Everything,
         }
     }
@@ -60,7 +69,7 @@ impl Failure {
         let e = e.without_url();
         Self {
             retry,
-            ..Self::passing(format!("{what}: {}", super::cause(&e)))
+            ..Self::passing(format!("{what}: {}", crate::http::cause(&e)))
         }
     }
 
@@ -88,7 +97,8 @@ impl Failure {
             retry = false;
         }
         let scope = match code {
-            400 | 413 | 422 => Scope::Conversation,
+            413 => Scope::Length,
+            400 | 422 => Scope::Conversation,
             _ => Scope::Everything,
         };
         let said = match error["message"].as_str() {
@@ -113,6 +123,7 @@ impl Failure {
             reason,
             retry,
             wait,
+            used: Usage::default(),
             scope,
         }
     }
@@ -131,17 +142,18 @@ impl Failure {
                 | "not_found_error"
                 | "request_too_large"
         );
-        let conversation = matches!(kind, "invalid_request_error" | "request_too_large");
+        let scope = match kind {
+            "request_too_large" => Scope::Length,
+            "invalid_request_error" => Scope::Conversation,
+            _ => Scope::Everything,
+        };
         Self {
             status: None,
             reason: clean::clean(&format!("{kind}: {said}")),
             retry: !stays,
             wait: None,
-            scope: if conversation {
-                Scope::Conversation
-            } else {
-                Scope::Everything
-            },
+            used: Usage::default(),
+            scope,
         }
     }
 }

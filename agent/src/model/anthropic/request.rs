@@ -11,6 +11,8 @@ pub struct Manner {
     pub model: String,
     /// low, medium, high, xhigh or max. None: as the server likes.
     pub effort: Option<String>,
+    /// Ask for what it thinks in short: else some models say nothing between two calls.
+    pub thinking: bool,
 }
 
 #[derive(Serialize)]
@@ -20,6 +22,8 @@ struct Body<'a> {
     stream: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     output_config: Option<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    thinking: Option<Value>,
     #[serde(skip_serializing_if = "Value::is_null")]
     system: Value,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -60,6 +64,15 @@ fn mark() -> Value {
 }
 
 impl Manner {
+    /// As the server likes it.
+    pub fn plain(model: &str) -> Self {
+        Self {
+            model: model.into(),
+            effort: None,
+            thinking: false,
+        }
+    }
+
     pub fn body(&self, conversation: &Conversation, max_tokens: u32) -> Vec<u8> {
         let messages = conversation.messages();
         // The end of the newest message, and of the one the last request ended with: a turn that
@@ -79,6 +92,9 @@ impl Manner {
             max_tokens,
             stream: true,
             output_config: self.effort.as_ref().map(|e| json!({ "effort": e })),
+            thinking: self
+                .thinking
+                .then(|| json!({ "type": "adaptive", "display": "summarized" })),
             system,
             tools: Some(conversation.tools()).filter(|t| t.is_array()),
             messages: messages
@@ -110,10 +126,7 @@ mod tests {
     use super::*;
 
     fn manner() -> Manner {
-        Manner {
-            model: "m".into(),
-            effort: None,
-        }
+        Manner::plain("m")
     }
 
     #[test]
@@ -167,10 +180,12 @@ mod tests {
     fn an_effort_is_sent_only_where_there_is_one() {
         let mut with = manner();
         with.effort = Some("high".into());
+        with.thinking = true;
         let mut conversation = Conversation::default();
         conversation.say("hello");
         let text = |m: &Manner| String::from_utf8(m.body(&conversation, 7)).unwrap();
-        assert!(text(&with).contains(r#""output_config":{"effort":"high"}"#));
+        let asks = r#""output_config":{"effort":"high"},"thinking":{"type":"adaptive","display":"summarized"}"#;
+        assert!(text(&with).contains(asks));
         assert_eq!(
             text(&manner()),
             r#"{"model":"m","max_tokens":7,"stream":true,"messages":[{"role":"user","content":[{"type":"text","text":"hello","cache_control":{"type":"ephemeral"}}]}]}"#

@@ -21,6 +21,7 @@ struct Building {
     block: Value,
     /// Input of a tool, as text until it is whole.
     input: Option<String>,
+    closed: bool,
 }
 
 impl Assembly {
@@ -38,12 +39,13 @@ impl Assembly {
                 if let Some(text) = block["text"].as_str().filter(|t| !t.is_empty()) {
                     sink.text(text);
                 }
-                self.blocks.insert(index, Building { block, input: None });
+                self.blocks.insert(index, Building::new(block));
             }
             "content_block_delta" => self.delta(index, &data["delta"], sink),
             "content_block_stop" => {
                 if let Some(building) = self.blocks.get_mut(&index) {
                     building.close();
+                    building.closed = true;
                 }
                 sink.end_of_block();
             }
@@ -68,6 +70,11 @@ impl Assembly {
 
     pub fn finish(mut self) -> Turn {
         for building in self.blocks.values_mut() {
+            // Of a call whose end did not come nobody knows what it was to be.
+            if !building.closed && building.block["type"] == "tool_use" {
+                let input = building.input.take().unwrap_or_default();
+                building.block["input"] = json!({ "INVALID_JSON": input });
+            }
             building.close();
         }
         let content = self
@@ -96,7 +103,7 @@ impl Assembly {
                 }
                 _ => json!({ "type": "text", "text": "" }),
             };
-            Building { block, input: None }
+            Building::new(block)
         });
         match kind {
             "text_delta" => {
@@ -142,6 +149,14 @@ impl Assembly {
 }
 
 impl Building {
+    fn new(block: Value) -> Self {
+        Self {
+            block,
+            input: None,
+            closed: false,
+        }
+    }
+
     fn append(&mut self, key: &str, text: &str) {
         if let Some(Value::String(s)) = self.block.get_mut(key) {
             s.push_str(text);

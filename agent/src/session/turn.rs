@@ -1,0 +1,187 @@
+//! One turn of the model: asked for within its allowance and its time, paid for however it ends,
+//! retries recorded as they happen.
+
+use super::{Got, Halt, Session, allowance::Allowance, screen::Screen};
+use crate::{
+    event::{self, Kind},
+    ledger::{EntryKind, NewEntry, Totals},
+    model::{Block, Model, ModelError, Usage},
+};
+use std::time::Duration;
+use tokio::sync::mpsc;
+
+/// Tokens that an interrupted turn is taken to have had.
+const BEGUN: u32 = 1_000;
+/// Tries of a turn that broke off, the first included.
+const MOST_BROKEN: u32 = 8;
+const FIRST_WAIT: Duration = Duration::from_millis(500);
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
+
+impl Session<'_> {
+    /// The next turn, for which there is at most `limit`.
+    pub(super) async fn turn(
+        &mut self,
+        model: &mut dyn Model,
+        allowance: Allowance,
+        limit: Duration,
+    ) -> Result<Got, Halt> {
+        self.check()?;
+        let prompt = self.gauge.prompt();
+        let (tell, mut retries) = mpsc::unbounded_channel();
+        let mut screen = Screen::new(
+            self.setting.emitter.clone(),
+            self.writer.id.clone(),
+            self.setting.redactor.clone(),
+            tell,
+        );
+        // Apart, so that rows can be written while it is being read.
+        let conversation = std::mem::take(&mut self.conversation);
+        let mut unwritten = Vec::new();
+        let got = {
+            let turn = model.turn(&conversation, allowance.room, &mut screen);
+            let (ledger, writer) = (&mut self.ledger, &mut self.writer);
+            let (lost, stop) = (self.leash.until_lost(), self.setting.stop.until_asked());
+            let interrupt = self.desk.interrupt();
+            let time_is_up = tokio::time::sleep(limit);
+            tokio::pin!(turn, lost, stop, interrupt, time_is_up);
+            loop {
+                tokio::select! {
+                    why = &mut lost => break Err(Halt::Lost(why)),
+                    why = &mut stop => break Err(Halt::Stopped(why)),
+                    by = &mut interrupt => break Ok(Got::Interrupted(by)),
+                    () = &mut time_is_up => break Ok(Got::OutOfTime),
+                    turn = &mut turn => {
+                        break turn
+                            .map(|turn| Got::Turn(turn, Usage::default()))
+                            .map_err(Halt::Model);
+                    }
+                    Some(retry) = retries.recv() => {
+                        let entry = NewEntry::new(EntryKind::Retry, &retry);
+                        if ledger.append(writer, &entry).is_err() {
+                            unwritten.push(retry);
+                        }
+                    }
+                }
+            }
+        };
+        self.conversation = conversation;
+        let used = screen.close();
+        while let Ok(retry) = retries.try_recv() {
+            unwritten.push(retry);
+        }
+        if !matches!(got, Err(Halt::Lost(_))) {
+            for retry in unwritten {
+                self.record(&NewEntry::new(EntryKind::Retry, &retry))?;
+            }
+        }
+        match got {
+            Ok(Got::Turn(turn, _)) => {
+                self.broken = 0;
+                Ok(Got::Turn(turn, used))
+            }
+            Ok(Got::Interrupted(by)) => {
+                self.pay_for_begun(allowance, prompt)?;
+                Ok(Got::Interrupted(by))
+            }
+            Ok(other) => {
+                self.pay_for_begun(allowance, prompt)?;
+                Ok(other)
+            }
+            Err(Halt::Model(error)) => {
+                // Nothing is charged for an answer that did not come, but for what broke off.
+                self.pay_for_none(allowance, used, self.setting.facts.cost(&used))?;
+                self.failed(error, prompt).await
+            }
+            Err(halt) => Err(halt),
+        }
+    }
+
+    /// The server has read the prompt and begun; how far it got it no longer says.
+    fn pay_for_begun(&mut self, allowance: Allowance, prompt: u64) -> Result<(), Halt> {
+        let most = self.setting.facts.most(prompt, BEGUN);
+        self.pay_for_none(allowance, Usage::default(), most)
+    }
+
+    /// Of the money set aside only this was needed, and there is no turn to show for it.
+    fn pay_for_none(
+        &mut self,
+        allowance: Allowance,
+        used: Usage,
+        usd: Option<f64>,
+    ) -> Result<(), Halt> {
+        self.usage.add(used);
+        self.cost = self.cost.zip(usd).map(|(sum, more)| sum + more);
+        let totals = self.totals();
+        let paid = allowance.reservation.zip(usd);
+        self.write(|ledger, session| ledger.record_turn(session, &[], &totals, paid))?;
+        Ok(())
+    }
+
+    pub(super) fn totals(&self) -> Totals {
+        Totals {
+            turns: self.turns,
+            usage: self.usage,
+            cost_usd: self.cost,
+        }
+    }
+
+    /// What is to be done about a turn that did not come.
+    async fn failed(&mut self, error: ModelError, prompt: u64) -> Result<Got, Halt> {
+        match error {
+            ModelError::BrokeOff { reason, wait } => {
+                self.broken += 1;
+                if self.broken >= MOST_BROKEN {
+                    let why = format!("{reason} ({} tries)", self.broken);
+                    return Err(Halt::Model(ModelError::Unavailable(why)));
+                }
+                let own = FIRST_WAIT * 2u32.pow(self.broken - 1);
+                let wait = wait.unwrap_or(own.min(LONGEST_WAIT));
+                self.wait_to_retry(&reason, wait).await?;
+                Ok(Got::BrokeOff)
+            }
+            // A server that refuses a long conversation may take a shorter one.
+            ModelError::TooLong(why) if self.may_compact() => Ok(Got::TooLong(why)),
+            ModelError::Refused(why)
+                if self.may_compact() && prompt > self.setting.facts.context / 2 =>
+            {
+                Ok(Got::TooLong(why))
+            }
+            // It would refuse the next ticket for the same reason: a limit, a setting.
+            ModelError::Refused(why) | ModelError::TooLong(why) => {
+                Err(Halt::Model(ModelError::Hopeless(why)))
+            }
+            error => Err(Halt::Model(error)),
+        }
+    }
+
+    async fn wait_to_retry(&mut self, reason: &str, wait: Duration) -> Result<(), Halt> {
+        let attempt = self.broken + 1;
+        let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+        let reason = self.setting.redactor.apply(&crate::clean::clean(reason));
+        let text = event::retry(None, &reason, attempt, MOST_BROKEN, wait_ms);
+        self.record(&NewEntry::new(EntryKind::Retry, &text))?;
+        self.emit(Kind::Retry {
+            status: None,
+            attempt,
+            of: MOST_BROKEN,
+            wait_ms,
+            reason,
+        });
+        tokio::select! {
+            why = self.leash.until_lost() => Err(Halt::Lost(why)),
+            why = self.setting.stop.until_asked() => Err(Halt::Stopped(why)),
+            () = tokio::time::sleep(wait) => Ok(()),
+        }
+    }
+}
+
+/// Thinking that was cut has no signature, and would be refused when it goes back.
+pub fn drop_cut_thinking(content: &mut Vec<serde_json::Value>) {
+    let cut = |block: &serde_json::Value| {
+        matches!(Block::of(block), Block::Thinking(_))
+            && block["signature"].as_str().unwrap_or_default().is_empty()
+    };
+    while content.last().is_some_and(cut) {
+        content.pop();
+    }
+}

@@ -1,0 +1,229 @@
+//! Answers as PD and TiKV give them at v8.5, good and bad, and what is made of each.
+
+use super::{Client, MemberState, Options, StoreState};
+use axum::{
+    Router,
+    body::Body,
+    http::{Request, Response},
+};
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+/// Status, content type and body.
+type Answer = (u16, &'static str, &'static str);
+
+/// Where the leader of the fixtures is: nobody is there.
+const LEADER: &str = "http://127.0.0.1:1";
+const JSON: &str = "application/json; charset=UTF-8";
+const TEXT: &str = "text/plain; charset=utf-8";
+/// What `/regions` and its checks are sent as.
+const BINARY: &str = "application/octet-stream";
+
+const NO_LEADER: Answer = (
+    503,
+    TEXT,
+    "[PD:apiutil:ErrRedirectNoLeader]redirect finds no leader\n",
+);
+const NOT_BOOTSTRAPPED: &str =
+    "\"[PD:cluster:ErrNotBootstrapped]TiKV cluster not bootstrapped, please start TiKV first\"\n";
+
+/// A PD that is well.
+fn well() -> HashMap<&'static str, Answer> {
+    HashMap::from([
+        (
+            "/members",
+            (200, JSON, include_str!("fixtures/members.json")),
+        ),
+        ("/stores", (200, JSON, include_str!("fixtures/stores.json"))),
+        ("/health", (200, JSON, include_str!("fixtures/health.json"))),
+        (
+            "/regions",
+            (200, BINARY, include_str!("fixtures/regions.json")),
+        ),
+        (
+            "/regions/count",
+            (200, JSON, "{\n  \"count\": 2,\n  \"regions\": null\n}\n"),
+        ),
+        (
+            "/regions/check/miss-peer",
+            (200, BINARY, "{\"count\":0,\"regions\":[]}"),
+        ),
+        ("/ping", (200, TEXT, "")),
+    ])
+}
+
+/// Plays a PD and looks at it once.
+async fn look(answers: HashMap<&'static str, Answer>) -> super::ClusterSnapshot {
+    let answers = Arc::new(answers);
+    let app = Router::new().fallback(move |request: Request<Body>| {
+        let path = request.uri().path();
+        let path = path.strip_prefix("/pd/api/v1").unwrap_or(path);
+        let (status, kind, body) =
+            answers
+                .get(path)
+                .copied()
+                .unwrap_or((404, TEXT, "404 page not found\n"));
+        let answer = Response::builder()
+            .status(status)
+            .header("content-type", kind)
+            .body(Body::from(body))
+            .unwrap();
+        std::future::ready(answer)
+    });
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let pd = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    let mut options = Options::new(&pd);
+    options.timeout = Duration::from_secs(2);
+    Client::new(options).observe().await
+}
+
+fn but(path: &'static str, answer: Answer) -> HashMap<&'static str, Answer> {
+    let mut answers = well();
+    answers.insert(path, answer);
+    answers
+}
+
+/// The same error from everything that only the leader can answer.
+fn nothing_but(answer: Answer) -> HashMap<&'static str, Answer> {
+    let mut answers = well();
+    for path in [
+        "/members",
+        "/stores",
+        "/regions",
+        "/regions/count",
+        "/regions/check/miss-peer",
+    ] {
+        answers.insert(path, answer);
+    }
+    answers
+}
+
+#[tokio::test]
+async fn a_cluster_is_read_as_pd_writes_it() {
+    let seen = look(well()).await;
+    assert_eq!(seen.cluster_id.as_deref(), Some("7468201134512345678"));
+    assert_eq!(seen.pd_leader.fresh(), Some(&Some(LEADER.to_owned())));
+    let members: Vec<_> = seen.pd.fresh().unwrap().iter().map(|m| m.state).collect();
+    assert_eq!(members, [MemberState::Leader, MemberState::Down]);
+
+    let stores = seen.stores.fresh().unwrap();
+    let told: Vec<_> = stores
+        .iter()
+        .map(|s| (s.id, s.name.as_str(), s.state))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            (1, "tikv0", StoreState::Up),
+            (5, "tikv2", StoreState::Down),
+            (18_446_744_073_709_551_557, "tikv1", StoreState::Offline),
+        ]
+    );
+    assert_eq!(stores[0].status_address.as_deref(), Some("tikv0:20180"));
+    assert_eq!((stores[0].leaders, stores[0].regions), (Some(7), Some(21)));
+    // Never came, and no size of zero: unknown.
+    assert_eq!((stores[1].last_heartbeat, stores[1].capacity), (None, None));
+    assert_eq!(stores[1].status_address, None);
+
+    let regions = seen.regions.fresh().unwrap();
+    assert_eq!(
+        (regions.total, regions.leaderless, regions.down_peer),
+        (2, 1, 1)
+    );
+}
+
+#[tokio::test]
+async fn errors_of_every_shape_are_unknown_with_pds_own_words() {
+    for (answer, words) in [
+        (NO_LEADER, "redirect finds no leader"),
+        (
+            (500, TEXT, "[PD:apiutil:ErrRedirect]redirect failed\n"),
+            "redirect failed",
+        ),
+        (
+            (
+                500,
+                TEXT,
+                "[PD:apiutil:ErrRedirectToNotLeader]redirect to not leader\n",
+            ),
+            "redirect to not leader",
+        ),
+        ((429, TEXT, "Too Many Requests\n"), "Too Many Requests"),
+        ((500, JSON, NOT_BOOTSTRAPPED), "please start TiKV first"),
+        (
+            (
+                400,
+                JSON,
+                "{\"code\":1,\"msg\":\"bad state\",\"data\":null}",
+            ),
+            "bad state",
+        ),
+        ((200, JSON, ""), "unreadable"),
+        ((200, TEXT, "OK"), "unreadable"),
+        ((200, JSON, "{\"count\":0,\"stores\":[]}"), "names none"),
+    ] {
+        let seen = look(but("/stores", answer)).await;
+        assert!(seen.stores.fresh().is_none(), "{answer:?}");
+        let why = seen.stores.error.unwrap();
+        assert!(why.contains(words), "{answer:?}: {why}");
+        assert!(why.contains("/stores"), "it names who said so: {why}");
+        // What depends on the stores is as unknown; what does not is as known.
+        assert!(seen.traffic.fresh().is_none() && seen.regions.fresh().is_none());
+        assert_eq!(seen.pd_leader.fresh(), Some(&Some(LEADER.to_owned())));
+    }
+}
+
+#[tokio::test]
+async fn a_pd_that_nobody_leads_is_known_to_be_so_and_one_that_refuses_is_not() {
+    for leaderless in [
+        NO_LEADER,
+        (500, TEXT, "[PD:apiutil:ErrRedirect]redirect failed\n"),
+        (
+            500,
+            TEXT,
+            "[PD:apiutil:ErrRedirectToNotLeader]redirect to not leader\n",
+        ),
+    ] {
+        let seen = look(nothing_but(leaderless)).await;
+        assert_eq!(seen.pd_leader.fresh(), Some(&None), "{leaderless:?}");
+        assert!(seen.stores.fresh().is_none() && seen.regions.fresh().is_none());
+    }
+    let seen = look(nothing_but((429, TEXT, "Too Many Requests\n"))).await;
+    assert_eq!(seen.pd_leader.fresh(), None);
+    assert!(seen.stores.fresh().is_none() && seen.regions.fresh().is_none());
+}
+
+#[tokio::test]
+async fn before_the_first_store_joins_there_is_a_leader_and_nothing_else() {
+    let mut answers = well();
+    for path in [
+        "/stores",
+        "/regions",
+        "/regions/count",
+        "/regions/check/miss-peer",
+    ] {
+        answers.insert(path, (500, JSON, NOT_BOOTSTRAPPED));
+    }
+    let seen = look(answers).await;
+    assert_eq!(seen.pd_leader.fresh(), Some(&Some(LEADER.to_owned())));
+    assert!(seen.stores.fresh().is_none() && seen.regions.fresh().is_none());
+}
+
+#[tokio::test]
+async fn regions_in_an_error_are_unknown_and_the_stores_are_not() {
+    for (path, answer) in [
+        (
+            "/regions",
+            (500, JSON, "\"[PD:core:ErrRegionNotFound]no regions\"\n"),
+        ),
+        ("/regions/count", NO_LEADER),
+        (
+            "/regions/check/miss-peer",
+            (429, TEXT, "Too Many Requests\n"),
+        ),
+    ] {
+        let seen = look(but(path, answer)).await;
+        assert!(seen.stores.fresh().is_some(), "{path}");
+        assert!(seen.regions.fresh().is_none(), "{path}");
+    }
+}

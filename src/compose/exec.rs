@@ -1,0 +1,105 @@
+//! Runs a program in a container of the project as if it were a child of this process: stdin,
+//! stdout and stderr go through, and its exit code becomes ours.
+//!
+//! When this process ends, however, its connection ends, and with it the program's stdin: a
+//! program that takes that as the end (`agent_lab --supervised` does) leaves nothing behind.
+
+use super::{Compose, DockerError};
+use bollard::{
+    container::LogOutput,
+    exec::{StartExecOptions, StartExecResults},
+    models::ExecConfig,
+};
+use futures_util::StreamExt;
+use std::{process::ExitCode, time::Duration};
+use tokio::io::{AsyncWrite, AsyncWriteExt};
+
+/// How long Docker may need to say how a program ended whose output is over.
+const EXIT: Duration = Duration::from_secs(5);
+
+/// Runs `command` in the container whose role is `role`, with `env` (`NAME=value`) added.
+pub async fn run(
+    compose: &Compose,
+    role: &str,
+    command: Vec<String>,
+    env: Vec<String>,
+) -> Result<ExitCode, DockerError> {
+    let docker = &compose.docker;
+    let what = format!(
+        "running {}",
+        command.first().map_or("nothing", String::as_str)
+    );
+    let container = compose.container_of(role).await?;
+    let config = ExecConfig {
+        attach_stdin: Some(true),
+        attach_stdout: Some(true),
+        attach_stderr: Some(true),
+        cmd: Some(command),
+        env: Some(env),
+        ..ExecConfig::default()
+    };
+    let made = docker
+        .call(&what, docker.api.create_exec(&container, config))
+        .await?;
+    let started = docker
+        .call(
+            &what,
+            docker.api.start_exec(&made.id, None::<StartExecOptions>),
+        )
+        .await?;
+    let StartExecResults::Attached { mut output, input } = started else {
+        return Err(DockerError::Broken {
+            what,
+            why: "Docker did not attach to it".into(),
+        });
+    };
+    let feeding = tokio::spawn(feed(input));
+    let (mut stdout, mut stderr) = (tokio::io::stdout(), tokio::io::stderr());
+    while let Some(piece) = output.next().await {
+        let piece = piece.map_err(|e| docker.explain(&what, &e))?;
+        let written = match &piece {
+            LogOutput::StdErr { message } => pass_on(&mut stderr, message).await,
+            other => pass_on(&mut stdout, other.as_ref()).await,
+        };
+        // Nobody reads any more: to end is to tell the program so.
+        if written.is_err() {
+            break;
+        }
+    }
+    feeding.abort();
+    let code = exit_code(compose, &made.id).await?;
+    Ok(u8::try_from(code).map_or(ExitCode::FAILURE, ExitCode::from))
+}
+
+async fn pass_on(to: &mut (impl AsyncWrite + Unpin), bytes: &[u8]) -> std::io::Result<()> {
+    to.write_all(bytes).await?;
+    to.flush().await
+}
+
+/// Our stdin to the program's, to its end.
+async fn feed(mut input: std::pin::Pin<Box<dyn AsyncWrite + Send>>) {
+    let mut stdin = tokio::io::stdin();
+    let _ = tokio::io::copy(&mut stdin, &mut input).await;
+    let _ = input.shutdown().await;
+}
+
+/// How the program ended. Docker may know it a little after the end of the output.
+async fn exit_code(compose: &Compose, exec: &str) -> Result<i64, DockerError> {
+    let docker = &compose.docker;
+    let deadline = tokio::time::Instant::now() + EXIT;
+    loop {
+        let seen = docker
+            .call("asking how it ended", docker.api.inspect_exec(exec))
+            .await?;
+        match (seen.running, seen.exit_code) {
+            (Some(false), Some(code)) => return Ok(code),
+            _ if tokio::time::Instant::now() > deadline => {
+                return Err(DockerError::Broken {
+                    what: "asking how it ended".into(),
+                    why: "it still runs, though its output is over".into(),
+                });
+            }
+            _ => tokio::time::sleep(Duration::from_millis(100)).await,
+        }
+    }
+}

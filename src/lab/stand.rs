@@ -1,0 +1,172 @@
+//! A lab that is up, as the demo needs it: where it is, how its agent is started, how it is broken
+//! and ended. Which lab it is, is asked here and nowhere else.
+
+use super::{
+    Lab, LabError, LabInfo, Progress, UpOptions,
+    control::{Control, ControlError, is_compose},
+    timing::MONITOR_TIMES,
+    up,
+};
+use crate::{
+    compose::{self, Compose},
+    supervisor::executable,
+};
+use agent_lab::home::Home;
+use std::ffi::OsString;
+
+/// What is passed on to an agent in its own container, if it is set here: who it is to ask, with
+/// which key. Nothing of that is in the container itself.
+const PASSED_ON: [&str; 9] = [
+    "ANTHROPIC_API_KEY",
+    "ANTHROPIC_AUTH_TOKEN",
+    "ANTHROPIC_BASE_URL",
+    "ANTHROPIC_MODEL",
+    "ANTHROPIC_DEFAULT_HAIKU_MODEL",
+    "ANTHROPIC_VERSION",
+    "ANTHROPIC_BETAS",
+    "ANTHROPIC_CUSTOM_HEADERS",
+    "BRAVE_API_KEY",
+];
+
+/// How the processes around a lab are started.
+#[derive(Debug, Clone)]
+pub struct Launch {
+    /// What starts an agent; its own arguments follow.
+    pub agent: Vec<OsString>,
+    pub monitor: Monitor,
+}
+
+/// Who watches the lab.
+#[derive(Debug, Clone)]
+pub enum Monitor {
+    /// One that is started with the dashboard, with these arguments.
+    Start(Vec<OsString>),
+    /// One that is there already; where, for people.
+    There(String),
+}
+
+/// A lab that is up.
+#[derive(Debug)]
+pub struct Stand {
+    pub info: LabInfo,
+    lab: Held,
+}
+
+#[derive(Debug)]
+enum Held {
+    Embedded(Box<Lab>),
+    Compose(Compose),
+}
+
+/// How many times as long as in the embedded lab things may take: TiKV's own times are longer.
+pub fn patience() -> u32 {
+    if is_compose().unwrap_or(false) { 5 } else { 1 }
+}
+
+/// What the lab is called, for headers.
+pub fn place() -> &'static str {
+    if is_compose().unwrap_or(false) {
+        "TiKV in compose"
+    } else {
+        "embedded lab"
+    }
+}
+
+/// The home of the lab, ledger included.
+pub fn home() -> Result<Home, LabError> {
+    if is_compose()? {
+        return Ok(Home::from_env()?);
+    }
+    Ok(super::home()?)
+}
+
+/// Brings the lab up, or waits until it is.
+pub async fn raise(options: &UpOptions, progress: impl FnMut(Progress)) -> Result<Stand, LabError> {
+    if !is_compose()? {
+        let lab = up(options, progress).await?;
+        return Ok(Stand {
+            info: lab.info.clone(),
+            lab: Held::Embedded(Box::new(lab)),
+        });
+    }
+    let compose = Compose::from_env().map_err(ControlError::from)?;
+    if let Some(rate) = options.load {
+        compose.load(Some(rate)).await?;
+    }
+    let pd = std::env::var("PD_ENDPOINT").unwrap_or_default();
+    let cluster_id = compose::up::up(&compose, &pd, progress).await?;
+    Ok(Stand {
+        info: LabInfo {
+            cluster_id,
+            pd_endpoints: pd.split(',').map(|e| e.trim().to_string()).collect(),
+            load_metrics: String::new(),
+            nodes: Vec::new(),
+            home: options.home.clone(),
+            launch: Launch::compose(),
+        },
+        lab: Held::Compose(compose),
+    })
+}
+
+impl Launch {
+    /// Around the lab of this process.
+    pub fn here() -> Result<Self, ControlError> {
+        Ok(if is_compose()? {
+            Self::compose()
+        } else {
+            Self::embedded()
+        })
+    }
+
+    fn compose() -> Self {
+        let mut agent: Vec<OsString> = vec![executable().into()];
+        agent.extend(["lab", "exec", "--role", "agent"].map(OsString::from));
+        for name in PASSED_ON {
+            agent.extend(["--pass", name].map(OsString::from));
+        }
+        agent.extend(["--", "agent_lab"].map(OsString::from));
+        Self {
+            agent,
+            monitor: Monitor::There("it runs in a container of its own".into()),
+        }
+    }
+
+    /// Around the embedded lab everything is this very executable.
+    pub fn embedded() -> Self {
+        Self {
+            agent: vec![executable().into(), "agent".into()],
+            monitor: Monitor::Start(MONITOR_TIMES.map(OsString::from).to_vec()),
+        }
+    }
+}
+
+impl Stand {
+    pub fn control(&self) -> &dyn Control {
+        match &self.lab {
+            Held::Embedded(lab) => lab.client(),
+            Held::Compose(compose) => compose,
+        }
+    }
+
+    /// Waits until the lab has ended by itself. Returns how.
+    pub async fn ended(&mut self) -> String {
+        match &mut self.lab {
+            Held::Embedded(lab) => lab.ended().await,
+            Held::Compose(_) => std::future::pending().await,
+        }
+    }
+
+    /// Ends the lab and waits until it is gone, if it is ours to end; with `keep` it runs on.
+    pub async fn strike(self, keep: bool) -> Result<(), LabError> {
+        match self.lab {
+            Held::Embedded(lab) if keep => lab.leave(),
+            Held::Embedded(lab) => lab.down().await?,
+            // Compose ends what it started; only the load that the demo asked for goes.
+            Held::Compose(compose) if !keep => {
+                compose.load(Some(0)).await?;
+            }
+            Held::Compose(_) => {}
+        }
+        Ok(())
+    }
+}
