@@ -412,8 +412,8 @@ fn the_marks_of_an_incident_tell_its_story() {
         W::Command,
         W::Failed,
         W::Claimed,
-        W::Ended,
         W::Escalated,
+        W::Ended,
     ];
     assert_eq!(story, expected);
     assert_eq!(incident.marks[2].text, "kill tikv1, by demo");
