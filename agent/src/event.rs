@@ -197,6 +197,8 @@ pub enum Stream {
 pub enum VerifyState {
     Waiting,
     Proven,
+    /// Gone by the word of another system, which proves nothing of the claim.
+    External,
     Failed,
     Unverifiable,
 }

@@ -117,6 +117,11 @@ enum Verdict {
         claim: String,
         detail: String,
     },
+    /// Claimed, and gone by the word of another system.
+    External {
+        claim: String,
+        detail: String,
+    },
     /// `diagnosis` is what was found, `why` in a few words why a person must go on.
     Escalate {
         diagnosis: String,
@@ -291,6 +296,12 @@ impl Session<'_> {
             match self.prove(&said).await? {
                 proof::Proof::Proven(detail) => {
                     return Ok(Verdict::Proven {
+                        claim: said,
+                        detail,
+                    });
+                }
+                proof::Proof::External(detail) => {
+                    return Ok(Verdict::External {
                         claim: said,
                         detail,
                     });

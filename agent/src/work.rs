@@ -4,11 +4,11 @@ use crate::{
     cluster_id::ClusterId,
     control::Desk,
     event::{Level, Outcome},
-    ledger::{ClaimRequest, Ledger, LedgerError, Status},
+    ledger::{ClaimRequest, Ledger, LedgerError, PRESENCE, Status},
     model::Model,
     session::{self, Ended, Setting},
 };
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const POLL: Duration = Duration::from_secs(1);
 /// Waits after a session that the model or the ledger let down; doubles.
@@ -57,12 +57,31 @@ pub async fn run(
     desk: &mut Desk,
 ) -> Result<Finished, WorkError> {
     let mut ledger = Ledger::open(&setting.ledger)?;
+    let finished = work(&mut ledger, setting, plan, model, desk).await;
+    // It only makes the others wait a little before they take it to be gone.
+    let _ = ledger.agent_is_gone(&setting.holder);
+    finished
+}
+
+async fn work(
+    ledger: &mut Ledger,
+    setting: &Setting,
+    plan: &Plan,
+    model: &mut dyn Model,
+    desk: &mut Desk,
+) -> Result<Finished, WorkError> {
     let mut rest = FIRST_REST;
     let mut trouble: Option<String> = None;
     let mut tries = 0;
+    let mut there: Option<Instant> = None;
     loop {
         if setting.stop.asked().is_some() {
             return Ok(Finished::Stopped);
+        }
+        if there.is_none_or(|at| at.elapsed() >= PRESENCE) {
+            // A ledger that cannot be written is told of below, by the claim.
+            let _ = ledger.agent_is_there(&setting.holder, model.name());
+            there = Some(Instant::now());
         }
         let cluster = match plan.ticket {
             // Asked for by number: whichever cluster it belongs to.
@@ -72,10 +91,10 @@ pub async fn run(
                     .ok_or(LedgerError::NoTicket(id))?
                     .cluster_id
             }
-            None => plan.cluster.now(&ledger),
+            None => plan.cluster.now(ledger),
         };
         let mut wait = POLL;
-        let claim = match day_is_spent(setting, &ledger)? {
+        let claim = match day_is_spent(setting, ledger)? {
             Some(why) if plan.once || plan.ticket.is_some() => return Err(WorkError::Budget(why)),
             Some(why) => {
                 if trouble.as_ref() != Some(&why) {
@@ -138,7 +157,7 @@ pub async fn run(
                     if tries > 3 {
                         return Err(WorkError::Taken {
                             id,
-                            why: why_not(&ledger, id)?,
+                            why: why_not(ledger, id)?,
                         });
                     }
                 }

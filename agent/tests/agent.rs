@@ -267,6 +267,7 @@ impl Monitor {
                     severity: "critical".into(),
                     grace: Duration::ZERO,
                     hold,
+                    outside: None,
                 };
                 ledger
                     .record_check(&Check {

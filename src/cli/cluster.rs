@@ -1,6 +1,9 @@
 //! `operator-tui cluster`: one look at the cluster.
 
-use super::{CliResult, runtime, table, target::PdArgs};
+use super::{
+    CliResult, runtime, table,
+    target::{PdArgs, PrometheusArgs},
+};
 use crate::{
     cluster::{Client, ClusterSnapshot, MemberState, Observed, StoreState},
     span,
@@ -13,16 +16,20 @@ pub struct Args {
     json: bool,
     #[command(flatten)]
     pd: PdArgs,
+    #[command(flatten)]
+    prometheus: PrometheusArgs,
 }
 
 /// Exit code 0 if PD could be asked, whatever it said; 1 if nothing is known.
 pub fn run(args: Args) -> CliResult {
-    let options = args.pd.options()?;
+    let mut options = args.pd.options()?;
+    options.prometheus = args.prometheus.client(options.timeout)?;
+    let scraped = options.prometheus.is_none();
     let snapshot = runtime()?.block_on(async {
         let mut client = Client::new(options);
         let mut snapshot = client.observe().await;
-        // A rate needs two looks.
-        if snapshot.stores.fresh().is_some_and(|s| !s.is_empty()) {
+        // A rate needs two looks, unless Prometheus looks all the while.
+        if scraped && snapshot.stores.fresh().is_some_and(|s| !s.is_empty()) {
             tokio::time::sleep(Duration::from_millis(600)).await;
             snapshot = client.observe().await;
         }

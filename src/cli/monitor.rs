@@ -3,14 +3,24 @@
 use super::{
     CliResult, runtime,
     table::one_line,
-    target::{LedgerArgs, PdArgs},
+    target::{LedgerArgs, PdArgs, PrometheusArgs},
 };
 use crate::{
-    cluster::Client,
-    monitor::{self, Config, Report, RunOptions, config},
+    cluster::{self, Client},
+    monitor::{
+        self, Config, Report, RunOptions, config,
+        listener::{Door, Listener, Token},
+        notify::{self, Notify},
+    },
 };
 use agent_lab::{home::Home, ledger::Reading};
-use std::{process::ExitCode, time::Duration};
+use color_eyre::eyre::{WrapErr, eyre};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::Arc,
+    time::Duration,
+};
 use tokio::{
     io::AsyncReadExt,
     signal::unix::{SignalKind, signal},
@@ -52,11 +62,32 @@ struct RunArgs {
     /// One JSON object a check
     #[arg(long)]
     json: bool,
+    /// Serve /metrics, /healthz and Alertmanager's webhook (/webhook/alertmanager) here, as in
+    /// 127.0.0.1:9105
+    #[arg(long, value_name = "ADDR", conflicts_with = "once")]
+    listen: Option<String>,
+    /// What Alertmanager must show as bearer token
+    #[arg(
+        long,
+        env = "OPERATOR_WEBHOOK_TOKEN",
+        hide_env_values = true,
+        hide = true
+    )]
+    token: Option<String>,
+    /// A file with the bearer token that Alertmanager must show [env: OPERATOR_WEBHOOK_TOKEN, the
+    /// token itself]
+    #[arg(long, value_name = "FILE", requires = "listen")]
+    token_file: Option<PathBuf>,
+    /// Watch no cluster: alerts of Alertmanager alone become tickets
+    #[arg(long, requires = "listen", conflicts_with = "pd")]
+    no_cluster: bool,
     /// End when stdin does
     #[arg(long, hide = true)]
     supervised: bool,
     #[command(flatten)]
     pd: PdArgs,
+    #[command(flatten)]
+    prometheus: PrometheusArgs,
     #[command(flatten)]
     ledger: LedgerArgs,
 }
@@ -69,14 +100,23 @@ pub fn run(args: Args) -> CliResult {
         election_limit: args.election_limit,
         rate_window: args.rate_window,
     };
-    let config = Config::from_table(&Home::from_env()?.config()?, overrides)?;
-    let mut look = args.pd.options()?;
+    let file = Home::from_env()?.config()?;
+    let config = Config::from_table(&file, overrides)?;
+    let notify = Notify::from_table(&file, std::env::var(notify::URL_VAR).ok())?;
+    let token = token(&args)?;
+    let mut look = if args.no_cluster {
+        cluster::Options::new("")
+    } else {
+        args.pd.options()?
+    };
     look.rate_window = config.rate_window;
+    look.prometheus = args.prometheus.client(look.timeout)?;
     let options = RunOptions {
         ledger: args.ledger.path()?,
         config,
         cluster_id: args.cluster_id,
         once: args.once,
+        door: Arc::new(Door::default()),
     };
     // Nothing is clear that nobody looked at.
     let mut clear = false;
@@ -89,6 +129,16 @@ pub fn run(args: Args) -> CliResult {
         } else {
             // Nobody else may hold the last sender, or the loop would think it was told to end.
             std::mem::forget(stop);
+        }
+        if let Some(address) = &args.listen {
+            listen(address, token, &options).await?;
+        }
+        if let Some(notify) = notify.filter(|_| !args.once) {
+            let (ledger, door) = (options.ledger.clone(), options.door.clone());
+            tokio::spawn(notify::run(notify, ledger, door, |text| {
+                tracing::warn!("{text}");
+                eprintln!("operator-tui monitor: {text}");
+            }));
         }
         let mut told = false;
         monitor::run(
@@ -119,6 +169,45 @@ pub fn run(args: Args) -> CliResult {
     } else {
         ExitCode::SUCCESS
     })
+}
+
+/// Takes the port, or says why it cannot; then serves beside the checks.
+async fn listen(
+    address: &str,
+    token: Option<Token>,
+    options: &RunOptions,
+) -> color_eyre::Result<()> {
+    let listener = Listener::bind(address).await?;
+    let at = listener.address();
+    eprintln!("operator-tui monitor: listening on http://{at}");
+    if !at.ip().is_loopback() && token.is_none() {
+        eprintln!(
+            "operator-tui monitor: no alerts are taken there, for it can be reached from outside and no token is set"
+        );
+    }
+    let (ledger, door) = (options.ledger.clone(), options.door.clone());
+    tokio::spawn(async move {
+        if let Err(e) = listener.serve(ledger, token, door).await {
+            eprintln!("operator-tui monitor: listens no more: {e}");
+        }
+    });
+    Ok(())
+}
+
+fn token(args: &RunArgs) -> color_eyre::Result<Option<Token>> {
+    let read = |path: &Path| {
+        std::fs::read_to_string(path).wrap_err_with(|| format!("--token-file {}", path.display()))
+    };
+    let text = match &args.token_file {
+        Some(path) => Some(read(path)?),
+        None => args.token.clone().filter(|t| !t.is_empty()),
+    };
+    if text.as_ref().is_some_and(|t| t.trim().len() < 8) {
+        return Err(eyre!(
+            "the token is shorter than 8 characters: anybody could guess it"
+        ));
+    }
+    Ok(text.as_deref().map(Token::new))
 }
 
 fn stop_on_signal(stop: watch::Sender<bool>) -> color_eyre::Result<()> {

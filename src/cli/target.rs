@@ -1,10 +1,10 @@
 //! Which ledger and which cluster a command is about. Flags win over the environment, that over
 //! `config.toml`, that over the defaults.
 
-use crate::cluster;
+use crate::cluster::{self, Prometheus};
 use agent_lab::{home::Home, ledger::Ledger};
 use color_eyre::eyre::eyre;
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 /// Set in the shell of an agent's command: the session it belongs to.
 pub const SESSION_VAR: &str = "OPERATOR_SESSION";
@@ -65,6 +65,36 @@ impl PdArgs {
             .and_then(toml::Value::as_str)
             .unwrap_or(DEFAULT_PD);
         Ok(cluster::Options::new(pd))
+    }
+}
+
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct PrometheusArgs {
+    /// Address of Prometheus: the stores' metrics are read there, and not from each store
+    #[arg(
+        long,
+        env = "PROMETHEUS_URL",
+        hide_env_values = true,
+        value_name = "URL"
+    )]
+    prometheus: Option<String>,
+}
+
+impl PrometheusArgs {
+    /// The address as given, or as `config.toml` has it. Given and empty: none.
+    pub fn url(&self) -> color_eyre::Result<Option<String>> {
+        if let Some(given) = &self.prometheus {
+            return Ok(Some(given.clone()).filter(|p| !p.is_empty()));
+        }
+        let config = Home::from_env()?.config()?;
+        let url = config.get("prometheus").and_then(toml::Value::as_str);
+        Ok(url.map(str::to_owned).filter(|p| !p.is_empty()))
+    }
+
+    /// It, to ask; each request within `timeout`.
+    pub fn client(&self, timeout: Duration) -> color_eyre::Result<Option<Prometheus>> {
+        let url = self.url()?;
+        Ok(url.map(|url| Prometheus::new(&url, timeout)).transpose()?)
     }
 }
 

@@ -6,6 +6,7 @@
 use super::{
     http::{self, Http, HttpError},
     pd::{HealthAnswer, MemberAnswer, MembersAnswer, RegionsAnswer, StoreAnswer, StoresAnswer},
+    prometheus::Prometheus,
     rates::{self, Counters, Window},
     regions::count_regions,
     snapshot::{
@@ -34,6 +35,8 @@ pub struct Options {
     pub timeout: Duration,
     /// Over which rates and percentiles are taken.
     pub rate_window: Duration,
+    /// Where each store's traffic is read. None: from the store itself.
+    pub prometheus: Option<Prometheus>,
 }
 
 impl Options {
@@ -55,6 +58,7 @@ impl Options {
             pd,
             timeout: Duration::from_secs(2),
             rate_window: Duration::from_secs(10),
+            prometheus: None,
         }
     }
 }
@@ -134,7 +138,10 @@ impl Client {
         });
         let (stores, traffic) = match stores {
             Ok(stores) => {
-                let stores = self.scrape(stores).await;
+                let stores = match &self.options.prometheus {
+                    Some(_) => self.ask_prometheus(stores).await,
+                    None => self.scrape(stores).await,
+                };
                 let traffic = total_traffic(&stores);
                 (Observed::known(stores, now), traffic)
             }
@@ -304,6 +311,49 @@ impl Client {
             })
             .collect();
         Observed::known(list, now)
+    }
+
+    /// Adds each store's traffic as Prometheus has it.
+    async fn ask_prometheus(&mut self, mut stores: Vec<Store>) -> Vec<Store> {
+        let Some(prometheus) = &mut self.options.prometheus else {
+            return stores;
+        };
+        let answer = prometheus.traffic(self.options.rate_window).await;
+        let now = Timestamp::now();
+        for store in &mut stores {
+            store.traffic = match (&answer, store.instance()) {
+                (Err(e), _) => Observed::unknown(e.to_string()),
+                (_, None) => Observed::unknown("PD names no status address"),
+                (Ok(known), Some(instance)) => match known.get(instance) {
+                    Some(Ok(traffic)) => Observed::known(*traffic, now),
+                    Some(Err(why)) => Observed::unknown(format!("{}: {why}", prometheus.place())),
+                    None => Observed::unknown(format!(
+                        "{} knows no instance {instance}",
+                        prometheus.place()
+                    )),
+                },
+            };
+        }
+        stores
+    }
+
+    /// What Prometheus kept of the stores of a snapshot, by their ids: a value for each second of
+    /// the last `length`, the oldest first. None where Prometheus is not the source.
+    pub async fn history(
+        &mut self,
+        snapshot: &ClusterSnapshot,
+        length: Duration,
+    ) -> Option<Result<HashMap<u64, Vec<Traffic>>, HttpError>> {
+        let prometheus = self.options.prometheus.as_mut()?;
+        let second = Duration::from_secs(1);
+        let window = self.options.rate_window;
+        let from = snapshot.at - length;
+        let answer = prometheus.history(from, snapshot.at, second, window).await;
+        Some(answer.map(|known| {
+            let stores = snapshot.stores.value.iter().flatten();
+            let kept = |store: &Store| Some((store.id, known.get(store.instance()?)?.clone()));
+            stores.filter_map(kept).collect()
+        }))
     }
 
     /// Adds each store's own traffic.

@@ -1,6 +1,7 @@
-//! One bounded GET. Errors name the address and what was wrong, for people to act on.
+//! One bounded request. Errors name the address and what was wrong, for people to act on.
 
 use futures_util::StreamExt;
+use reqwest::{Method, RequestBuilder};
 use std::time::Duration;
 
 /// The longest body that is read, bytes.
@@ -50,6 +51,11 @@ impl Http {
         Self { client, limit }
     }
 
+    /// A request to build on, for [`ask`].
+    pub fn request(&self, method: Method, url: &str) -> RequestBuilder {
+        self.client.request(method, url).timeout(self.limit)
+    }
+
     /// The same, for who may take twice as long.
     #[must_use]
     pub fn patient(&self) -> Self {
@@ -62,11 +68,15 @@ impl Http {
 
 /// The text of a successful answer.
 pub async fn get(http: &Http, url: &str) -> Result<String, HttpError> {
+    ask(http.request(Method::GET, url), url).await
+}
+
+/// The text of a successful answer to a request. `url` is what errors call it.
+pub async fn ask(request: RequestBuilder, url: &str) -> Result<String, HttpError> {
     let unreachable = |e: reqwest::Error| HttpError::Unreachable {
         url: url.to_owned(),
         why: reason(&e),
     };
-    let request = http.client.get(url).timeout(http.limit);
     let response = request.send().await.map_err(unreachable)?;
     let status = response.status();
     let mut body = Vec::new();
@@ -105,12 +115,13 @@ pub async fn get_json<T: serde::de::DeserializeOwned>(
     })
 }
 
-/// PD answers errors as an object with `msg`, a JSON string, or plain text.
+/// PD answers errors as an object with `msg`, Prometheus with `error`, or a JSON string, or text.
 fn error_text(body: &str) -> String {
     let text = match serde_json::from_str::<serde_json::Value>(body) {
         Ok(serde_json::Value::String(s)) => s,
         Ok(serde_json::Value::Object(o)) => o
             .get("msg")
+            .or_else(|| o.get("error"))
             .and_then(|m| m.as_str())
             .map_or_else(|| body.to_owned(), str::to_owned),
         _ => body.to_owned(),

@@ -1,4 +1,5 @@
-//! Clients of a cluster: PD over HTTP and each store's metrics, into one [`ClusterSnapshot`].
+//! Clients of a cluster: PD over HTTP and each store's metrics, read from the store itself or from
+//! Prometheus, into one [`ClusterSnapshot`].
 
 pub mod client;
 mod exposition;
@@ -6,11 +7,13 @@ mod exposition;
 mod fixture_tests;
 pub mod http;
 pub mod pd;
+pub mod prometheus;
 mod rates;
 mod regions;
 pub mod snapshot;
 
 pub use client::{Client, FIRST_SAMPLE, Options};
+pub use prometheus::Prometheus;
 pub use snapshot::{
     ClusterSnapshot, MemberState, Observed, PdMember, Regions, Store, StoreState, Traffic,
 };

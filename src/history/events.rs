@@ -98,6 +98,7 @@ pub fn entry(session: &SessionRow, row: &EntryRow) -> Option<Event> {
             let state = match word("state") {
                 Some("waiting") => VerifyState::Waiting,
                 Some("proven") => VerifyState::Proven,
+                Some("external") => VerifyState::External,
                 Some("failed") => VerifyState::Failed,
                 _ => VerifyState::Unverifiable,
             };

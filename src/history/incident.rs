@@ -280,7 +280,7 @@ impl Told {
             .rfind(|p| p.requested_at.is_some_and(|t| t <= at));
         asked.is_some_and(|p| {
             let decided = p.decided_at.is_some_and(|t| t <= at);
-            !decided || p.state == VerifyState::Proven
+            !decided || matches!(p.state, VerifyState::Proven | VerifyState::External)
         })
     }
 }

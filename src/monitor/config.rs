@@ -6,6 +6,7 @@
 //! interval = "5s"
 //! heartbeat_limit = "20s"      # PD calls a store Disconnected after this
 //! election_limit = "20s"       # a region has a new leader after this
+//! alert_patience = "10m"       # a claimed repair waits so long for Alertmanager's "resolved"
 //!
 //! [monitor.high_latency]
 //! threshold = 100.0            # milliseconds
@@ -51,6 +52,9 @@ pub struct Config {
     /// After this a region, or PD, has a new leader.
     pub election_limit: Duration,
     pub rate_window: Duration,
+    /// How long a claimed repair of an alert waits for word that it is resolved: scrapes, the
+    /// rule's own pace and Alertmanager's group interval (5 minutes by default) lie between.
+    pub alert_patience: Duration,
     rules: BTreeMap<&'static str, Rule>,
 }
 
@@ -73,6 +77,7 @@ struct File {
     heartbeat_limit: Option<String>,
     election_limit: Option<String>,
     rate_window: Option<String>,
+    alert_patience: Option<String>,
     #[serde(flatten)]
     rules: BTreeMap<String, RuleFile>,
 }
@@ -132,6 +137,7 @@ impl Config {
             "rate_window",
             10,
         )?;
+        let alert_patience = pick(None, file.alert_patience.as_deref(), "alert_patience", 600)?;
         let mut rules = defaults(election_limit);
         for (name, rule) in file.rules {
             let Some(known) = rules.get_mut(name.as_str()) else {
@@ -168,6 +174,7 @@ impl Config {
             heartbeat_limit,
             election_limit,
             rate_window,
+            alert_patience,
             rules,
         })
     }

@@ -5,7 +5,7 @@
 
 use super::Config;
 use crate::cluster::{ClusterSnapshot, FIRST_SAMPLE, MemberState, Store, StoreState};
-use agent_lab::ledger::{Observation, Reading};
+use agent_lab::ledger::{ALERT_KEY, Observation, Reading};
 
 /// A violation key, its invariant and its subject, as the ledger lists them.
 pub type LiveKey = (String, String, Option<String>);
@@ -23,7 +23,7 @@ pub fn evaluate(snapshot: &ClusterSnapshot, config: &Config, live: &[LiveKey]) -
     all.regions(snapshot);
     all.sight(snapshot);
     for (key, invariant, subject) in live {
-        if all.out.iter().any(|o| o.key == *key) {
+        if key.starts_with(ALERT_KEY) || all.out.iter().any(|o| o.key == *key) {
             continue;
         }
         let (reading, message) = match unseen(snapshot, invariant) {
@@ -59,6 +59,7 @@ impl Judge<'_> {
             severity: rule.severity.clone(),
             grace: rule.grace,
             hold: self.config.hold(invariant),
+            outside: None,
         });
     }
 

@@ -5,16 +5,20 @@
 
 use super::{
     Config,
+    alerts::{self, Word},
     invariants::{self, LiveKey},
+    listener::Door,
     lock::{address_lock, lock_path, remembered, take_lock},
 };
 use crate::cluster::{Client, ClusterSnapshot, StoreState};
 use agent_lab::ledger::{Check, CheckOutcome, Ledger, LedgerError, Mono, Observation, Reading};
+use jiff::Timestamp;
 use serde::Serialize;
 use std::{
     fs::File,
     io,
     path::{Path, PathBuf},
+    sync::Arc,
     time::{Duration, Instant},
 };
 use tokio::sync::watch;
@@ -33,7 +37,12 @@ pub struct RunOptions {
     /// The cluster, if it is known before PD is asked.
     pub cluster_id: Option<String>,
     pub once: bool,
+    /// Where alerts come in.
+    pub door: Arc<Door>,
 }
+
+/// What stands for a cluster where none is watched: alerts alone.
+pub const NO_CLUSTER: &str = "alerts";
 
 /// What one check saw and did, for whoever prints it.
 #[derive(Debug, Clone, Serialize)]
@@ -69,6 +78,7 @@ pub struct Monitor {
     known: ClusterSnapshot,
     /// The lock on the cluster's id, once that is known, and the id.
     lock: Option<(String, File)>,
+    door: Arc<Door>,
 }
 
 impl Monitor {
@@ -80,8 +90,8 @@ impl Monitor {
             .clone()
             .or_else(|| remembered(&address_lock(&options.ledger, pd)))
             .or_else(|| pd.first().cloned())
-            .unwrap_or_else(|| "none".into());
-        let given = options.cluster_id.is_some();
+            .unwrap_or_else(|| NO_CLUSTER.into());
+        let given = options.cluster_id.is_some() || pd.is_empty();
         Ok(Self {
             client,
             ledger,
@@ -91,49 +101,71 @@ impl Monitor {
             provisional: !given,
             known: ClusterSnapshot::default(),
             lock: None,
+            door: options.door.clone(),
         })
+    }
+
+    /// Whether there is a cluster to look at, besides alerts.
+    fn has_cluster(&self) -> bool {
+        !self.client.options().pd.is_empty()
     }
 
     /// One check, recorded.
     pub async fn check(&mut self) -> Result<Report, MonitorError> {
         let data = Mono::now();
         let started = Instant::now();
-        let mut snapshot = self.client.observe().await;
-        self.learn_cluster(&mut snapshot)?;
+        let snapshot = if self.has_cluster() {
+            let mut snapshot = self.client.observe().await;
+            self.learn_cluster(&mut snapshot)?;
+            Some(snapshot)
+        } else {
+            None
+        };
         self.lock_cluster()?;
+        self.door.watches(Some(&self.cluster_id));
         let live = self.ledger.live_keys(&self.cluster_id)?;
-        let observations = invariants::evaluate(&snapshot, &self.config, &self.with_known(live));
-        let failed = [
-            &snapshot.stores.error,
-            &snapshot.pd.error,
-            &snapshot.regions.error,
-        ]
-        .into_iter()
-        .flatten()
-        .next();
+        let alerts = self.alerts(&live).await?;
+        let mut observations = match &snapshot {
+            Some(snapshot) => {
+                let live = self.with_known(live);
+                invariants::evaluate(snapshot, &self.config, &live)
+            }
+            None => Vec::new(),
+        };
+        observations.extend(alerts);
+        let failed = snapshot
+            .iter()
+            .flat_map(|s| [&s.stores.error, &s.pd.error, &s.regions.error])
+            .flatten()
+            .next();
         let detail = failed.cloned().unwrap_or_default();
-        let mut shown = snapshot.clone();
-        shown.remember(&self.known);
-        let sample = serde_json::to_string(&snapshot).unwrap_or_default();
-        let numbers = serde_json::to_value(&snapshot).ok();
-        let context = self.context(&shown);
+        let failed = failed.is_some();
+        let sample = snapshot
+            .as_ref()
+            .and_then(|s| serde_json::to_string(s).ok());
+        let numbers = snapshot.as_ref().and_then(|s| serde_json::to_value(s).ok());
+        let mut context = None;
+        if let Some(mut shown) = snapshot {
+            shown.remember(&self.known);
+            context = Some(self.context(&shown));
+            self.known = shown;
+        }
         let place = self.client.options().pd.join(",");
         let outcome = self.ledger.record_check(&Check {
             cluster_id: &self.cluster_id,
             data,
             observations: &observations,
             metric_snapshot: numbers.as_ref(),
-            subject_context: Some(&context),
-            sample: Some(&sample),
+            subject_context: context.as_deref(),
+            sample: sample.as_deref(),
             place: &place,
             interval: self.config.interval,
-            ok: failed.is_none(),
+            ok: !failed,
             detail: &detail,
         })?;
-        self.known = shown;
         Ok(Report {
             cluster_id: self.cluster_id.clone(),
-            ok: failed.is_none(),
+            ok: !failed,
             detail,
             violations: observations
                 .into_iter()
@@ -142,6 +174,27 @@ impl Monitor {
             outcome,
             took_ms: started.elapsed().as_millis() as u64,
         })
+    }
+
+    /// What the alerts of this cluster's Alertmanager read. Prometheus is asked only about those
+    /// that are said to be over.
+    async fn alerts(&self, live: &[LiveKey]) -> Result<Vec<Observation>, MonitorError> {
+        let standing = self.ledger.standing_alerts(&self.cluster_id)?;
+        let over = standing.iter().any(|a| !a.notice.firing);
+        let word = match &self.client.options().prometheus {
+            Some(prometheus) if over => {
+                let answers = tokio::try_join!(prometheus.rules(), prometheus.started());
+                let word = answers.map(|(rules, started)| Word {
+                    rules,
+                    started,
+                    at: Timestamp::now(),
+                });
+                Some(word.map_err(|e| e.to_string()))
+            }
+            _ => None,
+        };
+        let patience = self.config.alert_patience;
+        Ok(alerts::evaluate(&standing, word.as_ref(), patience, live))
     }
 
     /// Takes the id that PD gives. What another cluster says than the one asked for is not looked
@@ -250,7 +303,7 @@ pub async fn run(
     let interval = options.config.interval;
     let mut monitor = Monitor::new(client, &options)?;
     let mut lock = None;
-    if options.once {
+    if options.once && monitor.has_cluster() {
         // A rate needs two looks.
         tokio::select! {
             () = async {
@@ -266,6 +319,7 @@ pub async fn run(
             let path = address_lock(&options.ledger, &monitor.client.options().pd);
             lock = take_lock(&path)?;
             if lock.is_none() {
+                options.door.watches(None);
                 waiting(&path);
                 if options.once || sleep_or_stop(interval, &mut stop).await {
                     return Ok(());
@@ -282,6 +336,7 @@ pub async fn run(
                     eprintln!("operator-tui monitor: check not recorded: {e}");
                 }
                 Err(MonitorError::Taken(path)) => {
+                    options.door.watches(None);
                     waiting(&path);
                     if options.once {
                         return Ok(());
@@ -296,7 +351,11 @@ pub async fn run(
         }
         loop {
             let left = interval.saturating_sub(started.elapsed());
-            if sleep_or_stop(left.min(EARLY_POLL), &mut stop).await {
+            let stopped = tokio::select! {
+                stopped = sleep_or_stop(left.min(EARLY_POLL), &mut stop) => stopped,
+                () = options.door.came.notified() => break,
+            };
+            if stopped {
                 return Ok(());
             }
             if started.elapsed() >= interval || monitor.early_check_wanted().unwrap_or(false) {

@@ -35,6 +35,7 @@ fn monitor(folder: &Path, pd: &str, cluster_id: Option<&str>) -> Monitor {
         config: Config::default(),
         cluster_id: cluster_id.map(str::to_owned),
         once: false,
+        door: Arc::default(),
     };
     let mut look = Options::new(pd);
     look.timeout = Duration::from_millis(700);

@@ -183,6 +183,7 @@ impl Composer {
                 let (kind, word) = match state {
                     VerifyState::Waiting => (Kind::Waiting, "claimed, waiting for proof"),
                     VerifyState::Proven => (Kind::Good, "proven"),
+                    VerifyState::External => (Kind::Good, "gone, by word from outside"),
                     VerifyState::Failed => (Kind::Bad, "not proven"),
                     VerifyState::Unverifiable => (Kind::Bad, "claimed, could not be verified"),
                 };

@@ -137,6 +137,7 @@ impl Human {
                 let sign = match state {
                     VerifyState::Waiting => "~ waiting for proof",
                     VerifyState::Proven => "✓ proven",
+                    VerifyState::External => "✓ gone, by word from outside",
                     VerifyState::Failed => "✗ not proven",
                     VerifyState::Unverifiable => "? could not be verified",
                 };

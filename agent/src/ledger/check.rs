@@ -8,6 +8,7 @@ use super::{
     Ledger, Mono, Resolution, Result, Status, Ticket, by_hand, claim, clock, clock::millis,
     heartbeat, proof, record, tickets,
 };
+use jiff::Timestamp;
 use rusqlite::{OptionalExtension, Transaction, params};
 use serde::Serialize;
 use std::time::Duration;
@@ -49,6 +50,22 @@ pub struct Observation {
     pub grace: Duration,
     /// How long it must be clear before it is believed.
     pub hold: Duration,
+    /// It is somebody else's word, and not seen by this monitor.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub outside: Option<Outside>,
+}
+
+/// What comes with a violation that another system tells of.
+#[derive(Debug, Clone, Serialize)]
+pub struct Outside {
+    /// What belongs together there.
+    pub batch: String,
+    /// For the agent: what is known of it.
+    pub context: String,
+    /// When it began, as is said there.
+    pub since: Timestamp,
+    /// How long a claimed repair waits for word of its end.
+    pub patience: Duration,
 }
 
 /// One check, whole.
@@ -105,8 +122,11 @@ impl Ledger {
                         seen_again(tx, &ticket, check, observation)?;
                     }
                     (Reading::Violated, None) if state.violated_ms >= millis(observation.grace) => {
-                        let since = state.violated_since.as_deref();
-                        open_or_reopen(tx, check, observation, &batch, since, &mut out)?;
+                        let outside = observation.outside.as_ref();
+                        let since = outside.map(|o| clock::text(o.since));
+                        let since = since.as_deref().or(state.violated_since.as_deref());
+                        let batch = outside.map_or(&batch, |o| &o.batch);
+                        open_or_reopen(tx, check, observation, batch, since, &mut out)?;
                     }
                     (Reading::Clear, Some(ticket))
                         if state.clear_ms >= millis(observation.hold) =>
@@ -150,7 +170,7 @@ impl Ledger {
                     params![twin.id, cluster_id],
                 )?;
             }
-            for table in ["invariant_states", "monitor_heartbeats"] {
+            for table in ["invariant_states", "monitor_heartbeats", "alerts", "told"] {
                 tx.execute(
                     &format!("UPDATE OR REPLACE {table} SET cluster_id = ?2 WHERE cluster_id = ?1"),
                     params![provisional, cluster_id],
@@ -309,6 +329,11 @@ fn open_or_reopen(
         out.reopened.push(ticket.id);
         return Ok(());
     }
+    let context = match (&o.outside, check.subject_context) {
+        (Some(outside), Some(place)) => Some(format!("{}\n\n{place}", outside.context)),
+        (Some(outside), None) => Some(outside.context.clone()),
+        (None, place) => place.map(str::to_owned),
+    };
     tx.execute(
         "INSERT INTO tickets (violation_key, invariant_name, store_id, status, batch_key,
            first_seen_at, last_seen_at, message, severity, metric_snapshot, subject_context,
@@ -324,7 +349,7 @@ fn open_or_reopen(
             o.message,
             o.severity,
             check.metric_snapshot.map(ToString::to_string),
-            check.subject_context,
+            context,
             live_key,
             check.cluster_id
         ],
@@ -347,7 +372,9 @@ fn clear(
         return Ok(());
     }
     let resolution = match ticket.status {
-        Status::Open if ticket.attempts == 0 && !acted(tx, ticket.id)? => Resolution::Cleared,
+        Status::Open if ticket.attempts == 0 && o.outside.is_none() && !acted(tx, ticket.id)? => {
+            Resolution::Cleared
+        }
         Status::Open | Status::Escalated => Resolution::External,
         Status::Acknowledged
             if claim::is_leased(tx, ticket.id)? || proof::is_waiting(tx, ticket.id)? =>
@@ -357,7 +384,10 @@ fn clear(
         Status::Acknowledged => Resolution::External,
         Status::Resolved => return Ok(()),
     };
-    let why = format!("not violated for {} s: {}", o.hold.as_secs(), o.message);
+    let why = match &o.outside {
+        Some(_) => o.message.clone(),
+        None => format!("not violated for {} s: {}", o.hold.as_secs(), o.message),
+    };
     tickets::resolve(tx, ticket, resolution, "monitor", &why)?;
     out.cleared.push(ticket.id);
     Ok(())

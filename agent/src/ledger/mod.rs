@@ -12,7 +12,10 @@
 //! | `claim` | claim, lease, fencing, release, escalation |
 //! | `check` | what one check of the monitor does to tickets: sightings, reopening, clearing |
 //! | `proof` | requests for proof of a repair, and the verdict |
-//! | `heartbeat` | when the monitor last looked |
+//! | `alerts` | what Alertmanager told the monitor |
+//! | `heartbeat` | when the monitor last looked; `presence`, when an agent was last there |
+//! | `news` | what is worth telling people elsewhere, and how far that was told |
+//! | `figures` | counts over all of it, for metrics |
 //! | `sessions` | sessions; `entries` what is in them; `session_reads` reads both, `chain` links them by hash |
 //! | `reading` | what a reader needs who follows a session, pages through it or plays it back |
 //! | `commands` | what people tell an agent they did not start |
@@ -20,6 +23,7 @@
 //! | `record` | samples of the cluster and injected faults |
 //! | `clock` | wall time, a clock that does not jump, who holds a lease |
 
+mod alerts;
 mod by_hand;
 mod chain;
 mod check;
@@ -27,7 +31,10 @@ mod claim;
 mod clock;
 mod commands;
 mod entries;
+mod figures;
 mod heartbeat;
+mod news;
+mod presence;
 mod proof;
 mod reading;
 mod record;
@@ -37,14 +44,18 @@ mod sessions;
 mod spending;
 mod tickets;
 
+pub use alerts::{AlertNotice, KEY as ALERT_KEY, Received, StandingAlert};
 pub use by_hand::NewTicket;
 pub use chain::{ChainReport, Verdict, hex};
-pub use check::{Check, CheckOutcome, Observation, Reading};
+pub use check::{Check, CheckOutcome, Observation, Outside, Reading};
 pub use claim::{Claim, ClaimRequest, DEFAULT_LEASE, Lease, MAX_SESSIONS};
 pub use clock::{Holder, Mono, parse_time};
 pub use commands::CommandRow;
 pub use entries::{EntryKind, EntryRow, NewEntry};
+pub use figures::Figures;
 pub use heartbeat::Heartbeat;
+pub use news::{News, NewsKind, Told};
+pub use presence::EVERY as PRESENCE;
 pub use proof::{Verification, VerificationRow};
 pub use reading::{EntryMark, ListedSession, Measured, RunningSession, WaitingProposal};
 pub use record::{Fault, Sample};

@@ -1,7 +1,8 @@
 //! Proof of claimed repairs: the request, and the monitor's verdict on it.
 //!
 //! Proven means: on data younger than the request, the invariant read clear for its whole hold.
-//! Unknown ends a hold; it is never clear. Only [`decide_verifications`] says proven.
+//! Unknown ends a hold; it is never clear. Only [`decide_verifications`] says proven. What another
+//! system says has ended is `external`, claimed or not.
 
 use super::{
     Check, CheckOutcome, Lease, Ledger, LedgerError, Mono, Reading, Resolution, Result, Status,
@@ -161,7 +162,8 @@ pub(super) fn decide_verifications(
             known
         } else {
             // Counted from the first check that knows of it.
-            let new = Mono::now().ms + hold + 3 * millis(check.interval);
+            let patience = o.outside.as_ref().map_or(Duration::ZERO, |o| o.patience);
+            let new = Mono::now().ms + hold + 3 * millis(check.interval) + millis(patience);
             tx.execute(
                 "UPDATE verifications SET hold_ms = ?2, deadline_ms = ?3 WHERE id = ?1",
                 params![w.id, hold, new],
@@ -179,6 +181,16 @@ pub(super) fn decide_verifications(
         let held = clear_since.map(|c| now - c.max(w.since));
         let late = now >= deadline;
         match (o.reading, held) {
+            // Somebody else's word ends a ticket, and proves nothing.
+            (Reading::Clear, Some(held)) if held >= hold && o.outside.is_some() => {
+                decide(tx, w.id, VerifyState::External, &o.message)?;
+                if let Some(ticket) = tickets::by_id(tx, w.ticket)?
+                    && ticket.status == Status::Acknowledged
+                {
+                    tickets::resolve(tx, &ticket, Resolution::External, "monitor", &o.message)?;
+                    out.cleared.push(w.ticket);
+                }
+            }
             (Reading::Clear, Some(held)) if held >= hold => {
                 let detail = format!(
                     "not violated for {:.1} s: {}",
@@ -245,6 +257,7 @@ fn decide(tx: &Transaction<'_>, id: i64, state: VerifyState, detail: &str) -> Re
     let word = match state {
         VerifyState::Waiting => "waiting",
         VerifyState::Proven => "proven",
+        VerifyState::External => "external",
         VerifyState::Failed => "failed",
         VerifyState::Unverifiable => "unverifiable",
     };
@@ -259,6 +272,7 @@ fn verify_state(word: &str) -> VerifyState {
     match word {
         "waiting" => VerifyState::Waiting,
         "proven" => VerifyState::Proven,
+        "external" => VerifyState::External,
         "failed" => VerifyState::Failed,
         _ => VerifyState::Unverifiable,
     }

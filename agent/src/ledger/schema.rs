@@ -8,7 +8,7 @@ use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 use std::{collections::HashSet, path::Path};
 
 /// `PRAGMA user_version` of a ledger this code writes. Reference files have 0.
-pub const VERSION: i64 = 2;
+pub const VERSION: i64 = 3;
 
 /// The reference's tables, as it declares them, then ours.
 const TABLES: &str = "
@@ -144,6 +144,38 @@ CREATE TABLE IF NOT EXISTS spending (
     model TEXT,
     tokens INTEGER
 );
+CREATE TABLE IF NOT EXISTS alerts (
+    id INTEGER PRIMARY KEY,
+    cluster_id TEXT NOT NULL,
+    fingerprint TEXT NOT NULL,
+    starts_at TEXT NOT NULL,
+    ends_at TEXT,
+    state TEXT NOT NULL,
+    name TEXT NOT NULL,
+    severity TEXT NOT NULL,
+    summary TEXT NOT NULL,
+    group_key TEXT NOT NULL,
+    labels TEXT NOT NULL,
+    context TEXT NOT NULL,
+    notified INTEGER NOT NULL DEFAULT 1,
+    first_at TEXT NOT NULL,
+    last_at TEXT NOT NULL,
+    boot TEXT NOT NULL,
+    resolved_ms INTEGER,
+    UNIQUE (cluster_id, fingerprint, starts_at)
+);
+CREATE TABLE IF NOT EXISTS agents (
+    holder TEXT PRIMARY KEY NOT NULL,
+    boot TEXT NOT NULL,
+    at_ms INTEGER NOT NULL,
+    at TEXT NOT NULL,
+    model TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS told (
+    cluster_id TEXT PRIMARY KEY NOT NULL,
+    event_id INTEGER NOT NULL,
+    entry_id INTEGER NOT NULL
+) WITHOUT ROWID;
 ";
 
 /// Columns a table may lack, with their declarations: the reference's younger ones, then ours.
@@ -240,6 +272,7 @@ CREATE INDEX IF NOT EXISTS idx_samples_cluster ON samples(cluster_id, id);
 CREATE INDEX IF NOT EXISTS idx_commands_waiting ON commands(session_id) WHERE taken_at IS NULL;
 CREATE INDEX IF NOT EXISTS idx_spending_day ON spending(day);
 CREATE INDEX IF NOT EXISTS idx_spending_session ON spending(session_id);
+CREATE INDEX IF NOT EXISTS idx_alerts_firing ON alerts(cluster_id) WHERE state = 'firing';
 CREATE TRIGGER IF NOT EXISTS tickets_updated_at AFTER UPDATE ON tickets BEGIN
     UPDATE tickets SET updated_at = CURRENT_TIMESTAMP WHERE id = NEW.id;
 END;

@@ -4,7 +4,7 @@
 use super::{Halt, Session, Verdict};
 use crate::{
     event::{Kind, Level, Outcome},
-    ledger::{LedgerError, Status},
+    ledger::{LedgerError, Resolution, Status},
     model::ModelError,
     summarize,
 };
@@ -31,6 +31,9 @@ impl Session<'_> {
         let summary = match &verdict {
             Ok(Verdict::Proven { claim, detail }) => {
                 format!("{} Proven: {detail}", summarize::extract(claim))
+            }
+            Ok(Verdict::External { claim, detail }) => {
+                format!("{} External: {detail}", summarize::extract(claim))
             }
             Ok(Verdict::Escalate { diagnosis, why, .. }) => {
                 format!("{why}: {}", summarize::extract(diagnosis))
@@ -60,7 +63,12 @@ impl Session<'_> {
                 String::new()
             }
         };
-        let resolution = (outcome == Outcome::Resolved).then(|| "proven".to_string());
+        let resolution = match &verdict {
+            Ok(Verdict::Proven { .. }) => Some(Resolution::Proven),
+            Ok(Verdict::External { .. }) => Some(Resolution::External),
+            _ => None,
+        };
+        let resolution = resolution.map(|r| r.as_str().to_owned());
         self.session_end(outcome, summary.clone(), head, resolution);
         let ended = match verdict {
             Ok(_) | Err(Halt::Lost(_)) => Ended::GoOn,
@@ -83,7 +91,7 @@ impl Session<'_> {
     ) -> Result<String, LedgerError> {
         let head = self.write(|ledger, session| ledger.end_session(session, outcome, summary))?;
         let (found, why, final_) = match verdict {
-            Ok(Verdict::Proven { .. }) => return Ok(head),
+            Ok(Verdict::Proven { .. } | Verdict::External { .. }) => return Ok(head),
             Ok(Verdict::Escalate {
                 diagnosis,
                 why,
@@ -125,7 +133,7 @@ impl Session<'_> {
 /// The word for the end of a session on the wire and in the ledger.
 fn outcome_of(verdict: &Result<Verdict, Halt>) -> Outcome {
     match verdict {
-        Ok(Verdict::Proven { .. }) => Outcome::Resolved,
+        Ok(Verdict::Proven { .. } | Verdict::External { .. }) => Outcome::Resolved,
         Ok(Verdict::Escalate { .. }) | Err(Halt::Model(ModelError::Hopeless(_))) => {
             Outcome::Escalated
         }

@@ -20,6 +20,8 @@ const LONGEST: Duration = Duration::from_secs(20 * 60);
 
 pub enum Proof {
     Proven(String),
+    /// Gone by the word of another system.
+    External(String),
     /// Still violated; what the monitor sees.
     Failed(String),
     /// Nobody could say.
@@ -48,7 +50,7 @@ impl Session<'_> {
         loop {
             let v = self.ledger.verification(request)?;
             // Asked to end while the monitor was deciding: its verdict, if there is one, counts.
-            if v.state != VerifyState::Proven
+            if !matches!(v.state, VerifyState::Proven | VerifyState::External)
                 && let Some(why) = stopped
             {
                 return Err(Halt::Stopped(why));
@@ -58,6 +60,10 @@ impl Session<'_> {
                 VerifyState::Proven => {
                     self.verify(v.state, &v.detail)?;
                     return Ok(Proof::Proven(v.detail));
+                }
+                VerifyState::External => {
+                    self.verify(v.state, &v.detail)?;
+                    return Ok(Proof::External(v.detail));
                 }
                 VerifyState::Failed => {
                     self.verify(v.state, &v.detail)?;
@@ -130,6 +136,7 @@ fn word(state: VerifyState) -> &'static str {
     match state {
         VerifyState::Waiting => "waiting",
         VerifyState::Proven => "proven",
+        VerifyState::External => "external",
         VerifyState::Failed => "failed",
         VerifyState::Unverifiable => "unverifiable",
     }

@@ -47,6 +47,7 @@ impl Bench {
             severity: "critical".into(),
             grace: Duration::ZERO,
             hold: Duration::from_secs(10),
+            outside: None,
         };
         let mut data = Mono::now();
         data.ms += self.shift;

@@ -1,0 +1,75 @@
+//! Counts over the whole ledger, as metrics want them. Of one cluster's monitor nothing is asked
+//! here (see `heartbeat`).
+
+use super::{Ledger, Result};
+use serde::Serialize;
+use std::collections::BTreeMap;
+
+/// Counts by word. What there is none of is not in them.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct Figures {
+    /// Tickets that are not resolved, by status.
+    pub tickets: BTreeMap<String, u64>,
+    /// Tickets that are, by resolution.
+    pub resolved: BTreeMap<String, u64>,
+    /// Claims of a repair, by what became of them.
+    pub claims: BTreeMap<String, u64>,
+    /// Sessions by status.
+    pub sessions: BTreeMap<String, u64>,
+    pub turns: u64,
+    /// Tokens by kind: `input`, `output`, `cache_read`, `cache_write`.
+    pub tokens: BTreeMap<&'static str, u64>,
+    /// US dollars of all sessions whose model has a price.
+    pub usd: f64,
+    /// US dollars of the day, UTC, what is set aside included.
+    pub usd_today: f64,
+    /// Calls that wait for a person.
+    pub waiting: u64,
+    pub agents: u64,
+}
+
+impl Ledger {
+    pub fn figures(&self) -> Result<Figures> {
+        let count = |sql: &str| -> Result<BTreeMap<String, u64>> {
+            Ok(self
+                .conn
+                .prepare_cached(sql)?
+                .query_map([], |r| Ok((r.get(0)?, r.get(1)?)))?
+                .collect::<rusqlite::Result<_>>()?)
+        };
+        let mut out = Figures {
+            tickets: count(
+                "SELECT CASE status WHEN 'diagnosed' THEN 'escalated' ELSE status END, count(*)
+                 FROM tickets WHERE status != 'resolved' GROUP BY 1",
+            )?,
+            resolved: count(
+                "SELECT coalesce(resolution, 'unknown'), count(*) FROM tickets
+                 WHERE status = 'resolved' GROUP BY 1",
+            )?,
+            claims: count("SELECT state, count(*) FROM verifications GROUP BY 1")?,
+            sessions: count("SELECT status, count(*) FROM agent_sessions GROUP BY 1")?,
+            usd_today: self.spent_today()?,
+            agents: self.agents_there()?,
+            ..Figures::default()
+        };
+        let sums: [u64; 5] = self
+            .conn
+            .prepare_cached(
+                "SELECT coalesce(sum(turns), 0), coalesce(sum(input_tokens), 0),
+                   coalesce(sum(output_tokens), 0), coalesce(sum(cache_read_tokens), 0),
+                   coalesce(sum(cache_write_tokens), 0), coalesce(sum(cost_usd), 0.0)
+                 FROM agent_sessions",
+            )?
+            .query_row([], |r| {
+                out.usd = r.get(5)?;
+                Ok([r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?, r.get(4)?])
+            })?;
+        out.turns = sums[0];
+        let kinds = ["input", "output", "cache_read", "cache_write"];
+        out.tokens = kinds.into_iter().zip(sums[1..].iter().copied()).collect();
+        for running in self.running_sessions(None)? {
+            out.waiting += u64::from(running.proposal.is_some());
+        }
+        Ok(out)
+    }
+}

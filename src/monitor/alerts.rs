@@ -1,0 +1,251 @@
+//! From what Alertmanager told to what each of its alerts reads. Pure.
+//!
+//! An alert that was told resolved may only have been lost from sight: where Prometheus can be
+//! asked, its word on the rule counts as well, and where it does not answer the alert is unknown.
+
+use super::invariants::LiveKey;
+use crate::cluster::prometheus::AlertRule;
+use agent_lab::ledger::{ALERT_KEY, Observation, Outside, Reading, StandingAlert};
+use jiff::{SignedDuration, Timestamp};
+use std::time::Duration;
+
+/// A Prometheus that runs for less has not scraped everything yet.
+const SETTLED: SignedDuration = SignedDuration::from_secs(30);
+/// A rule that was not evaluated for so long says nothing, or for some intervals of its group.
+const EVALUATED: f64 = 30.0;
+const INTERVALS: f64 = 3.0;
+
+/// What Prometheus says of its rules.
+#[derive(Debug)]
+pub struct Word {
+    pub rules: Vec<AlertRule>,
+    pub started: Timestamp,
+    pub at: Timestamp,
+}
+
+/// What every alert reads. `word`: none where there is no Prometheus to ask, an error where it did
+/// not answer. `live`: keys of unresolved tickets.
+pub fn evaluate(
+    standing: &[StandingAlert],
+    word: Option<&Result<Word, String>>,
+    patience: Duration,
+    live: &[LiveKey],
+) -> Vec<Observation> {
+    let mut out: Vec<Observation> = standing
+        .iter()
+        .map(|alert| {
+            let notice = &alert.notice;
+            let (reading, message) = if notice.firing {
+                (Reading::Violated, notice.summary.clone())
+            } else {
+                resolved(alert, word)
+            };
+            Observation {
+                key: notice.key(),
+                invariant: notice.name.clone(),
+                store_id: subject(alert),
+                reading,
+                message,
+                severity: notice.severity.clone(),
+                grace: Duration::ZERO,
+                hold: Duration::ZERO,
+                outside: Some(Outside {
+                    batch: notice.group_key.clone(),
+                    context: notice.context.clone(),
+                    since: notice.starts_at,
+                    patience,
+                }),
+            }
+        })
+        .collect();
+    for (key, invariant, subject) in live {
+        if key.starts_with(ALERT_KEY) && !out.iter().any(|o| o.key == *key) {
+            out.push(Observation {
+                key: key.clone(),
+                invariant: invariant.clone(),
+                store_id: subject.clone(),
+                reading: Reading::Unknown,
+                message: "nothing more was told of this alert".into(),
+                severity: "warning".into(),
+                grace: Duration::ZERO,
+                hold: Duration::ZERO,
+                outside: None,
+            });
+        }
+    }
+    out
+}
+
+/// Labels that name what an alert is about, the most telling first.
+const SUBJECTS: [&str; 6] = ["instance", "pod", "node", "host", "service", "job"];
+
+fn subject(alert: &StandingAlert) -> Option<String> {
+    let labels = &alert.notice.labels;
+    SUBJECTS.iter().find_map(|l| labels.get(*l)).cloned()
+}
+
+fn resolved(alert: &StandingAlert, word: Option<&Result<Word, String>>) -> (Reading, String) {
+    let notice = &alert.notice;
+    let told = match notice.ends_at {
+        Some(at) => format!("Alertmanager says that it ended at {at}"),
+        None => "Alertmanager says that it is resolved".to_owned(),
+    };
+    let word = match word {
+        None => return (Reading::Clear, told),
+        Some(Err(why)) => {
+            let text = format!("{told}, but Prometheus cannot be asked: {why}");
+            return (Reading::Unknown, text);
+        }
+        Some(Ok(word)) => word,
+    };
+    let mut rules = word.rules.iter().filter(|r| r.name == notice.name);
+    let Some(rule) = rules.next() else {
+        // It comes from somewhere else.
+        return (Reading::Clear, told);
+    };
+    let mut all = std::iter::once(rule).chain(rules);
+    if word.at.duration_since(word.started) < SETTLED {
+        let text = format!("{told}, but Prometheus has only just been started");
+        return (Reading::Unknown, text);
+    }
+    let same = |rule: &AlertRule| {
+        rule.active.iter().any(|active| {
+            // Alertmanager may have been sent more labels than the rule gives, never fewer.
+            active.iter().all(|(k, v)| notice.labels.get(k) == Some(v))
+        })
+    };
+    if all.clone().any(same) {
+        let text = format!("{}; {told}, but Prometheus still sees it", notice.summary);
+        return (Reading::Violated, text);
+    }
+    let stale = |rule: &AlertRule| {
+        let limit = EVALUATED.max(rule.interval * INTERVALS);
+        let age = rule
+            .evaluated
+            .map(|at| word.at.duration_since(at).as_secs_f64());
+        !rule.healthy || age.is_none_or(|age| age > limit)
+    };
+    if all.any(stale) {
+        let text = format!("{told}, but Prometheus does not evaluate the rule");
+        return (Reading::Unknown, text);
+    }
+    (
+        Reading::Clear,
+        format!("{told}, and Prometheus does not see it any more"),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use agent_lab::ledger::AlertNotice;
+    use std::collections::BTreeMap;
+
+    const NOW: i64 = 1_769_767_200;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(NOW + second).unwrap()
+    }
+
+    fn labels(instance: &str) -> BTreeMap<String, String> {
+        [("alertname", "StoreDown"), ("instance", instance)]
+            .map(|(k, v)| (k.to_owned(), v.to_owned()))
+            .into()
+    }
+
+    fn alert(firing: bool) -> StandingAlert {
+        StandingAlert {
+            notice: AlertNotice {
+                fingerprint: "f".into(),
+                starts_at: at(-60),
+                ends_at: (!firing).then(|| at(-5)),
+                firing,
+                name: "StoreDown".into(),
+                severity: "critical".into(),
+                summary: "tikv1 is down".into(),
+                group_key: "g".into(),
+                labels: labels("tikv1"),
+                context: "labels".into(),
+            },
+            last_at: Some(at(-5)),
+        }
+    }
+
+    fn word(change: impl FnOnce(&mut Word)) -> Word {
+        let mut word = Word {
+            rules: vec![AlertRule {
+                name: "StoreDown".into(),
+                healthy: true,
+                evaluated: Some(at(-3)),
+                interval: 5.0,
+                active: vec![labels("tikv2")],
+            }],
+            started: at(-3600),
+            at: at(0),
+        };
+        change(&mut word);
+        word
+    }
+
+    type Change = fn(&mut Word);
+
+    fn reads(alert: &StandingAlert, word: Option<Word>) -> Reading {
+        let (one, word) = (std::slice::from_ref(alert), word.map(Ok));
+        evaluate(one, word.as_ref(), Duration::from_secs(600), &[])[0].reading
+    }
+
+    #[test]
+    fn firing_is_violated_and_named_after_what_it_is_about() {
+        let read = evaluate(&[alert(true)], None, Duration::ZERO, &[]);
+        assert_eq!(read[0].reading, Reading::Violated);
+        assert_eq!(read[0].store_id.as_deref(), Some("tikv1"));
+        assert_eq!(
+            (read[0].key.as_str(), read[0].invariant.as_str()),
+            ("alert:f", "StoreDown")
+        );
+    }
+
+    #[test]
+    fn resolved_is_clear_only_if_prometheus_sees_it_so_where_there_is_one() {
+        let alert = alert(false);
+        assert_eq!(reads(&alert, None), Reading::Clear);
+        assert_eq!(reads(&alert, Some(word(|_| ()))), Reading::Clear);
+        let cases: [(Change, Reading); 6] = [
+            // The alert is still there.
+            (
+                |w| w.rules[0].active.push(labels("tikv1")),
+                Reading::Violated,
+            ),
+            // Nobody looks.
+            (|w| w.rules[0].evaluated = Some(at(-31)), Reading::Unknown),
+            (|w| w.rules[0].evaluated = None, Reading::Unknown),
+            (|w| w.rules[0].healthy = false, Reading::Unknown),
+            (|w| w.started = at(-10), Reading::Unknown),
+            // It is another system's.
+            (|w| w.rules.clear(), Reading::Clear),
+        ];
+        for (n, (change, expected)) in cases.into_iter().enumerate() {
+            assert_eq!(reads(&alert, Some(word(change))), expected, "case {n}");
+        }
+        let dead: Result<Word, _> = Err("http://p: connection refused".to_owned());
+        let one = std::slice::from_ref(&alert);
+        let read = &evaluate(one, Some(&dead), Duration::ZERO, &[])[0];
+        assert_eq!(read.reading, Reading::Unknown);
+        assert!(
+            read.message.contains("connection refused"),
+            "{}",
+            read.message
+        );
+    }
+
+    #[test]
+    fn a_ticket_whose_alert_nobody_tells_of_any_more_is_unknown() {
+        let live = [
+            ("alert:gone".to_owned(), "X".to_owned(), None),
+            ("store_down:1".to_owned(), "store_down".to_owned(), None),
+        ];
+        let read = evaluate(&[], None, Duration::ZERO, &live);
+        assert_eq!(read.len(), 1);
+        assert_eq!(read[0].reading, Reading::Unknown);
+    }
+}

@@ -1,0 +1,138 @@
+//! `/metrics`: the ledger in numbers, with the names and units that Prometheus asks for.
+//!
+//! Made anew for each scrape from what is stored, so that a restart loses no count.
+
+use agent_lab::ledger::{Figures, Heartbeat, Resolution, Status};
+use prometheus::{Encoder, Gauge, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder, core};
+use std::time::Duration;
+
+/// All figures as text. `beat`: none if this monitor has not looked yet.
+pub fn text(
+    figures: &Figures,
+    beat: Option<&Heartbeat>,
+    register: impl FnOnce(&Registry) -> prometheus::Result<()>,
+) -> prometheus::Result<String> {
+    let registry = Registry::new();
+    register(&registry)?;
+    let gauges = |name: &str, help: &str, label: &str| -> prometheus::Result<IntGaugeVec> {
+        let gauges = IntGaugeVec::new(Opts::new(name, help), &[label])?;
+        registry.register(Box::new(gauges.clone()))?;
+        Ok(gauges)
+    };
+    let counters = |name: &str, help: &str, labels: &[&str]| -> prometheus::Result<IntCounterVec> {
+        let counters = IntCounterVec::new(Opts::new(name, help), labels)?;
+        registry.register(Box::new(counters.clone()))?;
+        Ok(counters)
+    };
+    let gauge = |name: &str, help: &str, value: f64| -> prometheus::Result<()> {
+        let gauge = Gauge::with_opts(Opts::new(name, help))?;
+        gauge.set(value);
+        registry.register(Box::new(gauge))
+    };
+
+    let info = gauges(
+        "operator_build_info",
+        "Always 1; the version is its label.",
+        "version",
+    )?;
+    info.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+
+    let tickets = gauges(
+        "operator_tickets",
+        "Tickets that are not resolved, by status.",
+        "status",
+    )?;
+    for status in [Status::Open, Status::Acknowledged, Status::Escalated] {
+        let n = figures.tickets.get(status.as_str()).copied().unwrap_or(0);
+        tickets.with_label_values(&[status.as_str()]).set(n as i64);
+    }
+    let resolved = counters(
+        "operator_tickets_resolved_total",
+        "Tickets that are resolved, by resolution; proven is what an agent repaired and the monitor saw.",
+        &["resolution"],
+    )?;
+    for word in [
+        Resolution::Proven,
+        Resolution::Cleared,
+        Resolution::Human,
+        Resolution::External,
+    ] {
+        let n = figures.resolved.get(word.as_str()).copied().unwrap_or(0);
+        resolved.with_label_values(&[word.as_str()]).inc_by(n);
+    }
+    let claims = counters(
+        "operator_claims_total",
+        "Repairs that an agent claimed, by what the monitor made of them so far.",
+        &["outcome"],
+    )?;
+    for word in ["waiting", "proven", "external", "failed", "unverifiable"] {
+        let n = figures.claims.get(word).copied().unwrap_or(0);
+        claims.with_label_values(&[word]).inc_by(n);
+    }
+    let sessions = gauges(
+        "operator_sessions",
+        "Sessions of agents, by status.",
+        "status",
+    )?;
+    sessions.with_label_values(&["running"]).set(0);
+    for (status, n) in &figures.sessions {
+        sessions.with_label_values(&[status]).set(*n as i64);
+    }
+    counters(
+        "operator_turns_total",
+        "Turns of models in all sessions.",
+        &[],
+    )?
+    .with_label_values::<&str>(&[])
+    .inc_by(figures.turns);
+    let tokens = counters(
+        "operator_tokens_total",
+        "Tokens of models, by kind.",
+        &["kind"],
+    )?;
+    for (kind, n) in &figures.tokens {
+        tokens.with_label_values(&[kind]).inc_by(*n);
+    }
+    let cost = core::GenericCounter::<core::AtomicF64>::with_opts(Opts::new(
+        "operator_cost_dollars_total",
+        "US dollars of all sessions whose model has a price.",
+    ))?;
+    cost.inc_by(figures.usd);
+    registry.register(Box::new(cost))?;
+    gauge(
+        "operator_spent_today_dollars",
+        "US dollars of this day, UTC, with what is set aside for turns under way.",
+        figures.usd_today,
+    )?;
+    gauge(
+        "operator_approvals_waiting",
+        "Commands that wait for a person.",
+        figures.waiting as f64,
+    )?;
+    gauge(
+        "operator_agents",
+        "Agents that wait for work or are at it.",
+        figures.agents as f64,
+    )?;
+    gauge(
+        "operator_agent_up",
+        "Whether an agent waits for work or is at it.",
+        f64::from(u8::from(figures.agents > 0)),
+    )?;
+    // None where there was none: a look that was never made has no age.
+    if let Some(age) = beat.map(|b| b.age).filter(|age| *age != Duration::MAX) {
+        gauge(
+            "operator_monitor_look_age_seconds",
+            "Time since the monitor last looked.",
+            age.as_secs_f64(),
+        )?;
+    }
+    gauge(
+        "operator_monitor_sees",
+        "Whether the monitor's last look saw everything it looks for.",
+        f64::from(u8::from(beat.is_some_and(|b| b.ok && !b.is_silent()))),
+    )?;
+    let mut out = Vec::new();
+    TextEncoder::new().encode(&registry.gather(), &mut out)?;
+    Ok(String::from_utf8_lossy(&out).into_owned())
+}

@@ -1,0 +1,189 @@
+use super::*;
+use agent_lab::ledger::{Check, Mono};
+use std::time::Duration;
+
+const BODY: &str = r#"{"version":"4","groupKey":"g","alerts":[{"status":"firing",
+    "labels":{"alertname":"QueueFull"},"startsAt":"2026-01-30T10:00:00Z","fingerprint":"c3a5"}]}"#;
+
+struct Desk {
+    _dir: tempfile::TempDir,
+    path: PathBuf,
+    door: Arc<Door>,
+    http: reqwest::Client,
+    url: String,
+}
+
+impl Desk {
+    /// `local`: as if the port could be reached from this machine alone.
+    async fn new(token: Option<&str>, local: bool) -> Self {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("tickets.db");
+        Ledger::open(&path).unwrap();
+        let door = Arc::new(Door::default());
+        door.watches(Some("7"));
+        let mut listener = Listener::bind(":0").await.unwrap();
+        let url = format!("http://{}", listener.address());
+        if !local {
+            listener.address.set_ip(Ipv4Addr::UNSPECIFIED.into());
+        }
+        let served = listener.serve(path.clone(), token.map(Token::new), door.clone());
+        tokio::spawn(served);
+        Self {
+            _dir: dir,
+            path,
+            door,
+            http: reqwest::Client::builder().no_proxy().build().unwrap(),
+            url,
+        }
+    }
+
+    async fn post(&self, token: Option<&str>, body: impl Into<reqwest::Body>) -> (u16, String) {
+        let mut request = self
+            .http
+            .post(format!("{}/webhook/alertmanager", self.url))
+            .header("content-type", "application/json")
+            .body(body);
+        if let Some(token) = token {
+            request = request.bearer_auth(token);
+        }
+        let answer = request.send().await.unwrap();
+        (answer.status().as_u16(), answer.text().await.unwrap())
+    }
+
+    async fn get(&self, path: &str) -> (u16, String) {
+        let answer = self
+            .http
+            .get(format!("{}{path}", self.url))
+            .send()
+            .await
+            .unwrap();
+        (answer.status().as_u16(), answer.text().await.unwrap())
+    }
+
+    fn look(&self, ok: bool) {
+        Ledger::open(&self.path)
+            .unwrap()
+            .record_check(&Check {
+                cluster_id: "7",
+                data: Mono::now(),
+                observations: &[],
+                metric_snapshot: None,
+                subject_context: None,
+                sample: None,
+                place: "",
+                interval: Duration::from_secs(5),
+                ok,
+                detail: "http://pd: refused",
+            })
+            .unwrap();
+    }
+
+    fn standing(&self) -> usize {
+        let ledger = Ledger::open_reader(&self.path).unwrap();
+        ledger.standing_alerts("7").unwrap().len()
+    }
+}
+
+#[tokio::test]
+async fn a_notification_is_in_the_ledger_when_it_is_acknowledged() {
+    let desk = Desk::new(None, true).await;
+    assert_eq!(desk.post(None, BODY).await.0, 200);
+    assert_eq!(desk.standing(), 1);
+    // And the loop is woken.
+    desk.door.came.notified().await;
+}
+
+#[tokio::test]
+async fn without_the_token_nothing_is_taken() {
+    let with = Desk::new(Some("correct horse"), true).await;
+    for wrong in [None, Some("correct"), Some("")] {
+        assert_eq!(with.post(wrong, BODY).await.0, 401);
+    }
+    assert_eq!(with.standing(), 0);
+    assert_eq!(with.post(Some("correct horse"), BODY).await.0, 200);
+    // A port that can be reached from outside takes nothing without one.
+    let open = Desk::new(None, false).await;
+    let (status, why) = open.post(None, BODY).await;
+    assert!(
+        status == 403 && why.contains("OPERATOR_WEBHOOK_TOKEN"),
+        "{why}"
+    );
+    assert_eq!(open.standing(), 0);
+    // What a page in a browser can send without asking first is not taken either.
+    let local = Desk::new(None, true).await;
+    let plain = local
+        .http
+        .post(format!("{}/webhook/alertmanager", local.url));
+    assert_eq!(plain.body(BODY).send().await.unwrap().status(), 415);
+    assert_eq!(local.standing(), 0);
+}
+
+#[tokio::test]
+async fn what_cannot_be_taken_is_answered_with_a_reason_and_counted() {
+    let desk = Desk::new(None, true).await;
+    let (status, why) = desk.post(None, &BODY[..60]).await;
+    assert!(status == 400 && why.contains("EOF"), "{why}");
+    assert_eq!(desk.post(None, vec![b' '; LARGEST + 1]).await.0, 413);
+    desk.door.watches(None);
+    let (status, why) = desk.post(None, BODY).await;
+    assert!(status == 503 && why.contains("another"), "{why}");
+    desk.door.watches(Some("7"));
+    // A ledger that is away is tried again, and found when it is back.
+    let aside = desk.path.with_extension("aside");
+    std::fs::rename(&desk.path, &aside).unwrap();
+    std::fs::create_dir(&desk.path).unwrap();
+    assert_eq!(desk.post(None, BODY).await.0, 503);
+    std::fs::remove_dir(&desk.path).unwrap();
+    std::fs::rename(&aside, &desk.path).unwrap();
+    assert_eq!(desk.post(None, BODY).await.0, 200);
+    let (_, text) = desk.get("/metrics").await;
+    for line in [
+        "operator_webhook_notifications_total{result=\"malformed\"} 1",
+        "operator_webhook_notifications_total{result=\"too_large\"} 1",
+        "operator_webhook_notifications_total{result=\"failed\"} 2",
+        "operator_webhook_notifications_total{result=\"accepted\"} 1",
+        "operator_webhook_alerts_total{kind=\"fired\"} 1",
+    ] {
+        assert!(text.contains(line), "{line}\n{text}");
+    }
+}
+
+#[tokio::test]
+async fn health_is_that_somebody_looks() {
+    let desk = Desk::new(None, true).await;
+    assert_eq!(desk.get("/healthz").await.0, 503);
+    let (_, text) = desk.get("/metrics").await;
+    assert!(!text.contains("operator_monitor_look_age"), "{text}");
+    desk.look(true);
+    assert_eq!(desk.get("/healthz").await, (200, "ok\n".into()));
+    desk.look(false);
+    let (status, text) = desk.get("/healthz").await;
+    assert!(status == 200 && text.contains("refused"), "{text}");
+    assert!(
+        desk.get("/metrics")
+            .await
+            .1
+            .contains("operator_monitor_sees 0")
+    );
+    desk.door.watches(Some("8"));
+    assert_eq!(desk.get("/healthz").await.0, 503);
+    assert_eq!(desk.get("/else").await.0, 404);
+}
+
+#[tokio::test]
+async fn an_address_that_cannot_be_used_is_named() {
+    let taken = Listener::bind(":0").await.unwrap();
+    let port = taken.address().port();
+    let why = Listener::bind(&format!(":{port}"))
+        .await
+        .err()
+        .unwrap()
+        .to_string();
+    assert!(
+        why.contains(&port.to_string()) && why.contains("in use"),
+        "{why}"
+    );
+    let why = Listener::bind("here").await.err().unwrap().to_string();
+    assert!(why.contains("HOST:PORT"), "{why}");
+}
