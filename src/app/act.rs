@@ -55,7 +55,7 @@ pub fn act(state: &mut State, command: Command, argument: &str) -> Vec<Effect> {
         C::Redraw => return vec![Effect::Redraw],
         C::Help => match state.overlays.last() {
             Some(Overlay::Help(_)) => drop(state.overlays.pop()),
-            _ => state.overlays.push(Overlay::Help(Doc::new(help()))),
+            _ => state.overlays.push(Overlay::Help(Doc::new(help(state)))),
         },
         C::Yes => return yes(state),
         C::Back => return back(state),

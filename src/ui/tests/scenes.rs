@@ -155,7 +155,7 @@ fn sessions() -> Stage {
 
 fn store() -> Stage {
     let mut stage = at_work(false);
-    stage.state.lab = Some("/home/kim/.operator/lab".into());
+    stage.state.lab = true;
     stage.keys("1j");
     stage.key(KeyCode::Enter);
     let log = (0..40).map(|n| format!("2026-01-30T13:5{}:00Z  INFO raft: heartbeat {n}", n % 10));
