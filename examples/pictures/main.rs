@@ -38,7 +38,7 @@ fn demo(operator: &Path) -> Done {
     let args = ["demo", "--auto", "--seed", "7"];
     let mut stage = Stage::run(operator, &args, &[("OPERATOR_HOME", &home)], SIZE)?;
     // The store is down, and the agent has run a command and says what it makes of it.
-    stage.until(&["silent", "$ operator-tui lab"])?;
+    stage.until(&["silent", "its last words."])?;
     picture(&stage, "agent-at-work.svg")?;
     stage.until(&["● HEALTHY", "~ claimed"])?;
     linger(1.0);

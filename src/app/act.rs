@@ -48,7 +48,12 @@ pub fn act(state: &mut State, command: Command, argument: &str) -> Vec<Effect> {
     match command {
         _ if replay::is_about_time(command) => return replay::act_on(state, command, argument),
         C::Replay => return play(state, argument),
-        C::Quit if !state.overlays.is_empty() || state.record.is_some() => return back(state),
+        C::Quit if !state.overlays.is_empty() || state.record.is_some() => {
+            state.needle = None;
+            if state.overlays.pop().is_none() {
+                state.record = None;
+            }
+        }
         C::Quit => return quit(state, false),
         C::Break => return quit(state, true),
         C::Suspend => return vec![Effect::Suspend],

@@ -161,6 +161,7 @@ impl Incident {
                 };
                 let text = match what {
                     What::Opened => format!("#{id} {name}: {}", event.why),
+                    What::Taken => format!("#{id} taken by {}", event.by),
                     _ => format!("#{id} {} by {}: {}", event.to, event.by, event.why),
                 };
                 add(event.at, what, text);

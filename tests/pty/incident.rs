@@ -53,7 +53,7 @@ fn an_incident_is_followed_approved_read_and_played_back() {
     theirs.until(|s| s.contains("the session ends") && s.contains("● HEALTHY"));
     theirs.send(":seek 0\r");
     theirs.until(|s| s.contains("before anything happened") && s.contains("agent NOT YET"));
-    theirs.send(">>");
+    theirs.send(">");
     theirs.until(|s| s.contains("#1 store_down tikv1: "));
     theirs.send("q");
     theirs.until(|s| s.contains("Session on #1 · ✓ proven"));

@@ -496,3 +496,13 @@ fn more_completions_than_there_is_room_for_are_gone_through() {
     let taken = stage.state.prompt.as_ref().unwrap().text().to_owned();
     assert!(shown.contains(&format!(" > {taken}")), "{shown}");
 }
+
+#[test]
+fn q_closes_what_is_open_whatever_was_searched_for() {
+    let mut stage = super::fixtures::record();
+    stage.show(80, 24);
+    stage.enter("/store 1");
+    assert!(stage.state.needle.is_some() && stage.state.record.is_some());
+    stage.keys("q");
+    assert!(stage.state.needle.is_none() && stage.state.record.is_none());
+}
