@@ -212,8 +212,10 @@ impl Agent {
                     since: at,
                 });
             }
-            Kind::Decision { call, .. } => {
+            Kind::Decision { call, approved, .. } => {
                 self.proposal.take_if(|p| p.call == *call);
+                // One that was rejected does not run, and has no result.
+                self.running.take_if(|r| !approved && r.call == *call);
                 if let Some(running) = &mut self.running {
                     running.since = at;
                 }

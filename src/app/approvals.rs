@@ -122,7 +122,7 @@ pub fn answer(state: &mut State, approved: bool, why: &str) -> Vec<Effect> {
     let now = state.now;
     let asked = (proposal.session.clone(), proposal.call.clone(), now);
     state.approvals.answered.push(asked);
-    let word = if approved { "approve" } else { "reject" };
+    let word = if approved { "approved" } else { "rejected" };
     let reason = if why.is_empty() {
         String::new()
     } else {

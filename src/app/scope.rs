@@ -119,7 +119,14 @@ pub fn useful(binding: &Binding, state: &State) -> bool {
         Command::Hold | Command::Resolve | Command::Reopen => steer::would(binding.command, state),
         Command::NextPane | Command::Zoom | Command::Quit | Command::Prompt => bare,
         Command::Sessions => bare && state.record.is_none() && !state.replayed,
-        Command::RestartAgent => matches!(state.agent.process, Process::GaveUp { .. }),
+        Command::SearchNext => state.needle.is_some(),
+        Command::RestartAgent => {
+            let here = match state.overlays.last() {
+                None => state.record.is_none(),
+                Some(overlay) => matches!(overlay, Overlay::Processes),
+            };
+            here && matches!(state.agent.process, Process::GaveUp { .. })
+        }
         Command::NextChapter => state.demo.as_ref().is_some_and(|d| d.can_go(state.tick).1),
         Command::PreviousChapter => state.demo.as_ref().is_some_and(|d| d.can_go(state.tick).0),
         _ => true,

@@ -109,6 +109,9 @@ pub fn agent(state: &State, theme: Theme) -> Vec<Span<'static>> {
         }
         Process::Exited { at, .. } => ("ENDED", Some(*at), Role::Warn),
         Process::Restarting { at, .. } => ("RESTARTING", Some(*at), Role::Warn),
+        Process::GaveUp {
+            at, failed: false, ..
+        } => ("ENDED", Some(*at), Role::Warn),
         Process::GaveUp { at, .. } => ("DEAD", Some(*at), Role::Bad),
         Process::Stopped => ("STOPPED", None, Role::Dim),
     };

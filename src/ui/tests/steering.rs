@@ -284,6 +284,42 @@ fn our_own_agent_asks_by_its_events_and_is_answered_by_its_stdin() {
 }
 
 #[test]
+fn a_rejected_command_does_not_run() {
+    let mut stage = at_work(false);
+    stage.agent(&[
+        r#""session":"s","type":"tool_call","call":"q","tool":"shell","input":"reboot","reasoning":"""#,
+        r#""session":"s","type":"proposal","call":"q","why":"it changes something""#,
+    ]);
+    stage.keys("a");
+    stage.show(120, 40);
+    stage.enter("nnot now");
+    assert!(stage.show(120, 40).contains("You rejected it: not now."));
+    stage.agent(&[r#""session":"s","type":"decision","call":"q","approved":false,"by":"kim""#]);
+    let shown = stage.show(120, 40);
+    assert!(
+        shown.contains("▌ thinking") && !shown.contains("▌ running"),
+        "{shown}"
+    );
+}
+
+#[test]
+fn a_program_that_is_done_is_not_called_dead() {
+    for (success, word, pane) in [
+        (true, "agent ENDED", "◆ it ended by itself"),
+        (false, "agent DEAD", "✗ it ended by itself"),
+    ] {
+        let mut stage = Stage::new(false);
+        stage.fact(Child::Agent, Fact::Started { pid: 7 });
+        let how = "exit code 0".into();
+        stage.fact(Child::Agent, Fact::Exited { how, success });
+        let (why, stderr) = ("it ended by itself".into(), Vec::new());
+        stage.fact(Child::Agent, Fact::GaveUp { why, stderr });
+        let shown = stage.show(120, 40);
+        assert!(shown.contains(word) && shown.contains(pane), "{shown}");
+    }
+}
+
+#[test]
 fn tickets_are_held_resolved_and_opened_again_by_hand() {
     let mut stage = at_work(false);
     stage.keys("2j");
