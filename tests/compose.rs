@@ -175,9 +175,11 @@ fn what_compose_mounts_and_builds_is_in_the_repository() {
         }
     }
     let prometheus = read("assets/prometheus/prometheus.yml");
-    for target in ["pd0:2379", "tikv2:20180"] {
+    for target in ["pd0:2379", "tikv2:20180", "monitor:9105"] {
         assert!(prometheus.contains(target), "{target} is scraped");
     }
+    let command = strings(&compose["services"]["monitor"]["command"]).join(" ");
+    assert!(command.contains(":9105"), "{command}");
 }
 
 #[test]

@@ -42,7 +42,7 @@ rejected. Find out what is wrong, and end with `ESCALATE:`, what you found and w
     };
     let mut text = format!(
         "You are an autonomous SRE agent. A monitor watches a TiKV cluster and opens a ticket when \
-an invariant is broken. You are given one ticket. Find out what is wrong, put it right, and make \
+an invariant is broken; alerts of other systems become tickets too. You are given one ticket. Find out what is wrong, put it right, and make \
 sure that it is right.
 
 You have a shell, bash, on a machine that can reach the cluster, and can read the web. Nobody \

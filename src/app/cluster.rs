@@ -1,7 +1,7 @@
 //! The cluster as last seen, how it fared before, and what that amounts to in one word.
 
 use crate::{
-    cluster::{ClusterSnapshot, MemberState, Observed, Store, StoreState},
+    cluster::{self, ClusterSnapshot, MemberState, Observed, Store, StoreState, Traffic},
     transcript::clean::clean_text,
 };
 use jiff::{SignedDuration, Timestamp};
@@ -17,7 +17,9 @@ pub const LONGEST: Duration = Duration::from_secs(4);
 /// What is older than this is unknown: three looks, and the time a slow one may take.
 pub const STALE: SignedDuration = SignedDuration::from_secs(5);
 /// Values kept for the charts, one a second.
-const HISTORY: usize = 300;
+const VALUES: usize = 300;
+/// As time.
+pub const HISTORY: Duration = Duration::from_secs(VALUES as u64);
 /// Seconds that one look can stand for.
 const MOST_AT_ONCE: i128 = 10;
 
@@ -160,6 +162,33 @@ impl Cluster {
         self.judge(now);
     }
 
+    /// How the stores fared before they were first looked at.
+    pub fn fared(&mut self, past: &HashMap<u64, Vec<Traffic>>) {
+        let length = past.values().map(Vec::len).max().unwrap_or(0);
+        let at = |values: &Vec<Traffic>, second: usize| {
+            // All end now.
+            let from = length - values.len();
+            second
+                .checked_sub(from)
+                .and_then(|n| values.get(n))
+                .copied()
+        };
+        for second in (0..length).rev() {
+            let all = past.values().filter_map(|values| at(values, second));
+            let all: Vec<Traffic> = all.collect();
+            let total = cluster::total(all.iter()).unwrap_or_default();
+            push_before(&mut self.ops, total.ops_per_s);
+            push_before(&mut self.p99, total.p99_ms);
+        }
+        for (id, values) in past {
+            let history = self.stores.entry(*id).or_default();
+            for traffic in values.iter().rev() {
+                push_before(&mut history.ops, traffic.ops_per_s);
+                push_before(&mut history.p99, traffic.p99_ms);
+            }
+        }
+    }
+
     /// Time passes: what was known may be no longer.
     pub fn judge(&mut self, now: Timestamp) {
         let overall = self.judged(now);
@@ -249,8 +278,14 @@ pub fn current<T>(observed: &Observed<T>, now: Timestamp) -> Option<&T> {
     }
 }
 
+fn push_before(history: &mut VecDeque<Option<f64>>, value: Option<f64>) {
+    if history.len() < VALUES {
+        history.push_front(value.filter(|v| v.is_finite()));
+    }
+}
+
 fn push(history: &mut VecDeque<Option<f64>>, value: Option<f64>) {
-    if history.len() == HISTORY {
+    if history.len() == VALUES {
         history.pop_front();
     }
     history.push_back(value.filter(|v| v.is_finite()));
@@ -362,6 +397,29 @@ mod tests {
             cluster.seen(snapshot(StoreState::Up, at(second)), at(second));
             assert_eq!(cluster.ops.len(), values, "after second {second}");
         }
+    }
+
+    #[test]
+    fn what_was_before_the_first_look_comes_before_it() {
+        let mut cluster = Cluster::new("pd".into());
+        let past = |ops: &[f64]| -> Vec<Traffic> {
+            let ops = ops.iter().map(|n| Some(*n));
+            ops.map(|ops_per_s| Traffic {
+                ops_per_s,
+                ..Traffic::default()
+            })
+            .collect()
+        };
+        let known = HashMap::from([(1, past(&[1.0, 2.0, 3.0])), (2, past(&[10.0]))]);
+        cluster.fared(&known);
+        cluster.seen(snapshot(StoreState::Up, at(0)), at(0));
+        assert_eq!(cluster.ops, [Some(1.0), Some(2.0), Some(13.0), None]);
+        assert_eq!(cluster.history(2).unwrap().ops, [Some(10.0), None]);
+        // No more than there is room for, and what was seen stays.
+        cluster.fared(&HashMap::from([(1, past(&[5.0; 1000]))]));
+        assert_eq!(cluster.ops.len(), VALUES);
+        assert_eq!(cluster.ops.range(VALUES - 4..).count(), 4);
+        assert_eq!(cluster.ops[VALUES - 2], Some(13.0));
     }
 
     #[test]

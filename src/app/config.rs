@@ -2,6 +2,7 @@
 
 use super::palette::Palette;
 use crate::{
+    cluster::Prometheus,
     demo::Walkthrough,
     lab::{LabInfo, UpOptions, control::Control},
     supervisor::Spec,
@@ -24,6 +25,8 @@ pub struct Config {
     pub place: String,
     /// PD endpoints as people write them.
     pub pd: String,
+    /// Where the stores' metrics are read. None: from the stores.
+    pub prometheus: Option<Prometheus>,
     pub ledger: PathBuf,
     /// The lab whose nodes are watched, if it is one: their logs are there.
     pub lab: Option<Arc<dyn Control>>,

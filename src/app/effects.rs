@@ -10,6 +10,7 @@ use super::{
     stage::{Order, Stage},
 };
 use crate::{
+    cluster::Options,
     lab::LabInfo,
     supervisor::{self, Handle, Mailbox, Spec},
 };
@@ -88,7 +89,9 @@ impl Hands {
             hands.stage = Some(Stage::set(demo.lab, hands.events.clone()));
             hands.populate = Some(demo.children);
         } else if live {
-            hands.observer = Some(Observer::start(&config.pd, hands.events.clone()));
+            let mut look = Options::new(&config.pd);
+            look.prometheus = config.prometheus;
+            hands.observer = Some(Observer::start(look, hands.events.clone()));
         }
         Ok(hands)
     }
@@ -110,7 +113,7 @@ impl Hands {
             }
             self.start_child(Child::Agent, children.agent);
             let _there = self.back.enter();
-            self.observer = Some(Observer::start(&pd, self.events.clone()));
+            self.observer = Some(Observer::start(Options::new(&pd), self.events.clone()));
         }
     }
 

@@ -9,12 +9,16 @@ use super::{
     tickets::LedgerView,
 };
 use crate::{
-    cluster::ClusterSnapshot, demo::Fault, demo::chapters::Load, history::News, supervisor::Item,
+    cluster::{ClusterSnapshot, Traffic},
+    demo::Fault,
+    demo::chapters::Load,
+    history::News,
+    supervisor::Item,
     terminal::signals::Signal,
 };
 use agent_lab::event::Control;
 use crossterm::event::{KeyEvent, MouseEvent};
-use std::io;
+use std::{collections::HashMap, io};
 
 /// The dashboard's children.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -45,6 +49,8 @@ pub enum Event {
     Signal(Signal),
     Child(Child, Vec<Item>),
     Cluster(Box<ClusterSnapshot>),
+    /// How the stores fared before we looked, by their ids: a value a second, the newest last.
+    Past(HashMap<u64, Vec<Traffic>>),
     Ledger(Box<LedgerView>),
     /// The ledger was looked at, and nothing has changed.
     LedgerSame,

@@ -3,7 +3,7 @@
 //! Both only read. A send that waits for the main loop is fine here: the next look can wait too.
 
 use super::{
-    cluster::{INTERVAL, LONGEST},
+    cluster::{HISTORY, INTERVAL, LONGEST},
     event::Event,
     ledger_file::LedgerFile,
     ledger_watch::{LedgerWatch, Stop},
@@ -26,13 +26,27 @@ const STILL_THERE: Duration = Duration::from_secs(2);
 pub struct Observer(JoinHandle<()>);
 
 impl Observer {
-    pub fn start(pd: &str, events: mpsc::Sender<Event>) -> Self {
-        let mut client = Client::new(Options::new(pd));
+    pub fn start(look: Options, events: mpsc::Sender<Event>) -> Self {
+        let mut client = Client::new(look);
         Self(tokio::spawn(async move {
             let mut missed = 0;
+            let mut past_is_known = false;
             loop {
                 let began = Instant::now();
                 let snapshot = Box::new(client.observe().await);
+                if !past_is_known && snapshot.stores.fresh().is_some() {
+                    // What was before the first look; tried again until somebody says.
+                    match client.history(&snapshot, HISTORY).await {
+                        Some(Err(_)) => {}
+                        Some(Ok(past)) => {
+                            past_is_known = true;
+                            if events.send(Event::Past(past)).await.is_err() {
+                                return;
+                            }
+                        }
+                        None => past_is_known = true,
+                    }
+                }
                 missed = if answered(&snapshot) { 0 } else { missed + 1 };
                 let next = began + pause(began.elapsed(), missed);
                 if events.send(Event::Cluster(snapshot)).await.is_err() {

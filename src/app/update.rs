@@ -61,6 +61,7 @@ fn change(state: &mut State, event: Event) -> Vec<Effect> {
             return effects;
         }
         Event::Cluster(snapshot) => state.cluster.seen(*snapshot, now),
+        Event::Past(past) => state.cluster.fared(&past),
         Event::Ledger(view) => return on_ledger(state, *view),
         Event::LedgerSame => state.tickets.looked = Some(now),
         Event::Followed(news) => attach::on_news(state, &news),

@@ -123,6 +123,7 @@ fn config(
         subject: args.subject.clone(),
         place: stand::place().into(),
         pd: String::new(),
+        prometheus: None,
         agent: off(),
         monitor: off(),
         ledger,

@@ -44,6 +44,7 @@ pub fn run(args: Args) -> CliResult {
         subject: "tikv".into(),
         place: "replay".into(),
         pd: String::new(),
+        prometheus: None,
         ledger: path,
         lab: None,
         palette: args.theme.palette()?,

@@ -3,7 +3,7 @@
 use super::{
     CliResult,
     brain::{self, Brain, Terms},
-    target::{LedgerArgs, PdArgs},
+    target::{LedgerArgs, PdArgs, PrometheusArgs},
     theme::ThemeArgs,
 };
 use crate::{
@@ -19,6 +19,7 @@ use std::{
     ffi::OsString,
     path::{Path, PathBuf},
     process::ExitCode,
+    time::Duration,
 };
 
 /// The dashboard needs a terminal and has none.
@@ -29,9 +30,8 @@ pub struct Args {
     #[command(flatten)]
     pd: PdArgs,
 
-    /// Address of Prometheus, told to the agent
-    #[arg(long, env = "PROMETHEUS_URL", value_name = "URL")]
-    prometheus: Option<String>,
+    #[command(flatten)]
+    prometheus: PrometheusArgs,
 
     /// Run this as the agent instead of our own: a program with arguments, or a shell line; it
     /// finds PD_ENDPOINT and OPERATOR_LEDGER in its environment
@@ -61,6 +61,9 @@ pub struct Args {
     theme: ThemeArgs,
 }
 
+/// Of one request to Prometheus.
+const LOOK: Duration = Duration::from_secs(2);
+
 /// Where things are, for the children.
 struct Place {
     pd: String,
@@ -72,7 +75,7 @@ pub fn run(args: &Args) -> CliResult {
     let home = Home::from_env()?;
     let place = Place {
         pd: pd(args)?,
-        prometheus: prometheus(args, &home)?,
+        prometheus: args.prometheus.url()?,
         ledger: args.ledger.path()?,
     };
     // What is wrong with the ledger is said here, where it can be read in peace.
@@ -89,6 +92,7 @@ pub fn run(args: &Args) -> CliResult {
             None => place.pd.clone(),
         },
         pd: place.pd.clone(),
+        prometheus: args.prometheus.client(LOOK)?,
         agent: agent(args, &home, &place)?,
         monitor: monitor(args, &place, lab.is_some())?,
         lab,
@@ -170,17 +174,6 @@ fn agent(args: &Args, home: &Home, place: &Place) -> color_eyre::Result<Role> {
     }))
 }
 
-/// The address as given, or as `config.toml` has it.
-fn prometheus(args: &Args, home: &Home) -> color_eyre::Result<Option<String>> {
-    if let Some(given) = args.prometheus.clone().filter(|p| !p.is_empty()) {
-        return Ok(Some(given));
-    }
-    let config = home.config()?;
-    Ok(config
-        .get("prometheus")
-        .and_then(|p| p.as_str().map(str::to_owned)))
-}
-
 fn monitor(args: &Args, place: &Place, lab: bool) -> color_eyre::Result<Role> {
     if args.no_monitor {
         return Ok(Role::Off("--no-monitor was given.".into()));
@@ -192,9 +185,12 @@ fn monitor(args: &Args, place: &Place, lab: bool) -> color_eyre::Result<Role> {
     };
     let mut command: Vec<OsString> = [executable().into(), "monitor".into(), "run".into()].into();
     command.extend(times);
+    // Even none: what the environment or the file says was weighed here.
+    let prometheus = place.prometheus.clone().unwrap_or_default();
     Ok(Role::Run(Spec {
         name: "monitor",
         argv: ours(command, place),
+        env: vec![("PROMETHEUS_URL".into(), prometheus.into())],
         ..Spec::default()
     }))
 }

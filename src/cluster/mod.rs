@@ -14,6 +14,7 @@ pub mod snapshot;
 
 pub use client::{Client, FIRST_SAMPLE, Options};
 pub use prometheus::Prometheus;
+pub use rates::total;
 pub use snapshot::{
     ClusterSnapshot, MemberState, Observed, PdMember, Regions, Store, StoreState, Traffic,
 };

@@ -6,13 +6,12 @@
 use super::invariants::LiveKey;
 use crate::cluster::prometheus::AlertRule;
 use agent_lab::ledger::{ALERT_KEY, Observation, Outside, Reading, StandingAlert};
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use std::time::Duration;
 
-/// A Prometheus that runs for less has not scraped everything yet.
-const SETTLED: SignedDuration = SignedDuration::from_secs(30);
-/// A rule that was not evaluated for so long says nothing, or for some intervals of its group.
-const EVALUATED: f64 = 30.0;
+/// Seconds after which a rule that was not evaluated says nothing, or so many intervals of its
+/// group. A Prometheus that runs for less has not scraped and evaluated everything yet.
+const EVALUATED: f64 = 15.0;
 const INTERVALS: f64 = 3.0;
 
 /// What Prometheus says of its rules.
@@ -104,7 +103,9 @@ fn resolved(alert: &StandingAlert, word: Option<&Result<Word, String>>) -> (Read
         return (Reading::Clear, told);
     };
     let mut all = std::iter::once(rule).chain(rules);
-    if word.at.duration_since(word.started) < SETTLED {
+    let limit = |rule: &AlertRule| EVALUATED.max(rule.interval * INTERVALS);
+    let runs = word.at.duration_since(word.started).as_secs_f64();
+    if all.clone().any(|rule| runs < limit(rule)) {
         let text = format!("{told}, but Prometheus has only just been started");
         return (Reading::Unknown, text);
     }
@@ -119,11 +120,10 @@ fn resolved(alert: &StandingAlert, word: Option<&Result<Word, String>>) -> (Read
         return (Reading::Violated, text);
     }
     let stale = |rule: &AlertRule| {
-        let limit = EVALUATED.max(rule.interval * INTERVALS);
         let age = rule
             .evaluated
             .map(|at| word.at.duration_since(at).as_secs_f64());
-        !rule.healthy || age.is_none_or(|age| age > limit)
+        !rule.healthy || age.is_none_or(|age| age > limit(rule))
     };
     if all.any(stale) {
         let text = format!("{told}, but Prometheus does not evaluate the rule");

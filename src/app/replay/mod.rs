@@ -62,6 +62,7 @@ impl Replay {
             subject: like.subject.clone(),
             place: "replay".into(),
             pd: String::new(),
+            prometheus: None,
             ledger: like.tickets.path.clone(),
             lab: None,
             palette: like.taste.palette,

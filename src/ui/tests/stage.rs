@@ -43,6 +43,7 @@ impl Stage {
             }
             .into(),
             pd: "http://10.0.0.1:2379".into(),
+            prometheus: None,
             ledger: "/home/kim/.operator/tickets.db".into(),
             lab: None,
             palette: Palette::Terminal,
