@@ -95,7 +95,10 @@ pub fn useful(binding: &Binding, state: &State) -> bool {
         Command::Replay => open::session_at_hand(state).is_some(),
         Command::Approvals => bare && !approvals::queue(state).is_empty(),
         Command::Interrupt | Command::Message if state.replayed => false,
-        Command::Interrupt => bare && attach::working(state.shown()) && state.record.is_none(),
+        Command::Interrupt => {
+            let works = attach::working(state.shown()) && state.shown().waits.is_none();
+            bare && works && state.record.is_none()
+        }
         Command::Message => {
             let over = state.other.as_ref().is_some_and(|other| other.ended);
             bare && state.shown().process.running() && state.record.is_none() && !over

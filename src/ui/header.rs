@@ -99,6 +99,11 @@ pub fn agent(state: &State, theme: Theme) -> Vec<Span<'static>> {
             let since = agent.proposal.as_ref().map(|p| p.since);
             ("ASKS", since, Role::Warn)
         }
+        Process::Running { .. } | Process::Elsewhere(_) | Process::Replayed
+            if agent.waits.is_some() =>
+        {
+            ("STOPPED", agent.waits, Role::Warn)
+        }
         Process::Running { .. } | Process::Elsewhere(_) | Process::Replayed => {
             let role = match agent.phase {
                 Phase::Working => Role::Accent,

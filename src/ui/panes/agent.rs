@@ -177,6 +177,10 @@ fn status(state: &State, columns: usize, theme: Theme) -> Option<Line<'static>> 
             ),
             Role::Warn,
         ),
+        _ if agent.waits.is_some() => (
+            "‖ stopped; it waits for a message to go on · m writes one".into(),
+            Role::Warn,
+        ),
         (_, Some(running), _) => (format!("▌ running {}", since(running.since)), Role::Accent),
         (.., Phase::Verifying) => (
             format!("~ claimed, not proven yet · {}", since(agent.since)),

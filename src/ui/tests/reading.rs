@@ -499,7 +499,7 @@ fn more_completions_than_there_is_room_for_are_gone_through() {
 
 #[test]
 fn q_closes_what_is_open_whatever_was_searched_for() {
-    let mut stage = super::fixtures::record();
+    let mut stage = record();
     stage.show(80, 24);
     stage.enter("/store 1");
     assert!(stage.state.needle.is_some() && stage.state.record.is_some());

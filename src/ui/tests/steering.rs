@@ -54,6 +54,23 @@ fn an_interrupt_asks_first_and_enter_means_no() {
     let control = Control::Interrupt { by: person() };
     assert_eq!(stage.keys("y"), [Effect::Control(Child::Agent, control)]);
     assert!(stage.show(80, 24).contains("◆ you: interrupt"));
+    // What is to be done next is said, and offered.
+    stage.agent(&[
+        r#""session":"s","type":"tool_result","call":"d","exit_code":130,"duration_ms":1"#,
+        r#""session":"s","type":"notice","level":"warn","text":"interrupted by kim; waiting for a message to go on""#,
+    ]);
+    let shown = stage.show(80, 24);
+    for words in [
+        "agent STOPPED #4",
+        "‖ stopped; it waits for a message",
+        "m message",
+    ] {
+        assert!(shown.contains(words), "{words}: {shown}");
+    }
+    assert!(!shown.contains("i stop it"), "{shown}");
+    stage
+        .agent(&[r#""session":"s","type":"notice","level":"info","text":"message of kim: go on""#]);
+    assert!(stage.show(80, 24).contains("agent WORKING #4"));
 }
 
 #[test]
