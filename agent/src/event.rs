@@ -245,6 +245,9 @@ pub enum Control {
     Unknown,
 }
 
+/// How a notice ends that says that the agent was stopped, and does nothing until it is told to.
+pub const WAITS: &str = "waiting for a message to go on";
+
 /// A retry in words: `529 overloaded, try 3 of 8, 4 s`.
 pub fn retry(status: Option<u16>, reason: &str, attempt: u32, of: u32, wait_ms: u64) -> String {
     let status = status

@@ -23,7 +23,7 @@ use crate::{
     budget::Budget,
     control::{Desk, Stop, Words},
     emit::Emitter,
-    event::{Level, Mode, Outcome},
+    event::{Level, Mode, Outcome, WAITS},
     leash::Leash,
     ledger::{
         Claim, EntryKind, Holder, Ledger, LedgerError, Mono, NewEntry, SessionWriter, Ticket,
@@ -316,7 +316,7 @@ impl Session<'_> {
 
     /// After an interrupt: the session rests until a person says something, or its time is up.
     async fn wait_for_words(&mut self, by: &str) -> Result<(), Halt> {
-        let text = format!("interrupted by {by}; waiting for a message to go on");
+        let text = format!("interrupted by {by}; {WAITS}");
         self.record_notice(Level::Warn, &text)?;
         let time_is_up = self.time_is_up()?;
         tokio::select! {

@@ -48,14 +48,19 @@ pub fn act(state: &mut State, command: Command, argument: &str) -> Vec<Effect> {
     match command {
         _ if replay::is_about_time(command) => return replay::act_on(state, command, argument),
         C::Replay => return play(state, argument),
-        C::Quit if !state.overlays.is_empty() || state.record.is_some() => return back(state),
+        C::Quit if !state.overlays.is_empty() || state.record.is_some() => {
+            state.needle = None;
+            if state.overlays.pop().is_none() {
+                state.record = None;
+            }
+        }
         C::Quit => return quit(state, false),
         C::Break => return quit(state, true),
         C::Suspend => return vec![Effect::Suspend],
         C::Redraw => return vec![Effect::Redraw],
         C::Help => match state.overlays.last() {
             Some(Overlay::Help(_)) => drop(state.overlays.pop()),
-            _ => state.overlays.push(Overlay::Help(Doc::new(help()))),
+            _ => state.overlays.push(Overlay::Help(Doc::new(help(state)))),
         },
         C::Yes => return yes(state),
         C::Back => return back(state),

@@ -3,7 +3,7 @@
 
 use super::{config::Role, state::Process};
 use crate::transcript::{Composer, Ring, View, clean::clean, ring::CAPACITY};
-use agent_lab::event::{Event, Kind, Outcome, VerifyState};
+use agent_lab::event::{Event, Kind, Outcome, VerifyState, WAITS};
 use jiff::Timestamp;
 use std::collections::VecDeque;
 
@@ -64,6 +64,8 @@ pub struct Agent {
     pub session: Option<String>,
     pub running: Option<Running>,
     pub proposal: Option<Proposal>,
+    /// It was stopped, and does nothing until it is told to go on; since when.
+    pub waits: Option<Timestamp>,
     pub verify: Option<VerifyState>,
     pub last_outcome: Option<(i64, Outcome)>,
     /// Dollars of the session, where the price is known.
@@ -96,6 +98,7 @@ impl Agent {
             session: None,
             running: None,
             proposal: None,
+            waits: None,
             verify: None,
             last_outcome: None,
             cost: None,
@@ -119,6 +122,7 @@ impl Agent {
         self.session = None;
         self.running = None;
         self.proposal = None;
+        self.waits = None;
         self.verify = None;
         self.title.clear();
         self.model = None;
@@ -173,6 +177,7 @@ impl Agent {
                 self.session.clone_from(&event.session);
                 self.running = None;
                 self.proposal = None;
+                self.waits = None;
                 self.verify = None;
                 self.cost = None;
                 self.phase = Phase::Working;
@@ -184,6 +189,7 @@ impl Agent {
                 self.session = None;
                 self.running = None;
                 self.proposal = None;
+                self.waits = None;
                 self.verify = None;
                 self.enter(Phase::Idle, at);
             }
@@ -212,8 +218,10 @@ impl Agent {
                     since: at,
                 });
             }
-            Kind::Decision { call, .. } => {
+            Kind::Decision { call, approved, .. } => {
                 self.proposal.take_if(|p| p.call == *call);
+                // One that was rejected does not run, and has no result.
+                self.running.take_if(|r| !approved && r.call == *call);
                 if let Some(running) = &mut self.running {
                     running.since = at;
                 }
@@ -232,6 +240,8 @@ impl Agent {
                 };
                 self.enter(phase, at);
             }
+            // The message that lets it go on is a notice too.
+            Kind::Notice { text, .. } => self.waits = text.ends_with(WAITS).then_some(at),
             Kind::Usage { cost_usd, .. } => self.cost = *cost_usd,
             Kind::Text { .. } | Kind::Thinking { .. } => {
                 // A call that was rejected has no result; the turn goes on.

@@ -124,7 +124,7 @@ pub fn answer(state: &mut State, approved: bool, why: &str) -> Vec<Effect> {
     let now = state.tick;
     let asked = (proposal.session.clone(), proposal.call.clone(), now);
     state.approvals.answered.push(asked);
-    let word = if approved { "approve" } else { "reject" };
+    let word = if approved { "approved" } else { "rejected" };
     let reason = if why.is_empty() {
         String::new()
     } else {

@@ -12,16 +12,19 @@ use crate::{
         output::Output,
         scene::{Moment, Stretch},
     },
-    lab,
+    lab::control::Control,
     transcript::Needle,
 };
 use agent_lab::ledger::{Ledger, LedgerError, ListedSession};
 use jiff::Timestamp;
 use std::{
     path::PathBuf,
-    sync::mpsc::{Receiver, Sender, channel},
+    sync::{
+        Arc,
+        mpsc::{Receiver, Sender, channel},
+    },
 };
-use tokio::sync::mpsc;
+use tokio::{runtime::Handle, sync::mpsc};
 
 /// Sessions of a list that are read at a time.
 pub const SESSIONS: usize = 200;
@@ -64,9 +67,8 @@ pub enum Read {
         from: Timestamp,
         to: Timestamp,
     },
-    /// The end of a node's log, where the lab in this folder has one.
+    /// The end of the log of a lab's node.
     Log {
-        lab: PathBuf,
         node: String,
     },
 }
@@ -102,11 +104,25 @@ pub enum Found {
 pub struct Archive(Sender<Read>);
 
 impl Archive {
-    pub fn start(ledger: PathBuf, events: mpsc::Sender<Event>) -> std::io::Result<Self> {
+    /// `lab` is the one whose nodes are watched, if any; it is asked on `back`.
+    pub fn start(
+        ledger: PathBuf,
+        lab: Option<Arc<dyn Control>>,
+        back: Handle,
+        events: mpsc::Sender<Event>,
+    ) -> std::io::Result<Self> {
         let (sender, reads) = channel();
         std::thread::Builder::new()
             .name("archive".into())
-            .spawn(move || serve(LedgerFile::new(ledger), &reads, &events))?;
+            .spawn(move || {
+                let log = |node: &str| match &lab {
+                    Some(lab) => back
+                        .block_on(lab.logs(node, LOG_LINES))
+                        .map_err(|e| e.to_string()),
+                    None => Err("there is no lab here".into()),
+                };
+                serve(LedgerFile::new(ledger), log, &reads, &events);
+            })?;
         Ok(Self(sender))
     }
 
@@ -115,7 +131,12 @@ impl Archive {
     }
 }
 
-fn serve(mut file: LedgerFile, reads: &Receiver<Read>, events: &mpsc::Sender<Event>) {
+fn serve(
+    mut file: LedgerFile,
+    log: impl Fn(&str) -> Result<String, String>,
+    reads: &Receiver<Read>,
+    events: &mpsc::Sender<Event>,
+) {
     // The one that is played back.
     let mut incident: Option<Incident> = None;
     while let Ok(read) = reads.recv() {
@@ -143,13 +164,10 @@ fn serve(mut file: LedgerFile, reads: &Receiver<Read>, events: &mpsc::Sender<Eve
                 });
                 Found::Stretch(session, found)
             }
-            Read::Log { lab, node } => {
-                let text = lab::Client::new(&lab).logs(&node, LOG_LINES);
-                Found::Log {
-                    node,
-                    text: text.map_err(|e| e.to_string()),
-                }
-            }
+            Read::Log { node } => Found::Log {
+                text: log(&node),
+                node,
+            },
             read => look_up(read, file.ledger()),
         };
         if events.blocking_send(Event::Found(found)).is_err() {

@@ -96,7 +96,7 @@ fn title(state: &State) -> String {
     };
     let agent = state.shown();
     let doing = match (&agent.process, agent.ticket) {
-        (Process::GaveUp { .. }, _) => " · agent DEAD".into(),
+        (Process::GaveUp { failed: true, .. }, _) => " · agent DEAD".into(),
         (_, Some(ticket)) if attach::working(agent) => format!(" · #{ticket}"),
         _ => String::new(),
     };

@@ -11,9 +11,6 @@ use super::{
     state::State,
 };
 
-/// Completions that are offered at a time.
-const OFFERED: usize = 12;
-
 /// One completion, and what it does.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Offer {
@@ -78,8 +75,11 @@ pub fn offers(state: &State, line: &str) -> Vec<Offer> {
     let Some((name, argument)) = line.split_once(' ') else {
         return named()
             .filter(|b| b.name.starts_with(line))
-            .filter(|b| b.scope != Scope::Demo || state.demo.is_some())
-            .take(OFFERED)
+            .filter(|b| match b.scope {
+                Scope::Demo => state.demo.is_some(),
+                Scope::Replay => state.replay.is_some(),
+                _ => true,
+            })
             .map(|b| Offer {
                 line: b.name.to_owned(),
                 word: b.name.to_owned(),
@@ -96,7 +96,6 @@ pub fn offers(state: &State, line: &str) -> Vec<Offer> {
     arguments(state, binding.command)
         .into_iter()
         .filter(|(word, _)| word.starts_with(argument.trim_start()))
-        .take(OFFERED)
         .map(|(word, help)| Offer {
             line: format!("{name} {word}"),
             word,

@@ -1,8 +1,12 @@
 //! What a dashboard is started with.
 
 use super::palette::Palette;
-use crate::{demo::Walkthrough, lab::LabInfo, lab::UpOptions, supervisor::Spec};
-use std::path::PathBuf;
+use crate::{
+    demo::Walkthrough,
+    lab::{LabInfo, UpOptions, control::Control},
+    supervisor::Spec,
+};
+use std::{path::PathBuf, sync::Arc};
 
 /// One of the dashboard's children.
 #[derive(Debug, Clone)]
@@ -21,8 +25,8 @@ pub struct Config {
     /// PD endpoints as people write them.
     pub pd: String,
     pub ledger: PathBuf,
-    /// The home of a lab whose nodes may be among those watched: their logs are there.
-    pub lab: Option<PathBuf>,
+    /// The lab whose nodes are watched, if it is one: their logs are there.
+    pub lab: Option<Arc<dyn Control>>,
     pub palette: Palette,
     /// In a demo the children come with the lab; these are then `Off`.
     pub agent: Role,

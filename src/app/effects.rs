@@ -59,7 +59,12 @@ impl Hands {
         let mut hands = Self {
             children: Vec::new(),
             _ledger: live.then(reader).transpose()?,
-            archive: Archive::start(config.ledger.clone(), events.clone())?,
+            archive: Archive::start(
+                config.ledger.clone(),
+                config.lab,
+                back.clone(),
+                events.clone(),
+            )?,
             clerk: Clerk::start(config.ledger.clone(), events.clone())?,
             follower: None,
             path: config.ledger,

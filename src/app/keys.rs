@@ -227,7 +227,7 @@ table! {
         Free C::Open, [key(KeyCode::Enter)], "Enter", "open", "open" 3, "open: ticket, store, session, output of a command";
         Free C::Back, [key(KeyCode::Esc)], "Esc", "back", "back" 2, "close what is open; back to what is live";
         Reading C::Search, [ch('/')], "/", "search", "search" 5, "search; capitals count if there are any";
-        Reading C::SearchNext, [ch('n')], "n", "search-next", "" 0, "next match, downwards";
+        Reading C::SearchNext, [ch('n')], "n", "search-next", "next match" 3, "next match, downwards";
         Reading C::SearchPrevious, [ch('N')], "N", "search-previous", "" 0, "match before, upwards";
         Reading C::Wrap, [ch('w')], "w", "wrap", "" 0, "wrap long lines, or cut them at the edge";
         Reading C::Copy, [ch('y')], "y", "copy", "copy" 8, "copy, to the terminal's clipboard: then y, c or b";

@@ -87,6 +87,7 @@ fn on_fact(state: &mut State, child: Child, fact: Fact) -> Vec<Effect> {
             *process = Process::Exited {
                 how,
                 at: now,
+                failed: !success,
                 held: false,
             };
             if child == Child::Agent {
@@ -114,10 +115,12 @@ fn on_fact(state: &mut State, child: Child, fact: Fact) -> Vec<Effect> {
             };
         }
         Fact::GaveUp { why, stderr } => {
+            let failed = !matches!(process, Process::Exited { failed: false, .. });
             *process = Process::GaveUp {
                 why,
                 stderr: stderr.iter().map(|l| clean(l.as_bytes()).0).collect(),
                 at: now,
+                failed,
             };
             if !quiet {
                 state

@@ -18,7 +18,6 @@ use crate::{
         long::Long,
     },
 };
-use std::path::Path;
 
 /// Output of a running command is read again only while it is no longer than this.
 const AGAIN: usize = 256 * 1024;
@@ -129,7 +128,7 @@ pub fn output_again(view: &OutputView) -> Option<Effect> {
 }
 
 fn store(state: &mut State, id: u64, name: String) -> Vec<Effect> {
-    let effects = log_of(state.lab.as_deref(), &name);
+    let effects = log_of(state, &name);
     state.overlays.push(Overlay::Store(StoreView {
         id,
         name,
@@ -138,20 +137,17 @@ fn store(state: &mut State, id: u64, name: String) -> Vec<Effect> {
     effects
 }
 
-/// The end of a node's log, if a lab that has it is in reach.
-fn log_of(lab: Option<&Path>, node: &str) -> Vec<Effect> {
-    lab.map_or(Vec::new(), |lab| {
-        vec![Effect::Read(Read::Log {
-            lab: lab.to_owned(),
-            node: node.to_owned(),
-        })]
-    })
+/// The end of a store's log, where it is in reach.
+fn log_of(state: &State, store: &str) -> Vec<Effect> {
+    let node = store.to_owned();
+    let read = state.lab.then_some(Effect::Read(Read::Log { node }));
+    read.into_iter().collect()
 }
 
 /// The log of the store that is open, anew.
 pub fn log_again(state: &State) -> Vec<Effect> {
     match state.overlays.last() {
-        Some(Overlay::Store(view)) => log_of(state.lab.as_deref(), &view.name),
+        Some(Overlay::Store(view)) => log_of(state, &view.name),
         _ => Vec::new(),
     }
 }

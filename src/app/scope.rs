@@ -95,7 +95,10 @@ pub fn useful(binding: &Binding, state: &State) -> bool {
         Command::Replay => open::session_at_hand(state).is_some(),
         Command::Approvals => bare && !approvals::queue(state).is_empty(),
         Command::Interrupt | Command::Message if state.replayed => false,
-        Command::Interrupt => bare && attach::working(state.shown()) && state.record.is_none(),
+        Command::Interrupt => {
+            let works = attach::working(state.shown()) && state.shown().waits.is_none();
+            bare && works && state.record.is_none()
+        }
         Command::Message => {
             let over = state.other.as_ref().is_some_and(|other| other.ended);
             bare && state.shown().process.running() && state.record.is_none() && !over
@@ -119,7 +122,14 @@ pub fn useful(binding: &Binding, state: &State) -> bool {
         Command::Hold | Command::Resolve | Command::Reopen => steer::would(binding.command, state),
         Command::NextPane | Command::Zoom | Command::Quit | Command::Prompt => bare,
         Command::Sessions => bare && state.record.is_none() && !state.replayed,
-        Command::RestartAgent => matches!(state.agent.process, Process::GaveUp { .. }),
+        Command::SearchNext => state.needle.is_some(),
+        Command::RestartAgent => {
+            let here = match state.overlays.last() {
+                None => state.record.is_none(),
+                Some(overlay) => matches!(overlay, Overlay::Processes),
+            };
+            here && matches!(state.agent.process, Process::GaveUp { .. })
+        }
         Command::NextChapter => state.demo.as_ref().is_some_and(|d| d.can_go(state.tick).1),
         Command::PreviousChapter => state.demo.as_ref().is_some_and(|d| d.can_go(state.tick).0),
         _ => true,

@@ -23,7 +23,7 @@ use crate::{
 };
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use ratatui::layout::Rect;
-use std::{collections::VecDeque, path::PathBuf, time::Instant};
+use std::{collections::VecDeque, time::Instant};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Pane {
@@ -92,8 +92,8 @@ pub struct State {
     pub started: Timestamp,
     pub subject: String,
     pub place: String,
-    /// Where a lab is whose nodes may be among those watched.
-    pub lab: Option<PathBuf>,
+    /// The stores are a lab's: their logs are in reach.
+    pub lab: bool,
     pub cluster: Cluster,
     pub tickets: Tickets,
     pub agent: Agent,
@@ -151,6 +151,7 @@ pub enum Process {
     Exited {
         how: String,
         at: Timestamp,
+        failed: bool,
         /// Something it started still holds its output open.
         held: bool,
     },
@@ -163,6 +164,8 @@ pub enum Process {
         why: String,
         stderr: Vec<String>,
         at: Timestamp,
+        /// False: it ended as programs do that are done.
+        failed: bool,
     },
     Stopped,
 }
@@ -201,7 +204,7 @@ impl State {
             started: now,
             subject: config.subject.clone(),
             place: config.place.clone(),
-            lab: config.lab.clone(),
+            lab: config.lab.is_some(),
             cluster: Cluster::new(config.pd.clone()),
             tickets: Tickets::new(config.ledger.clone()),
             agent: Agent::of(&config.agent, now),

@@ -11,8 +11,10 @@ use super::{
     on_child::on_child,
     on_key::{on_key, on_paste},
     on_mouse::on_mouse,
-    open, replay,
-    state::{Quitting, State},
+    open,
+    overlay::Overlay,
+    replay,
+    state::{Pane, Quitting, State},
     tickets::LedgerView,
 };
 use crate::{
@@ -151,14 +153,22 @@ fn on_ledger(state: &mut State, view: LedgerView) -> Vec<Effect> {
     effects
 }
 
-/// The help, from the table of keys.
-pub fn help() -> Vec<Line> {
+/// The help, from the table of keys; what is about what the reader sees comes first.
+pub fn help(state: &State) -> Vec<Line> {
     let (mut ring, mut composer) = (Ring::unbounded(), Composer::default());
     let heading = |ring: &mut Ring, text: &str, gap| {
         ring.push_line(Kind::Session, text.into(), 0, gap);
     };
-    for section in Section::ALL {
-        heading(&mut ring, section.title(), section != Section::ALL[0]);
+    let here = match state.overlays.last() {
+        _ if state.replayed => Section::Replay,
+        Some(Overlay::Approval(_)) => Section::Answers,
+        Some(Overlay::Ticket(_)) => Section::Tickets,
+        None if state.focus == Pane::Tickets => Section::Tickets,
+        _ => Section::Agent,
+    };
+    let others = Section::ALL.into_iter().filter(|s| *s != here);
+    for section in [here].into_iter().chain(others) {
+        heading(&mut ring, section.title(), section != here);
         for binding in TABLE.iter().filter(|b| b.section == section) {
             let key = if binding.keys.is_empty() {
                 binding.name

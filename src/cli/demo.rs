@@ -13,7 +13,7 @@ use crate::{
     headless::Headless,
     lab::{
         self, LabInfo, UpOptions,
-        control::is_compose,
+        control::{Control, control, is_compose},
         stand::{self, Monitor},
     },
     monitor,
@@ -26,6 +26,7 @@ use std::{
     ffi::OsString,
     path::{Path, PathBuf},
     process::ExitCode,
+    sync::Arc,
 };
 
 #[derive(Debug, clap::Args)]
@@ -87,7 +88,7 @@ pub fn run(args: Args) -> CliResult {
     })?;
     let config = Config {
         palette: args.theme.palette()?,
-        ..config(&args, chapters, &home, brain.clone())
+        ..config(&args, chapters, &home, control()?.into(), brain.clone())
     };
     if args.headless {
         return headless(config, &brain);
@@ -95,7 +96,13 @@ pub fn run(args: Args) -> CliResult {
     watch::show(config)
 }
 
-fn config(args: &Args, chapters: Vec<Chapter>, home: &Home, brain: Brain) -> Config {
+fn config(
+    args: &Args,
+    chapters: Vec<Chapter>,
+    home: &Home,
+    lab: Arc<dyn Control>,
+    brain: Brain,
+) -> Config {
     let walk = Walkthrough::new(
         chapters,
         Options {
@@ -119,7 +126,7 @@ fn config(args: &Args, chapters: Vec<Chapter>, home: &Home, brain: Brain) -> Con
         agent: off(),
         monitor: off(),
         ledger,
-        lab: Some(home.dir().to_owned()),
+        lab: Some(lab),
         palette: Palette::default(),
         replay: None,
         demo: Some(DemoConfig {

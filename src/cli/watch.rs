@@ -8,10 +8,7 @@ use super::{
 };
 use crate::{
     app::{self, Config, Role},
-    lab::{
-        self,
-        stand::{Launch, Monitor},
-    },
+    lab::stand::{self, Launch, Monitor},
     supervisor::{Spec, executable},
     ui::Screen,
 };
@@ -74,7 +71,7 @@ struct Place {
 pub fn run(args: &Args) -> CliResult {
     let home = Home::from_env()?;
     let place = Place {
-        pd: args.pd.options()?.pd.join(","),
+        pd: pd(args)?,
         prometheus: prometheus(args, &home)?,
         ledger: args.ledger.path()?,
     };
@@ -84,13 +81,17 @@ pub fn run(args: &Args) -> CliResult {
     } else if place.ledger.exists() {
         drop(Ledger::open_existing(&place.ledger)?);
     }
+    let lab = stand::watched(&place.pd)?;
     show(Config {
         subject: "tikv".into(),
-        place: place.pd.clone(),
+        place: match lab {
+            Some(_) => stand::place().into(),
+            None => place.pd.clone(),
+        },
         pd: place.pd.clone(),
         agent: agent(args, &home, &place)?,
-        monitor: monitor(args, &place)?,
-        lab: lab_with(&place.pd)?,
+        monitor: monitor(args, &place, lab.is_some())?,
+        lab,
         palette: args.theme.palette()?,
         ledger: place.ledger,
         replay: None,
@@ -112,6 +113,15 @@ pub fn show(config: Config) -> CliResult {
         super::complain(failure);
     }
     Ok(ExitCode::from(outcome.code))
+}
+
+/// Who whoever asks for the lab's ledger means is the lab, if nobody says otherwise.
+fn pd(args: &Args) -> color_eyre::Result<String> {
+    let said = args.pd.pd.as_ref().is_some_and(|pd| !pd.is_empty());
+    if args.ledger.lab && !said {
+        return Ok(stand::pd()?.join(","));
+    }
+    Ok(args.pd.options()?.pd.join(","))
 }
 
 fn agent(args: &Args, home: &Home, place: &Place) -> color_eyre::Result<Role> {
@@ -171,28 +181,20 @@ fn prometheus(args: &Args, home: &Home) -> color_eyre::Result<Option<String>> {
         .and_then(|p| p.as_str().map(str::to_owned)))
 }
 
-/// The embedded lab's home, if it is the lab that is watched.
-fn lab_with(pd: &str) -> color_eyre::Result<Option<PathBuf>> {
-    let home = lab::home()?;
-    let topology = lab::Client::new(home.dir()).topology();
-    let watched = topology.is_ok_and(|t| {
-        let ours = t.pd_endpoints();
-        pd.split(',').any(|p| ours.iter().any(|o| o == p))
-    });
-    Ok(watched.then(|| home.dir().to_owned()))
-}
-
-fn monitor(args: &Args, place: &Place) -> color_eyre::Result<Role> {
+fn monitor(args: &Args, place: &Place, lab: bool) -> color_eyre::Result<Role> {
     if args.no_monitor {
         return Ok(Role::Off("--no-monitor was given.".into()));
     }
-    if let Monitor::There(place) = Launch::here()?.monitor {
-        return Ok(Role::Off(format!("{place}.")));
-    }
-    let command = [executable().into(), "monitor".into(), "run".into()];
+    let times = match Launch::here()?.monitor {
+        Monitor::There(place) => return Ok(Role::Off(format!("{place}."))),
+        Monitor::Start(times) if lab => times,
+        Monitor::Start(_) => Vec::new(),
+    };
+    let mut command: Vec<OsString> = [executable().into(), "monitor".into(), "run".into()].into();
+    command.extend(times);
     Ok(Role::Run(Spec {
         name: "monitor",
-        argv: ours(command.to_vec(), place),
+        argv: ours(command, place),
         ..Spec::default()
     }))
 }

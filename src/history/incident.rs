@@ -161,6 +161,7 @@ impl Incident {
                 };
                 let text = match what {
                     What::Opened => format!("#{id} {name}: {}", event.why),
+                    What::Taken => format!("#{id} taken by {}", event.by),
                     _ => format!("#{id} {} by {}: {}", event.to, event.by, event.why),
                 };
                 add(event.at, what, text);
@@ -172,14 +173,14 @@ impl Incident {
             let (what, text) = match entry.kind.as_str() {
                 "tool_call" => {
                     command = said.strip_prefix("shell: ").unwrap_or(said);
-                    (What::Command, format!("$ {command}"))
+                    (What::Command, command.to_owned())
                 }
                 "tool_result" if entry.exit_code != Some(0) => (
                     What::Failed,
                     format!("{}: {command}", said.lines().next().unwrap_or("")),
                 ),
                 "proposal" => (What::Asked, format!("waits for approval: {command}")),
-                "decision" => (What::Decided, said.to_owned()),
+                "decision" => (What::Decided, said.trim_end_matches([':', ' ']).to_owned()),
                 "message" => (What::Message, format!("message: {said}")),
                 "verify" if said.starts_with("waiting") => (
                     What::Claimed,

@@ -404,7 +404,9 @@ fn the_marks_of_an_incident_tell_its_story() {
     });
     desk.end();
     let incident = Incident::read(&desk.reader(), &desk.id()).unwrap();
-    let story: Vec<_> = incident.marks.iter().map(|m| m.what).collect();
+    let mut story: Vec<_> = incident.marks.iter().map(|m| m.what).collect();
+    // One step ends the session and escalates: a millisecond may be between them, or none.
+    story[6..].sort_by_key(|what| *what == W::Ended);
     let expected = [
         W::Opened,
         W::Taken,
@@ -417,7 +419,7 @@ fn the_marks_of_an_incident_tell_its_story() {
     ];
     assert_eq!(story, expected);
     assert_eq!(incident.marks[2].text, "kill tikv1, by demo");
-    assert_eq!(incident.marks[3].text, "$ lab ps");
+    assert_eq!(incident.marks[3].text, "lab ps");
 }
 
 #[test]

@@ -2,8 +2,8 @@
 //! and ended. Which lab it is, is asked here and nowhere else.
 
 use super::{
-    Lab, LabError, LabInfo, Progress, UpOptions,
-    control::{Control, ControlError, is_compose},
+    Client, Lab, LabError, LabInfo, Progress, UpOptions,
+    control::{Control, ControlError, control, is_compose},
     timing::MONITOR_TIMES,
     up,
 };
@@ -12,7 +12,7 @@ use crate::{
     supervisor::executable,
 };
 use agent_lab::home::Home;
-use std::ffi::OsString;
+use std::{ffi::OsString, sync::Arc};
 
 /// What is passed on to an agent in its own container, if it is set here: who it is to ask, with
 /// which key. Nothing of that is in the container itself.
@@ -80,6 +80,24 @@ pub fn home() -> Result<Home, LabError> {
     Ok(super::home()?)
 }
 
+/// Where the lab's PD is.
+pub fn pd() -> Result<Vec<String>, LabError> {
+    if is_compose()? {
+        let pd = std::env::var("PD_ENDPOINT").unwrap_or_default();
+        return Ok(pd.split(',').map(|e| e.trim().to_string()).collect());
+    }
+    let client = Client::new(super::home()?.dir());
+    let topology = client.topology().map_err(ControlError::from)?;
+    Ok(topology.pd_endpoints())
+}
+
+/// Control of the lab, if its PD is among these addresses.
+pub fn watched(addresses: &str) -> Result<Option<Arc<dyn Control>>, LabError> {
+    let Ok(ours) = pd() else { return Ok(None) };
+    let watched = addresses.split(',').any(|a| ours.iter().any(|o| o == a));
+    Ok(watched.then(control).transpose()?.map(Arc::from))
+}
+
 /// Brings the lab up, or waits until it is.
 pub async fn raise(options: &UpOptions, progress: impl FnMut(Progress)) -> Result<Stand, LabError> {
     if !is_compose()? {
@@ -93,12 +111,12 @@ pub async fn raise(options: &UpOptions, progress: impl FnMut(Progress)) -> Resul
     if let Some(rate) = options.load {
         compose.load(Some(rate)).await?;
     }
-    let pd = std::env::var("PD_ENDPOINT").unwrap_or_default();
-    let cluster_id = compose::up::up(&compose, &pd, progress).await?;
+    let pd_endpoints = pd()?;
+    let cluster_id = compose::up::up(&compose, &pd_endpoints.join(","), progress).await?;
     Ok(Stand {
         info: LabInfo {
             cluster_id,
-            pd_endpoints: pd.split(',').map(|e| e.trim().to_string()).collect(),
+            pd_endpoints,
             load_metrics: String::new(),
             nodes: Vec::new(),
             home: options.home.clone(),

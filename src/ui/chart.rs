@@ -1,7 +1,11 @@
 //! A history as a chart with axes: values up the side with their unit, time along the bottom. What is
 //! not known is a gap.
 
-use super::theme::{Role, Theme};
+use super::{
+    format::lasting,
+    theme::{Role, Theme},
+};
+use jiff::SignedDuration;
 use ratatui::{
     Frame,
     layout::Rect,
@@ -18,16 +22,13 @@ pub struct History<'a> {
     pub unit: fn(f64) -> String,
 }
 
-/// Room above the highest value.
-const HEADROOM: f64 = 1.2;
-
 pub fn draw(frame: &mut Frame, area: Rect, history: &History<'_>, theme: Theme) {
     if area.width < 16 || area.height < 4 {
         return;
     }
     let runs = runs(history.values);
     let most = history.values.iter().flatten().copied().fold(0.0, f64::max);
-    let top = if most > 0.0 { most * HEADROOM } else { 1.0 };
+    let top = top(most);
     let length = history.values.len().max(2) as f64 - 1.0;
     let dim = theme.style(Role::Dim);
     let sets = runs
@@ -40,6 +41,7 @@ pub fn draw(frame: &mut Frame, area: Rect, history: &History<'_>, theme: Theme) 
                 .data(run)
         })
         .collect();
+    let begin = format!("-{}", lasting(SignedDuration::from_secs(length as i64)));
     let label = |text: String| Line::from(Span::styled(text, dim));
     let now = history.values.last().copied().flatten();
     let (now, role) = now.map_or(("?".into(), Role::Unknown), |v| {
@@ -55,7 +57,7 @@ pub fn draw(frame: &mut Frame, area: Rect, history: &History<'_>, theme: Theme) 
             Axis::default()
                 .bounds([-length, 0.0])
                 .style(dim)
-                .labels([label(ago(length as u64)), label("now".into())]),
+                .labels([label(begin), label("now".into())]),
         )
         .y_axis(
             Axis::default()
@@ -81,11 +83,17 @@ fn runs(values: &[Option<f64>]) -> Vec<Vec<(f64, f64)>> {
     runs
 }
 
-fn ago(seconds: u64) -> String {
-    match seconds {
-        0..100 => format!("-{seconds} s"),
-        _ => format!("-{} m", seconds.div_ceil(60)),
+/// The end of an axis for values up to `most`: round, and a little above them.
+fn top(most: f64) -> f64 {
+    if most <= 0.0 {
+        return 1.0;
     }
+    let unit = 10f64.powf(most.log10().floor());
+    let ends = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 20.0];
+    let above = ends.into_iter().map(|end| end * unit);
+    above.fold(f64::INFINITY, |top, end| {
+        if end > most * 1.02 { top.min(end) } else { top }
+    })
 }
 
 #[cfg(test)]
@@ -98,5 +106,12 @@ mod tests {
         let expected = vec![vec![(-4.0, 1.0), (-3.0, 2.0)], vec![(0.0, 3.0)]];
         assert_eq!(runs(&values), expected);
         assert!(runs(&[None, None]).is_empty());
+    }
+
+    #[test]
+    fn an_axis_ends_at_a_round_number_above_the_values() {
+        let ends =
+            [0.0, 0.37, 4.0, 15.3, 172.0, 999.0, 1000.0].map(|most| format!("{}", top(most)));
+        assert_eq!(ends, ["1", "0.4", "5", "20", "200", "2000", "2000"]);
     }
 }

@@ -3,7 +3,7 @@
 
 use super::{
     pane_name,
-    text::{clear, cut, left, lines},
+    text::{clear, cut, left, lines, shorten},
     theme::{Role, Theme},
 };
 use crate::app::{
@@ -16,6 +16,9 @@ use ratatui::{
     text::{Line, Span},
 };
 use unicode_width::UnicodeWidthStr;
+
+/// Completions that are shown at a time.
+const OFFERED: usize = 12;
 
 pub fn draw(frame: &mut Frame, area: Rect, state: &State, theme: Theme) {
     let room = usize::from(area.width);
@@ -61,7 +64,15 @@ pub fn draw_offers(frame: &mut Frame, body: Rect, state: &State, theme: Theme) {
         return;
     };
     let offers = command_line::offers(state, prompt.completing());
-    let rows = u16::try_from(offers.len()).unwrap_or(0).min(body.height);
+    // Those around the one that is taken, and how many others there are.
+    let most = OFFERED.min(usize::from(body.height).saturating_sub(1));
+    let first = prompt
+        .completion
+        .map_or(0, |n| (n + 1).saturating_sub(most));
+    let shown = first..offers.len().min(first + most);
+    let others = offers.len() - shown.len();
+    let rows = shown.len() + usize::from(others > 0);
+    let rows = u16::try_from(rows).unwrap_or(0).min(body.height);
     let area = Rect {
         y: body.y + body.height - rows,
         height: rows,
@@ -75,17 +86,28 @@ pub fn draw_offers(frame: &mut Frame, body: Rect, state: &State, theme: Theme) {
         .max()
         .unwrap_or(0)
         .min(columns / 2);
-    let text = offers.iter().enumerate().map(|(n, offer)| {
-        let taken = prompt.completion == Some(n);
-        let mark = if taken { " > " } else { "   " };
-        let word = Span::styled(
-            format!("{mark}{}  ", left(&offer.word, words)),
-            theme.style(if taken { Role::Selected } else { Role::Strong }),
-        );
-        let help = Span::styled(offer.help.clone(), theme.style(Role::Dim));
-        Line::from(cut(vec![word, help], columns))
-    });
-    lines(frame, area, text.collect());
+    let window = offers.iter().enumerate();
+    let window = window.skip(shown.start).take(shown.len());
+    let mut text: Vec<Line<'static>> = window
+        .map(|(n, offer)| {
+            let taken = prompt.completion == Some(n);
+            let mark = if taken { " > " } else { "   " };
+            let word = Span::styled(
+                format!("{mark}{}  ", left(&offer.word, words)),
+                theme.style(if taken { Role::Selected } else { Role::Strong }),
+            );
+            let help = Span::styled(offer.help.clone(), theme.style(Role::Dim));
+            Line::from(cut(vec![word, help], columns))
+        })
+        .collect();
+    if others > 0 {
+        let more = format!("   … {others} more: Tab goes through them, letters choose among them");
+        text.push(Line::styled(
+            shorten(&more, columns),
+            theme.style(Role::Dim),
+        ));
+    }
+    lines(frame, area, text);
 }
 
 /// The keys that fit, in the order of the table; those that matter least go first. Help and quit

@@ -47,6 +47,14 @@ pub fn percent(share: f64) -> String {
     format!("{:.0}%", share * 100.0)
 }
 
+/// A count of lines.
+pub fn lines(count: usize) -> String {
+    match count {
+        1 => "1 line".into(),
+        _ => format!("{count} lines"),
+    }
+}
+
 /// Bytes: `12 B`, `3.4 KiB`, `120 MiB`.
 pub fn bytes(count: u64) -> String {
     const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];

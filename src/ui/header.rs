@@ -99,6 +99,11 @@ pub fn agent(state: &State, theme: Theme) -> Vec<Span<'static>> {
             let since = agent.proposal.as_ref().map(|p| p.since);
             ("ASKS", since, Role::Warn)
         }
+        Process::Running { .. } | Process::Elsewhere(_) | Process::Replayed
+            if agent.waits.is_some() =>
+        {
+            ("STOPPED", agent.waits, Role::Warn)
+        }
         Process::Running { .. } | Process::Elsewhere(_) | Process::Replayed => {
             let role = match agent.phase {
                 Phase::Working => Role::Accent,
@@ -109,6 +114,9 @@ pub fn agent(state: &State, theme: Theme) -> Vec<Span<'static>> {
         }
         Process::Exited { at, .. } => ("ENDED", Some(*at), Role::Warn),
         Process::Restarting { at, .. } => ("RESTARTING", Some(*at), Role::Warn),
+        Process::GaveUp {
+            at, failed: false, ..
+        } => ("ENDED", Some(*at), Role::Warn),
         Process::GaveUp { at, .. } => ("DEAD", Some(*at), Role::Bad),
         Process::Stopped => ("STOPPED", None, Role::Dim),
     };

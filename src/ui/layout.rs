@@ -34,6 +34,8 @@ pub struct Layout {
 
 /// Rows from which a screen is tall.
 const TALL: u16 = 44;
+/// Rows from which panes below each other are better than one at a time.
+const TOWER: u16 = 36;
 /// Columns from which two columns of panes are better than the agent below the others, however tall.
 const WIDE: u16 = 100;
 
@@ -60,7 +62,7 @@ impl Layout {
         };
         if want.zoom {
             layout.alone(body, want.focus);
-        } else if area.width < 60 && area.height < TALL {
+        } else if area.width < 60 && area.height < TOWER {
             layout.stack(body, want);
         } else if area.width < 60 {
             layout.tower(body, want);

@@ -83,6 +83,14 @@ impl Theme {
 
     fn of(self, colour: Option<Color>, mut modifier: Modifier) -> Style {
         let mut colour = colour;
+        // Intensity is one thing: terminals differ in what bold and dim together are.
+        let other = if modifier.contains(Modifier::BOLD) {
+            Modifier::DIM
+        } else if modifier.contains(Modifier::DIM) {
+            Modifier::BOLD
+        } else {
+            Modifier::empty()
+        };
         match self.0 {
             Palette::Terminal => {}
             Palette::Sixteen => {
@@ -93,7 +101,7 @@ impl Theme {
             }
             Palette::Mono => colour = None,
         }
-        let style = Style::new().add_modifier(modifier);
+        let style = Style::new().add_modifier(modifier).remove_modifier(other);
         colour.map_or(style, |colour| style.fg(colour))
     }
 }

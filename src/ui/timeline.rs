@@ -26,11 +26,19 @@ use ratatui::{
     style::Style,
     text::{Line, Span},
 };
+use unicode_width::UnicodeWidthStr;
 
 /// Columns before the track.
 const LABEL: usize = 8;
 /// Columns after it.
 const VALUE: usize = 9;
+
+/// Columns of a time of day, and some between it and the next.
+const TIME: usize = 11;
+/// Seconds between two of them.
+const STEPS: [i64; 16] = [
+    1, 2, 5, 10, 15, 20, 30, 60, 120, 300, 600, 900, 1800, 3600, 10_800, 43_200,
+];
 
 /// Rows it would like on a screen so high, its frame included.
 pub fn rows(replay: &Replay, height: u16) -> u16 {
@@ -341,23 +349,26 @@ impl Track<'_> {
         )
     }
 
-    /// Times of day along the track, as many as there is room for.
+    /// Round times of day along the track, as many as there is room for.
     fn times(&self, state: &State) -> Line<'static> {
-        let wide = 12;
-        let count = (self.columns / wide).max(1);
+        let (from, to) = (self.incident.from, self.incident.to);
+        let whole = to.duration_since(from).as_secs_f64();
+        let least = whole * TIME as f64 / self.columns as f64;
+        let step = STEPS.into_iter().find(|step| *step as f64 >= least);
+        let step = step.unwrap_or(STEPS[STEPS.len() - 1]);
+        // Round where the reader is.
+        let offset = i64::from(state.zone.to_offset(from).seconds());
+        let first = (from.as_second() + offset).div_euclid(step) * step - offset;
         let mut text = String::new();
-        for n in 0..count {
-            let column = n * self.columns / count;
-            let at = if column == 0 {
-                self.incident.from
-            } else {
-                self.time(column - 1)
-            };
-            let at = at.to_zoned(state.zone.clone());
-            let label = format!("╵{}", at.strftime("%H:%M:%S"));
-            let next = (n + 1) * self.columns / count;
-            text += &left(&label, next - column);
+        let times = (first..=to.as_second()).step_by(step as usize);
+        for at in times.filter_map(|s| Timestamp::from_second(s).ok()) {
+            let column = self.column(at);
+            let label = format!("╵{}", at.to_zoned(state.zone.clone()).strftime("%H:%M:%S"));
+            if at >= from && column + label.width() <= self.columns {
+                text = left(&text, column) + &label;
+            }
         }
+        let text = left(&text, self.columns);
         let track = vec![Span::styled(text, self.theme.style(Role::Dim))];
         self.row("", track, "", Role::Dim)
     }

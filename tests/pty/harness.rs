@@ -25,27 +25,13 @@ pub struct Dashboard {
 /// A lab of its own that stays up until this is dropped.
 pub struct Lab {
     home: Arc<TempDir>,
-    pd: String,
 }
 
 impl Lab {
     pub fn up() -> Self {
         let home = Arc::new(tempfile::tempdir().unwrap());
         lab(home.path(), &["up"]);
-        let nodes = lab(home.path(), &["ps", "--json"]);
-        let nodes: serde_json::Value = serde_json::from_str(&nodes).unwrap();
-        let pd = nodes
-            .as_array()
-            .unwrap()
-            .iter()
-            .filter(|n| n["role"] == "pd");
-        let pd: Vec<_> = pd
-            .map(|n| format!("http://{}", n["address"].as_str().unwrap()))
-            .collect();
-        Self {
-            home,
-            pd: pd.join(","),
-        }
+        Self { home }
     }
 
     pub fn run(&self, args: &[&str]) {
@@ -56,7 +42,7 @@ impl Lab {
     pub fn dashboard(&self, width: u16, height: u16, args: &[&str]) -> Dashboard {
         let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_operator-tui"));
         command.args(args);
-        command.args(["--lab", "--pd", &self.pd]);
+        command.arg("--lab");
         command.env("ANTHROPIC_MODEL", "rehearsal");
         Dashboard::run_in(self.home.clone(), width, height, command)
     }

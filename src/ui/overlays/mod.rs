@@ -6,7 +6,7 @@ mod sessions;
 mod store;
 
 use super::{
-    format::bytes,
+    format::{self, bytes},
     panes::{
         agent::searched,
         tickets::{name, words},
@@ -123,8 +123,8 @@ fn output(
             title.push(Span::styled(text, theme.style(role)));
             let long = view.doc.lines();
             let size = format!(
-                " · {} lines, {}",
-                long.len(),
+                " · {}, {}",
+                format::lines(long.len()),
                 bytes(long.text().len() as u64)
             );
             title.push(Span::styled(size, dim));
@@ -155,13 +155,16 @@ fn document<L: Lines>(
     theme: Theme,
 ) -> (Size, Rect) {
     clear(frame, area);
-    let more = vec![Span::styled("Esc closes", theme.style(Role::Dim))];
-    let inner = panel(frame, area, title, more, true, theme);
     let size = Size {
-        width: inner.width,
-        height: inner.height,
+        width: area.width.saturating_sub(2),
+        height: area.height.saturating_sub(2),
         cut: state.taste.no_wrap,
     };
+    let mut more = vec![Span::styled("Esc closes", theme.style(Role::Dim))];
+    if !doc.near_end(1, size) {
+        more.insert(0, Span::styled("↓ more · ", theme.style(Role::Accent)));
+    }
+    let inner = panel(frame, area, title, more, true, theme);
     let page = doc.page(size, state.needle.as_ref());
     row::page(frame, inner, &page, size, theme);
     (size, inner)

@@ -99,7 +99,7 @@ fn process(
         Process::Running { pid, since: at } => {
             ('●', format!("process {pid}, for {}", since(*at)), Role::Ok)
         }
-        Process::Exited { how, at, held } => {
+        Process::Exited { how, at, held, .. } => {
             let held = if *held {
                 "; something it started holds its output open"
             } else {
@@ -113,9 +113,15 @@ fn process(
             let text = format!("ended: {}; starts again in {left} s", how_it_ended(how));
             ('!', text, Role::Warn)
         }
-        Process::GaveUp { why, at, .. } => {
+        Process::GaveUp {
+            why, at, failed, ..
+        } => {
             let text = format!("not started again, {} ago: {why}", since(*at));
-            ('✗', text, Role::Bad)
+            if *failed {
+                ('✗', text, Role::Bad)
+            } else {
+                ('!', text, Role::Warn)
+            }
         }
         Process::Stopped => ('·', "stopped".into(), Role::Dim),
     };

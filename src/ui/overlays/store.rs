@@ -96,7 +96,14 @@ fn facts(
     let traffic = current(&store.traffic, state.now)
         .copied()
         .unwrap_or_default();
+    // Two columns where there is room.
+    let wide = columns >= 70;
+    let half = if wide { columns / 2 } else { columns };
+    let roomy = half >= 50;
     let disk = match (store.disk_used(), store.capacity, store.available) {
+        (Some(used), Some(capacity), _) if known && !roomy => {
+            format!("{} of {}", percent(used), bytes(capacity))
+        }
         (Some(used), Some(capacity), Some(available)) if known => format!(
             "{} used: {} of {}",
             percent(used),
@@ -130,9 +137,6 @@ fn facts(
         ("id", store.id.to_string()),
         ("address", store.address.clone()),
     ];
-    // Two columns where there is room.
-    let wide = columns >= 70;
-    let half = if wide { columns / 2 } else { columns };
     let cell = |(name, value): &(&str, String)| -> Vec<Span<'static>> {
         let role = if value == "?" {
             Role::Unknown
@@ -211,7 +215,12 @@ fn draw_log(
         cut: state.taste.no_wrap,
     };
     let (text, role) = match &view.log {
-        None if state.lab.is_none() => (
+        None if state.replayed => (
+            "its log is not in the ledger: what the agent read of it is in the agent's pane"
+                .to_owned(),
+            Role::Dim,
+        ),
+        None if !state.lab => (
             "its log is where it runs: only a lab's is in reach from here".to_owned(),
             Role::Dim,
         ),

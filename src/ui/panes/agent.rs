@@ -11,7 +11,7 @@ use crate::{
     },
     transcript::Size,
     ui::{
-        format::{age, lasting},
+        format::{self, age, lasting},
         pane_name, row,
         text::{panel, paragraph, shorten},
         theme::{Role, Theme},
@@ -39,10 +39,7 @@ pub fn draw(frame: &mut Frame, area: Rect, state: &State, theme: Theme) -> (Size
     let focused = state.focus == Pane::Agent;
     let right = match agent.ring.len() {
         0 => Vec::new(),
-        count => vec![Span::styled(
-            format!("{count} lines"),
-            theme.style(Role::Dim),
-        )],
+        count => vec![Span::styled(format::lines(count), theme.style(Role::Dim))],
     };
     let inner = panel(frame, area, title(state, theme), right, focused, theme);
     let mut size = Size {
@@ -155,9 +152,16 @@ fn status(state: &State, columns: usize, theme: Theme) -> Option<Line<'static>> 
                 Role::Warn,
             );
         }
-        Process::GaveUp { why, at, .. } => {
-            let text = format!("✗ {why}, {} ago; r starts it again", since(*at));
-            return one(text, Role::Bad);
+        Process::GaveUp {
+            why, at, failed, ..
+        } => {
+            let (glyph, role) = if *failed {
+                ('✗', Role::Bad)
+            } else {
+                ('◆', Role::Warn)
+            };
+            let text = format!("{glyph} {why}, {} ago; r starts it again", since(*at));
+            return one(text, role);
         }
         _ => return None,
     }
@@ -171,6 +175,10 @@ fn status(state: &State, columns: usize, theme: Theme) -> Option<Line<'static>> 
                 "‖ waits for approval {} · a shows it",
                 since(proposal.since)
             ),
+            Role::Warn,
+        ),
+        _ if agent.waits.is_some() => (
+            "‖ stopped; it waits for a message to go on · m writes one".into(),
             Role::Warn,
         ),
         (_, Some(running), _) => (format!("▌ running {}", since(running.since)), Role::Accent),

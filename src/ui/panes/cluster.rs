@@ -34,7 +34,7 @@ pub fn rows(state: &State, height: u16) -> u16 {
     let members = count(snapshot.and_then(|s| s.pd.value.as_ref()).map(Vec::len));
     let unknown = snapshot.is_none_or(|s| s.stores.value.is_none());
     if unknown {
-        8
+        10
     } else {
         1 + stores + members + charts
     }
@@ -136,6 +136,10 @@ fn nothing(
     let mut text = Vec::new();
     if starting(state) {
         let text = "? The lab is starting: three PD members, three stores.";
+        return paragraph(text, columns, theme.style(Role::Unknown));
+    }
+    if state.replayed {
+        let text = "? Of the cluster nothing was on record yet.";
         return paragraph(text, columns, theme.style(Role::Unknown));
     }
     let Some(snapshot) = snapshot else {

@@ -80,7 +80,7 @@ fn title_right(state: &State, room: usize, theme: Theme) -> Vec<Span<'static>> {
         return unknown("? no ledger".into());
     }
     if let Some(since) = state.tickets.stale(state.now) {
-        return unknown(format!("? read {} ago", age(since)));
+        return unknown(format!("? stale {}", age(since)));
     }
     let role = if view.open > 0 { Role::Warn } else { Role::Dim };
     let mut spans = vec![Span::styled(

@@ -438,10 +438,10 @@ pub fn incident(stage: &Stage) -> Incident {
             "#4 store_down tikv1: no heartbeat for 6 s",
         ),
         mark(21, What::Taken, "#4 acknowledged by agent pid 11: claimed"),
-        mark(24, What::Command, "$ operator-tui lab ps"),
-        mark(30, What::Command, "$ operator-tui lab start tikv1"),
+        mark(24, What::Command, "operator-tui lab ps"),
+        mark(30, What::Command, "operator-tui lab start tikv1"),
         mark(31, What::Failed, "exit 1: operator-tui lab start tikv1"),
-        mark(36, What::Command, "$ operator-tui lab start tikv1 --force"),
+        mark(36, What::Command, "operator-tui lab start tikv1 --force"),
         mark(50, What::Claimed, "claimed: the agent says it is repaired"),
         mark(
             70,

@@ -331,11 +331,10 @@ fn the_list_of_sessions_is_read_as_far_as_it_is_looked_at() {
 #[test]
 fn a_store_is_chosen_and_its_log_followed() {
     let mut stage = at_work(false);
-    stage.state.lab = Some("/lab".into());
+    stage.state.lab = true;
     stage.show(80, 24);
     stage.keys("1jj");
     let log = Effect::Read(Read::Log {
-        lab: "/lab".into(),
         node: "tikv2".into(),
     });
     let log = [log];
@@ -449,4 +448,61 @@ fn a_key_that_is_let_go_does_nothing() {
     stage.send(Event::Key(key));
     assert!(stage.state.overlays.is_empty());
     assert!(stage.state.agent.ring.iter().all(|l| l.kind != Kind::Child));
+}
+
+#[test]
+fn the_help_begins_with_what_is_in_sight_and_says_that_there_is_more() {
+    let first = |shown: &str| shown.lines().nth(2).unwrap_or_default().to_owned();
+    let mut stage = at_work(false);
+    stage.keys("?");
+    let shown = stage.show(80, 24);
+    assert!(first(&shown).contains("── the agent"), "{shown}");
+    assert!(shown.contains("↓ more · Esc closes"), "{shown}");
+    stage.keys("G");
+    assert!(!stage.show(80, 24).contains("↓ more"));
+    stage.keys("q2?");
+    let shown = stage.show(80, 24);
+    assert!(first(&shown).contains("── tickets"), "{shown}");
+    let mut stage = super::fixtures::replay();
+    stage.keys("?");
+    let shown = stage.show(120, 40);
+    assert!(first(&shown).contains("── a replay"), "{shown}");
+}
+
+#[test]
+fn the_next_match_is_offered_while_something_is_searched_for() {
+    let mut stage = at_work(false);
+    assert!(!stage.show(120, 40).contains("n next match"));
+    stage.enter("/lab");
+    stage.wait(6);
+    assert!(stage.show(120, 40).contains("n next match"));
+    stage.key(KeyCode::Esc);
+    assert!(!stage.show(120, 40).contains("n next match"));
+}
+
+#[test]
+fn more_completions_than_there_is_room_for_are_gone_through() {
+    let mut stage = at_work(false);
+    stage.keys(":");
+    let shown = stage.show(80, 24);
+    assert!(
+        shown.contains("more: Tab goes through them") && !shown.contains("faster"),
+        "{shown}"
+    );
+    for _ in 0..20 {
+        stage.key(KeyCode::Tab);
+    }
+    let shown = stage.show(80, 24);
+    let taken = stage.state.prompt.as_ref().unwrap().text().to_owned();
+    assert!(shown.contains(&format!(" > {taken}")), "{shown}");
+}
+
+#[test]
+fn q_closes_what_is_open_whatever_was_searched_for() {
+    let mut stage = record();
+    stage.show(80, 24);
+    stage.enter("/store 1");
+    assert!(stage.state.needle.is_some() && stage.state.record.is_some());
+    stage.keys("q");
+    assert!(stage.state.needle.is_none() && stage.state.record.is_none());
 }

@@ -14,7 +14,7 @@ use crate::{
     supervisor::Fact,
 };
 use crossterm::event::KeyCode;
-use ratatui::style::Color;
+use ratatui::style::{Color, Modifier};
 
 /// A small screen, a usual one, a wall, and one that is tall and narrow.
 const SIZES: [(u16, u16); 4] = [(80, 24), (120, 40), (200, 60), (50, 60)];
@@ -67,6 +67,10 @@ fn without_colours_no_scene_loses_anything() {
             assert_eq!(text(&colour), text(&mono), "{name}");
             for cell in mono.content() {
                 assert_eq!((cell.fg, cell.bg), (Color::Reset, Color::Reset), "{name}");
+            }
+            let both = Modifier::BOLD | Modifier::DIM;
+            for cell in mono.content().iter().chain(colour.content()) {
+                assert!(!cell.modifier.contains(both), "{name}: {cell:?}");
             }
             let coloured = colour.content().iter().any(|c| c.fg != Color::Reset);
             assert!(coloured, "{name}");
@@ -155,7 +159,7 @@ fn sessions() -> Stage {
 
 fn store() -> Stage {
     let mut stage = at_work(false);
-    stage.state.lab = Some("/home/kim/.operator/lab".into());
+    stage.state.lab = true;
     stage.keys("1j");
     stage.key(KeyCode::Enter);
     let log = (0..40).map(|n| format!("2026-01-30T13:5{}:00Z  INFO raft: heartbeat {n}", n % 10));

@@ -54,6 +54,23 @@ fn an_interrupt_asks_first_and_enter_means_no() {
     let control = Control::Interrupt { by: person() };
     assert_eq!(stage.keys("y"), [Effect::Control(Child::Agent, control)]);
     assert!(stage.show(80, 24).contains("◆ you: interrupt"));
+    // What is to be done next is said, and offered.
+    stage.agent(&[
+        r#""session":"s","type":"tool_result","call":"d","exit_code":130,"duration_ms":1"#,
+        r#""session":"s","type":"notice","level":"warn","text":"interrupted by kim; waiting for a message to go on""#,
+    ]);
+    let shown = stage.show(80, 24);
+    for words in [
+        "agent STOPPED #4",
+        "‖ stopped; it waits for a message",
+        "m message",
+    ] {
+        assert!(shown.contains(words), "{words}: {shown}");
+    }
+    assert!(!shown.contains("i stop it"), "{shown}");
+    stage
+        .agent(&[r#""session":"s","type":"notice","level":"info","text":"message of kim: go on""#]);
+    assert!(stage.show(80, 24).contains("agent WORKING #4"));
 }
 
 #[test]
@@ -281,6 +298,42 @@ fn our_own_agent_asks_by_its_events_and_is_answered_by_its_stdin() {
     stage.agent(&[r#""session":"s","type":"decision","call":"q","approved":true,"by":"kim""#]);
     assert!(stage.show(120, 40).contains("✓ approved by kim"));
     assert!(stage.state.agent.proposal.is_none());
+}
+
+#[test]
+fn a_rejected_command_does_not_run() {
+    let mut stage = at_work(false);
+    stage.agent(&[
+        r#""session":"s","type":"tool_call","call":"q","tool":"shell","input":"reboot","reasoning":"""#,
+        r#""session":"s","type":"proposal","call":"q","why":"it changes something""#,
+    ]);
+    stage.keys("a");
+    stage.show(120, 40);
+    stage.enter("nnot now");
+    assert!(stage.show(120, 40).contains("You rejected it: not now."));
+    stage.agent(&[r#""session":"s","type":"decision","call":"q","approved":false,"by":"kim""#]);
+    let shown = stage.show(120, 40);
+    assert!(
+        shown.contains("▌ thinking") && !shown.contains("▌ running"),
+        "{shown}"
+    );
+}
+
+#[test]
+fn a_program_that_is_done_is_not_called_dead() {
+    for (success, word, pane) in [
+        (true, "agent ENDED", "◆ it ended by itself"),
+        (false, "agent DEAD", "✗ it ended by itself"),
+    ] {
+        let mut stage = Stage::new(false);
+        stage.fact(Child::Agent, Fact::Started { pid: 7 });
+        let how = "exit code 0".into();
+        stage.fact(Child::Agent, Fact::Exited { how, success });
+        let (why, stderr) = ("it ended by itself".into(), Vec::new());
+        stage.fact(Child::Agent, Fact::GaveUp { why, stderr });
+        let shown = stage.show(120, 40);
+        assert!(shown.contains(word) && shown.contains(pane), "{shown}");
+    }
 }
 
 #[test]
