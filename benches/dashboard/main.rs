@@ -7,7 +7,7 @@
 //!     cargo bench --bench dashboard -- --ours       without the others
 //!     cargo bench --bench dashboard -- --smoke      ours, each once and small, for CI
 //!
-//! It prints tables in Markdown. It judges nothing: the targets are in the README.
+//! It prints tables in Markdown. It judges nothing; what a run gave is in the README.
 
 mod child;
 mod clock;

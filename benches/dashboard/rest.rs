@@ -33,8 +33,8 @@ fn rest_of(running: &Running, while_: Duration) -> Idle {
     sleep(while_);
     let seconds = while_.as_secs_f64();
     Idle {
-        percent: (running.cpu() - before.0) as f64 / 1e7 / seconds,
-        wakes: (process::waits(&running.pids) - before.1) as f64 / seconds,
+        percent: running.cpu().saturating_sub(before.0) as f64 / 1e7 / seconds,
+        wakes: process::waits(&running.pids).saturating_sub(before.1) as f64 / seconds,
         bytes: (bytes() - before.2) as f64 / seconds,
         memory: process::memory(&running.pids),
     }
