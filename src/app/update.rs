@@ -228,6 +228,7 @@ mod tests {
             subject: "tikv".into(),
             place: "here".into(),
             pd: "pd".into(),
+            prometheus: None,
             ledger: "tickets.db".into(),
             lab: None,
             palette: Palette::Terminal,

@@ -390,6 +390,8 @@ fn a_moment_is_what_playing_up_to_it_gives() {
 fn the_marks_of_an_incident_tell_its_story() {
     use super::incident::What as W;
     let mut desk = Desk::new();
+    // Of one millisecond nobody knows what came first.
+    std::thread::sleep(std::time::Duration::from_millis(2));
     desk.ledger.add_fault("7", "kill", "tikv1", "demo").unwrap();
     desk.call("c", "lab ps");
     desk.entry(&NewEntry {
