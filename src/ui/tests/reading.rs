@@ -514,5 +514,5 @@ fn escape_and_the_key_after_it_are_two_keys_though_they_come_as_one() {
     let both = KeyEvent::new(KeyCode::Char('2'), KeyModifiers::ALT);
     stage.send(Event::Key(both));
     assert!(stage.state.overlays.is_empty());
-    assert_eq!(stage.state.focus, crate::app::state::Pane::Tickets);
+    assert_eq!(stage.state.focus, Pane::Tickets);
 }
