@@ -67,6 +67,40 @@ pub fn flood(tool: Tool, what: &str, how: &str, count: usize) -> Flood {
     }
 }
 
+pub struct Endless {
+    /// How often the newest line on the screen changed, a second.
+    pub updates: f64,
+    /// Of one processor.
+    pub percent: f64,
+    /// MB, at most.
+    pub memory: f64,
+}
+
+/// A child that writes as fast as it is read, after a second of it.
+pub fn endless(tool: Tool, while_: Duration) -> Endless {
+    let running = tool.start("endless coloured").up("line ");
+    sleep(Duration::from_secs(1));
+    let (before, from) = (running.cpu(), Instant::now());
+    let (mut newest, mut updates, mut reads) = (0, 0, 0);
+    while from.elapsed() < while_ {
+        sleep(Duration::from_micros(500));
+        let seen = running.terminal.seen();
+        if seen.reads == reads {
+            continue;
+        }
+        reads = seen.reads;
+        let line = newest_line(&seen.screen().contents());
+        updates += u32::from(line != newest);
+        newest = line;
+    }
+    let seconds = from.elapsed().as_secs_f64();
+    Endless {
+        updates: f64::from(updates) / seconds,
+        percent: (running.cpu() - before) as f64 / 1e7 / seconds,
+        memory: process::most_memory(&running.pids),
+    }
+}
+
 /// The same from a pipe into a loop that only splits, keeps the newest hundred lines and wakes
 /// 60 times a second to take them: what cannot be beaten.
 pub fn bare(what: &str, how: &str, count: usize) -> Duration {

@@ -57,12 +57,8 @@ pub fn lines(tool: Tool, count: usize) -> Times {
 /// Keys, one after the answer to the other, while the child is `quiet` or floods.
 pub fn keys(tool: Tool, count: usize, flood: bool) -> Times {
     let child = if flood { "endless coloured" } else { "quiet" };
-    let mut running = tool.start(child);
-    if flood {
-        running.see("line ");
-    } else {
-        running = running.ready();
-    }
+    let word = if flood { "line " } else { "ready" };
+    let mut running = tool.start(child).up(word);
     running.prompt();
     let (mut all, mut lost) = (Vec::new(), 0);
     for n in 0..count {

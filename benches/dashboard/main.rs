@@ -7,7 +7,7 @@
 //!     cargo bench --bench dashboard -- --ours       without the others
 //!     cargo bench --bench dashboard -- --smoke      ours, each once and small, for CI
 //!
-//! It prints tables in Markdown. It judges nothing: the targets are in the README.
+//! It prints tables in Markdown. It judges nothing; what a run gave is in the README.
 
 mod child;
 mod clock;
@@ -43,6 +43,9 @@ fn main() -> ExitCode {
     let scale = |full: usize, small: usize| if smoke { small } else { full };
     if wants("flood") {
         floods(&tools, scale(1_000_000, 50_000), scale(3, 1));
+    }
+    if wants("endless") {
+        endless(&tools, Duration::from_secs(scale(5, 1) as u64));
     }
     if wants("lines") {
         println!("\n| a line every 50 ms | p50 ms | p99 ms | most ms | not seen |");
@@ -111,17 +114,18 @@ fn start(tools: &[Tool], tickets: usize, entries: usize, rounds: usize) {
         let middle = milliseconds(clock::percentile(&mut times, 50));
         println!("| {}, first line of its child | {middle} | |", tool.name());
     }
-    let frame = |what: &str, measure: &mut dyn FnMut() -> rest::Start| {
-        let all: Vec<_> = (0..rounds).map(|_| measure()).collect();
+    let frame = |what: &str, measure: &mut dyn FnMut(bool) -> rest::Start| {
+        let all: Vec<_> = (0..rounds).map(|n| measure(n < 2)).collect();
         let mut times: Vec<_> = all.iter().map(|start| start.first_frame).collect();
         let middle = milliseconds(clock::percentile(&mut times, 50));
-        let memory = all.iter().map(|start| start.memory).fold(0.0, f64::max);
+        let memory = all.iter().filter_map(|start| start.memory);
+        let memory = memory.fold(0.0, f64::max);
         println!("| operator-tui, first full frame, {what} | {middle} | {memory:.1} |");
     };
     frame("nothing to load", &mut rest::first_frame);
     let ledger = ledger::full(tickets, entries);
     let what = format!("{tickets} tickets, {entries} entries");
-    frame(&what, &mut || rest::full_ledger(&ledger));
+    frame(&what, &mut |settle| rest::full_ledger(&ledger, settle));
 }
 
 /// Ours, and those of the others that are there.
@@ -178,6 +182,24 @@ fn floods(tools: &[Tool], count: usize, rounds: usize) {
                 f.memory.1,
             );
         }
+    }
+}
+
+fn endless(tools: &[Tool], while_: Duration) {
+    println!(
+        "\n| an endless flood, coloured, for {} s | updates/s | % of a core | MB at most |",
+        while_.as_secs()
+    );
+    println!("|---|--:|--:|--:|");
+    for tool in tools {
+        let flood = flood::endless(*tool, while_);
+        println!(
+            "| {} | {:.0} | {:.0} | {:.1} |",
+            tool.name(),
+            flood.updates,
+            flood.percent,
+            flood.memory
+        );
     }
 }
 

@@ -33,8 +33,8 @@ fn rest_of(running: &Running, while_: Duration) -> Idle {
     sleep(while_);
     let seconds = while_.as_secs_f64();
     Idle {
-        percent: (running.cpu() - before.0) as f64 / 1e7 / seconds,
-        wakes: (process::waits(&running.pids) - before.1) as f64 / seconds,
+        percent: running.cpu().saturating_sub(before.0) as f64 / 1e7 / seconds,
+        wakes: process::waits(&running.pids).saturating_sub(before.1) as f64 / seconds,
         bytes: (bytes() - before.2) as f64 / seconds,
         memory: process::memory(&running.pids),
     }
@@ -42,8 +42,8 @@ fn rest_of(running: &Running, while_: Duration) -> Idle {
 
 pub struct Start {
     pub first_frame: Duration,
-    /// MB, when all is settled.
-    pub memory: f64,
+    /// MB.
+    pub memory: Option<f64>,
 }
 
 /// From the call until the child's first line is on the screen.
@@ -55,33 +55,38 @@ pub fn start(tool: Tool) -> Duration {
 }
 
 /// Our own with nothing to load: until header, panes and footer are there.
-pub fn first_frame() -> Start {
+pub fn first_frame(settle: bool) -> Start {
     let args = ["--no-monitor", "--no-agent", "--pd", "http://127.0.0.1:1"];
     until(
         &args,
         &["operator", "Cluster", "Tickets", "Agent", "q quit"],
+        settle,
     )
 }
 
 /// Our own on a ledger with much in it, with its monitor: until its newest ticket is there.
-pub fn full_ledger(ledger: &ledger::Full) -> Start {
+pub fn full_ledger(ledger: &ledger::Full, settle: bool) -> Start {
     let path = ledger.path.to_str().expect("a name");
     let args = ["--pd", "http://127.0.0.1:1", "--no-agent", "--db", path];
     let newest = format!("#{} ", ledger.tickets);
-    until(&args, &["operator", "Cluster", &newest, "q quit"])
+    until(&args, &["operator", "Cluster", &newest, "q quit"], settle)
 }
 
-fn until(args: &[&str], words: &[&str]) -> Start {
+/// `settle`: with the memory it has when all is settled.
+fn until(args: &[&str], words: &[&str], settle: bool) -> Start {
     let running = Tool::operator(args);
     let seen = running.terminal.wait(LIMIT, |seen| {
         let screen = seen.screen().contents();
         words.iter().all(|word| screen.contains(word))
     });
     let first_frame = seen.expect("a frame") - running.terminal.started;
-    sleep(SETTLED);
+    let memory = settle.then(|| {
+        sleep(SETTLED);
+        process::memory(&running.pids)
+    });
     Start {
         first_frame,
-        memory: process::memory(&running.pids),
+        memory,
     }
 }
 

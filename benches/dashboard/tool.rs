@@ -121,8 +121,13 @@ impl Running {
     }
 
     /// Waits until the child's first line is there, and the tool is what it will be.
-    pub fn ready(mut self) -> Self {
-        self.see("ready");
+    pub fn ready(self) -> Self {
+        self.up("ready")
+    }
+
+    /// Waits until there is this word of the child.
+    pub fn up(mut self, word: &str) -> Self {
+        self.see(word);
         if self.tool == Tool::Tmux {
             let server = Command::new("tmux")
                 .args(["-L", &self.socket, "display-message", "-p", "#{pid}"])

@@ -11,17 +11,17 @@ use super::{
 };
 use crate::transcript::{Composer, Doc, Kind, Ring};
 use agent_lab::{control::person, event::Control};
-use jiff::{SignedDuration, Timestamp};
+use std::time::{Duration, Instant};
 
 /// An answer that its agent has not confirmed by then is asked for again.
-const CONFIRMED: SignedDuration = SignedDuration::from_secs(15);
+const CONFIRMED: Duration = Duration::from_secs(15);
 
 #[derive(Debug, Default)]
 pub struct Approvals {
     /// Of agents elsewhere.
     pub elsewhere: Vec<Proposal>,
     /// Answered here, and when; until the agent confirms it.
-    answered: Vec<(Option<String>, String, Timestamp)>,
+    answered: Vec<(Option<String>, String, Instant)>,
 }
 
 /// What waits, the first to be answered first.
@@ -29,7 +29,9 @@ pub fn queue(state: &State) -> Vec<&Proposal> {
     let ours = state.agent.proposal.as_ref().filter(|_| !state.replayed);
     let answered = |p: &Proposal| {
         state.approvals.answered.iter().any(|(session, call, at)| {
-            *session == p.session && *call == p.call && state.since(*at) < CONFIRMED
+            *session == p.session
+                && *call == p.call
+                && state.tick.saturating_duration_since(*at) < CONFIRMED
         })
     };
     let listed = &state.approvals.elsewhere;
@@ -84,9 +86,9 @@ fn document(proposal: &Proposal) -> Doc {
 
 /// Closes what shows a proposal that was decided elsewhere meanwhile.
 pub fn settle(state: &mut State) {
-    let now = state.now;
+    let now = state.tick;
     let answered = &mut state.approvals.answered;
-    answered.retain(|(_, _, at)| now.duration_since(*at) < CONFIRMED);
+    answered.retain(|(_, _, at)| now.saturating_duration_since(*at) < CONFIRMED);
     let Some(Overlay::Approval(view)) = state.overlays.last() else {
         return;
     };
@@ -119,7 +121,7 @@ pub fn answer(state: &mut State, approved: bool, why: &str) -> Vec<Effect> {
     }
     let proposal = view.proposal.clone();
     state.overlays.pop();
-    let now = state.now;
+    let now = state.tick;
     let asked = (proposal.session.clone(), proposal.call.clone(), now);
     state.approvals.answered.push(asked);
     let word = if approved { "approved" } else { "rejected" };

@@ -167,13 +167,9 @@ impl Hands {
                 // The whole job, so that the shell sees it stop even when it was started by
                 // `cargo run` or a script.
                 let _ = rustix::process::kill_current_process_group(rustix::process::Signal::STOP);
-                front.resume()?;
-                return Ok(After::Redraw);
+                return Ok(again(front));
             }
-            Effect::Redraw => {
-                front.resume()?;
-                return Ok(After::Redraw);
-            }
+            Effect::Redraw => return Ok(again(front)),
             Effect::Exit(code) => return Ok(After::Exit(code)),
         }
         Ok(After::Nothing)
@@ -185,4 +181,11 @@ impl Hands {
             .find(|(c, _)| *c == child)
             .map(|(_, handle)| handle)
     }
+}
+
+/// Takes the terminal again. One that is gone, which the kernel tells by a continue, too, is told of
+/// by what draws or reads.
+fn again<F: Frontend>(front: &mut F) -> After {
+    let _ = front.resume();
+    After::Redraw
 }

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::terminal::{Pace, Signals, signals::Signal};
 use futures_util::FutureExt;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use std::{
     io,
     sync::Arc,
@@ -28,7 +28,7 @@ use tokio::{
 };
 
 /// Ending children have their own limits, which are shorter; this one is for a bug in them.
-const QUIT_LIMIT: SignedDuration = SignedDuration::from_secs(15);
+const QUIT_LIMIT: Duration = Duration::from_secs(15);
 /// Keys that may come before what they did is shown.
 const KEYS: usize = 64;
 
@@ -164,7 +164,7 @@ async fn dashboard<F: Frontend>(
             }
         }
         if let Some(quitting) = &state.quitting
-            && state.since(quitting.since) > QUIT_LIMIT
+            && quitting.since.elapsed() > QUIT_LIMIT
         {
             let code = quitting.code;
             return Ok(outcome(state, code));

@@ -66,7 +66,7 @@ pub struct Areas {
 #[derive(Debug, Clone)]
 pub struct Quitting {
     pub code: u8,
-    pub since: Timestamp,
+    pub since: Instant,
     /// Children not known to be gone.
     pub waiting: Vec<Child>,
 }
@@ -120,7 +120,7 @@ pub struct State {
     pub attention: Attention,
     pub quitting: Option<Quitting>,
     /// A short word to the person, and when it was said.
-    pub toast: Option<(String, Timestamp)>,
+    pub toast: Option<(String, Instant)>,
     pub geometry: Geometry,
     pub taste: Taste,
     /// Why the dashboard ends, if it is not a person's wish: for stderr.
@@ -292,7 +292,7 @@ impl State {
     }
 
     pub fn say(&mut self, text: impl Into<String>) {
-        self.toast = Some((text.into(), self.now));
+        self.toast = Some((text.into(), self.tick));
     }
 
     /// Time since, never negative.

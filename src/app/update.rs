@@ -21,11 +21,11 @@ use crate::{
     terminal::signals::Signal,
     transcript::{Composer, Kind, Line, Ring},
 };
-use jiff::{SignedDuration, Timestamp};
-use std::time::Instant;
+use jiff::Timestamp;
+use std::time::{Duration, Instant};
 
 /// A toast is read by then.
-const TOAST: SignedDuration = SignedDuration::from_secs(5);
+const TOAST: Duration = Duration::from_secs(5);
 
 pub fn update(state: &mut State, event: Event, now: Timestamp, tick: Instant) -> Vec<Effect> {
     state.set_time(now, tick);
@@ -40,12 +40,13 @@ pub fn update(state: &mut State, event: Event, now: Timestamp, tick: Instant) ->
 
 fn change(state: &mut State, event: Event) -> Vec<Effect> {
     let now = state.now;
-    if state
+    let tick = state.tick;
+    state
         .toast
-        .as_ref()
-        .is_some_and(|(_, at)| state.since(*at) > TOAST)
-    {
-        state.toast = None;
+        .take_if(|(_, at)| tick.saturating_duration_since(*at) > TOAST);
+    // After a clock was set back: nothing was heard later than now.
+    for heard in [&mut state.agent.heard, &mut state.tickets.looked] {
+        *heard = heard.map(|at| at.min(now));
     }
     state.cluster.judge(now);
     match event {
@@ -120,7 +121,7 @@ pub fn begin_quit(state: &mut State, code: u8) -> Vec<Effect> {
     }
     state.quitting = Some(Quitting {
         code,
-        since: state.now,
+        since: state.tick,
         waiting,
     });
     // Together: the agent ends within its grace whether its lab is there or not.
@@ -208,4 +209,55 @@ pub fn help(state: &State) -> Vec<Line> {
         composer.say(&mut ring, Kind::Reasoning, text);
     }
     ring.into_iter().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        app::{Config, Palette, Role},
+        supervisor::Item,
+    };
+    use jiff::SignedDuration;
+
+    #[test]
+    fn silence_is_seen_though_the_clock_was_set_back() {
+        let nobody = || Role::Off("a test".into());
+        let config = Config {
+            subject: "tikv".into(),
+            place: "here".into(),
+            pd: "pd".into(),
+            ledger: "tickets.db".into(),
+            lab: None,
+            palette: Palette::Terminal,
+            agent: nobody(),
+            monitor: nobody(),
+            replay: None,
+            demo: None,
+        };
+        let (then, begun): (Timestamp, _) =
+            ("2026-01-30T10:00:00Z".parse().unwrap(), Instant::now());
+        let mut state = State::new(&config, None, then);
+        let word = Item::Plain {
+            line: b"word".into(),
+            stderr: false,
+            omitted: 0,
+        };
+        update(
+            &mut state,
+            Event::Child(Child::Agent, vec![word]),
+            then,
+            begun,
+        );
+        state.say("told");
+        let back = then - SignedDuration::from_hours(48);
+        for seconds in [1, 4, 41] {
+            let tick = begun + Duration::from_secs(seconds);
+            let now = back + SignedDuration::from_secs(seconds.cast_signed());
+            update(&mut state, Event::Tick, now, tick);
+        }
+        let heard = state.agent.heard.unwrap();
+        assert_eq!(state.since(heard), SignedDuration::from_secs(40));
+        assert_eq!(state.toast, None);
+    }
 }

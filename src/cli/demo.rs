@@ -203,7 +203,7 @@ fn headless(config: Config, brain: &Brain) -> CliResult {
     let outcome = app::run(config, &mut front).context("the demo")?;
     let proven = front.summary();
     if let Some(failure) = outcome.failure {
-        eprintln!("operator-tui: {failure}");
+        super::complain(failure);
     }
     // Chapters may all be met and yet prove nothing: another folder's may not even ask for it.
     Ok(match outcome.code {

@@ -22,7 +22,7 @@ pub mod watch;
 pub use table::one_line;
 
 use clap::{Parser, Subcommand};
-use std::process::ExitCode;
+use std::{fmt::Display, io::Write, process::ExitCode};
 
 #[derive(Debug, Parser)]
 #[command(name = "operator-tui", version, about, max_term_width = 100)]
@@ -92,9 +92,15 @@ pub fn main() -> ExitCode {
         if io.is_some_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe) {
             return ExitCode::from(BROKEN_PIPE);
         }
-        eprintln!("operator-tui: {}", describe(&report));
+        complain(describe(&report));
         ExitCode::FAILURE
     })
+}
+
+/// Says on stderr why it ends. Where that is a terminal that is gone, to nobody: `eprintln` would
+/// panic.
+fn complain(why: impl Display) {
+    let _ = writeln!(std::io::stderr(), "operator-tui: {why}");
 }
 
 /// Exit code of a process that its reader left: as if the signal had ended it.

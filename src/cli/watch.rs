@@ -104,13 +104,13 @@ pub fn show(config: Config) -> CliResult {
     let screen = match Screen::open() {
         Ok(screen) => screen,
         Err(error) => {
-            eprintln!("operator-tui: {error}");
+            super::complain(error);
             return Ok(ExitCode::from(NO_TERMINAL));
         }
     };
     let outcome = app::run(config, screen).map_err(|e| eyre!("the dashboard: {e}"))?;
     if let Some(failure) = outcome.failure {
-        eprintln!("operator-tui: {failure}");
+        super::complain(failure);
     }
     Ok(ExitCode::from(outcome.code))
 }

@@ -2,6 +2,7 @@
 //! when asked. Exit and end of output are two facts, each with a time limit.
 
 use super::{
+    handle::{Handle, Order},
     last_words::LastWords,
     lifeline::{Lifeline, Report},
     mailbox::{Fact, Mailbox},
@@ -29,62 +30,10 @@ const PIPE_LIMIT: Duration = Duration::from_secs(2);
 /// After so many bytes in a row the others of this thread have their turn: keys, above all.
 const SLICE: usize = 64 * 1024;
 
-#[derive(Debug)]
-enum Order {
-    Control(Control),
-    Restart,
-    Stop,
-    Kill,
-}
-
-/// Orders for one child. Dropping it ends the child at once.
-#[derive(Debug)]
-pub struct Handle {
-    orders: mpsc::Sender<Order>,
-    mailbox: Mailbox,
-}
-
-impl Handle {
-    /// Sends a control line. A child that is not there loses it, and its mailbox says so.
-    pub fn control(&self, control: Control) {
-        self.order(Order::Control(control));
-    }
-
-    /// Ends it if it runs, and starts it anew.
-    pub fn restart(&self) {
-        self.order(Order::Restart);
-    }
-
-    /// Asks it to end; [`Fact::Stopped`] follows within the grace time.
-    pub fn stop(&self) {
-        self.order(Order::Stop);
-    }
-
-    /// Ends it without grace.
-    pub fn kill(&self) {
-        self.order(Order::Kill);
-    }
-
-    pub fn mailbox(&self) -> &Mailbox {
-        &self.mailbox
-    }
-
-    fn order(&self, order: Order) {
-        if self.orders.try_send(order).is_err() {
-            let why = "too many control lines are waiting".to_owned();
-            self.mailbox.fact(Fact::ControlLost { why });
-        }
-    }
-}
-
 /// Starts `spec` under supervision. Call it on a runtime whose threads live as long as the program
 /// (see `spawn`): restarts happen there.
 pub fn start(spec: Spec, mailbox: Mailbox) -> Handle {
-    let (orders, receiver) = mpsc::channel(64);
-    let handle = Handle {
-        orders,
-        mailbox: mailbox.clone(),
-    };
+    let (handle, receiver) = Handle::new(mailbox.clone());
     let first = launch(&spec);
     tokio::spawn(supervise(spec, mailbox, receiver, first));
     handle

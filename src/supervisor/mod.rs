@@ -9,6 +9,7 @@
 
 mod child;
 mod delta;
+mod handle;
 mod last_words;
 mod lifeline;
 mod loose;
@@ -21,6 +22,7 @@ mod stop;
 mod stream;
 pub mod warden;
 
-pub use child::{Handle, start};
+pub use child::start;
+pub use handle::Handle;
 pub use mailbox::{Fact, Item, Mailbox};
 pub use spawn::{Spec, executable};

@@ -102,20 +102,23 @@ impl Dashboard {
         lab(self.home(), args);
     }
 
-    /// An ignored test of this executable, in a terminal.
-    pub fn of_this_test(name: &str) -> Self {
+    /// With this PD.
+    pub fn of_pd(width: u16, height: u16, pd: &str, args: &[&str]) -> Self {
+        let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_operator-tui"));
+        command.args(args);
+        command.args(["--pd", pd]);
+        Self::run(width, height, command)
+    }
+
+    /// A test of this executable, in a terminal, told by a variable that it is.
+    pub fn of_this_test(name: &str, (variable, value): (&str, &str)) -> Self {
         let mut command = CommandBuilder::new(std::env::current_exe().unwrap());
-        command.args([
-            "--exact",
-            name,
-            "--ignored",
-            "--nocapture",
-            "--test-threads=1",
-        ]);
+        command.args(["--exact", name, "--nocapture", "--test-threads=1"]);
+        command.env(variable, value);
         Self::run(80, 24, command)
     }
 
-    fn run(width: u16, height: u16, command: CommandBuilder) -> Self {
+    pub fn run(width: u16, height: u16, command: CommandBuilder) -> Self {
         let home = Arc::new(tempfile::tempdir().unwrap());
         Self::run_in(home, width, height, command)
     }
@@ -136,7 +139,16 @@ impl Dashboard {
     }
 
     pub fn raw(&self) -> String {
-        String::from_utf8_lossy(&self.terminal.seen().raw).into_owned()
+        String::from_utf8_lossy(&self.bytes()).into_owned()
+    }
+
+    /// All it ever wrote.
+    pub fn bytes(&self) -> Vec<u8> {
+        self.terminal.seen().raw.clone()
+    }
+
+    pub fn with_screen<T>(&self, look: impl FnOnce(&vt100::Screen) -> T) -> T {
+        look(self.terminal.seen().screen())
     }
 
     pub fn in_alternate_screen(&self) -> bool {
@@ -151,8 +163,22 @@ impl Dashboard {
         assert!(found.is_some(), "not seen in time:\n{}", self.screen());
     }
 
+    /// The same, when a frame is whole.
+    #[track_caller]
+    pub fn until_frame(&mut self, wanted: impl Fn(&str) -> bool) {
+        let seen = |seen: &crate::terminal::Seen| {
+            seen.raw.ends_with(b"\x1b[?2026l") && wanted(&seen.screen().contents())
+        };
+        let found = self.terminal.wait(limit(), seen);
+        assert!(found.is_some(), "not seen in time:\n{}", self.screen());
+    }
+
     pub fn send(&mut self, keys: &str) {
-        self.terminal.send(keys.as_bytes());
+        self.send_bytes(keys.as_bytes());
+    }
+
+    pub fn send_bytes(&mut self, bytes: &[u8]) {
+        self.terminal.send(bytes);
     }
 
     pub fn resize(&mut self, width: u16, height: u16) {

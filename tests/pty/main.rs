@@ -2,7 +2,9 @@
 
 mod demo;
 mod harness;
+mod hostile;
 mod incident;
+mod survival;
 mod terminal;
 
 use harness::{Dashboard, alive, limit, wait_until};
@@ -210,23 +212,29 @@ fn without_colours_none_is_written() {
     assert_eq!(dash.exit_code(), 0);
 }
 
+/// Set where the test below is the program under test.
+const PANIC: &str = "OPERATOR_TEST_PANIC";
+
 #[test]
 fn a_panic_gives_the_terminal_back() {
-    let mut dash = Dashboard::of_this_test("panic_under_the_guard");
-    dash.until(|s| s.contains("on purpose"));
-    assert_eq!(dash.exit_code(), 101);
-    dash.assert_terminal_as_found();
-    // The message is written after the terminal was given back.
-    assert!(!dash.in_alternate_screen());
-}
-
-/// Not a test of its own: run by the one above in a pseudo-terminal.
-#[test]
-#[ignore = "run by a_panic_gives_the_terminal_back"]
-fn panic_under_the_guard() {
-    let guard = operator_tui::terminal::Guard::enter().expect("a terminal");
-    std::hint::black_box(&guard);
-    panic!("on purpose");
+    if let Ok(thread) = std::env::var(PANIC) {
+        let guard = operator_tui::terminal::Guard::enter().expect("a terminal");
+        std::hint::black_box(&guard);
+        if thread == "another" {
+            let _ = std::thread::spawn(|| panic!("on purpose")).join();
+            unreachable!("a panic of any thread ends it");
+        }
+        panic!("on purpose");
+    }
+    for thread in ["its own", "another"] {
+        let name = "a_panic_gives_the_terminal_back";
+        let mut dash = Dashboard::of_this_test(name, (PANIC, thread));
+        dash.until(|s| s.contains("on purpose"));
+        assert_eq!(dash.exit_code(), 101);
+        dash.assert_terminal_as_found();
+        // The message is written after the terminal was given back.
+        assert!(!dash.in_alternate_screen());
+    }
 }
 
 #[test]

@@ -39,8 +39,7 @@ pub fn on_stage(state: &mut State, work: impl FnOnce(&mut State) -> Vec<Effect>)
     };
     let stage = &mut replay.stage;
     let mut effects = work(stage);
-    // Words to the person are read at the pace of the world outside.
-    state.toast = stage.toast.take().map(|(text, _)| (text, state.now));
+    state.toast = stage.toast.take();
     effects.extend(step(state));
     effects
 }
@@ -132,7 +131,7 @@ pub fn act_on(state: &mut State, command: Command, argument: &str) -> Vec<Effect
             Some(at) => replay.seek(at),
             None => {
                 let words = "When? From its beginning: `seek 1:20`; a share: `seek 50%`.";
-                state.toast = Some((words.into(), state.now));
+                state.toast = Some((words.into(), state.tick));
             }
         },
         _ => {}
