@@ -21,7 +21,7 @@ fmt:
 lint:
     cargo clippy --workspace --all-targets -- -D warnings
 
-# The screenshots in assets/, from a real run
+# The pictures and the recording in assets/, from real runs
 pictures:
     cargo build --release
     cargo run --example pictures

@@ -96,7 +96,7 @@ fn approval(operator: &Path) -> Done {
     stage.until(&["Run this command?"])?;
     picture(&stage, "approval.svg")?;
     stage.press("\x1bq")?;
-    stage.until(&["Quit while"])?;
+    stage.until(&["Quit while the agent works?"])?;
     stage.press("y")?;
     stage.wait()?;
     drop(down);

@@ -11,7 +11,7 @@ use super::{
     state::State,
     steer,
 };
-use crossterm::event::{KeyEvent, KeyEventKind};
+use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 
 pub fn on_key(state: &mut State, key: KeyEvent) -> Vec<Effect> {
     if key.kind == KeyEventKind::Release {
@@ -21,6 +21,16 @@ pub fn on_key(state: &mut State, key: KeyEvent) -> Vec<Effect> {
     state.attention.answered();
     if let Some(prompt) = state.prompt.take() {
         return typed(state, prompt, key);
+    }
+    // Esc and the key after it come as one when they come at once.
+    if key.modifiers.contains(KeyModifiers::ALT) {
+        let mut effects = on_key(state, KeyEvent::from(KeyCode::Esc));
+        let key = KeyEvent {
+            modifiers: key.modifiers - KeyModifiers::ALT,
+            ..key
+        };
+        effects.extend(on_key(state, key));
+        return effects;
     }
     if state.replay.is_some() && state.overlays.is_empty() && !applies_always(key, state) {
         return replay::on_key(state, key);

@@ -85,7 +85,7 @@ impl Ledger {
             )?;
             let why = match &recovered {
                 Some(session) => format!("claimed after session {session} lost its lease"),
-                None => "claimed".to_owned(),
+                None => "it took the ticket".to_owned(),
             };
             tickets::log(tx, id, Some(before.status.as_str()), "acknowledged", &by(request.holder), &why)?;
             let fence: i64 =

@@ -300,7 +300,13 @@ pub fn detail(stage: &Stage) -> Detail {
         ticket: Some(found),
         events: vec![
             change(None, "open", "monitor", "no heartbeat for 6 s", 400),
-            change(Some("open"), "acknowledged", "agent pid 11", "claimed", 399),
+            change(
+                Some("open"),
+                "acknowledged",
+                "agent pid 11",
+                "it took the ticket",
+                399,
+            ),
             change(
                 Some("acknowledged"),
                 "escalated",
@@ -389,7 +395,13 @@ pub fn incident(stage: &Stage) -> Incident {
             ticket: closed,
             events: vec![
                 change(None, "open", "monitor", "no heartbeat for 6 s", 20),
-                change(Some("open"), "acknowledged", "agent pid 11", "claimed", 21),
+                change(
+                    Some("open"),
+                    "acknowledged",
+                    "agent pid 11",
+                    "it took the ticket",
+                    21,
+                ),
                 change(
                     Some("acknowledged"),
                     "resolved",

@@ -506,3 +506,13 @@ fn q_closes_what_is_open_whatever_was_searched_for() {
     stage.keys("q");
     assert!(stage.state.needle.is_none() && stage.state.record.is_none());
 }
+
+#[test]
+fn escape_and_the_key_after_it_are_two_keys_though_they_come_as_one() {
+    let mut stage = at_work(false);
+    stage.keys("?");
+    let both = KeyEvent::new(KeyCode::Char('2'), KeyModifiers::ALT);
+    stage.send(Event::Key(both));
+    assert!(stage.state.overlays.is_empty());
+    assert_eq!(stage.state.focus, Pane::Tickets);
+}
