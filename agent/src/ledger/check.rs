@@ -183,20 +183,6 @@ impl Ledger {
             Ok(())
         })
     }
-
-    /// Violation keys of unresolved tickets of a cluster that were not opened by hand.
-    pub fn live_keys(&self, cluster_id: &str) -> Result<Vec<(String, String, Option<String>)>> {
-        let rows = self
-            .conn
-            .prepare_cached(
-                "SELECT violation_key, invariant_name, store_id FROM tickets
-                 WHERE live_key IS NOT NULL AND by_hand = 0
-                   AND (cluster_id = ?1 OR cluster_id IS NULL)",
-            )?
-            .query_map([cluster_id], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?)))?
-            .collect::<rusqlite::Result<_>>()?;
-        Ok(rows)
-    }
 }
 
 /// How long the invariant has read what it reads, by the data's clock.

@@ -333,4 +333,18 @@ impl Ledger {
             .conn
             .query_row("SELECT coalesce(max(id), 0) FROM tickets", [], |r| r.get(0))?)
     }
+
+    /// Violation keys of unresolved tickets of a cluster that were not opened by hand.
+    pub fn live_keys(&self, cluster_id: &str) -> Result<Vec<(String, String, Option<String>)>> {
+        let rows = self
+            .conn
+            .prepare_cached(
+                "SELECT violation_key, invariant_name, store_id FROM tickets
+                 WHERE live_key IS NOT NULL AND by_hand = 0
+                   AND (cluster_id = ?1 OR cluster_id IS NULL)",
+            )?
+            .query_map([cluster_id], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?)))?
+            .collect::<rusqlite::Result<_>>()?;
+        Ok(rows)
+    }
 }
