@@ -5,7 +5,7 @@
 //!     cargo bench --bench dashboard                 all of it, some minutes
 //!     cargo bench --bench dashboard -- flood keys   only these
 //!     cargo bench --bench dashboard -- --ours       without the others
-//!     cargo bench --bench dashboard -- --smoke      ours, each once and small, for CI
+//!     cargo bench --bench dashboard -- --test       ours, each once and small, for CI
 //!
 //! It prints tables in Markdown. It judges nothing; what a run gave is in the README.
 
@@ -32,7 +32,7 @@ fn main() -> ExitCode {
     if args.first().is_some_and(|a| a == "child") {
         return child::main(&args[1..]);
     }
-    let smoke = args.iter().any(|a| a == "--smoke");
+    let smoke = args.iter().any(|a| a == "--test");
     let wanted: Vec<&str> = args
         .iter()
         .map(String::as_str)
