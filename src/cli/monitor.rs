@@ -78,8 +78,8 @@ struct RunArgs {
     /// token itself]
     #[arg(long, value_name = "FILE", requires = "listen")]
     token_file: Option<PathBuf>,
-    /// Watch no cluster: alerts of Alertmanager alone become tickets
-    #[arg(long, requires = "listen", conflicts_with = "pd")]
+    /// Watch no cluster, whatever PD_ENDPOINT says: alerts of Alertmanager alone become tickets
+    #[arg(long, requires = "listen")]
     no_cluster: bool,
     /// End when stdin does
     #[arg(long, hide = true)]
