@@ -2,7 +2,7 @@
 //!
 //! `cargo bench --bench audit`; `--test` is a quick check on a small ledger.
 
-use agent_lab::ledger::Ledger;
+use operator_ledger::Ledger;
 use std::{
     fs,
     path::Path,

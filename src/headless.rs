@@ -10,8 +10,8 @@ use crate::{
     span,
     transcript::Kind,
 };
-use agent_lab::ledger::{Status, Ticket};
 use jiff::Timestamp;
+use operator_ledger::{Status, Ticket};
 use std::{
     collections::{BTreeMap, HashSet},
     io::{self, Write},

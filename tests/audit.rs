@@ -1,13 +1,12 @@
 //! Reading the record: show, export and verify, and steering an agent through the ledger.
 
-use agent_lab::{
-    event::{Mode, Outcome, Stream},
-    ledger::{
-        ClaimRequest, EntryKind, Holder, Ledger, NewEntry, NewSession, NewTicket, OutputChunk,
-        SessionWriter, hex,
-    },
-};
 use assert_cmd::Command;
+use operator_ledger::{
+    ClaimRequest, EntryKind, Holder, Ledger, NewEntry, NewSession, NewTicket, OutputChunk,
+    SessionWriter,
+    event::{Mode, Outcome, Stream},
+    hex,
+};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use std::{path::PathBuf, time::Duration};
@@ -336,7 +335,7 @@ fn a_command_waits_for_the_agent_of_a_session_that_runs() {
     assert_eq!(said, format!("The agent of session {id} has it.\n"));
     assert_eq!(
         agent.join().unwrap(),
-        [agent_lab::event::Control::Message {
+        [operator_ledger::event::Control::Message {
             text: "look at tikv1".into(),
             by: "grace".into()
         }]

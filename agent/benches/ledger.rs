@@ -6,17 +6,14 @@
 #[path = "../tests/common/bench.rs"]
 mod bench;
 
-use agent_lab::{
-    ledger::{EntryKind, NewEntry, Totals},
-    model::Usage,
-};
 use bench::Bench;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use operator_ledger::{EntryKind, NewEntry, Totals, usage::Usage};
 use std::time::Duration;
 
 fn rows(c: &mut Criterion) {
     let mut b = Bench::new();
-    b.check(agent_lab::ledger::Reading::Violated);
+    b.check(operator_ledger::Reading::Violated);
     let claim = b.claim(Duration::from_secs(86_400)).unwrap();
     let mut session = b.session(&claim);
     let mut group = c.benchmark_group("durable");

@@ -1,10 +1,8 @@
 //! What every byte that a command prints goes through: cleaning and redaction.
 
-use agent_lab::{
-    clean::Cleaner,
-    redact::{RedactStream, Redactor},
-};
+use agent_lab::redact::{RedactStream, Redactor};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use operator_ledger::clean::Cleaner;
 
 const CHUNK: usize = 16 * 1024;
 

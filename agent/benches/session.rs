@@ -9,8 +9,11 @@
 #[path = "../tests/common/mod.rs"]
 mod common;
 
-use agent_lab::{event::Kind, event::parse, ledger::Status};
 use common::{Answer, counted, shell, stage::Stage, text, turn};
+use operator_ledger::{
+    Status,
+    event::{Kind, parse},
+};
 use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
 use std::{
     fs,

@@ -5,6 +5,7 @@
 //! after: a turn is allowed only if it and one short last turn still fit at their dearest.
 
 use crate::model::catalog::Facts;
+use operator_ledger::usage::Spent;
 use std::time::Duration;
 
 /// Tokens of the last turn, in which the model says what it knows.
@@ -33,15 +34,6 @@ impl Default for Budget {
             usd_per_day: 25.0,
         }
     }
-}
-
-/// What was spent on a ticket so far.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub struct Spent {
-    pub turns: u64,
-    pub tokens: u64,
-    pub usd: f64,
-    pub wall: Duration,
 }
 
 /// What the next turn may take.

@@ -5,9 +5,6 @@ use crate::{
     consent::{self, Consent},
     control::{self, Desk, Stop},
     emit::{Emitter, Form},
-    event::{Kind, Mode, Outcome},
-    home::Home,
-    ledger::{DEFAULT_LEASE, Holder, Ledger},
     model::{
         Model,
         anthropic::{Anthropic, Api, Manner},
@@ -28,6 +25,11 @@ use crate::{
 };
 use clap::{Parser, ValueEnum};
 use color_eyre::eyre::{Context, Report, bail, eyre};
+use operator_ledger::{
+    DEFAULT_LEASE, Holder, Ledger,
+    event::{Kind, Mode, Outcome},
+    home::Home,
+};
 use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 use std::{
     io::{self, IsTerminal},
@@ -346,7 +348,7 @@ async fn agent(
         ledger: ledger.display().to_string(),
     });
     for warning in &settings.warnings {
-        emitter.notice(None, crate::event::Level::Warn, warning.clone());
+        emitter.notice(None, operator_ledger::event::Level::Warn, warning.clone());
     }
     let plan = Plan {
         cluster: ClusterId::find(args.cluster_id.clone(), args.pd.as_deref()),
@@ -355,7 +357,7 @@ async fn agent(
     };
     let finished = work::run(&setting, &plan, model, &mut desk).await;
     if let Err(e) = &finished {
-        emitter.notice(None, crate::event::Level::Error, e.to_string());
+        emitter.notice(None, operator_ledger::event::Level::Error, e.to_string());
     }
     if let Some(summaries) = &setting.summaries {
         let stopped = setting.stop.asked().is_some();

@@ -3,7 +3,7 @@
 //! Told by a flag, else asked of PD, else read from the heartbeat of the monitor that writes the
 //! same ledger. Knows nothing else about PD.
 
-use crate::ledger::Ledger;
+use operator_ledger::Ledger;
 use serde_json::Value;
 use std::time::Duration;
 use tokio::sync::watch;

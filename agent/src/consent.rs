@@ -4,7 +4,7 @@
 //!
 //! Does not ask. An agent without consent does not start with a real model.
 
-use crate::home::Home;
+use operator_ledger::home::Home;
 use serde::{Deserialize, Serialize};
 use std::{
     fs, io,

@@ -3,7 +3,7 @@
 //! Turns them into one wish to stop and a queue of requests. What a request does is up to the
 //! session.
 
-use crate::event::Control;
+use operator_ledger::event::Control;
 use std::{
     io::{self, BufRead, Read},
     sync::Arc,
@@ -104,7 +104,10 @@ pub fn person() -> String {
 const A_PERSON: &str = "a person";
 
 fn name(by: String) -> String {
-    let by: String = crate::clean::clean(&by).chars().take(64).collect();
+    let by: String = operator_ledger::clean::clean(&by)
+        .chars()
+        .take(64)
+        .collect();
     if by.trim().is_empty() {
         A_PERSON.into()
     } else {

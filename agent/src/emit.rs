@@ -6,8 +6,8 @@
 
 mod human;
 
-use crate::event::{Event, Kind, Level, VERSION};
 use jiff::Timestamp;
+use operator_ledger::event::{Event, Kind, Level, VERSION};
 use std::{
     collections::VecDeque,
     io::{self, Write},
@@ -237,7 +237,7 @@ fn now() -> Timestamp {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::{Stream, parse};
+    use operator_ledger::event::{Stream, parse};
     use std::sync::mpsc;
 
     /// A pipe nobody reads from until the gate opens.

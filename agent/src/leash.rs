@@ -1,7 +1,7 @@
 //! Keeps the lease on a ticket, by a thread of its own: neither a long command, nor a wait, nor a
 //! slow model ever lets it run out. When it is lost, everybody who works under it is told.
 
-use crate::ledger::{Lease, Ledger, LedgerError, Mono, Result};
+use operator_ledger::{Lease, Ledger, LedgerError, Mono, Result};
 use std::{
     path::Path,
     sync::{

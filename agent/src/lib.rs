@@ -4,17 +4,13 @@
 //! It knows nothing of the dashboard that may be watching.
 
 pub mod budget;
-pub mod clean;
 pub mod cli;
 pub mod cluster_id;
 pub mod consent;
 pub mod control;
 pub mod emit;
-pub mod event;
-pub mod home;
 pub mod http;
 pub mod leash;
-pub mod ledger;
 pub mod model;
 pub mod output_log;
 pub mod prompt;

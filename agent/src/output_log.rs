@@ -1,10 +1,8 @@
 //! Output of commands on its way to the ledger, behind the work: a thread with its own connection
 //! stores it in batches. A slow disk delays the record of the output, never the command.
 
-use crate::{
-    leash::Until,
-    ledger::{Ledger, OutputChunk},
-};
+use crate::leash::Until;
+use operator_ledger::{Ledger, OutputChunk};
 use std::{
     path::Path,
     sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel},
@@ -38,14 +36,14 @@ impl OutputLog {
         session: String,
         until: Until,
         failed: impl Fn(String) + Send + 'static,
-    ) -> crate::ledger::Result<Self> {
+    ) -> operator_ledger::Result<Self> {
         let ledger = Ledger::open(ledger)?;
         let (items, queue) = channel();
         let thread = std::thread::Builder::new()
             .name("output".into())
             .spawn(move || store(ledger, &session, &until, &queue, &failed))
             .map_err(|e| {
-                crate::ledger::LedgerError::Refused(format!("cannot start a thread: {e}"))
+                operator_ledger::LedgerError::Refused(format!("cannot start a thread: {e}"))
             })?;
         Ok(Self {
             items: Some(items),

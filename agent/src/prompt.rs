@@ -1,11 +1,8 @@
 //! Every word of ours that a model reads: the system prompt, the ticket, results of commands, and
 //! what the monitor says. Tells the model where it is, never the answer.
 
-use crate::{
-    event::Mode,
-    ledger::{SessionRow, Ticket},
-    tools::shell::Outcome,
-};
+use crate::tools::shell::Outcome;
+use operator_ledger::{SessionRow, Ticket, event::Mode};
 use std::fmt::Write as _;
 
 /// First word of a final message that hands the ticket to a person.

@@ -23,12 +23,8 @@ use crate::{
     budget::Budget,
     control::{Desk, Stop, Words},
     emit::Emitter,
-    event::{Level, Mode, Outcome, WAITS},
     leash::Leash,
-    ledger::{
-        Claim, EntryKind, Holder, Ledger, LedgerError, Mono, NewEntry, SessionWriter, Ticket,
-    },
-    model::{Conversation, Model, ModelError, Stop as Why, Turn, Usage, catalog::Facts},
+    model::{Conversation, Model, ModelError, Stop as Why, Turn, catalog::Facts},
     output_log::OutputLog,
     prompt::{self, Place},
     redact::Redactor,
@@ -47,6 +43,11 @@ use actions::Actions;
 use allowance::Allowed;
 use gauge::Gauge;
 use loops::Loops;
+use operator_ledger::{
+    Claim, EntryKind, Holder, Ledger, LedgerError, Mono, NewEntry, SessionWriter, Ticket,
+    event::{Level, Mode, Outcome, WAITS},
+    usage::Usage,
+};
 use std::{
     collections::VecDeque,
     path::PathBuf,

@@ -3,11 +3,8 @@
 //!
 //! Does not carry them out: to the session they are the same as control lines on stdin.
 
-use crate::{
-    control::Stop,
-    event::Control,
-    ledger::{Lease, Ledger, LedgerError, Result},
-};
+use crate::control::Stop;
+use operator_ledger::{Lease, Ledger, LedgerError, Result, event::Control};
 use std::{
     path::Path,
     sync::mpsc::{RecvTimeoutError, Sender, channel},

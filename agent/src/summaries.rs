@@ -3,15 +3,15 @@
 //! place ([`crate::summarize`]).
 
 use crate::{
-    ledger::{Beside, EntryKind, Ledger},
     model::{
-        Block, Conversation, Quiet, Usage,
+        Block, Conversation, Quiet,
         anthropic::{Api, Manner},
     },
     settings::Small,
     summarize,
     tools::capture::{Capture, Limits},
 };
+use operator_ledger::{Beside, EntryKind, Ledger, usage::Usage};
 use std::{path::Path, time::Duration};
 use tokio::{
     sync::{mpsc, watch},
@@ -66,7 +66,7 @@ impl Summaries {
         small: Small,
         ledger: &Path,
         purse: Purse,
-    ) -> crate::ledger::Result<Self> {
+    ) -> operator_ledger::Result<Self> {
         let ledger = Ledger::open(ledger)?;
         let (jobs, queue) = mpsc::channel(WAITING);
         let waiting = watch::Sender::new(0);
@@ -199,7 +199,7 @@ impl Scribe {
                 _ => None,
             })
             .collect();
-        let said = summarize::extract(&crate::clean::clean(&said));
+        let said = summarize::extract(&operator_ledger::clean::clean(&said));
         ((!said.is_empty()).then_some(said), used)
     }
 

@@ -3,10 +3,12 @@
 use crate::{
     cluster_id::ClusterId,
     control::Desk,
-    event::{Level, Outcome},
-    ledger::{ClaimRequest, Ledger, LedgerError, PRESENCE, Status},
     model::Model,
     session::{self, Ended, Setting},
+};
+use operator_ledger::{
+    ClaimRequest, Ledger, LedgerError, PRESENCE, Status,
+    event::{Level, Outcome},
 };
 use std::time::{Duration, Instant};
 

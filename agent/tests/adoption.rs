@@ -1,6 +1,6 @@
 //! Databases of the reference system are adopted in place, whatever their vintage.
 
-use agent_lab::ledger::{ClaimRequest, Holder, Ledger, Status, Verdict};
+use operator_ledger::{ClaimRequest, Holder, Ledger, Status, Verdict};
 use rusqlite::Connection;
 use std::{path::PathBuf, time::Duration};
 use tempfile::TempDir;

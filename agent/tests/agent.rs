@@ -1,12 +1,10 @@
 //! The agent as a process: what it does to a ticket, and what it leaves when it is stopped, killed
 //! or frozen. `operator-tui` is played by a script; the monitor by this test.
 
-use agent_lab::{
+use operator_ledger::{
+    Check, EntryRow, Ledger, Mono, NewTicket, Observation, Reading, Resolution, SessionRow, Status,
+    Ticket, Verdict,
     event::{Event, Kind, Outcome, VerifyState, parse},
-    ledger::{
-        Check, EntryRow, Ledger, Mono, NewTicket, Observation, Reading, Resolution, SessionRow,
-        Status, Ticket, Verdict,
-    },
 };
 use std::{
     fs,

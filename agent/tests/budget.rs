@@ -3,15 +3,12 @@
 
 mod common;
 
-use agent_lab::{
-    event::Kind,
-    ledger::{NewTicket, Status},
-};
 use common::{
     Answer, counted, event, shell,
     stage::{MODEL, Stage, events, results, said},
     text,
 };
+use operator_ledger::{NewTicket, Status, event::Kind};
 use serde_json::{Value, json};
 use std::{process::Stdio, time::Duration};
 
@@ -388,7 +385,7 @@ async fn the_lower_of_what_was_agreed_to_and_what_was_set_holds() {
             consent: false,
             ..Stage::configured(vec![last_words()], config).await
         };
-        let home = agent_lab::home::Home::at(stage.home.path());
+        let home = operator_ledger::home::Home::at(stage.home.path());
         let wanted = agent_lab::consent::Consent::wanted(&stage.db(), 3.0);
         wanted.remember(&home).unwrap();
         let flags = flag.map_or(vec![], |f| vec!["--spend-cap", f]);

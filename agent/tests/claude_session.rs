@@ -2,14 +2,14 @@
 
 mod common;
 
-use agent_lab::{
-    event::{Control, Event, Kind, Outcome, parse},
-    ledger::{EntryRow, Status},
-};
 use common::{
     error, shell,
     stage::{KEY, LONG, Stage, events, results},
     text, turn,
+};
+use operator_ledger::{
+    EntryRow, Status,
+    event::{Control, Event, Kind, Outcome, parse},
 };
 use serde_json::json;
 use std::process::Stdio;

@@ -1,11 +1,9 @@
 //! The ledger, through its public interface: life cycle, leases, proof, adoption, damage.
 
-use agent_lab::{
+use operator_ledger::{
+    Beside, ClaimRequest, EntryKind, Holder, Ledger, LedgerError, NewEntry, NewTicket, Reading,
+    Resolution, Status, Verdict,
     event::{Outcome, VerifyState},
-    ledger::{
-        Beside, ClaimRequest, EntryKind, Holder, Ledger, LedgerError, NewEntry, NewTicket, Reading,
-        Resolution, Status, Verdict,
-    },
 };
 use std::{
     fs,
@@ -426,7 +424,7 @@ fn the_monitor_that_is_silent_is_seen_to_be() {
     b.check(Reading::Clear);
     let beat = b.ledger.heartbeat(Some(CLUSTER)).unwrap().unwrap();
     assert!(beat.ok && !beat.is_silent() && beat.checks == 1);
-    let aged = |seconds| agent_lab::ledger::Heartbeat {
+    let aged = |seconds| operator_ledger::Heartbeat {
         age: Duration::from_secs(seconds),
         ..beat.clone()
     };

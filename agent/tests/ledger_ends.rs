@@ -4,11 +4,11 @@
 #[path = "common/bench.rs"]
 mod bench;
 
-use agent_lab::{
-    event::{Outcome, VerifyState},
-    ledger::{EntryKind, Ledger, NewEntry, Reading, Resolution, Status, Verdict},
-};
 use bench::{Bench, CLUSTER};
+use operator_ledger::{
+    EntryKind, Ledger, NewEntry, Reading, Resolution, Status, Verdict,
+    event::{Outcome, VerifyState},
+};
 use std::time::Duration;
 
 const LONG: Duration = Duration::from_secs(60);
@@ -19,7 +19,7 @@ fn let_it_run_out() {
     std::thread::sleep(Duration::from_millis(5));
 }
 
-fn ran(b: &mut Bench, session: &mut agent_lab::ledger::SessionWriter) {
+fn ran(b: &mut Bench, session: &mut operator_ledger::SessionWriter) {
     b.ledger
         .append(
             session,

@@ -5,14 +5,11 @@
 #[path = "common/bench.rs"]
 mod bench;
 
-use agent_lab::{
-    event::Outcome,
-    ledger::{
-        Claim, EntryKind, LedgerError, NewEntry, Reading, Resolution, SessionWriter, Status,
-        Verdict,
-    },
-};
 use bench::Bench;
+use operator_ledger::{
+    Claim, EntryKind, LedgerError, NewEntry, Reading, Resolution, SessionWriter, Status, Verdict,
+    event::Outcome,
+};
 use proptest::prelude::*;
 use std::time::Duration;
 
@@ -93,7 +90,7 @@ impl World {
         }
     }
 
-    fn ticket(&self) -> Option<agent_lab::ledger::Ticket> {
+    fn ticket(&self) -> Option<operator_ledger::Ticket> {
         self.bench.ledger.tickets(1).unwrap().pop()
     }
 

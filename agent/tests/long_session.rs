@@ -4,14 +4,14 @@
 
 mod common;
 
-use agent_lab::{
-    event::{Kind, Outcome},
-    ledger::Verdict,
-};
 use common::{
     Answer, counted, error, event, shell,
     stage::{MODEL, Stage, events, results},
     text, turn,
+};
+use operator_ledger::{
+    Verdict,
+    event::{Kind, Outcome},
 };
 use serde_json::{Value, json};
 use std::process::Stdio;
@@ -171,7 +171,7 @@ async fn sixty_rounds_of_everything() {
     }
 
     let result = |id: &str| {
-        let found = |e: &&agent_lab::ledger::EntryRow| {
+        let found = |e: &&operator_ledger::EntryRow| {
             e.entry_type == "tool_result" && e.call_id.as_deref() == Some(id)
         };
         entries

@@ -4,12 +4,13 @@ mod common;
 
 use agent_lab::{
     model::{
-        Conversation, Model, ModelError, Sink, Stop, Turn, Usage,
+        Conversation, Model, ModelError, Sink, Stop, Turn,
         anthropic::{Anthropic, Api, Credential, Manner, Options},
     },
     tools,
 };
 use common::{Answer, Server, error, event, events, shell, text, turn};
+use operator_ledger::usage::Usage;
 use serde_json::{Value, json};
 use std::time::Duration;
 

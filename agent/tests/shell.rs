@@ -1,7 +1,6 @@
 //! The shell tool with the real runner: what commands leave behind, and what they cannot.
 
 use agent_lab::{
-    event::Stream,
     redact::Redactor,
     tools::{
         collect::{Collected, Collector},
@@ -10,6 +9,7 @@ use agent_lab::{
         shell::{Outcome, Output, Shell},
     },
 };
+use operator_ledger::event::Stream;
 use std::{
     future::pending,
     path::Path,
@@ -331,7 +331,7 @@ async fn dropping_a_running_command_ends_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_renewal_the_right_to_run_ends() {
-    let now = || agent_lab::ledger::Mono::now().ms;
+    let now = || operator_ledger::Mono::now().ms;
     let mut stage = stage();
     stage.shell.right_ends_ms = Some(now() + 800);
     let done = stage.run("sleep 100").await;

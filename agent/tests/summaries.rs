@@ -3,12 +3,12 @@
 
 mod common;
 
-use agent_lab::ledger::Verdict;
 use common::{
     Answer, SMALL, counted, error, shell,
     stage::{KEY, MODEL, Stage, events},
     text, turn,
 };
+use operator_ledger::Verdict;
 use std::{process::Stdio, time::Instant};
 
 fn with_summaries() -> String {

@@ -3,14 +3,14 @@
 
 mod common;
 
-use agent_lab::{
-    event::{Kind, Level, parse},
-    ledger::{Ledger, NewTicket, Resolution, Status, Verdict},
-};
 use common::{
     Answer, event, shell,
     stage::{LONG, Stage, said},
     text, turn,
+};
+use operator_ledger::{
+    Ledger, NewTicket, Resolution, Status, Verdict,
+    event::{Kind, Level, parse},
 };
 use rustix::process::{Pid, Signal, kill_process};
 use std::{

@@ -4,15 +4,13 @@
 #[path = "common/bench.rs"]
 mod bench;
 
-use agent_lab::{
-    event::{Outcome, VerifyState},
-    ledger::{
-        AlertNotice, Check, CheckOutcome, EntryKind, Mono, NewEntry, NewsKind, Observation,
-        Outside, Reading, Resolution, Status, Told,
-    },
-};
 use bench::{Bench, CLUSTER};
 use jiff::Timestamp;
+use operator_ledger::{
+    AlertNotice, Check, CheckOutcome, EntryKind, Mono, NewEntry, NewsKind, Observation, Outside,
+    Reading, Resolution, Status, Told,
+    event::{Outcome, VerifyState},
+};
 use std::{collections::BTreeMap, time::Duration};
 
 const LEASE: Duration = Duration::from_secs(15);

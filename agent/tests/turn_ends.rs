@@ -2,14 +2,14 @@
 
 mod common;
 
-use agent_lab::{
-    event::{Kind, Outcome},
-    ledger::{NewTicket, Status},
-};
 use common::{
     Answer, counted, error, event, shell,
     stage::{LONG, Stage, events, results, said},
     text, turn,
+};
+use operator_ledger::{
+    NewTicket, Status,
+    event::{Kind, Outcome},
 };
 use serde_json::{Value, json};
 use std::{process::Stdio, sync::atomic::Ordering, time::Duration};

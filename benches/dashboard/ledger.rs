@@ -1,6 +1,6 @@
 //! A ledger with much in it: 10,000 tickets, and a million entries of a thousand sessions.
 
-use agent_lab::ledger::Ledger;
+use operator_ledger::Ledger;
 use std::path::PathBuf;
 use tempfile::TempDir;
 

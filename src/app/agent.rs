@@ -3,8 +3,8 @@
 
 use super::{config::Role, state::Process};
 use crate::transcript::{Composer, Ring, View, clean::clean, ring::CAPACITY};
-use agent_lab::event::{Event, Kind, Outcome, VerifyState, WAITS};
 use jiff::Timestamp;
+use operator_ledger::event::{Event, Kind, Outcome, VerifyState, WAITS};
 use std::collections::VecDeque;
 
 #[derive(Debug, Clone, PartialEq, Eq)]

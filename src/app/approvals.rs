@@ -10,7 +10,8 @@ use super::{
     state::State,
 };
 use crate::transcript::{Composer, Doc, Kind, Ring};
-use agent_lab::{control::person, event::Control};
+use agent_lab::control::person;
+use operator_ledger::event::Control;
 use std::time::{Duration, Instant};
 
 /// An answer that its agent has not confirmed by then is asked for again.

@@ -15,8 +15,8 @@ use crate::{
     lab::control::Control,
     transcript::Needle,
 };
-use agent_lab::ledger::{Ledger, LedgerError, ListedSession};
 use jiff::Timestamp;
+use operator_ledger::{Ledger, LedgerError, ListedSession};
 use std::{
     path::PathBuf,
     sync::{

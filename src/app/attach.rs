@@ -7,8 +7,8 @@ use super::{
     state::{Process, State},
 };
 use crate::{history::News, transcript::clean::clean};
-use agent_lab::ledger::{CommandRow, RunningSession};
 use jiff::SignedDuration;
+use operator_ledger::{CommandRow, RunningSession};
 
 /// Ours is in the ledger before it says so itself.
 const OURS_SPEAKS: SignedDuration = SignedDuration::from_secs(2);

@@ -8,7 +8,7 @@ use super::{
     state::{Process, State},
     tickets::{LedgerView, Look, look},
 };
-use agent_lab::ledger::Ticket;
+use operator_ledger::Ticket;
 
 #[derive(Debug, Default)]
 pub struct Attention {

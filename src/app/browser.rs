@@ -2,7 +2,8 @@
 
 use super::archive::SESSIONS;
 use crate::transcript::{Needle, clean::clean_text};
-use agent_lab::{ledger::ListedSession, session::title};
+use agent_lab::session::title;
+use operator_ledger::ListedSession;
 
 #[derive(Debug, Default)]
 pub struct Browser {

@@ -2,7 +2,8 @@
 //! locked for a while keeps nobody from looking on.
 
 use super::event::Event;
-use agent_lab::{control::person, event::Control, ledger::Ledger};
+use agent_lab::control::person;
+use operator_ledger::{Ledger, event::Control};
 use std::{
     path::{Path, PathBuf},
     sync::mpsc::{Receiver, Sender, channel},
@@ -53,7 +54,7 @@ fn serve(path: &Path, orders: &Receiver<Write>, events: &mpsc::Sender<Event>) {
 }
 
 /// Returns what to say of it.
-fn carry_out(ledger: &mut Ledger, write: &Write, by: &str) -> agent_lab::ledger::Result<String> {
+fn carry_out(ledger: &mut Ledger, write: &Write, by: &str) -> operator_ledger::Result<String> {
     Ok(match write {
         Write::Command { session, control } => {
             ledger.send_command(session, control, by)?;

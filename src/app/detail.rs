@@ -2,8 +2,8 @@
 //! the agent's pane (`record`).
 
 use crate::transcript::{Composer, Kind, Line, Ring, compose::seconds};
-use agent_lab::ledger::{Ledger, LedgerError, SessionRow, Ticket, TicketEvent, VerificationRow};
 use jiff::{Timestamp, tz::TimeZone};
+use operator_ledger::{Ledger, LedgerError, SessionRow, Ticket, TicketEvent, VerificationRow};
 use std::fmt::Write as _;
 
 /// Changes of one ticket that are shown: the newest.
@@ -186,7 +186,7 @@ impl Writing {
     }
 
     fn proofs(&mut self, proofs: &[VerificationRow]) {
-        use agent_lab::event::VerifyState as V;
+        use operator_ledger::event::VerifyState as V;
         if !proofs.is_empty() {
             self.heading("claims, and what the monitor made of them");
         }

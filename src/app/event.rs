@@ -16,8 +16,8 @@ use crate::{
     supervisor::Item,
     terminal::signals::Signal,
 };
-use agent_lab::event::Control;
 use crossterm::event::{KeyEvent, MouseEvent};
+use operator_ledger::event::Control;
 use std::{collections::HashMap, io};
 
 /// The dashboard's children.

@@ -1,7 +1,7 @@
 //! A ledger opened for reading that may not be there yet, or be deleted or replaced while it is
 //! read.
 
-use agent_lab::ledger::{Ledger, LedgerError};
+use operator_ledger::{Ledger, LedgerError};
 use std::{
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},

@@ -204,7 +204,7 @@ mod kernel {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use agent_lab::ledger::{Ledger, NewTicket};
+    use operator_ledger::{Ledger, NewTicket};
     use std::{fs, sync::mpsc, thread};
 
     /// A thread that looks whenever it is told to, and says what it saw.

@@ -9,8 +9,8 @@ use crate::{
     supervisor::{Fact, Item},
     transcript::{Kind, clean::clean, compose::seconds},
 };
-use agent_lab::event;
 use jiff::SignedDuration;
+use operator_ledger::event;
 
 pub fn on_child(state: &mut State, child: Child, items: Vec<Item>) -> Vec<Effect> {
     let mut effects = Vec::new();

@@ -5,8 +5,8 @@ use crate::{
     history::{Page, Which, page::entry_of},
     transcript::{Doc, Line, Needle, Size, doc::Reads},
 };
-use agent_lab::ledger::SessionRow;
 use jiff::Timestamp;
+use operator_ledger::SessionRow;
 use std::collections::{BTreeMap, VecDeque};
 
 /// Entries kept; what is further away is read again.

@@ -13,8 +13,8 @@ use crate::cluster::{
     ClusterSnapshot,
     client::{Client, Options},
 };
-use agent_lab::ledger::LedgerError;
 use jiff::Timestamp;
+use operator_ledger::LedgerError;
 use std::{path::PathBuf, time::Duration};
 use tokio::{sync::mpsc, task::JoinHandle, time::Instant};
 

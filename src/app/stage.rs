@@ -9,8 +9,8 @@ use crate::{
         stand::{self, Monitor, Stand},
     },
 };
-use agent_lab::ledger::Ledger;
 use jiff::Timestamp;
+use operator_ledger::Ledger;
 use std::{
     sync::{Arc, OnceLock},
     time::Duration,

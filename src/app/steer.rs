@@ -11,11 +11,8 @@ use super::{
     state::{Pane, State},
 };
 use crate::transcript::Kind;
-use agent_lab::{
-    control::person,
-    event::Control,
-    ledger::{Status, Ticket},
-};
+use agent_lab::control::person;
+use operator_ledger::{Status, Ticket, event::Control};
 
 /// The ticket that keys act on: the one that is open, or chosen, or worked on.
 pub fn ticket_at_hand(state: &State) -> Option<i64> {

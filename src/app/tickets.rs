@@ -1,8 +1,8 @@
 //! Tickets as last read from the ledger, and which one the reader stands on.
 
 use crate::transcript::clean::clean_text;
-use agent_lab::ledger::{Heartbeat, Resolution, RunningSession, Status, Ticket};
 use jiff::{SignedDuration, Timestamp};
+use operator_ledger::{Heartbeat, Resolution, RunningSession, Status, Ticket};
 use std::path::PathBuf;
 
 /// The ledger is looked at all the time: what was read so long ago is not known to hold any more.

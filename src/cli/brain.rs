@@ -3,11 +3,11 @@
 
 use agent_lab::{
     consent::{self, Consent},
-    home::Home,
     model::rehearsal,
     settings::{Flags, Settings},
 };
 use color_eyre::eyre::Context;
+use operator_ledger::home::Home;
 use std::{
     ffi::OsString,
     io::{self, BufRead, IsTerminal, Write},

@@ -19,8 +19,8 @@ use crate::{
     monitor,
     supervisor::{Spec, executable},
 };
-use agent_lab::{home::Home, ledger::Ledger};
 use color_eyre::eyre::{Context, eyre};
+use operator_ledger::{Ledger, home::Home};
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use std::{
     ffi::OsString,

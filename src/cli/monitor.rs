@@ -13,8 +13,8 @@ use crate::{
         notify::{self, Notify},
     },
 };
-use agent_lab::{home::Home, ledger::Reading};
 use color_eyre::eyre::{WrapErr, eyre};
+use operator_ledger::{Reading, home::Home};
 use std::{
     path::{Path, PathBuf},
     process::ExitCode,

@@ -2,8 +2,8 @@
 
 use super::{CliResult, target::LedgerArgs, theme::ThemeArgs, watch};
 use crate::app::{Config, Role};
-use agent_lab::ledger::LedgerError;
 use color_eyre::eyre::eyre;
+use operator_ledger::LedgerError;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {

@@ -5,12 +5,9 @@ use super::{
     CliResult,
     target::{self, LedgerArgs},
 };
-use agent_lab::{
-    control::person,
-    event::Control,
-    ledger::{Ledger, LedgerError},
-};
+use agent_lab::control::person;
 use color_eyre::eyre::{bail, eyre};
+use operator_ledger::{Ledger, LedgerError, event::Control};
 use std::{
     process::ExitCode,
     time::{Duration, Instant},

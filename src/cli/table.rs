@@ -47,7 +47,7 @@ fn render<const N: usize>(heading: [&str; N], rows: &[[String; N]], width: usize
 
 /// Text of others on one line: no escape sequence, control character or change of direction.
 pub fn one_line(text: &str) -> String {
-    agent_lab::clean::clean(text)
+    operator_ledger::clean::clean(text)
         .chars()
         .map(|c| if c.is_control() { ' ' } else { c })
         .collect()

@@ -2,8 +2,8 @@
 //! `config.toml`, that over the defaults.
 
 use crate::cluster::{self, Prometheus};
-use agent_lab::{home::Home, ledger::Ledger};
 use color_eyre::eyre::eyre;
+use operator_ledger::{Ledger, home::Home};
 use std::{path::PathBuf, time::Duration};
 
 /// Set in the shell of an agent's command: the session it belongs to.
@@ -39,7 +39,7 @@ impl LedgerArgs {
             (lab != path && lab.exists()).then(|| "; the demo's is read with --lab".to_owned())
         };
         match Ledger::open_existing(&path) {
-            Err(e @ agent_lab::ledger::LedgerError::Missing { .. }) => {
+            Err(e @ operator_ledger::LedgerError::Missing { .. }) => {
                 Err(eyre!("{e}{}", hint().unwrap_or_default()))
             }
             other => Ok(other?),

@@ -2,7 +2,7 @@
 //! terminal.
 
 use crate::app::Palette;
-use agent_lab::home::Home;
+use operator_ledger::home::Home;
 
 #[derive(Debug, Clone, Default, clap::Args)]
 pub struct ThemeArgs {

@@ -6,8 +6,8 @@ use super::{
 };
 use crate::span;
 use agent_lab::control::person;
-use agent_lab::ledger::{Ledger, NewTicket, Status, Ticket};
 use color_eyre::eyre::eyre;
+use operator_ledger::{Ledger, NewTicket, Status, Ticket};
 use std::{process::ExitCode, time::Duration};
 
 /// Why a ticket is not for an agent to end.
@@ -260,7 +260,7 @@ fn show(id: i64, json: bool, ledger: &LedgerArgs) -> color_eyre::Result<()> {
     let ledger = ledger.open()?;
     let ticket = ledger
         .ticket(id)?
-        .ok_or(agent_lab::ledger::LedgerError::NoTicket(id))?;
+        .ok_or(operator_ledger::LedgerError::NoTicket(id))?;
     let events = ledger.ticket_events(id)?;
     let sessions = ledger.sessions_of_ticket(id)?;
     let proofs = ledger.verifications(id)?;
@@ -320,7 +320,7 @@ fn show(id: i64, json: bool, ledger: &LedgerArgs) -> color_eyre::Result<()> {
 
 /// Lines of others' text, indented and without control characters.
 pub fn indent(text: &str) -> String {
-    agent_lab::clean::clean(text)
+    operator_ledger::clean::clean(text)
         .lines()
         .map(|l| format!("  {}", table::one_line(l)))
         .collect::<Vec<_>>()

@@ -12,9 +12,10 @@ use crate::{
     supervisor::{Spec, executable},
     ui::Screen,
 };
-use agent_lab::{cli::ModeArg, home::Home, ledger::Ledger, model::rehearsal};
+use agent_lab::{cli::ModeArg, model::rehearsal};
 use clap::ValueEnum;
 use color_eyre::eyre::eyre;
+use operator_ledger::{Ledger, home::Home};
 use std::{
     ffi::OsString,
     path::{Path, PathBuf},

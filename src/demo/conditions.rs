@@ -3,8 +3,8 @@
 //! Of tickets and sessions only what came after this run's fault counts.
 
 use crate::cluster::{ClusterSnapshot, MemberState, StoreState};
-use agent_lab::ledger::{Resolution, Status, Ticket};
 use jiff::Timestamp;
+use operator_ledger::{Resolution, Status, Ticket};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Condition {

@@ -3,8 +3,8 @@ use crate::{
     cluster::{ClusterSnapshot, Observed, Store, StoreState, Traffic},
     demo::chapters,
 };
-use agent_lab::ledger::{Ledger, NewTicket, Ticket};
 use jiff::Timestamp;
+use operator_ledger::{Ledger, NewTicket, Ticket};
 
 fn options(pace: Pace) -> Options {
     Options {

@@ -1,11 +1,11 @@
 //! From rows of the ledger to the events they were written beside. Pure.
 
-use agent_lab::{
-    event::{Event, Kind, Level, Outcome, VERSION, VerifyState},
-    ledger::{EntryRow, OutputChunk, SessionRow, Ticket},
-    session::title,
-};
+use agent_lab::session::title;
 use jiff::Timestamp;
+use operator_ledger::{
+    EntryRow, OutputChunk, SessionRow, Ticket,
+    event::{Event, Kind, Level, Outcome, VERSION, VerifyState},
+};
 
 /// The event that began a session.
 pub fn start(session: &SessionRow, ticket: Option<&Ticket>) -> Event {
@@ -41,7 +41,7 @@ pub fn shown_output(session: &SessionRow, result: &EntryRow) -> Option<Event> {
     };
     let kind = Kind::ToolOutput {
         call: result.call_id.clone().unwrap_or_default(),
-        stream: agent_lab::event::Stream::Stdout,
+        stream: operator_ledger::event::Stream::Stdout,
         text: text.to_owned(),
     };
     (!text.trim().is_empty()).then(|| event(session, result.at, kind))

@@ -2,10 +2,7 @@
 //! ledger.
 
 use super::events;
-use agent_lab::{
-    event::Event,
-    ledger::{CommandRow, Ledger, OutputChunk, Result, SessionRow},
-};
+use operator_ledger::{CommandRow, Ledger, OutputChunk, Result, SessionRow, event::Event};
 
 /// Entries read at the first look: more than the screen shows.
 const FIRST: usize = 80;

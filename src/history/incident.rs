@@ -2,15 +2,12 @@
 //! held whole, whatever the length of the session: what was said and sampled is read in parts
 //! (`scene`).
 
-use agent_lab::{
-    event::VerifyState,
-    ledger::{
-        EntryMark, Fault, Ledger, LedgerError, Measured, Resolution, Result, SessionRow, Status,
-        Ticket, TicketEvent, VerificationRow,
-    },
-    session::title,
-};
+use agent_lab::session::title;
 use jiff::{SignedDuration, Timestamp};
+use operator_ledger::{
+    EntryMark, Fault, Ledger, LedgerError, Measured, Resolution, Result, SessionRow, Status,
+    Ticket, TicketEvent, VerificationRow, event::VerifyState,
+};
 
 /// What is shown before the first thing that happened, and after the last.
 const AROUND: SignedDuration = SignedDuration::from_secs(15);

@@ -2,10 +2,7 @@
 
 use super::events;
 use crate::transcript::{Kind, long::Long};
-use agent_lab::{
-    event,
-    ledger::{EntryRow, Ledger, LedgerError, Result, SessionRow},
-};
+use operator_ledger::{EntryRow, Ledger, LedgerError, Result, SessionRow, event};
 
 /// Pieces read at a time.
 const PIECES: usize = 500;

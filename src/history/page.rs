@@ -2,11 +2,10 @@
 
 use super::events;
 use crate::transcript::{Composer, Kind, Line, Needle, Ring};
-use agent_lab::{
-    event::Event,
-    ledger::{EntryRow, Ledger, LedgerError, OutputChunk, Result, SessionRow},
-};
 use jiff::Timestamp;
+use operator_ledger::{
+    EntryRow, Ledger, LedgerError, OutputChunk, Result, SessionRow, event::Event,
+};
 
 /// Entries on a page.
 pub const ENTRIES: usize = 100;

@@ -2,11 +2,8 @@
 
 use super::{events, incident::Incident};
 use crate::cluster::ClusterSnapshot;
-use agent_lab::{
-    event::Event,
-    ledger::{EntryRow, Ledger, OutputChunk, Result, Sample},
-};
 use jiff::Timestamp;
+use operator_ledger::{EntryRow, Ledger, OutputChunk, Result, Sample, event::Event};
 
 /// Entries before a moment that are read: more than the screen shows.
 const ENTRIES: usize = 60;

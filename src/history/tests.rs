@@ -5,14 +5,12 @@ use super::{
     scene::{Item, Moment, Stretch},
 };
 use crate::transcript::{Composer, Kind, Line, Needle, Ring, doc::Lines};
-use agent_lab::{
-    event::{Event, Kind as What, Mode, Outcome, Stream},
-    ledger::{
-        ClaimRequest, DEFAULT_LEASE, EntryKind, Holder, Lease, Ledger, NewEntry, NewSession,
-        NewTicket, OutputChunk, SessionWriter,
-    },
-};
 use jiff::{SignedDuration, Timestamp};
+use operator_ledger::{
+    ClaimRequest, DEFAULT_LEASE, EntryKind, Holder, Lease, Ledger, NewEntry, NewSession, NewTicket,
+    OutputChunk, SessionWriter,
+    event::{Event, Kind as What, Mode, Outcome, Stream},
+};
 use serde_json::json;
 use std::path::PathBuf;
 
@@ -383,7 +381,7 @@ fn a_moment_is_what_playing_up_to_it_gives() {
     assert!(before.events.is_empty());
     assert!(incident.tickets_at(incident.from).is_empty());
     let after = incident.tickets_at(incident.to);
-    assert_eq!(after[0].status, agent_lab::ledger::Status::Escalated);
+    assert_eq!(after[0].status, operator_ledger::Status::Escalated);
 }
 
 #[test]

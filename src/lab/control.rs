@@ -3,8 +3,9 @@
 
 use super::{Client, ClientError, NodeStatus};
 use crate::compose::{Compose, DockerError};
-use agent_lab::{home::HomeError, tools::environment::LAB as LAB_VAR};
+use agent_lab::tools::environment::LAB as LAB_VAR;
 use futures_util::{future::BoxFuture, stream::BoxStream};
+use operator_ledger::home::HomeError;
 use std::{fmt::Debug, time::Duration};
 
 /// How often a log that is followed is looked at.

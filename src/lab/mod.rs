@@ -32,7 +32,7 @@ pub use keeper::{
 pub use topology::{Node, Role};
 pub use up::{Lab, LabError, LabInfo, Progress, UpOptions, up};
 
-use agent_lab::home::{Home, HomeError};
+use operator_ledger::home::{Home, HomeError};
 
 /// The lab's home: `OPERATOR_HOME` itself if that is a lab's home, as in an agent's shell, else
 /// the folder `lab` in it.

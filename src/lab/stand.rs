@@ -11,7 +11,7 @@ use crate::{
     compose::{self, Compose},
     supervisor::executable,
 };
-use agent_lab::home::Home;
+use operator_ledger::home::Home;
 use std::{ffi::OsString, sync::Arc};
 
 /// What is passed on to an agent in its own container, if it is set here: who it is to ask, with

@@ -11,7 +11,7 @@ use super::{
     topology::{Files, Node, Role},
 };
 use crate::compose::up::UpError;
-use agent_lab::home::{Home, HomeError};
+use operator_ledger::home::{Home, HomeError};
 use rustix::process::{Pid, Signal, kill_process};
 use std::{
     fs::{self, OpenOptions},

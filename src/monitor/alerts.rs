@@ -5,8 +5,8 @@
 
 use super::invariants::LiveKey;
 use crate::cluster::prometheus::AlertRule;
-use agent_lab::ledger::{ALERT_KEY, Observation, Outside, Reading, StandingAlert};
 use jiff::Timestamp;
+use operator_ledger::{ALERT_KEY, Observation, Outside, Reading, StandingAlert};
 use std::time::Duration;
 
 /// Seconds after which a rule that was not evaluated says nothing, or so many intervals of its
@@ -138,7 +138,7 @@ fn resolved(alert: &StandingAlert, word: Option<&Result<Word, String>>) -> (Read
 #[cfg(test)]
 mod tests {
     use super::*;
-    use agent_lab::ledger::AlertNotice;
+    use operator_ledger::AlertNotice;
     use std::collections::BTreeMap;
 
     const NOW: i64 = 1_769_767_200;

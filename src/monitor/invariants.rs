@@ -5,7 +5,7 @@
 
 use super::Config;
 use crate::cluster::{ClusterSnapshot, FIRST_SAMPLE, MemberState, Store, StoreState};
-use agent_lab::ledger::{ALERT_KEY, Observation, Reading};
+use operator_ledger::{ALERT_KEY, Observation, Reading};
 
 /// A violation key, its invariant and its subject, as the ledger lists them.
 pub type LiveKey = (String, String, Option<String>);

@@ -13,12 +13,12 @@
 //! more slowly; the monitor never waits for it. After a day it is old news and left out.
 
 use super::listener::{Counts, Door};
-use agent_lab::ledger::{Ledger, LedgerError, News, NewsKind};
 use jiff::{SignedDuration, Timestamp};
 use minijinja::{
     Environment, context,
     value::{Serde, Value},
 };
+use operator_ledger::{Ledger, LedgerError, News, NewsKind};
 use reqwest::Url;
 use serde::Deserialize;
 use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
@@ -152,7 +152,7 @@ fn sentence(news: &News) -> String {
 }
 
 fn example() -> News {
-    use agent_lab::ledger::{Status, Ticket, Told};
+    use operator_ledger::{Status, Ticket, Told};
     News {
         kind: NewsKind::Opened,
         at: None,

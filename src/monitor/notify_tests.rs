@@ -1,6 +1,6 @@
 use super::*;
-use agent_lab::ledger::{Check, Mono, Observation, Reading};
 use axum::{Router, extract::State, http::StatusCode, routing::post};
+use operator_ledger::{Check, Mono, Observation, Reading};
 use std::sync::Mutex;
 
 /// Whoever is told: what it got, and what it answers first.

@@ -11,8 +11,8 @@ use super::{
     lock::{address_lock, lock_path, remembered, take_lock},
 };
 use crate::cluster::{Client, ClusterSnapshot, StoreState};
-use agent_lab::ledger::{Check, CheckOutcome, Ledger, LedgerError, Mono, Observation, Reading};
 use jiff::Timestamp;
+use operator_ledger::{Check, CheckOutcome, Ledger, LedgerError, Mono, Observation, Reading};
 use serde::Serialize;
 use std::{
     fs::File,

@@ -12,7 +12,7 @@ use super::{
     stop::{Step, group_alive},
     stream::Chunk,
 };
-use agent_lab::event::Control;
+use operator_ledger::event::Control;
 use std::{
     os::unix::process::ExitStatusExt,
     process::ExitStatus,

@@ -70,7 +70,7 @@ pub fn possible(line: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use agent_lab::event::{self, Event, Kind, Level, Outcome, Stream, VerifyState};
+    use operator_ledger::event::{self, Event, Kind, Level, Outcome, Stream, VerifyState};
     use proptest::prelude::*;
 
     fn kinds() -> impl Strategy<Value = Kind> {

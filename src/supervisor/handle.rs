@@ -1,7 +1,7 @@
 //! What a child can be told, from anywhere: orders to the task that has it. Never waits.
 
 use super::mailbox::{Fact, Mailbox};
-use agent_lab::event::Control;
+use operator_ledger::event::Control;
 use tokio::sync::mpsc;
 
 #[derive(Debug)]

@@ -9,7 +9,7 @@ use super::{
     delta,
     loose::{Heap, Loose},
 };
-use agent_lab::event::{self, Event};
+use operator_ledger::event::{self, Event};
 use std::{
     collections::VecDeque,
     sync::{Arc, Mutex, MutexGuard, PoisonError},

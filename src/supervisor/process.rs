@@ -9,7 +9,7 @@ use super::{
     stop::{Stop, signal_group},
     stream::Output,
 };
-use agent_lab::event::Control;
+use operator_ledger::event::Control;
 use rustix::process::{Pid, Signal};
 use std::{
     os::unix::process::ExitStatusExt,

@@ -5,7 +5,7 @@
 //! here.
 
 use super::{Kind, Ring, clean::Cleaner, clean::clean};
-use agent_lab::event::{self, Event, Kind as What, Level, Outcome, Stream, VerifyState};
+use operator_ledger::event::{self, Event, Kind as What, Level, Outcome, Stream, VerifyState};
 use std::fmt::Write as _;
 
 /// Lines of one command that are shown; the ledger has them all.

@@ -201,7 +201,7 @@ impl Track<'_> {
         &self,
         label: &str,
         high: usize,
-        of: impl Fn(&agent_lab::ledger::Measured) -> Option<f64>,
+        of: impl Fn(&operator_ledger::Measured) -> Option<f64>,
         unit: fn(f64) -> String,
     ) -> Vec<Line<'static>> {
         let mut sums = vec![(0.0, 0u32); self.columns];

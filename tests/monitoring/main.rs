@@ -6,7 +6,7 @@
 
 mod stage;
 
-use agent_lab::ledger::{Resolution, Status};
+use operator_ledger::{Resolution, Status};
 use serde_json::Value;
 use stage::{Stage, root, until};
 use std::{

@@ -1,7 +1,7 @@
 //! A lab, a Prometheus that scrapes it, an Alertmanager, and Operator's monitor that listens to it:
 //! all of one test, on free ports of loopback. What it started ends with it.
 
-use agent_lab::ledger::{Ledger, SessionRow, Ticket};
+use operator_ledger::{Ledger, SessionRow, Ticket};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use std::{

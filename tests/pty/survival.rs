@@ -2,7 +2,7 @@
 //! stdin, the ledger, PD, the time.
 
 use crate::harness::{Dashboard, limit, processes_of, wait_until};
-use agent_lab::ledger::{Ledger, NewTicket};
+use operator_ledger::{Ledger, NewTicket};
 use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
 use rustix::process::{Pid, Signal, kill_process};
 use std::{

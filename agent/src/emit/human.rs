@@ -2,7 +2,7 @@
 //!
 //! Plain text without colour; the dashboard has a form of its own.
 
-use crate::event::{Event, Kind, VerifyState, retry};
+use operator_ledger::event::{Event, Kind, VerifyState, retry};
 use std::io::{self, Write};
 
 /// Lines and bytes of one command that are shown; the ledger has them all.
@@ -54,7 +54,7 @@ impl Human {
                 ledger,
                 ..
             } => {
-                let usual = crate::home::Home::from_env().map(|h| h.ledger());
+                let usual = operator_ledger::home::Home::from_env().map(|h| h.ledger());
                 if usual.is_ok_and(|usual| usual.as_os_str() != ledger.as_str()) {
                     self.db = format!(" --db {ledger}");
                 }

@@ -1,7 +1,7 @@
 //! What is known of a model: prices, limits, whether it takes an effort. From a data file with a
 //! date, overridable in `config.toml`. What a model costs that is not in it is unknown, not zero.
 
-use super::Usage;
+use operator_ledger::usage::Usage;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 

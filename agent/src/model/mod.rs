@@ -16,6 +16,7 @@ pub const DEFAULT_MODEL: &str = "claude-sonnet-5-5";
 pub const SMALL_MODEL: &str = "claude-haiku-5-5";
 
 use futures_util::future::BoxFuture;
+use operator_ledger::usage::Usage;
 use serde::Serialize;
 use serde_json::Value;
 use std::time::Duration;
@@ -94,36 +95,6 @@ pub enum Stop {
     ContextFull,
     /// A reason this client does not know.
     Other(String),
-}
-
-/// Tokens of one turn, or of many added up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Usage {
-    pub input: u64,
-    pub output: u64,
-    pub cache_read: u64,
-    pub cache_write: u64,
-    /// Web searches by the server's own tool.
-    pub searches: u64,
-}
-
-impl Usage {
-    /// Tokens of the prompt, cached or not.
-    pub fn prompt(&self) -> u64 {
-        self.input + self.cache_read + self.cache_write
-    }
-
-    pub fn tokens(&self) -> u64 {
-        self.prompt() + self.output
-    }
-
-    pub fn add(&mut self, other: Usage) {
-        self.input += other.input;
-        self.output += other.output;
-        self.cache_read += other.cache_read;
-        self.cache_write += other.cache_write;
-        self.searches += other.searches;
-    }
 }
 
 /// Why there is no turn. Whatever could be retried has been.

@@ -10,11 +10,12 @@ mod read;
 #[cfg(test)]
 mod tests;
 
-use super::{Conversation, Model, ModelError, Sink, Stop, Turn, Usage};
+use super::{Conversation, Model, ModelError, Sink, Stop, Turn};
 use crate::prompt::ESCALATE;
 use decide::Step;
 use facts::Facts;
 use futures_util::future::BoxFuture;
+use operator_ledger::usage::Usage;
 use serde_json::json;
 use std::time::Duration;
 

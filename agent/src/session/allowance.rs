@@ -3,12 +3,11 @@
 
 use super::{Got, Halt, Session, Verdict};
 use crate::{
-    budget::{CLOSING_ROOM, LEAST_ROOM, Next, Spent},
-    event::Level,
-    ledger::Reservation,
+    budget::{CLOSING_ROOM, LEAST_ROOM, Next},
     model::Model,
     prompt,
 };
+use operator_ledger::{Reservation, event::Level, usage::Spent};
 use std::time::Duration;
 
 /// Time for the closing turn, when there is none left.

@@ -5,11 +5,13 @@
 
 use super::{Halt, Session, Verdict, gate::Closed, loops::Pace};
 use crate::{
-    event::{Kind, Level},
-    ledger::{EntryKind, NewEntry},
     model::conversation::tool_result,
     prompt, summarize,
     tools::call::{Call, Request, Tool},
+};
+use operator_ledger::{
+    EntryKind, NewEntry,
+    event::{Kind, Level},
 };
 use serde_json::{Value, json};
 use std::time::Duration;

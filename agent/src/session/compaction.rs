@@ -7,11 +7,10 @@
 
 use super::{Halt, Session};
 use crate::{
-    event::Level,
-    ledger::{EntryKind, NewEntry},
     model::{Block, Role},
     prompt,
 };
+use operator_ledger::{EntryKind, NewEntry, event::Level};
 use serde_json::json;
 
 /// Bytes of actions, of the model's words and of results that stay, where the model has room.

@@ -2,11 +2,10 @@
 //! is written at all.
 
 use super::{Halt, Session, Verdict};
-use crate::{
+use crate::{model::ModelError, summarize};
+use operator_ledger::{
+    LedgerError, Resolution, Status,
     event::{Kind, Level, Outcome},
-    ledger::{LedgerError, Resolution, Status},
-    model::ModelError,
-    summarize,
 };
 use std::time::Duration;
 

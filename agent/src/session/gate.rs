@@ -4,12 +4,14 @@
 use super::{Halt, Session};
 use crate::{
     control::Decision,
-    event::{Kind, Mode},
-    ledger::{EntryKind, NewEntry},
     tools::{
         call::{Call, Request, Tool},
         read_only,
     },
+};
+use operator_ledger::{
+    EntryKind, NewEntry,
+    event::{Kind, Mode},
 };
 use serde_json::json;
 

@@ -1,6 +1,6 @@
 //! How full the model's context is: what the server counted last, and an estimate of what came since.
 
-use crate::model::Usage;
+use operator_ledger::usage::Usage;
 
 /// Tokens of what stands before the first message: system prompt and tools.
 const BEFORE: u64 = 2_500;

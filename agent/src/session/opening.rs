@@ -3,15 +3,18 @@
 use super::{Session, Setting, actions::Actions, gauge::Gauge, loops::Loops};
 use crate::{
     control::Desk,
-    event::{Kind, Level},
     leash::Leash,
-    ledger::{Claim, EntryKind, Ledger, LedgerError, Mono, NewEntry, NewSession, Ticket},
-    model::{Conversation, Usage},
+    model::Conversation,
     output_log::OutputLog,
     prompt::{self, Earlier},
     steering::Steering,
     summarize,
     tools::{self, environment::environment, output_file::OutputFiles, shell::Shell},
+};
+use operator_ledger::{
+    Claim, EntryKind, Ledger, LedgerError, Mono, NewEntry, NewSession, Ticket,
+    event::{Kind, Level},
+    usage::Usage,
 };
 use serde_json::json;
 use std::{collections::VecDeque, time::Instant};

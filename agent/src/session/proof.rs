@@ -1,9 +1,9 @@
 //! From "I repaired it" to proof: the monitor is asked, and its evidence alone decides.
 
 use super::{Halt, Session};
-use crate::{
+use operator_ledger::{
+    EntryKind, NewEntry,
     event::{Kind, Level, VerifyState},
-    ledger::{EntryKind, NewEntry},
 };
 use serde_json::json;
 use std::time::{Duration, Instant};

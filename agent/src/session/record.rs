@@ -2,10 +2,13 @@
 
 use super::{Halt, Session, allowance::Allowance};
 use crate::{
-    event::{Kind, Level},
-    ledger::{EntryKind, Ledger, LedgerError, NewEntry, SessionWriter},
-    model::{Block, Turn, Usage},
+    model::{Block, Turn},
     summarize,
+};
+use operator_ledger::{
+    EntryKind, Ledger, LedgerError, NewEntry, SessionWriter,
+    event::{Kind, Level},
+    usage::Usage,
 };
 
 /// Bytes of the model's own words that a session keeps at hand.

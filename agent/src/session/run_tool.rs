@@ -3,8 +3,6 @@
 use super::{Halt, Session, Setting};
 use crate::{
     emit::Emitter,
-    event::{Kind, Stream},
-    ledger::{Beside, OutputChunk},
     output_log::OutputLog,
     prompt,
     tools::{
@@ -14,6 +12,10 @@ use crate::{
     },
 };
 use jiff::Timestamp;
+use operator_ledger::{
+    Beside, OutputChunk,
+    event::{Kind, Stream},
+};
 use serde_json::{Value, json};
 use std::{
     ops::Range,

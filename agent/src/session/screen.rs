@@ -2,10 +2,10 @@
 
 use crate::{
     emit::Emitter,
-    event::Kind,
-    model::{Sink, Usage},
+    model::Sink,
     redact::{RedactStream, Redactor},
 };
+use operator_ledger::{event::Kind, usage::Usage};
 use std::time::Duration;
 use tokio::sync::mpsc;
 
@@ -98,10 +98,10 @@ impl Sink for Screen {
     ) {
         self.end_of_block();
         let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
-        let reason = self.redactor.apply(&crate::clean::clean(reason));
-        let _ = self
-            .retries
-            .send(crate::event::retry(status, &reason, attempt, of, wait_ms));
+        let reason = self.redactor.apply(&operator_ledger::clean::clean(reason));
+        let _ = self.retries.send(operator_ledger::event::retry(
+            status, &reason, attempt, of, wait_ms,
+        ));
         self.emitter.emit_in(
             Some(&self.session),
             Kind::Retry {

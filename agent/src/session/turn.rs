@@ -2,10 +2,11 @@
 //! retries recorded as they happen.
 
 use super::{Got, Halt, Session, allowance::Allowance, screen::Screen};
-use crate::{
+use crate::model::{Block, Model, ModelError};
+use operator_ledger::{
+    EntryKind, NewEntry, Totals,
     event::{self, Kind},
-    ledger::{EntryKind, NewEntry, Totals},
-    model::{Block, Model, ModelError, Usage},
+    usage::Usage,
 };
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -157,7 +158,10 @@ impl Session<'_> {
     async fn wait_to_retry(&mut self, reason: &str, wait: Duration) -> Result<(), Halt> {
         let attempt = self.broken + 1;
         let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
-        let reason = self.setting.redactor.apply(&crate::clean::clean(reason));
+        let reason = self
+            .setting
+            .redactor
+            .apply(&operator_ledger::clean::clean(reason));
         let text = event::retry(None, &reason, attempt, MOST_BROKEN, wait_ms);
         self.record(&NewEntry::new(EntryKind::Retry, &text))?;
         self.emit(Kind::Retry {

@@ -7,7 +7,7 @@ use super::{
     capture::{Capture, FOR_MODEL},
     output_file::{OutputFile, Place},
 };
-use crate::ledger::hex;
+use operator_ledger::hex;
 use sha2::{Digest, Sha256};
 
 /// Bytes of one call's output that go to the ledger; the rest is counted.

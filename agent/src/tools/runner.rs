@@ -11,7 +11,7 @@
 //! inherited stdout and stderr, which it gives up as soon as the shell has them.
 
 use super::process_tree;
-use crate::ledger::Mono;
+use operator_ledger::Mono;
 use rustix::process::{Pid, Signal, WaitOptions, getpid, set_child_subreaper, setsid, wait};
 use serde::{Deserialize, Serialize};
 use std::{
@@ -51,7 +51,7 @@ pub struct Job {
     pub limit_ms: u64,
     /// When the agent's right to run anything ends, unless a [`Word::Renew`] says otherwise: an
     /// agent that stands still may have lost its ticket to another. On the clock of
-    /// [`crate::ledger::Mono`], milliseconds. None: never.
+    /// [`operator_ledger::Mono`], milliseconds. None: never.
     pub right_ends_ms: Option<i64>,
 }
 

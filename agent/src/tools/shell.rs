@@ -10,8 +10,9 @@ use super::{
     runner::{Ended, Job, Left, ROLE, Report, Word},
     strays,
 };
-use crate::{event::Stream, redact::Redactor};
+use crate::redact::Redactor;
 use lane::{Lane, Sink};
+use operator_ledger::event::Stream;
 use rustix::process::{Pid, Signal, kill_process};
 use std::{
     collections::BTreeMap,

@@ -4,11 +4,9 @@
 //! credential. What it returns is data of others; marking it as such is for [`crate::prompt`].
 
 use super::public_address::{PublicOnly, is_public};
-use crate::{
-    clean,
-    http::{self, cause},
-};
+use crate::http::{self, cause};
 use encoding_rs::{Encoding, UTF_8};
+use operator_ledger::clean;
 use reqwest::{
     Response, StatusCode, Url,
     header::{ACCEPT, CONTENT_TYPE, LOCATION},

@@ -5,13 +5,14 @@
 //! What it returns is data of others; marking it as such is for [`crate::prompt`].
 
 use crate::{
-    clean, http,
+    http,
     model::{
-        Conversation, Quiet, Stop, Usage,
+        Conversation, Quiet, Stop,
         anthropic::{Api, Manner},
     },
     settings::Small,
 };
+use operator_ledger::{clean, usage::Usage};
 use reqwest::{StatusCode, Url, redirect::Policy};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};

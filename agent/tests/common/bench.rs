@@ -2,12 +2,9 @@
 
 #![allow(dead_code, reason = "each test binary uses some of it")]
 
-use agent_lab::{
-    event::Mode,
-    ledger::{
-        Check, CheckOutcome, ClaimRequest, Holder, Ledger, Mono, NewSession, Observation, Reading,
-        SessionWriter,
-    },
+use operator_ledger::{
+    Check, CheckOutcome, ClaimRequest, Holder, Ledger, Mono, NewSession, Observation, Reading,
+    SessionWriter, event::Mode,
 };
 use std::{path::PathBuf, time::Duration};
 use tempfile::TempDir;
@@ -72,7 +69,7 @@ impl Bench {
         self
     }
 
-    pub fn claim(&mut self, lease: Duration) -> Option<agent_lab::ledger::Claim> {
+    pub fn claim(&mut self, lease: Duration) -> Option<operator_ledger::Claim> {
         let holder = Holder::this_process();
         let request = ClaimRequest {
             holder: &holder,
@@ -83,7 +80,7 @@ impl Bench {
         self.ledger.claim(&request).unwrap()
     }
 
-    pub fn session(&mut self, claim: &agent_lab::ledger::Claim) -> SessionWriter {
+    pub fn session(&mut self, claim: &operator_ledger::Claim) -> SessionWriter {
         self.ledger
             .begin_session(&NewSession {
                 lease: &claim.lease,

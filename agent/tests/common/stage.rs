@@ -1,9 +1,9 @@
 //! An agent with a ledger of its own, a ticket opened by hand and a scripted model.
 
 use super::{Answer, Server};
-use agent_lab::{
+use operator_ledger::{
+    EntryRow, Ledger, NewTicket, SessionRow, Ticket,
     event::{Control, Event, Kind, parse},
-    ledger::{EntryRow, Ledger, NewTicket, SessionRow, Ticket},
 };
 use serde_json::Value;
 use std::{

@@ -5,7 +5,10 @@
 //! monitor reads what stands here at its next check. Notifications come late, twice, and in the
 //! wrong order.
 
-use super::{Ledger, Mono, Result, clock, clock::parse_time};
+use crate::{
+    Ledger, Mono, Result,
+    clock::{self, parse_time},
+};
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension, Transaction, params};
 use serde::Serialize;

@@ -1,6 +1,6 @@
 //! What people, and the demo on their behalf, do to tickets: open, resolve, hold, retire.
 
-use super::{
+use crate::{
     Ledger, LedgerError, Resolution, Result, Status, Ticket, claim, clock,
     tickets::{by_id, log, resolve, select},
 };

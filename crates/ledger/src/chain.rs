@@ -4,7 +4,7 @@
 //! It finds damage and casual edits. It cannot stop a program of the same user from writing the
 //! whole file anew; only another container, or a head that was exported before, shows that.
 
-use super::{Ledger, LedgerError, Result, SessionRow, session_reads};
+use crate::{Ledger, LedgerError, Result, SessionRow, session_reads};
 use rusqlite::{OptionalExtension, params};
 use serde::Serialize;
 use sha2::{Digest, Sha256};

@@ -4,8 +4,9 @@
 //! It does not observe and does not know thresholds: it is told what each invariant reads and how
 //! long that must hold. Verdicts on claimed repairs are `proof`'s.
 
-use super::{
-    Ledger, Mono, Resolution, Result, Status, Ticket, by_hand, claim, clock, clock::millis,
+use crate::{
+    Ledger, Mono, Resolution, Result, Status, Ticket, by_hand, claim,
+    clock::{self, millis},
     heartbeat, proof, record, tickets,
 };
 use jiff::Timestamp;

@@ -3,8 +3,11 @@
 //! A lease that has run out is lost, whether or not somebody else took the ticket since: its
 //! holder may have been frozen, and must not go on as if no time had passed.
 
-use super::{Ledger, LedgerError, Mono, Result, Ticket, clock, proof, tickets};
-use crate::ledger::clock::{Holder, millis};
+use crate::{
+    Ledger, LedgerError, Mono, Result, Ticket,
+    clock::{self, Holder, millis},
+    proof, tickets,
+};
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use std::time::Duration;
 

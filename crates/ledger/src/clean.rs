@@ -1,7 +1,7 @@
 //! Bytes from outside to harmless text: UTF-8 made valid, escape sequences and invisible
 //! direction marks out, line ends made `\n`. Works across chunk edges.
 //!
-//! Does not hide secrets ([`crate::redact`]) and does not cut ([`crate::tools::capture`]).
+//! Does not hide secrets ([`agent_lab::redact`]) and does not cut ([`agent_lab::tools::capture`]).
 
 /// Longest part of a sequence that may be incomplete at the end of a chunk; a string sequence that
 /// is longer is taken to be none, so that a stray one cannot swallow the rest of the output.

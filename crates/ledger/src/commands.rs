@@ -2,8 +2,11 @@
 //!
 //! Who may write this file may steer its agents. Carrying a command out is up to the session.
 
-use super::{Lease, Ledger, LedgerError, Result, claim, clock, clock::parse_time};
-use crate::event::Control;
+use crate::{
+    Lease, Ledger, LedgerError, Result, claim,
+    clock::{self, parse_time},
+    event::Control,
+};
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension, params};
 use serde::Serialize;

@@ -1,6 +1,6 @@
 //! Entries of a session: what they are, and appending one to its chain.
 
-use super::{Result, SessionWriter, chain, clock};
+use crate::{Result, SessionWriter, chain, clock};
 use jiff::Timestamp;
 use rusqlite::{Connection, params};
 use serde::{Deserialize, Serialize};

@@ -1,7 +1,7 @@
 //! The contract between `agent_lab` and whoever watches it: one JSON object a line on stdout,
 //! one control line a request on stdin.
 //!
-//! This file only says what the lines look like. It does not write them (see [`crate::emit`]) and
+//! This file only says what the lines look like. It does not write them (see [`agent_lab::emit`]) and
 //! does not decide when they are sent. Readers ignore unknown types and fields; a line that is not
 //! an event is plain text, not an error.
 

@@ -1,7 +1,7 @@
 //! Counts over the whole ledger, as metrics want them. Of one cluster's monitor nothing is asked
 //! here (see `heartbeat`).
 
-use super::{Ledger, Result};
+use crate::{Ledger, Result};
 use serde::Serialize;
 use std::collections::BTreeMap;
 

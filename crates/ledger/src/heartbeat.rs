@@ -1,6 +1,9 @@
 //! The monitor's heartbeat: when it last looked at which cluster, and what it could see.
 
-use super::{Check, Ledger, Mono, Result, clock, clock::millis};
+use crate::{
+    Check, Ledger, Mono, Result,
+    clock::{self, millis},
+};
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension, Transaction, params};
 use serde::Serialize;

@@ -28,11 +28,14 @@ mod by_hand;
 mod chain;
 mod check;
 mod claim;
+pub mod clean;
 mod clock;
 mod commands;
 mod entries;
+pub mod event;
 mod figures;
 mod heartbeat;
+pub mod home;
 mod news;
 mod presence;
 mod proof;
@@ -43,6 +46,7 @@ mod session_reads;
 mod sessions;
 mod spending;
 mod tickets;
+pub mod usage;
 
 pub use alerts::{AlertNotice, KEY as ALERT_KEY, Received, StandingAlert};
 pub use by_hand::NewTicket;
@@ -133,7 +137,7 @@ impl Ledger {
             detail: e.to_string(),
         };
         if let Some(dir) = path.parent().filter(|d| !d.as_os_str().is_empty()) {
-            crate::home::Home::at(dir)
+            home::Home::at(dir)
                 .create()
                 .map_err(|e| unwritable(io::Error::other(e.to_string())))?;
         }

@@ -1,7 +1,7 @@
 //! What is worth telling people elsewhere: tickets opened, escalated and proven, and commands that
 //! wait for approval; and how far that was told. Tells nobody itself.
 
-use super::{Ledger, Result, Status, Ticket, clock::parse_time, tickets};
+use crate::{Ledger, Result, Status, Ticket, clock::parse_time, tickets};
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension, params};
 use serde::Serialize;

@@ -1,6 +1,9 @@
 //! When an agent was last there, at work or waiting for it.
 
-use super::{Ledger, Mono, Result, clock, clock::Holder};
+use crate::{
+    Ledger, Mono, Result,
+    clock::{self, Holder},
+};
 use rusqlite::params;
 use std::time::Duration;
 

@@ -4,11 +4,13 @@
 //! Unknown ends a hold; it is never clear. Only [`decide_verifications`] says proven. What another
 //! system says has ended is `external`, claimed or not.
 
-use super::{
+use crate::{
     Check, CheckOutcome, Lease, Ledger, LedgerError, Mono, Reading, Resolution, Result, Status,
-    claim, clock, clock::millis, tickets,
+    claim,
+    clock::{self, millis},
+    event::VerifyState,
+    tickets,
 };
-use crate::event::VerifyState;
 use jiff::Timestamp;
 use rusqlite::{Transaction, params};
 use serde::Serialize;

@@ -1,13 +1,13 @@
 //! What a reader needs who follows a session, pages through one of any length, or plays one back:
 //! few rows at a time, found by an index.
 
-use super::{
-    EntryRow, Ledger, OutputChunk, Result, Sample, SessionRow, Ticket, clock,
-    clock::parse_time,
+use crate::{
+    EntryRow, Ledger, OutputChunk, Result, Sample, SessionRow, Ticket,
+    clock::{self, parse_time},
+    event::Stream,
     session_reads::{ENTRY_COLUMNS, SESSION_COLUMNS, entry_from_row, session_from_row},
     tickets,
 };
-use crate::event::Stream;
 use jiff::Timestamp;
 use rusqlite::{Row, params};
 

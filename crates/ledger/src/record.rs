@@ -1,7 +1,10 @@
 //! What else an incident needs to be replayed whole: samples of the cluster, bounded, and the
 //! faults that were injected.
 
-use super::{Ledger, Result, clock, clock::parse_time};
+use crate::{
+    Ledger, Result,
+    clock::{self, parse_time},
+};
 use jiff::Timestamp;
 use rusqlite::{Transaction, params};
 use serde::{Deserialize, Serialize};

@@ -3,7 +3,7 @@
 //! Columns and tables are only ever added. Adoption works by probing which columns are there, so
 //! every vintage of reference file takes the same path as an empty one.
 
-use super::{LedgerError, Result, clock, explain};
+use crate::{LedgerError, Result, clock, explain};
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 use std::{collections::HashSet, path::Path};
 

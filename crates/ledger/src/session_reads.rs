@@ -1,6 +1,6 @@
 //! Reading sessions, their entries and the output of their commands.
 
-use super::{
+use crate::{
     EntryRow, Ledger, LedgerError, OutputChunk, Result, SessionRow, UsageTotals, chain,
     clock::parse_time,
 };

@@ -3,13 +3,12 @@
 //! Entries are append-only and linked by [`super::chain`]. Output of commands is kept apart, in
 //! chunks that are written behind the work.
 
-use super::{
-    Beside, EntryKind, Lease, Ledger, Mono, NewEntry, Reservation, Result, chain, claim, clock,
-    entries, spending,
-};
 use crate::{
+    Beside, EntryKind, Lease, Ledger, Mono, NewEntry, Reservation, Result, chain, claim, clock,
+    entries,
     event::{Mode, Outcome, Stream},
-    model::Usage,
+    spending,
+    usage::Usage,
 };
 use jiff::Timestamp;
 use rusqlite::{Connection, params};

@@ -3,8 +3,7 @@
 //!
 //! A reservation that was never settled, because its agent died, counts in full.
 
-use super::{Lease, Ledger, Result, claim, clock};
-use crate::budget::Spent;
+use crate::{Lease, Ledger, Result, claim, clock, usage::Spent};
 use rusqlite::{Connection, Transaction, params};
 use serde::Serialize;
 use std::time::Duration;

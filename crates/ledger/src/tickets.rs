@@ -2,7 +2,11 @@
 //!
 //! What the monitor does to them is in `check`, an agent in `claim`, people in `by_hand`.
 
-use super::{Ledger, Result, clock, clock::parse_time, proof};
+use crate::{
+    Ledger, Result,
+    clock::{self, parse_time},
+    proof,
+};
 use jiff::Timestamp;
 use rusqlite::{Connection, Row, Transaction, params};
 use serde::{Deserialize, Serialize};

@@ -15,8 +15,8 @@ use crate::{
         scene::{Item, Moment, Stretch},
     },
 };
-use agent_lab::ledger::{Heartbeat, Status};
 use jiff::{SignedDuration, Timestamp};
+use operator_ledger::{Heartbeat, Status};
 use std::time::{Duration, Instant};
 
 /// Read ahead at least this much of the time of the replay.

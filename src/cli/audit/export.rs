@@ -3,8 +3,8 @@
 
 use super::{PIECES, Running, each_entry, html, markdown, stdout, story::Story, verify};
 use crate::cli::target;
-use agent_lab::ledger::{EntryRow, Ledger};
 use color_eyre::eyre::Context;
+use operator_ledger::{EntryRow, Ledger};
 use serde_json::json;
 use std::{
     fs::File,

@@ -5,7 +5,7 @@ use super::{
     PIECES, Running, each_entry, show,
     story::{Story, clock},
 };
-use agent_lab::{clean::clean, ledger::Ledger};
+use operator_ledger::{Ledger, clean::clean};
 use std::io::Write;
 
 /// Lines of a result that are shown unfolded.

@@ -1,7 +1,7 @@
 //! `audit list`: sessions, one a line.
 
 use crate::{cli::table, span};
-use agent_lab::ledger::Ledger;
+use operator_ledger::Ledger;
 
 pub fn run(limit: usize, json: bool, ledger: &Ledger) -> color_eyre::Result<()> {
     let sessions = ledger.sessions(limit)?;

@@ -9,7 +9,7 @@ mod story;
 mod verify;
 
 use super::{CliResult, target::LedgerArgs};
-use agent_lab::ledger::{EntryRow, Ledger, OutputChunk};
+use operator_ledger::{EntryRow, Ledger, OutputChunk};
 use std::{
     io::{self, BufWriter, StdoutLock},
     path::PathBuf,

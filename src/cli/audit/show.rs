@@ -5,7 +5,7 @@ use crate::cli::{
     table,
     tickets::{indent, took},
 };
-use agent_lab::ledger::{EntryRow, Ledger, LedgerError};
+use operator_ledger::{EntryRow, Ledger, LedgerError};
 use std::io::Write;
 
 /// Lines of output that are shown whole without being asked for.

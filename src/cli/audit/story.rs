@@ -3,11 +3,11 @@
 
 use super::verify;
 use crate::span;
-use agent_lab::ledger::{
+use jiff::Timestamp;
+use operator_ledger::{
     ChainReport, CommandRow, Fault, Ledger, LedgerError, Payment, Resolution, SessionRow, Status,
     Ticket, TicketEvent, VerificationRow,
 };
-use jiff::Timestamp;
 use std::time::Duration;
 
 /// A session and everything around it.

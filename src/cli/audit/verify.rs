@@ -1,7 +1,7 @@
 //! `audit verify`: recomputes hash chains; says what is damaged, and what it cannot tell.
 
 use crate::cli::{CliResult, table};
-use agent_lab::ledger::{ChainReport, Ledger, Verdict};
+use operator_ledger::{ChainReport, Ledger, Verdict};
 use std::process::ExitCode;
 
 /// What no check of the file itself can show.

@@ -3,8 +3,8 @@
 //! Fields that are not known here are left aside. Source of the format: Alertmanager's
 //! documentation of `webhook_config`.
 
-use agent_lab::{clean::clean, ledger::AlertNotice};
 use jiff::Timestamp;
+use operator_ledger::{AlertNotice, clean::clean};
 use serde::Deserialize;
 use std::{collections::BTreeMap, fmt::Write as _};
 

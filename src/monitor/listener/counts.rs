@@ -1,6 +1,6 @@
 //! What came in from outside and went out to it, counted since this monitor began.
 
-use agent_lab::ledger::Received;
+use operator_ledger::Received;
 use prometheus::{IntCounterVec, Opts, Registry};
 
 #[derive(Debug, Clone)]

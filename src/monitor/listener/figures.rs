@@ -2,7 +2,7 @@
 //!
 //! Made anew for each scrape from what is stored, so that a restart loses no count.
 
-use agent_lab::ledger::{Figures, Heartbeat, Resolution, Status};
+use operator_ledger::{Figures, Heartbeat, Resolution, Status};
 use prometheus::{Encoder, Gauge, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder, core};
 use std::time::Duration;
 

@@ -4,7 +4,6 @@
 //! the figures; alerts are taken with the token, or without one from this machine alone.
 
 use super::{Counts, alertmanager, counts::Taken, figures};
-use agent_lab::ledger::{Heartbeat, Ledger, LedgerError};
 use axum::{
     Router,
     body::Bytes,
@@ -13,6 +12,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{get, post},
 };
+use operator_ledger::{Heartbeat, Ledger, LedgerError};
 use sha2::{Digest, Sha256};
 use std::{
     fmt, io,

@@ -1,5 +1,5 @@
 use super::*;
-use agent_lab::ledger::{Check, Mono};
+use operator_ledger::{Check, Mono};
 use std::time::Duration;
 
 const BODY: &str = r#"{"version":"4","groupKey":"g","alerts":[{"status":"firing",

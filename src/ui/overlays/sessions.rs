@@ -10,7 +10,7 @@ use crate::{
         theme::{Role, Theme},
     },
 };
-use agent_lab::ledger::ListedSession;
+use operator_ledger::ListedSession;
 use ratatui::{
     Frame,
     layout::Rect,

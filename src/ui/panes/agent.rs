@@ -212,10 +212,10 @@ fn silence(state: &State, agent: &Agent, theme: Theme) -> Option<Span<'static>> 
 fn untaken(state: &State, theme: Theme) -> Option<Span<'static>> {
     let last = state.other.as_ref()?.untaken.last()?;
     let what = match &last.command {
-        agent_lab::event::Control::Interrupt { .. } => "interrupt",
-        agent_lab::event::Control::Message { .. } => "message",
-        agent_lab::event::Control::Approve { .. } => "approval",
-        agent_lab::event::Control::Reject { .. } => "rejection",
+        operator_ledger::event::Control::Interrupt { .. } => "interrupt",
+        operator_ledger::event::Control::Message { .. } => "message",
+        operator_ledger::event::Control::Approve { .. } => "approval",
+        operator_ledger::event::Control::Reject { .. } => "rejection",
         _ => "command",
     };
     let left = last.at.map_or("?".into(), |at| age(state.since(at)));

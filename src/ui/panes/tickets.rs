@@ -15,7 +15,7 @@ use crate::{
         theme::{Role, Theme},
     },
 };
-use agent_lab::ledger::Ticket;
+use operator_ledger::Ticket;
 use ratatui::{
     Frame,
     layout::Rect,

@@ -12,15 +12,13 @@ use crate::{
     supervisor::Fact,
     transcript::{Kind, Line, long::Long},
 };
-use agent_lab::{
-    event::{self, Event as Said, VerifyState},
-    ledger::{
-        EntryRow, Fault, ListedSession, Measured, Resolution, RunningSession, SessionRow, Status,
-        Ticket, TicketEvent, UsageTotals, VerificationRow, WaitingProposal,
-    },
-};
 use crossterm::event::KeyCode;
 use jiff::{SignedDuration, Timestamp};
+use operator_ledger::{
+    EntryRow, Fault, ListedSession, Measured, Resolution, RunningSession, SessionRow, Status,
+    Ticket, TicketEvent, UsageTotals, VerificationRow, WaitingProposal,
+    event::{self, Event as Said, VerifyState},
+};
 
 pub fn ticket(
     id: i64,

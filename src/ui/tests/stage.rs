@@ -9,9 +9,9 @@ use crate::{
     demo::{Options, Pace, Walkthrough, chapters},
     supervisor::{Fact, Item, Spec},
 };
-use agent_lab::ledger::{Heartbeat, RunningSession, Status, Ticket};
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
+use operator_ledger::{Heartbeat, RunningSession, Status, Ticket};
 use ratatui::{Terminal, backend::TestBackend, buffer::Buffer};
 use std::{fmt::Write as _, time::Duration};
 
@@ -108,7 +108,7 @@ impl Stage {
             .iter()
             .map(|body| {
                 let line = format!(r#"{{"v":1,"seq":1,"at":"{START}",{body}}}"#);
-                let event = agent_lab::event::parse(&line).expect(&line);
+                let event = operator_ledger::event::parse(&line).expect(&line);
                 if event.kind.is_state() {
                     Item::State(event)
                 } else {

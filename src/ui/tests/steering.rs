@@ -15,12 +15,9 @@ use crate::{
     history::News,
     supervisor::{Fact, Item},
 };
-use agent_lab::{
-    control::person,
-    event::Control,
-    ledger::{CommandRow, Status},
-};
+use agent_lab::control::person;
 use crossterm::event::KeyCode;
+use operator_ledger::{CommandRow, Status, event::Control};
 
 #[test]
 fn quitting_asks_while_a_command_runs() {
@@ -185,7 +182,7 @@ fn two_ask() -> Stage {
     let mut first = running(&stage, "s-else");
     first.proposal = Some(proposal(&stage, "lab start tikv1"));
     let mut second = running(&stage, "s-two");
-    second.proposal = Some(agent_lab::ledger::WaitingProposal {
+    second.proposal = Some(operator_ledger::WaitingProposal {
         call: "p2".into(),
         since: Some(stage.at(30)),
         ..proposal(&stage, "lab stop tikv2")

@@ -2,11 +2,9 @@
 //!
 //! Decides by status, type and code; never by wording.
 
-use crate::{
-    clean,
-    model::{ModelError, Usage},
-};
+use crate::model::ModelError;
 use jiff::Timestamp;
+use operator_ledger::{clean, usage::Usage};
 use reqwest::{StatusCode, header::HeaderMap};
 use serde_json::Value;
 use std::time::Duration;

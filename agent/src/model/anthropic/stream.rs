@@ -2,7 +2,8 @@
 //! does not know is carried along as it came.
 
 use super::Failure;
-use crate::model::{Sink, Stop, Turn, Usage};
+use crate::model::{Sink, Stop, Turn};
+use operator_ledger::usage::Usage;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 

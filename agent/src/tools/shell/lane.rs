@@ -1,11 +1,10 @@
 //! The streams of a command on their way from bytes to clean, redacted text, and where that goes.
 
 use crate::{
-    clean::Cleaner,
-    event::Stream,
     redact::{RedactStream, Redactor},
     tools::collect::Collector,
 };
+use operator_ledger::{clean::Cleaner, event::Stream};
 
 /// Where a command's output goes as it comes, already clean and redacted.
 pub trait Output {
