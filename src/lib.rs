@@ -10,14 +10,13 @@
 pub mod app;
 pub mod cli;
 pub mod cluster;
-pub mod compose;
 pub mod demo;
 pub mod headless;
 pub mod history;
-pub mod lab;
 pub mod monitor;
 pub mod proxy;
 pub mod span;
+pub mod stage;
 pub mod supervisor;
 pub mod terminal;
 pub mod transcript;

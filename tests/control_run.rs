@@ -1,8 +1,7 @@
 //! The control run: a lab under load that nobody breaks is left alone by the monitor. Before
 //! that, with the load off, it costs next to nothing.
 
-use operator_tui::lab::NodeStatus;
-use operator_tui::lab::timing::MONITOR_TIMES;
+use operator_lab::{NodeStatus, timing::MONITOR_TIMES};
 use serde_json::Value;
 use std::{
     collections::BTreeMap,
@@ -117,7 +116,7 @@ fn leaders(lab: &Lab) -> BTreeMap<u64, u64> {
         .build()
         .unwrap();
     let regions: Value = runtime.block_on(async {
-        let client = operator_tui::lab::http::client(Duration::from_secs(5));
+        let client = operator_lab::http::client(Duration::from_secs(5));
         let url = format!("{}/pd/api/v1/regions", lab.pd());
         let answer = client.get(url).send().await.unwrap();
         answer.json().await.unwrap()

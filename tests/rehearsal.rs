@@ -1,7 +1,7 @@
 //! The rehearsal on a real lab, with the real monitor: what it repairs is proven, what it cannot
 //! repair it escalates. Each from the evidence alone.
 
-use operator_tui::lab::timing::MONITOR_TIMES;
+use operator_lab::timing::MONITOR_TIMES;
 use std::{
     fs,
     path::Path,

@@ -327,7 +327,7 @@ async fn agent(
             prometheus: args.prometheus.clone(),
         },
         folder,
-        executable: PathBuf::from("/proc/self/exe"),
+        executable: operator_ledger::home::executable(),
         adopts: strays::adopt(),
         mode: args.mode.into(),
         lease: lease(args.lease)?,

@@ -12,7 +12,7 @@ use crate::{
         output::Output,
         scene::{Moment, Stretch},
     },
-    lab::control::Control,
+    stage::control::Control,
     transcript::Needle,
 };
 use jiff::Timestamp;

@@ -4,9 +4,10 @@ use super::palette::Palette;
 use crate::{
     cluster::Prometheus,
     demo::Walkthrough,
-    lab::{LabInfo, UpOptions, control::Control},
+    stage::{control::Control, stand::Launch},
     supervisor::Spec,
 };
+use operator_lab::{LabInfo, UpOptions};
 use std::{path::PathBuf, sync::Arc};
 
 /// One of the dashboard's children.
@@ -46,7 +47,7 @@ pub struct DemoConfig {
     /// With a lifeline the lab ends with the dashboard; without one it is left running.
     pub lab: UpOptions,
     /// The agent and the monitor of a lab, once it is known where that is.
-    pub children: Box<dyn FnOnce(&LabInfo) -> DemoChildren + Send>,
+    pub children: Box<dyn FnOnce(&LabInfo, &Launch) -> DemoChildren + Send>,
 }
 
 /// What is started when the demo's lab is up.

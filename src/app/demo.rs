@@ -9,10 +9,10 @@ use super::{
 };
 use crate::{
     demo::{Action, Injected, Pace, Walkthrough, World},
-    lab::Progress,
     transcript::Kind,
 };
 use jiff::Timestamp;
+use operator_lab::Progress;
 use std::time::Instant;
 
 /// News of the stage.

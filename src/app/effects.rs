@@ -11,16 +11,17 @@ use super::{
 };
 use crate::{
     cluster::Options,
-    lab::LabInfo,
+    stage::stand::Launch,
     supervisor::{self, Handle, Mailbox, Spec},
 };
+use operator_lab::LabInfo;
 use std::{io, path::PathBuf, sync::Arc};
 use tokio::{
     runtime::Handle as Runtime,
     sync::{Notify, mpsc},
 };
 
-type MakeChildren = Box<dyn FnOnce(&LabInfo) -> DemoChildren + Send>;
+type MakeChildren = Box<dyn FnOnce(&LabInfo, &Launch) -> DemoChildren + Send>;
 
 pub struct Hands {
     children: Vec<(Child, Handle)>,
@@ -105,9 +106,9 @@ impl Hands {
     /// The lab is up: its monitor, its agent, and our own eyes.
     fn populate(&mut self) {
         let Some(stage) = &self.stage else { return };
-        if let (Some(info), Some(make)) = (stage.info.get(), self.populate.take()) {
+        if let (Some((info, launch)), Some(make)) = (stage.info.get(), self.populate.take()) {
             let pd = info.pd_endpoints.join(",");
-            let children = make(info);
+            let children = make(info, launch);
             if let Role::Run(spec) = children.monitor {
                 self.start_child(Child::Monitor, spec);
             }

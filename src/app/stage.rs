@@ -3,13 +3,13 @@
 use super::{demo::StageNews, event::Event};
 use crate::{
     demo::{Fault, chapters::Load},
-    lab::{
-        self, LabInfo, UpOptions,
+    stage::{
         control::Verb,
-        stand::{self, Monitor, Stand},
+        stand::{self, Launch, Monitor, RunningLab},
     },
 };
 use jiff::Timestamp;
+use operator_lab::{LabInfo, UpOptions};
 use operator_ledger::Ledger;
 use std::{
     sync::{Arc, OnceLock},
@@ -35,7 +35,7 @@ pub enum Order {
 pub struct Stage {
     orders: mpsc::Sender<Order>,
     /// Set before [`StageNews::Ready`].
-    pub info: Arc<OnceLock<LabInfo>>,
+    pub info: Arc<OnceLock<(LabInfo, Launch)>>,
 }
 
 impl Stage {
@@ -64,7 +64,7 @@ impl Stage {
 struct Task {
     options: UpOptions,
     events: mpsc::Sender<Event>,
-    info: Arc<OnceLock<LabInfo>>,
+    info: Arc<OnceLock<(LabInfo, Launch)>>,
 }
 
 impl Task {
@@ -74,7 +74,7 @@ impl Task {
 
     async fn run(self, mut orders: mpsc::Receiver<Order>) {
         let events = self.events.clone();
-        let up = stand::raise(&self.options, move |progress| {
+        let up = stand::bring_up(&self.options, move |progress| {
             // A step that is not shown does no harm; one that waits would.
             let _ = events.try_send(Event::Stage(StageNews::Progress(progress)));
         });
@@ -90,10 +90,10 @@ impl Task {
             Ok(lab) => lab,
             Err(error) => return self.tell(StageNews::Failed(error.to_string())).await,
         };
-        let _ = self.info.set(lab.info.clone());
+        let _ = self.info.set((lab.info.clone(), lab.launch.clone()));
         self.tell(StageNews::Ready {
             pd: lab.info.pd_endpoints.join(","),
-            monitor: match &lab.info.launch.monitor {
+            monitor: match &lab.launch.monitor {
                 Monitor::Start(_) => None,
                 Monitor::There(place) => Some(place.clone()),
             },
@@ -125,13 +125,13 @@ impl Task {
                 self.tell(StageNews::ActionFailed(why)).await;
             }
         }
-        if let Err(error) = lab.strike(!self.options.lifeline).await {
+        if let Err(error) = lab.tear_down(!self.options.lifeline).await {
             self.tell(StageNews::ActionFailed(error.to_string())).await;
         }
         self.tell(StageNews::Gone).await;
     }
 
-    async fn inject(&self, lab: &Stand, fault: Fault, node: String) -> Result<(), String> {
+    async fn inject(&self, lab: &RunningLab, fault: Fault, node: String) -> Result<(), String> {
         let verb = match fault {
             Fault::Kill => Verb::Kill,
             Fault::Pause => Verb::Pause,
@@ -161,7 +161,7 @@ impl Task {
     }
 
     async fn wait_until_gone(&self) {
-        let client = lab::Client::new(self.options.home.dir());
+        let client = operator_lab::Client::new(self.options.home.dir());
         let deadline = Instant::now() + GONE_LIMIT;
         while self.options.lifeline && client.is_held() && Instant::now() < deadline {
             sleep(Duration::from_millis(20)).await;

@@ -1,7 +1,7 @@
 //! `operator-tui agent`: `agent_lab` in the foreground, or as the child of a dashboard.
 
 use super::CliResult;
-use crate::lab::control::is_compose;
+use crate::stage::control::is_compose;
 use color_eyre::eyre::eyre;
 
 pub use agent_lab::cli::Args;

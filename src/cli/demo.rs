@@ -11,16 +11,19 @@ use crate::{
     app::{self, Config, DemoChildren, DemoConfig, Palette, Role},
     demo::{Chapter, Fault, Options, Pace, Walkthrough, chapters},
     headless::Headless,
-    lab::{
-        self, LabInfo, UpOptions,
-        control::{Control, control, is_compose},
-        stand::{self, Monitor},
-    },
     monitor,
-    supervisor::{Spec, executable},
+    stage::{
+        control::{Control, control, is_compose},
+        stand::{self, Launch, Monitor},
+    },
+    supervisor::Spec,
 };
 use color_eyre::eyre::{Context, eyre};
-use operator_ledger::{Ledger, home::Home};
+use operator_lab::{LabInfo, UpOptions};
+use operator_ledger::{
+    Ledger,
+    home::{Home, executable},
+};
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use std::{
     ffi::OsString,
@@ -67,7 +70,7 @@ pub fn run(args: Args) -> CliResult {
     let home = stand::home()?;
     let ledger = home.ledger();
     if !is_compose()? {
-        let client = lab::Client::new(home.dir());
+        let client = operator_lab::Client::new(home.dir());
         if client.is_held() {
             return Err(eyre!(
                 "a lab is already up in {}: `operator-tui lab down` ends it; or set OPERATOR_HOME to another folder",
@@ -138,7 +141,9 @@ fn config(
                 fresh: true,
                 load: Some(0),
             },
-            children: Box::new(move |info| children(info, &children_ledger, &brain)),
+            children: Box::new(move |info, launch| {
+                children(info, launch, &children_ledger, &brain)
+            }),
         }),
     }
 }
@@ -150,7 +155,7 @@ fn victim(seed: Option<u64>) -> String {
 }
 
 /// The agent and the monitor of a lab that is up.
-fn children(info: &LabInfo, ledger: &Path, brain: &Brain) -> DemoChildren {
+fn children(info: &LabInfo, launch: &Launch, ledger: &Path, brain: &Brain) -> DemoChildren {
     let cluster = info.cluster_id.to_string();
     // What an earlier demo left behind was about a lab that is no more. If this cannot be
     // written now, neither can anything else be, and the children say so.
@@ -169,7 +174,7 @@ fn children(info: &LabInfo, ledger: &Path, brain: &Brain) -> DemoChildren {
         argv.push(ledger.into());
         argv
     };
-    let mut agent = argv(info.launch.agent.clone());
+    let mut agent = argv(launch.agent.clone());
     match brain {
         Brain::Real(more) => agent.extend(more.iter().cloned()),
         Brain::Rehearsal | Brain::Without(_) => {
@@ -183,7 +188,7 @@ fn children(info: &LabInfo, ledger: &Path, brain: &Brain) -> DemoChildren {
         ..Spec::default()
     };
     DemoChildren {
-        monitor: match &info.launch.monitor {
+        monitor: match &launch.monitor {
             Monitor::Start(times) => {
                 let command = [executable().into(), "monitor".into(), "run".into()];
                 let mut monitor = argv(command.to_vec());

@@ -2,16 +2,16 @@
 
 use super::{CliResult, runtime, table};
 use crate::{
-    compose,
-    lab::{
-        self, Client, LabError, LabInfo, NodeState, NodeStatus, Progress, UpOptions,
-        control::{Control, Verb, control, is_compose},
-        stand,
-    },
     proxy,
+    stage::{
+        compose,
+        control::{Control, Verb, control, is_compose},
+        stand::{self, StageError},
+    },
 };
 use color_eyre::eyre::{Context, eyre};
 use futures_util::TryStreamExt;
+use operator_lab::{Client, LabError, LabInfo, NodeState, NodeStatus, Progress, UpOptions};
 use std::{io::Write, path::PathBuf, process::ExitCode};
 
 const IN_COMPOSE: &str = "this lab is in Docker Compose";
@@ -128,19 +128,19 @@ pub fn run(args: Args) -> CliResult {
             lifeline,
             fresh,
             rate,
-        } => Ok(lab::keeper::run(&lab::keeper::Options {
+        } => Ok(operator_lab::keeper::run(&operator_lab::keeper::Options {
             home,
             lifeline,
             fresh,
             rate,
         })),
-        Command::Node { name, home } => Ok(lab::process::run(&home, &name)),
+        Command::Node { name, home } => Ok(operator_lab::process::run(&home, &name)),
         other => runtime()?.block_on(command(other)),
     }
 }
 
 async fn command(command: Command) -> CliResult {
-    let home = lab::home()?;
+    let home = operator_lab::home()?;
     let client = Client::new(home.dir());
     match command {
         Command::Up {
@@ -207,7 +207,7 @@ async fn command(command: Command) -> CliResult {
             ));
         }
         Command::Verify => {
-            let result = lab::load::verify::verify(&client.topology()?).await?;
+            let result = operator_lab::load::verify::verify(&client.topology()?).await?;
             println!("{result}");
             if !result.lost.is_empty() {
                 return Ok(ExitCode::FAILURE);
@@ -256,13 +256,13 @@ fn progress() -> impl FnMut(Progress) {
 }
 
 async fn up(options: &UpOptions) -> CliResult {
-    let result = stand::raise(options, progress()).await;
+    let result = stand::bring_up(options, progress()).await;
     match result {
-        Ok(stand) => {
-            print_info(&stand.info);
-            stand.strike(true).await?;
+        Ok(lab) => {
+            print_info(&lab.info);
+            lab.tear_down(true).await?;
         }
-        Err(LabError::AlreadyUp(home)) => {
+        Err(StageError::Lab(LabError::AlreadyUp(home))) => {
             eprintln!("the lab in {} is already up", home.display());
             for node in Client::new(&home).ps().await? {
                 if node.state != NodeState::Running {
@@ -270,7 +270,7 @@ async fn up(options: &UpOptions) -> CliResult {
                     eprintln!("  but {name} is {state}: `operator-tui lab ps` shows more");
                 }
             }
-            print_info(&lab::up::info(&options.home)?);
+            print_info(&operator_lab::up::info(&options.home)?);
         }
         Err(error) => return Err(error.into()),
     }
@@ -349,7 +349,7 @@ fn age(seconds: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lab::{NodeState, Role};
+    use operator_lab::{NodeState, Role};
 
     #[test]
     fn a_killed_node_shows_its_signal_and_age() {

@@ -26,7 +26,7 @@ impl LedgerArgs {
     pub fn path(&self) -> color_eyre::Result<PathBuf> {
         Ok(match &self.db {
             Some(path) => path.clone(),
-            None if self.lab => crate::lab::home()?.ledger(),
+            None if self.lab => operator_lab::home()?.ledger(),
             None => Home::from_env()?.ledger(),
         })
     }

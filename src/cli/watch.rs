@@ -8,14 +8,17 @@ use super::{
 };
 use crate::{
     app::{self, Config, Role},
-    lab::stand::{self, Launch, Monitor},
-    supervisor::{Spec, executable},
+    stage::stand::{self, Launch, Monitor},
+    supervisor::Spec,
     ui::Screen,
 };
 use agent_lab::{cli::ModeArg, model::rehearsal};
 use clap::ValueEnum;
 use color_eyre::eyre::eyre;
-use operator_ledger::{Ledger, home::Home};
+use operator_ledger::{
+    Ledger,
+    home::{Home, executable},
+};
 use std::{
     ffi::OsString,
     path::{Path, PathBuf},

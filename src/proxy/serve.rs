@@ -2,7 +2,7 @@
 //! the real Docker about its full id only.
 
 use super::rules::{self, Call, Refusal, SUBJECT};
-use crate::compose::{PROJECT_LABEL, ROLE_LABEL};
+use crate::stage::compose::{PROJECT_LABEL, ROLE_LABEL};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited, combinators::BoxBody};
 use hyper::{

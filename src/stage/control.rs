@@ -1,10 +1,10 @@
 //! What can be done to a lab, whichever it is: the embedded one, through its keeper, or the one in
 //! Docker Compose, through the Docker API. Nothing above this file asks which.
 
-use super::{Client, ClientError, NodeStatus};
-use crate::compose::{Compose, DockerError};
+use crate::stage::compose::{Compose, DockerError};
 use agent_lab::tools::environment::LAB as LAB_VAR;
 use futures_util::{future::BoxFuture, stream::BoxStream};
+use operator_lab::{Client, ClientError, NodeStatus};
 use operator_ledger::home::HomeError;
 use std::{fmt::Debug, time::Duration};
 
@@ -93,7 +93,7 @@ pub fn control() -> Result<Box<dyn Control>, ControlError> {
     if is_compose()? {
         return Ok(Box::new(Compose::from_env()?));
     }
-    Ok(Box::new(Client::new(super::home()?.dir())))
+    Ok(Box::new(Client::new(operator_lab::home()?.dir())))
 }
 
 /// Whether the lab of this process is the one in Docker Compose.

@@ -1,17 +1,14 @@
 //! A lab that is up, as the demo needs it: where it is, how its agent is started, how it is broken
 //! and ended. Which lab it is, is asked here and nowhere else.
 
-use super::{
-    Client, Lab, LabError, LabInfo, Progress, UpOptions,
-    control::{Control, ControlError, control, is_compose},
-    timing::MONITOR_TIMES,
-    up,
-};
-use crate::{
+use crate::stage::{
     compose::{self, Compose},
-    supervisor::executable,
+    control::{Control, ControlError, control, is_compose},
 };
-use operator_ledger::home::Home;
+use operator_lab::{
+    Client, Lab, LabError, LabInfo, Progress, UpOptions, timing::MONITOR_TIMES, up,
+};
+use operator_ledger::home::{Home, HomeError, executable};
 use std::{ffi::OsString, sync::Arc};
 
 /// What is passed on to an agent in its own container, if it is set here: who it is to ask, with
@@ -45,10 +42,24 @@ pub enum Monitor {
     There(String),
 }
 
+/// What keeps a lab from coming up, from being reached, or from ending.
+#[derive(Debug, thiserror::Error)]
+pub enum StageError {
+    #[error(transparent)]
+    Lab(#[from] LabError),
+    #[error(transparent)]
+    Control(#[from] ControlError),
+    #[error(transparent)]
+    Compose(#[from] compose::up::UpError),
+    #[error(transparent)]
+    Home(#[from] HomeError),
+}
+
 /// A lab that is up.
 #[derive(Debug)]
-pub struct Stand {
+pub struct RunningLab {
     pub info: LabInfo,
+    pub launch: Launch,
     lab: Held,
 }
 
@@ -73,37 +84,41 @@ pub fn place() -> &'static str {
 }
 
 /// The home of the lab, ledger included.
-pub fn home() -> Result<Home, LabError> {
+pub fn home() -> Result<Home, StageError> {
     if is_compose()? {
         return Ok(Home::from_env()?);
     }
-    Ok(super::home()?)
+    Ok(operator_lab::home()?)
 }
 
 /// Where the lab's PD is.
-pub fn pd() -> Result<Vec<String>, LabError> {
+pub fn pd() -> Result<Vec<String>, StageError> {
     if is_compose()? {
         let pd = std::env::var("PD_ENDPOINT").unwrap_or_default();
         return Ok(pd.split(',').map(|e| e.trim().to_string()).collect());
     }
-    let client = Client::new(super::home()?.dir());
+    let client = Client::new(operator_lab::home()?.dir());
     let topology = client.topology().map_err(ControlError::from)?;
     Ok(topology.pd_endpoints())
 }
 
 /// Control of the lab, if its PD is among these addresses.
-pub fn watched(addresses: &str) -> Result<Option<Arc<dyn Control>>, LabError> {
+pub fn watched(addresses: &str) -> Result<Option<Arc<dyn Control>>, StageError> {
     let Ok(ours) = pd() else { return Ok(None) };
     let watched = addresses.split(',').any(|a| ours.iter().any(|o| o == a));
     Ok(watched.then(control).transpose()?.map(Arc::from))
 }
 
 /// Brings the lab up, or waits until it is.
-pub async fn raise(options: &UpOptions, progress: impl FnMut(Progress)) -> Result<Stand, LabError> {
+pub async fn bring_up(
+    options: &UpOptions,
+    progress: impl FnMut(Progress),
+) -> Result<RunningLab, StageError> {
     if !is_compose()? {
         let lab = up(options, progress).await?;
-        return Ok(Stand {
+        return Ok(RunningLab {
             info: lab.info.clone(),
+            launch: Launch::embedded(),
             lab: Held::Embedded(Box::new(lab)),
         });
     }
@@ -113,15 +128,15 @@ pub async fn raise(options: &UpOptions, progress: impl FnMut(Progress)) -> Resul
     }
     let pd_endpoints = pd()?;
     let cluster_id = compose::up::up(&compose, &pd_endpoints.join(","), progress).await?;
-    Ok(Stand {
+    Ok(RunningLab {
         info: LabInfo {
             cluster_id,
             pd_endpoints,
             load_metrics: String::new(),
             nodes: Vec::new(),
             home: options.home.clone(),
-            launch: Launch::compose(),
         },
+        launch: Launch::compose(),
         lab: Held::Compose(compose),
     })
 }
@@ -158,7 +173,7 @@ impl Launch {
     }
 }
 
-impl Stand {
+impl RunningLab {
     pub fn control(&self) -> &dyn Control {
         match &self.lab {
             Held::Embedded(lab) => lab.client(),
@@ -175,10 +190,10 @@ impl Stand {
     }
 
     /// Ends the lab and waits until it is gone, if it is ours to end; with `keep` it runs on.
-    pub async fn strike(self, keep: bool) -> Result<(), LabError> {
+    pub async fn tear_down(self, keep: bool) -> Result<(), StageError> {
         match self.lab {
             Held::Embedded(lab) if keep => lab.leave(),
-            Held::Embedded(lab) => lab.down().await?,
+            Held::Embedded(lab) => lab.down().await.map_err(LabError::from)?,
             // Compose ends what it started; only the load that the demo asked for goes.
             Held::Compose(compose) if !keep => {
                 compose.load(Some(0)).await?;

@@ -25,4 +25,4 @@ pub mod warden;
 pub use child::start;
 pub use handle::Handle;
 pub use mailbox::{Fact, Item, Mailbox};
-pub use spawn::{Spec, executable};
+pub use spawn::Spec;

@@ -27,16 +27,6 @@ impl Spec {
     }
 }
 
-/// The running executable, so that an upgrade underneath does not mix versions.
-pub fn executable() -> PathBuf {
-    let own = PathBuf::from("/proc/self/exe");
-    if own.exists() {
-        own
-    } else {
-        std::env::current_exe().unwrap_or_else(|_| PathBuf::from("operator-tui"))
-    }
-}
-
 /// Starts the child. Must be called on a thread that lives as long as the program: Linux ties
 /// the parent-death signal to the thread.
 pub fn spawn(spec: &Spec) -> io::Result<(Child, Option<Lifeline>)> {

@@ -6,13 +6,13 @@ mod staged;
 
 use assert_cmd::cargo::cargo_bin;
 use futures_util::TryStreamExt;
+use operator_lab::NodeState;
 use operator_tui::{
-    compose::{Compose, Docker as Client},
-    lab::{
-        NodeState,
+    proxy::{Proxy, serve},
+    stage::{
+        compose::{Compose, Docker as Client},
         control::{Control, Verb},
     },
-    proxy::{Proxy, serve},
 };
 use scripted::{Docker, container};
 use serde_json::{Value, json};

@@ -1,6 +1,6 @@
 //! A lab of a test's own, driven through the executable.
 
-use operator_tui::lab::{Client, NodeStatus, topology::Topology};
+use operator_lab::{Client, NodeStatus, topology::Topology};
 use rustix::process::Signal;
 use serde_json::Value;
 use std::{
@@ -88,7 +88,7 @@ impl Lab {
     pub fn get(url: &str) -> Option<(u16, String)> {
         let runtime = runtime();
         runtime.block_on(async {
-            let client = operator_tui::lab::http::client(Duration::from_secs(3));
+            let client = operator_lab::http::client(Duration::from_secs(3));
             let answer = client.get(url).send().await.ok()?;
             Some((answer.status().as_u16(), answer.text().await.ok()?))
         })
@@ -104,7 +104,7 @@ impl Lab {
     pub fn ask(&self, member: &str, method: &str, path: &str, body: &str) -> (u16, String) {
         let address = self.topology().node(member).unwrap().address();
         runtime().block_on(async {
-            let client = operator_tui::lab::http::client(Duration::from_secs(5));
+            let client = operator_lab::http::client(Duration::from_secs(5));
             let url = format!("http://{address}/pd/api/v1/{path}");
             let request = client
                 .request(method.parse().unwrap(), url)
@@ -118,7 +118,7 @@ impl Lab {
     pub fn configure(&self, store: &str, body: &str) -> (u16, String) {
         let address = self.topology().node(store).unwrap().second_address();
         runtime().block_on(async {
-            let client = operator_tui::lab::http::client(Duration::from_secs(5));
+            let client = operator_lab::http::client(Duration::from_secs(5));
             let request = client
                 .post(format!("http://{}/config", address.unwrap()))
                 .header("content-type", "application/x-www-form-urlencoded")
@@ -150,7 +150,7 @@ impl Lab {
     pub fn metric(&self, node: &str, name: &str, label: &str) -> f64 {
         let node = self.topology().node(node).unwrap().clone();
         let address = match node.role {
-            operator_tui::lab::Role::Store => node.second_address().unwrap(),
+            operator_lab::Role::Store => node.second_address().unwrap(),
             _ => node.address(),
         };
         let Some((200, text)) = Self::get(&format!("http://{address}/metrics")) else {

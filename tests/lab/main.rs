@@ -7,7 +7,7 @@ mod harness;
 mod keeper;
 
 use harness::{LONG, Lab, SHORT, demo_stand_in, executable, exists, kill, parent, text, until};
-use operator_tui::lab::NodeState;
+use operator_lab::NodeState;
 use std::{fs, path::Path, process::Command};
 
 #[test]

@@ -1,26 +1,13 @@
 //! Starting this executable again, in another role, and looking at what was started.
 
 use rustix::process::{Pid, Signal};
-use std::{
-    path::{Path, PathBuf},
-    process::Command,
-};
-
-/// The running executable. Where there is a `/proc`, that file even if its name now leads to
-/// another one: a rebuild underneath a running lab does not mix versions.
-fn path() -> PathBuf {
-    let link = Path::new("/proc/self/exe");
-    if link.exists() {
-        return link.into();
-    }
-    std::env::current_exe().unwrap_or_else(|_| "operator-tui".into())
-}
+use std::process::Command;
 
 /// A command that runs this executable, with nothing of our environment but what a program needs
 /// to run: keys of the user have no business in the lab.
 pub fn command() -> Command {
     use std::os::unix::process::CommandExt;
-    let mut command = Command::new(path());
+    let mut command = Command::new(operator_ledger::home::executable());
     command.arg0("operator-tui").env_clear();
     for name in ["PATH", "HOME", "LANG", "TZ", "TMPDIR", "RUST_BACKTRACE"] {
         if let Some(value) = std::env::var_os(name) {

@@ -3,10 +3,8 @@
 //! Three PD members, three stores and a load, children of a keeper. `up` starts a lab and waits
 //! until it is healthy; `Client` asks the keeper of a lab that is up. `keeper` parents the
 //! processes; `pd`, `store` and `load` are what they run; `raft` is how they agree. It is a
-//! stage, not a database. `control` is what can be done to any lab, this one or the one in Docker
-//! Compose.
+//! stage, not a database.
 
-pub mod control;
 pub mod exe;
 pub mod frame;
 pub mod http;
@@ -18,7 +16,6 @@ pub mod process;
 pub mod raft;
 pub mod ready;
 pub mod size;
-pub mod stand;
 pub mod store;
 pub mod timing;
 pub mod topology;

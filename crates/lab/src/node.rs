@@ -1,7 +1,7 @@
 //! What every node process does alike: one thread, a log on stderr, and an end when its keeper
 //! ends.
 
-use super::raft::disk::DiskError;
+use crate::raft::disk::DiskError;
 use std::{
     convert::Infallible,
     io::{self, Read},

@@ -1,6 +1,6 @@
 //! Which node a process is, and what every node's `/metrics` says of the process itself.
 
-use super::{
+use crate::{
     load, node, pd, store,
     topology::{Files, Role, Topology},
 };

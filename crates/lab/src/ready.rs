@@ -1,6 +1,6 @@
 //! Whether a lab that is starting is healthy yet, asked over the same API as everybody uses.
 
-use super::{
+use crate::{
     http,
     topology::{MEMBERS, REGIONS, Role, Topology},
 };

@@ -1,16 +1,16 @@
 //! Bringing a lab up, and holding it.
 
-use super::{
-    control::ControlError,
+use crate::{
     exe,
-    keeper::client::{Client, ClientError},
-    keeper::{EXIT_LOCKED, logs},
+    keeper::{
+        EXIT_LOCKED,
+        client::{Client, ClientError},
+        logs,
+    },
     ready::{self, NotReady},
-    stand::Launch,
     timing::UP_LIMIT,
     topology::{Files, Node, Role},
 };
-use crate::compose::up::UpError;
 use operator_ledger::home::{Home, HomeError};
 use rustix::process::{Pid, Signal, kill_process};
 use std::{
@@ -60,10 +60,6 @@ pub enum LabError {
     Home(#[from] HomeError),
     #[error(transparent)]
     Client(#[from] ClientError),
-    #[error(transparent)]
-    Control(#[from] ControlError),
-    #[error(transparent)]
-    Compose(#[from] UpError),
     #[error("{}: {source}", .path.display())]
     Io { path: PathBuf, source: io::Error },
     #[error("the lab's keeper: {0}")]
@@ -93,8 +89,6 @@ pub struct LabInfo {
     pub load_metrics: String,
     pub nodes: Vec<Node>,
     pub home: Home,
-    /// How the processes around it are started.
-    pub launch: Launch,
 }
 
 /// A lab that is up. With a lifeline, dropping it ends the lab.
@@ -170,7 +164,6 @@ pub fn info(home: &Home) -> Result<LabInfo, ClientError> {
             .unwrap_or_default(),
         nodes: topology.nodes,
         home: home.clone(),
-        launch: Launch::embedded(),
     })
 }
 

@@ -2,7 +2,7 @@
 //!
 //! HTTP is kept for what TiKV and PD serve over HTTP too; this takes the place of their gRPC.
 
-use super::raft::Types;
+use crate::raft::Types;
 use openraft::{
     error::{InstallSnapshotError, RaftError},
     raft::{

@@ -4,7 +4,7 @@
 //! When this process ends, however, its connection ends, and with it the program's stdin: a
 //! program that takes that as the end (`agent_lab --supervised` does) leaves nothing behind.
 
-use super::{Compose, DockerError};
+use crate::stage::compose::{Compose, DockerError};
 use bollard::{
     container::LogOutput,
     exec::{StartExecOptions, StartExecResults},

@@ -1,11 +1,10 @@
 //! What `lab ps|logs|start|stop|kill|pause|resume|load` do to containers of the compose project.
 
-use super::{
-    PROJECT_LABEL, ROLE_LABEL, SERVICE_LABEL,
-    docker::{Docker, DockerError, GRACE},
-};
-use crate::lab::{
-    NodeState, NodeStatus, Role,
+use crate::stage::{
+    compose::{
+        PROJECT_LABEL, ROLE_LABEL, SERVICE_LABEL,
+        docker::{Docker, DockerError, GRACE},
+    },
     control::{Control, ControlError, Lines, Verb},
 };
 use bollard::{
@@ -20,6 +19,7 @@ use futures_util::{
     future::{BoxFuture, try_join_all},
 };
 use jiff::Timestamp;
+use operator_lab::{NodeState, NodeStatus, Role};
 use std::{collections::HashMap, path::PathBuf, time::Duration};
 
 /// Where the load looks for its rate, in operations a second.

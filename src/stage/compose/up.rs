@@ -2,14 +2,14 @@
 //!
 //! `docker compose` has started it; this starts again what an earlier demo left killed or frozen.
 
-use super::Compose;
 use crate::{
     cluster::{self, ClusterSnapshot, StoreState},
-    lab::{
-        NodeState, Progress, Role,
+    stage::{
+        compose::Compose,
         control::{Control, ControlError, Verb},
     },
 };
+use operator_lab::{NodeState, Progress, Role};
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 

@@ -273,7 +273,7 @@ fn starting() -> Stage {
     for child in Child::ALL {
         *stage.state.process_mut(child) = Process::Off("it comes when the lab is up.".into());
     }
-    let progress = crate::lab::Progress {
+    let progress = operator_lab::Progress {
         step: "PD has a leader".into(),
         done: 2,
         total: 5,

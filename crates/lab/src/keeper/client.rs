@@ -1,12 +1,12 @@
 //! Asking a lab's keeper, from any process that knows the lab's home.
 
-use super::{
-    logs::{self, Follower},
-    protocol::{NodeStatus, Reply, Request},
-    socket,
-};
-use crate::lab::{
+use crate::{
     exe,
+    keeper::{
+        logs::{self, Follower},
+        protocol::{NodeStatus, Reply, Request},
+        socket,
+    },
     timing::KEEPER_CALL,
     topology::{Files, Topology, TopologyError},
 };

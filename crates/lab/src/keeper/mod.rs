@@ -11,7 +11,7 @@ pub mod ports;
 pub mod protocol;
 pub mod socket;
 
-use super::{
+use crate::{
     node::{EXIT_START, asked_to_stop},
     timing::STOP_GRACE,
     topology::{Files, Role, Topology, TopologyError},

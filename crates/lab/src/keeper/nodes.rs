@@ -1,12 +1,12 @@
 //! The keeper's children: started, watched, signalled, ended.
 
-use super::{
-    logs,
-    ports::Ports,
-    protocol::{NodeState, NodeStatus, Reply, Request},
-};
-use crate::lab::{
+use crate::{
     exe, http,
+    keeper::{
+        logs,
+        ports::Ports,
+        protocol::{NodeState, NodeStatus, Reply, Request},
+    },
     timing::STOP_GRACE,
     topology::{Files, Node, Role, Topology},
 };

@@ -93,7 +93,7 @@ mod tests {
         );
         assert!(Ports::new().hold(port).is_err());
         assert!(TcpListener::bind(&address).is_err());
-        let listener = crate::lab::node::listen(&address).unwrap();
+        let listener = crate::node::listen(&address).unwrap();
         let client = TcpStream::connect(&address).unwrap();
         // Leave a connection behind that the server's side closed first.
         drop(listener.accept().await.unwrap());

@@ -1,6 +1,6 @@
 //! What is asked of the keeper and what it answers: one line of JSON each way.
 
-use crate::lab::topology::Role;
+use crate::topology::Role;
 use serde::{Deserialize, Serialize};
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,6 +1,6 @@
 //! The load's metrics: operations and their times as a client of the cluster sees them.
 
-use crate::lab::process::{self, ProcessMetrics};
+use crate::process::{self, ProcessMetrics};
 use prometheus::{
     Gauge, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, Opts, Registry,
     exponential_buckets,

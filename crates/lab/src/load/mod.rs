@@ -8,7 +8,7 @@ pub mod metrics;
 pub mod router;
 pub mod verify;
 
-use super::{
+use crate::{
     node::{NodeError, listen, unix_millis},
     topology::{Node, RECORDS, REGIONS, Topology, record_key, region_of},
 };

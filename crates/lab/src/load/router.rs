@@ -2,7 +2,7 @@
 //!
 //! Leaders are learned from refusals and, when those do not help, from PD.
 
-use crate::lab::{
+use crate::{
     frame::Channel,
     http,
     node::unix_millis,

@@ -1,11 +1,11 @@
 //! Reads every acknowledged write back, to find lost ones.
 
-use super::{
-    number_of,
-    router::{RouteError, Router},
-};
-use crate::lab::{
+use crate::{
     http,
+    load::{
+        number_of,
+        router::{RouteError, Router},
+    },
     topology::{Role, Topology},
 };
 use futures_util::{StreamExt, stream};

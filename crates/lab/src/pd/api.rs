@@ -3,14 +3,17 @@
 //!
 //! Errors of handlers are JSON strings, as PD's are.
 
-use super::{
-    Pd,
-    balance::describe,
-    change,
-    cluster::StoreState,
-    shape::{self, GIT_HASH},
+use crate::{
+    pd::{
+        Pd,
+        balance::describe,
+        change,
+        cluster::StoreState,
+        shape::{self, GIT_HASH},
+    },
+    store::VERSION,
+    topology::REGIONS,
 };
-use crate::lab::{store::VERSION, topology::REGIONS};
 use axum::{
     Json,
     http::{Method, StatusCode, header},
@@ -256,7 +259,7 @@ fn read(pd: &Pd, call: &Call<'_>, segments: &[&str]) -> Response {
                 ("keys-read-rate", 3),
             ] {
                 let per_store = cluster.stores.iter().map(|(id, view)| {
-                    let sum = |f: fn(&crate::lab::wire::RegionReport) -> u64| {
+                    let sum = |f: fn(&crate::wire::RegionReport) -> u64| {
                         view.report.leads.iter().map(f).sum::<u64>() as f64
                     };
                     let value = match flow {

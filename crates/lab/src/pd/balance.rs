@@ -2,12 +2,12 @@
 //!
 //! Decides and orders; stores carry out. No region is ever moved.
 
-use super::{
-    cluster::{Cluster, Operator},
-    config::Config,
-};
-use crate::lab::{
+use crate::{
     node::unix_seconds,
+    pd::{
+        cluster::{Cluster, Operator},
+        config::Config,
+    },
     timing::{OPERATOR_LIMIT, SETTLED},
     topology::{MEMBERS, REGIONS},
     wire::Order,
@@ -134,7 +134,7 @@ fn movable(cluster: &Cluster, region: u64, to: u64, now: Instant) -> bool {
 mod tests {
     use super::super::cluster::tests::report;
     use super::*;
-    use crate::lab::timing::SETTLED;
+    use crate::timing::SETTLED;
     use std::time::Duration;
 
     fn cluster(leads: [&[u64]; 3], since: Instant, now: Instant) -> Cluster {

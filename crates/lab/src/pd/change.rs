@@ -1,12 +1,14 @@
 //! The part of the HTTP API that changes something: PD's leader, configuration, schedulers,
 //! operators. Stores cannot be removed: none can be spared.
 
-use super::{
-    Pd,
-    api::{Call, error, pretty},
-    cluster::Operator,
+use crate::{
+    pd::{
+        Pd,
+        api::{Call, error, pretty},
+        cluster::Operator,
+    },
+    wire::{Order, Refusal},
 };
-use crate::lab::wire::{Order, Refusal};
 use axum::{
     Json,
     http::StatusCode,

@@ -2,8 +2,8 @@
 //!
 //! Pure state: time is passed in. Every member keeps it, only the leader is asked about it.
 
-use super::config::Config;
-use crate::lab::{
+use crate::{
+    pd::config::Config,
     timing::{PD_FROZEN, PD_TICK, REGION_LEADER_SILENT, SETTLED, STORE_HEARTBEAT},
     topology::{MEMBERS, REGIONS},
     wire::{Order, RegionReport, StoreReport},

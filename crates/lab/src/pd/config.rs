@@ -1,7 +1,9 @@
 //! What can be changed in a running PD: kept in the replicated state, shown by `/config`.
 
-use super::duration;
-use crate::lab::timing::{PEER_DOWN, STORE_DISCONNECTED, STORE_DOWN};
+use crate::{
+    pd::duration,
+    timing::{PEER_DOWN, STORE_DISCONNECTED, STORE_DOWN},
+};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use std::{collections::BTreeSet, time::Duration};

@@ -1,7 +1,7 @@
 //! A PD member's metrics, with PD's names. Those about the cluster count only on the leader.
 
-use super::{Pd, cluster::StoreState};
-use crate::lab::{
+use crate::{
+    pd::{Pd, cluster::StoreState},
     process::{self, ProcessMetrics},
     topology::REGIONS,
 };

@@ -14,7 +14,7 @@ pub mod metrics;
 pub mod proxy;
 pub mod shape;
 
-use super::{
+use crate::{
     frame::{self, Channel},
     http,
     node::{NodeError, listen, unix_seconds},

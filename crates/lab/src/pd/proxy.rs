@@ -1,8 +1,10 @@
 //! A member's HTTP server: answers itself what is local, and as leader; forwards the rest to the
 //! leader and returns its answer, as PD does. Without a leader it answers 503.
 
-use super::{Pd, api};
-use crate::lab::timing::REDIRECT_WAIT;
+use crate::{
+    pd::{Pd, api},
+    timing::REDIRECT_WAIT,
+};
 use axum::{
     body::{Body, Bytes},
     extract::{DefaultBodyLimit, State},

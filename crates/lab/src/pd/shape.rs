@@ -1,12 +1,12 @@
 //! JSON as PD shapes it: the same fields, units and omissions.
 
-use super::{
-    Pd,
-    cluster::{Cluster, StoreRecord, StoreState},
-    config::Config,
-    duration,
-};
-use crate::lab::{
+use crate::{
+    pd::{
+        Pd,
+        cluster::{Cluster, StoreRecord, StoreState},
+        config::Config,
+        duration,
+    },
     size,
     store::VERSION,
     topology::{MEMBERS, Node, REGIONS, start_key},

@@ -8,14 +8,14 @@
 //! without a heartbeat being switched off. A leader younger than its lease would refuse, so it
 //! does not even try, and the caller tries again. The test below spreads and returns leaders this way.
 
-use super::{
-    Command, LogId, Types,
-    disk::{Disk, DiskError},
-    log::Log,
-    machine::{Machine, State},
-    network::{Contacts, Network, Peers, behind},
-};
-use crate::lab::{
+use crate::{
+    raft::{
+        Command, LogId, Types,
+        disk::{Disk, DiskError},
+        log::Log,
+        machine::{Machine, State},
+        network::{Contacts, Network, Peers, behind},
+    },
     timing::{
         ELECTION_MAX, ELECTION_MIN, HAND_OVER_LIMIT, PEER_SILENT, PROPOSE_LIMIT, RAFT_HEARTBEAT,
         READ_LEASE,

@@ -3,7 +3,7 @@
 //! Implements openraft's log storage over `disk`. The log is kept short by snapshots, so all of
 //! it fits in memory.
 
-use super::{
+use crate::raft::{
     Entry, LogId, StorageError, Types, Vote,
     disk::{Disk, DiskError, Write},
 };

@@ -2,7 +2,7 @@
 //!
 //! After a restart the last snapshot is loaded and the log behind it applied again.
 
-use super::{
+use crate::raft::{
     Command, Entry, LogId, StorageError, Types,
     disk::{Disk, DiskError, Stored, Write},
 };

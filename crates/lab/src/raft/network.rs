@@ -2,9 +2,9 @@
 //!
 //! Also notes who has answered whom and when: a leader's lease and its down peers come from that.
 
-use super::{LogId, Types};
-use crate::lab::{
+use crate::{
     frame::Channel,
+    raft::{LogId, Types},
     timing::CONNECT_LIMIT,
     wire::{Answer, Call, decode, encode},
 };

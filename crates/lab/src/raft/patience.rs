@@ -5,8 +5,7 @@
 //! that was frozen would do so at their first tick, and every recovery would begin with an
 //! outage. So nobody stands before a leader, if there is one, must have been heard.
 
-use super::group::Group;
-use crate::lab::{timing::ELECTION_MAX, topology::MEMBERS};
+use crate::{raft::group::Group, timing::ELECTION_MAX, topology::MEMBERS};
 use std::{
     sync::Arc,
     time::{Duration, Instant},

@@ -3,9 +3,9 @@
 //! All members are told, so that a new PD leader knows at once who is alive. Only the leader
 //! gives orders.
 
-use super::{Store, VERSION};
-use crate::lab::{
+use crate::{
     frame::Channel,
+    store::{Store, VERSION},
     timing::{CONNECT_LIMIT, DISK_SCAN, STORE_HEARTBEAT},
     topology::{Role, Topology},
     wire::{Answer, Call, Order, RegionReport, StoreReport, decode, encode},

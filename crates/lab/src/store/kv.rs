@@ -1,8 +1,8 @@
 //! Answers what arrives on a store's address: Raft messages, reads and writes.
 
-use super::Store;
-use crate::lab::{
+use crate::{
     node::unix_millis,
+    store::Store,
     topology::region_of,
     wire::{Answer, Call, Refusal, decode, encode},
 };

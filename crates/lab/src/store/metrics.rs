@@ -1,7 +1,10 @@
 //! A store's metrics, with TiKV's names and labels.
 
-use super::Store;
-use crate::lab::{process, process::ProcessMetrics, wire::Refusal};
+use crate::{
+    process::{self, ProcessMetrics},
+    store::Store,
+    wire::Refusal,
+};
 use prometheus::{
     Gauge, GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, Opts, Registry,
     exponential_buckets,

@@ -9,7 +9,7 @@ pub mod metrics;
 pub mod quota;
 pub mod status;
 
-use super::{
+use crate::{
     frame,
     node::{NodeError, listen, unix_seconds},
     raft::{disk::Disk, group::Group, network::peers, patience},

@@ -2,7 +2,7 @@
 //!
 //! The host's disk plays no part: three stores on one disk would all fill at once.
 
-use crate::lab::size;
+use crate::size;
 use serde::{Deserialize, Serialize};
 use std::{
     fs, io,

@@ -1,8 +1,8 @@
 //! A store's status server: `/status`, `/metrics`, `/config`, `/region/{id}`, as TiKV's.
 
-use super::{Store, VERSION};
-use crate::lab::{
+use crate::{
     size,
+    store::{Store, VERSION},
     timing::{ELECTION_MAX, ELECTION_MIN, RAFT_HEARTBEAT, STORE_HEARTBEAT},
     topology::start_key,
 };

@@ -1,8 +1,9 @@
 //! Three replicas in one process: leadership spread and returned under writes.
 
-use super::*;
-use crate::lab::frame;
-use crate::lab::raft::{network::peers, patience};
+use crate::{
+    frame,
+    raft::{group::*, network::peers, patience},
+};
 use tokio::net::TcpListener;
 
 struct Replica {
