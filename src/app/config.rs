@@ -40,6 +40,9 @@ pub struct Config {
     pub demo: Option<DemoConfig>,
 }
 
+/// Says, once the lab is up, who watches it.
+pub type MakeChildren = Box<dyn FnOnce(&LabInfo, &Launch) -> DemoChildren + Send>;
+
 /// A demo: its walk, its lab, and the children that watch it.
 pub struct DemoConfig {
     /// Taken out by the dashboard when it starts.
@@ -47,7 +50,7 @@ pub struct DemoConfig {
     /// With a lifeline the lab ends with the dashboard; without one it is left running.
     pub lab: UpOptions,
     /// The agent and the monitor of a lab, once it is known where that is.
-    pub children: Box<dyn FnOnce(&LabInfo, &Launch) -> DemoChildren + Send>,
+    pub children: MakeChildren,
 }
 
 /// What is started when the demo's lab is up.

@@ -3,7 +3,7 @@
 use super::{
     archive::Archive,
     clerk::Clerk,
-    config::{Config, DemoChildren, Role},
+    config::{Config, DemoChildren, MakeChildren, Role},
     event::{Child, Effect, Event, Frontend},
     follower::Follower,
     sources::{LedgerReader, Observer},
@@ -11,17 +11,13 @@ use super::{
 };
 use crate::{
     cluster::Options,
-    stage::stand::Launch,
     supervisor::{self, Handle, Mailbox, Spec},
 };
-use operator_lab::LabInfo;
 use std::{io, path::PathBuf, sync::Arc};
 use tokio::{
     runtime::Handle as Runtime,
     sync::{Notify, mpsc},
 };
-
-type MakeChildren = Box<dyn FnOnce(&LabInfo, &Launch) -> DemoChildren + Send>;
 
 pub struct Hands {
     children: Vec<(Child, Handle)>,
