@@ -3,7 +3,7 @@
 use super::{
     archive::Archive,
     clerk::Clerk,
-    config::{Config, DemoChildren, MakeChildren, Role},
+    config::{Config, MakeChildren, Role},
     event::{Child, Effect, Event, Frontend},
     follower::Follower,
     sources::{LedgerReader, Observer},
