@@ -1,22 +1,21 @@
 //! Looks things up, one after the other, by a thread of its own: in the ledger, and in the logs of
 //! a lab. What is asked for is bounded, so an answer is never long in coming.
 
-use super::{
-    detail::{self, Detail},
-    event::Event,
-    ledger_file::LedgerFile,
-};
 use crate::{
+    app::{
+        event::{Event, Found},
+        io::ledger_file::LedgerFile,
+        model::detail::Detail,
+        request::{Read, SESSIONS},
+    },
     history::{
-        Incident, Page, Which,
+        Incident, Page,
         output::Output,
         scene::{Moment, Stretch},
     },
     stage::control::Control,
-    transcript::Needle,
 };
-use jiff::Timestamp;
-use operator_ledger::{Ledger, LedgerError, ListedSession};
+use operator_ledger::{Ledger, LedgerError};
 use std::{
     path::PathBuf,
     sync::{
@@ -26,78 +25,8 @@ use std::{
 };
 use tokio::{runtime::Handle, sync::mpsc};
 
-/// Sessions of a list that are read at a time.
-pub const SESSIONS: usize = 200;
 /// Lines of a node's log.
 const LOG_LINES: usize = 500;
-
-/// What is looked up.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Read {
-    Ticket(i64),
-    /// Sessions older than this row; None: the newest.
-    Sessions(Option<i64>),
-    /// The session an unambiguous beginning of its id names.
-    Session(String),
-    Page {
-        session: String,
-        which: Which,
-    },
-    /// The nearest page after or before an entry that holds this.
-    Find {
-        session: String,
-        needle: Needle,
-        from: i64,
-        forward: bool,
-    },
-    Output {
-        session: String,
-        call: String,
-    },
-    /// A session to be played back, and what was going on around it.
-    Incident(String),
-    /// How that stood at a moment.
-    Moment {
-        session: String,
-        at: Timestamp,
-    },
-    /// What happened there between two times.
-    Stretch {
-        session: String,
-        from: Timestamp,
-        to: Timestamp,
-    },
-    /// The end of the log of a lab's node.
-    Log {
-        node: String,
-    },
-}
-
-/// What was found, or why not.
-#[derive(Debug, Clone)]
-pub enum Found {
-    Ticket(Box<Detail>),
-    Sessions(Option<i64>, Result<Vec<ListedSession>, String>),
-    Session(Result<String, String>),
-    Page(Which, Result<Box<Page>, String>),
-    Match {
-        session: String,
-        forward: bool,
-        /// None: there is none.
-        page: Result<Option<Box<Page>>, String>,
-    },
-    Output {
-        call: String,
-        output: Result<Box<Output>, String>,
-    },
-    Incident(String, Result<Box<Incident>, String>),
-    Moment(String, Result<Box<Moment>, String>),
-    Stretch(String, Result<Box<Stretch>, String>),
-    Log {
-        node: String,
-        text: Result<String, String>,
-    },
-}
 
 /// The thread; it ends when this is dropped.
 #[derive(Debug)]
@@ -189,7 +118,7 @@ fn look_up(read: Read, ledger: Result<&Ledger, LedgerError>) -> Found {
     match read {
         Read::Ticket(id) => {
             let ledger = ledger.map_err(|e| e.to_string());
-            Found::Ticket(Box::new(detail::read(id, ledger)))
+            Found::Ticket(Box::new(detail(id, ledger)))
         }
         Read::Sessions(before) => {
             Found::Sessions(before, with(ledger, |l| l.session_list(before, SESSIONS)))
@@ -223,4 +152,27 @@ fn look_up(read: Read, ledger: Result<&Ledger, LedgerError>) -> Found {
             unreachable!("answered before")
         }
     }
+}
+
+/// Reads it all; what goes wrong is part of it.
+fn detail(id: i64, ledger: Result<&Ledger, String>) -> Detail {
+    let mut found = Detail {
+        id,
+        ..Detail::default()
+    };
+    let filled = ledger.and_then(|ledger| fill(ledger, &mut found).map_err(|e| e.to_string()));
+    if let Err(error) = filled {
+        found.error = Some(error);
+    } else if found.ticket.is_none() {
+        found.error = Some(format!("ticket {id} is not in the ledger"));
+    }
+    found
+}
+
+fn fill(ledger: &Ledger, detail: &mut Detail) -> Result<(), LedgerError> {
+    detail.ticket = ledger.ticket(detail.id)?;
+    detail.events = ledger.ticket_events(detail.id)?;
+    detail.proofs = ledger.verifications(detail.id)?;
+    detail.sessions = ledger.sessions_of_ticket(detail.id)?;
+    Ok(())
 }

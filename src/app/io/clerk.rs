@@ -1,27 +1,14 @@
 //! Writes down what people decide, one after the other, by a thread of its own: a ledger that is
 //! locked for a while keeps nobody from looking on.
 
-use super::event::Event;
+use crate::app::{event::Event, request::Write};
 use agent_lab::control::person;
-use operator_ledger::{Ledger, event::Control};
+use operator_ledger::Ledger;
 use std::{
     path::{Path, PathBuf},
     sync::mpsc::{Receiver, Sender, channel},
 };
 use tokio::sync::mpsc;
-
-/// What is written.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Write {
-    /// Tells an agent something that we did not start.
-    Command { session: String, control: Control },
-    /// A person says that it is done.
-    Resolve(i64),
-    /// No agent takes it, until it is let go.
-    Hold { ticket: i64, held: bool },
-    /// Open again, for agents to take.
-    Reopen(i64),
-}
 
 /// The thread; it ends when this is dropped.
 #[derive(Debug)]

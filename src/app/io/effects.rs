@@ -1,15 +1,20 @@
 //! Does what `update` asked for: the hands of the dashboard.
 
-use super::{
-    archive::Archive,
-    clerk::Clerk,
-    config::{Config, MakeChildren, Role},
-    event::{Child, Effect, Event, Frontend},
-    follower::Follower,
-    sources::{LedgerReader, Observer},
-    stage::{Order, Stage},
-};
 use crate::{
+    app::{
+        event::{Effect, Event, Frontend},
+        io::{
+            archive::Archive,
+            clerk::Clerk,
+            follower::Follower,
+            sources::{LedgerReader, Observer},
+            stage::{Order, Stage},
+        },
+        model::{
+            child::Child,
+            config::{Config, MakeChildren, Role},
+        },
+    },
     cluster::Options,
     supervisor::{self, Handle, Mailbox, Spec},
 };

@@ -1,11 +1,15 @@
 //! Follows one session in the ledger, by a thread of its own, for as long as this is kept.
 
-use super::{
-    event::Event,
-    ledger_file::LedgerFile,
-    ledger_watch::{LedgerWatch, Stop},
+use crate::{
+    app::{
+        event::Event,
+        io::{
+            ledger_file::LedgerFile,
+            ledger_watch::{LedgerWatch, Stop},
+        },
+    },
+    history::Follow,
 };
-use crate::history::Follow;
 use std::path::PathBuf;
 use tokio::sync::mpsc;
 

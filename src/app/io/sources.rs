@@ -2,16 +2,22 @@
 //!
 //! Both only read. A send that waits for the main loop is fine here: the next look can wait too.
 
-use super::{
-    cluster::{HISTORY, INTERVAL, LONGEST},
-    event::Event,
-    ledger_file::LedgerFile,
-    ledger_watch::{LedgerWatch, Stop},
-    tickets::{LIMIT, LedgerView},
-};
-use crate::cluster::{
-    ClusterSnapshot,
-    client::{Client, Options},
+use crate::{
+    app::{
+        event::Event,
+        io::{
+            ledger_file::LedgerFile,
+            ledger_watch::{LedgerWatch, Stop},
+        },
+        model::{
+            cluster::{HISTORY, INTERVAL, LONGEST},
+            tickets::{LIMIT, LedgerView},
+        },
+    },
+    cluster::{
+        ClusterSnapshot,
+        client::{Client, Options},
+    },
 };
 use jiff::Timestamp;
 use operator_ledger::LedgerError;

@@ -1,7 +1,7 @@
 //! The demo's lab, held by one task: brings it up, breaks it as the walk says, ends it.
 
-use super::{demo::StageNews, event::Event};
 use crate::{
+    app::{event::Event, model::demo::StageNews},
     demo::{Fault, chapters::Load},
     stage::{
         control::Verb,

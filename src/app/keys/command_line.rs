@@ -1,14 +1,12 @@
 //! `:` and what is typed after it: the names of the table of keys, with what they are about, and
 //! completion of both.
 
-use super::{
-    act::act,
-    event::Effect,
-    keys::{Binding, Command, TABLE},
-    palette::Palette,
-    prompt::Prompt,
-    scope::{Scope, applies},
-    state::State,
+use crate::app::{
+    keys::{
+        scope::{Scope, applies},
+        table::{Binding, TABLE},
+    },
+    model::{command::Command, palette::Palette, prompt::Prompt, state::State},
 };
 
 /// One completion, and what it does.
@@ -20,11 +18,15 @@ pub struct Offer {
     pub help: String,
 }
 
-/// Runs a line.
-pub fn run(state: &mut State, line: &str) -> Vec<Effect> {
+/// What a line asks for, with what was typed after the name; an empty one asks for nothing.
+///
+/// # Errors
+///
+/// What is wrong with the line, for the person who typed it.
+pub fn parse<'a>(line: &'a str, state: &State) -> Result<Option<(Command, &'a str)>, String> {
     let (name, argument) = split(line);
     if name.is_empty() {
-        return Vec::new();
+        return Ok(None);
     }
     // As in vim, where a name has one.
     let name = match name {
@@ -37,26 +39,20 @@ pub fn run(state: &mut State, line: &str) -> Vec<Effect> {
     let binding = match (exact, begins.next(), begins.next()) {
         (Some(binding), ..) | (None, Some(binding), None) => binding,
         (None, Some(_), Some(_)) => {
-            state.say(format!(
+            return Err(format!(
                 "`{name}` could be several commands: Tab shows them."
             ));
-            return Vec::new();
         }
         (None, None, _) => {
-            state.say(format!(
+            return Err(format!(
                 "`{name}` is no command: Tab shows those there are."
             ));
-            return Vec::new();
         }
     };
-    if binding.scope != Scope::Typed
-        && binding.scope == Scope::Demo
-        && !applies(binding.scope, state)
-    {
-        state.say(format!("`{}` is for a demo.", binding.name));
-        return Vec::new();
+    if binding.scope == Scope::Demo && !applies(binding.scope, state) {
+        return Err(format!("`{}` is for a demo.", binding.name));
     }
-    act(state, binding.command, argument)
+    Ok(Some((binding.command, argument)))
 }
 
 fn named() -> impl Iterator<Item = &'static Binding> {

@@ -1,14 +1,7 @@
 //! Where a key holds, and whether it would do something there: a key that would do nothing is not
-//! offered. What questions ask is here too.
+//! offered; see [`super::footer`].
 
-use super::{
-    approvals, attach,
-    keys::{Binding, Command},
-    open,
-    overlay::{Overlay, Question},
-    state::{Pane, Process, State},
-    steer,
-};
+use crate::app::model::{overlay::Overlay, pane::Pane, state::State};
 
 /// Where a binding holds. The first that matches a key wins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,106 +70,5 @@ pub fn applies(scope: Scope, state: &State) -> bool {
         }
         Scope::Replay => false,
         Scope::Typed => false,
-    }
-}
-
-/// Whether a binding that holds is worth a place in the footer.
-pub fn useful(binding: &Binding, state: &State) -> bool {
-    let bare = state.overlays.is_empty();
-    match binding.command {
-        Command::Follow => state.record.is_none() && !state.shown().ring.is_empty(),
-        Command::Back => {
-            !bare
-                || state.record.is_some()
-                || state.needle.is_some()
-                || state.taste.zoom
-                || binding.scope == Scope::Question
-        }
-        Command::Replay => open::session_at_hand(state).is_some(),
-        Command::Approvals => bare && !approvals::queue(state).is_empty(),
-        Command::Interrupt | Command::Message if state.replayed => false,
-        Command::Interrupt => {
-            let works = attach::working(state.shown()) && state.shown().waits.is_none();
-            bare && works && state.record.is_none()
-        }
-        Command::Message => {
-            let over = state.other.as_ref().is_some_and(|other| other.ended);
-            bare && state.shown().process.running() && state.record.is_none() && !over
-        }
-        Command::Open => match state.overlays.last() {
-            None => match state.focus {
-                Pane::Tickets => state.tickets.selected.is_some(),
-                Pane::Cluster => state.cluster.selected().is_some(),
-                Pane::Agent => state.record.is_some() || !state.shown().view.following(),
-                Pane::Chapter => false,
-            },
-            Some(Overlay::Ticket(view)) => view.text.session_at(u64::MAX).is_some(),
-            Some(Overlay::Sessions(browser)) => browser.current().is_some(),
-            Some(_) => false,
-        },
-        Command::Copy if matches!(state.overlays.last(), Some(Overlay::Approval(_))) => false,
-        Command::Copy | Command::Search => match state.overlays.last() {
-            None => state.record.is_some() || !state.shown().ring.is_empty(),
-            Some(_) => true,
-        },
-        Command::Hold | Command::Resolve | Command::Reopen => steer::would(binding.command, state),
-        Command::NextPane | Command::Zoom | Command::Quit | Command::Prompt => bare,
-        Command::Sessions => bare && state.record.is_none() && !state.replayed,
-        Command::SearchNext => state.needle.is_some(),
-        Command::RestartAgent => {
-            let here = match state.overlays.last() {
-                None => state.record.is_none(),
-                Some(overlay) => matches!(overlay, Overlay::Processes),
-            };
-            here && matches!(state.agent.process, Process::GaveUp { .. })
-        }
-        Command::NextChapter => state.demo.as_ref().is_some_and(|d| d.can_go(state.tick).1),
-        Command::PreviousChapter => state.demo.as_ref().is_some_and(|d| d.can_go(state.tick).0),
-        _ => true,
-    }
-}
-
-/// The word for a binding in the footer, as things are.
-pub fn word(binding: &Binding, state: &State) -> String {
-    match binding.command {
-        Command::Follow if state.shown().view.following() => "freeze".into(),
-        Command::Approvals => format!("approve … ({})", approvals::queue(state).len()),
-        Command::Open if state.focus == Pane::Agent && state.overlays.is_empty() => "output".into(),
-        Command::Hold if steer::is_held(state) => "let go".into(),
-        Command::PlayPause => match &state.replay {
-            Some(replay) if replay.clock.playing() => "pause".into(),
-            _ => "play".into(),
-        },
-        Command::Quit if state.replayed => "close".into(),
-        Command::Zoom if state.taste.zoom => "all panes".into(),
-        _ => binding.footer.to_owned(),
-    }
-}
-
-/// What a question asks, and what yes does.
-pub fn question(question: Question, state: &State) -> [String; 2] {
-    match question {
-        Question::Quit => [
-            "Quit while the agent works?".into(),
-            match &state.agent.running {
-                Some(running) => format!("Its command is ended: {}", running.input),
-                None => "Its session is marked interrupted and the ticket released.".into(),
-            },
-        ],
-        Question::Interrupt => [
-            "Interrupt the agent?".into(),
-            match &state.shown().running {
-                Some(running) => format!("Ends its command: {}", running.input),
-                None => "Ends its turn; it then waits for a message.".into(),
-            },
-        ],
-        Question::Restart(child) => [
-            format!("Restart the {} while it works?", child.name()),
-            "Its session is marked interrupted and the ticket released.".into(),
-        ],
-        Question::Resolve(ticket) => [
-            format!("Resolve #{ticket} by hand?"),
-            "It counts as done because you say so. An agent that works on it is stopped.".into(),
-        ],
     }
 }

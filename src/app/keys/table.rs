@@ -1,83 +1,11 @@
 //! The one table of keys and commands: it drives what a key does, what `:` takes, the footer and the
 //! help. Where a binding holds, and whether it is worth offering, is in `scope`.
 
-use super::{
-    scope::{Scope, applies, useful, word},
-    state::{Pane, State},
+use crate::app::{
+    keys::scope::{Scope, applies},
+    model::{command::Command, pane::Pane, state::State},
 };
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
-
-/// What a key or a typed line asks for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Command {
-    Yes,
-    Approve,
-    Reject,
-    CopyLine,
-    CopyCommand,
-    CopyBlock,
-    NextChapter,
-    PreviousChapter,
-    NextPane,
-    PreviousPane,
-    Pane(Pane),
-    Zoom,
-    Open,
-    Back,
-    Down,
-    Up,
-    PageDown,
-    PageUp,
-    HalfDown,
-    HalfUp,
-    Top,
-    Bottom,
-    Follow,
-    PreviousCommand,
-    NextCommand,
-    Search,
-    SearchNext,
-    SearchPrevious,
-    Fold,
-    Wrap,
-    Copy,
-    Sessions,
-    Approvals,
-    Interrupt,
-    Message,
-    Hold,
-    Resolve,
-    Reopen,
-    RestartAgent,
-    RestartMonitor,
-    Processes,
-    Mouse,
-    Prompt,
-    Help,
-    Redraw,
-    Suspend,
-    Quit,
-    /// Ctrl-C: as quit, and a second one does not ask.
-    Break,
-    Ticket,
-    Session,
-    Store,
-    Theme,
-    /// Plays a session back.
-    Replay,
-    PlayPause,
-    Earlier,
-    Later,
-    MuchEarlier,
-    MuchLater,
-    PreviousMark,
-    NextMark,
-    Beginning,
-    End,
-    Slower,
-    Faster,
-    Seek,
-}
 
 /// Parts of the help.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -280,27 +208,6 @@ pub fn command(key: KeyEvent, state: &State) -> Option<Command> {
         .iter()
         .find(|b| applies(b.scope, state) && b.keys.contains(&pressed))
         .map(|b| b.command)
-}
-
-/// What the footer offers, as things are: of a replay, what is about its time, and what its stage
-/// offers.
-pub fn footer(state: &State) -> Vec<(&'static Binding, String)> {
-    let offered = |state: &State, binding: &Binding| {
-        !binding.footer.is_empty() && applies(binding.scope, state) && useful(binding, state)
-    };
-    let stage = state.replay.as_ref().map(|r| &r.stage);
-    let stage = stage.filter(|_| state.overlays.is_empty());
-    TABLE
-        .iter()
-        .filter_map(|binding| {
-            let of = if offered(state, binding) {
-                state
-            } else {
-                stage.filter(|stage| offered(stage, binding))?
-            };
-            Some((binding, word(binding, of)))
-        })
-        .collect()
 }
 
 #[cfg(test)]

@@ -1,8 +1,10 @@
 //! An agent as its events tell it, ours or somebody else's: what it is doing, for how long, what
 //! waits for a person, and the last hundred lines.
 
-use super::{config::Role, state::Process};
-use crate::transcript::{Composer, Ring, View, clean::clean, ring::CAPACITY};
+use crate::{
+    app::model::{config::Role, process::Process},
+    transcript::{Composer, Ring, View, clean::clean, ring::CAPACITY},
+};
 use jiff::Timestamp;
 use operator_ledger::event::{Event, Kind, Outcome, VerifyState, WAITS};
 use std::collections::VecDeque;

@@ -1,7 +1,9 @@
 //! The list of sessions: what agents did before, newest first, read as far as it is looked at.
 
-use super::archive::SESSIONS;
-use crate::transcript::{Needle, clean::clean_text};
+use crate::{
+    app::request::SESSIONS,
+    transcript::{Needle, clean::clean_text},
+};
 use agent_lab::session::title;
 use operator_ledger::ListedSession;
 

@@ -1,7 +1,7 @@
 //! What a dashboard is started with.
 
-use super::palette::Palette;
 use crate::{
+    app::model::palette::Palette,
     cluster::Prometheus,
     demo::Walkthrough,
     stage::{control::Control, stand::Launch},

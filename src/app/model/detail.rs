@@ -3,7 +3,7 @@
 
 use crate::transcript::{Composer, Kind, Line, Ring, compose::seconds};
 use jiff::{Timestamp, tz::TimeZone};
-use operator_ledger::{Ledger, LedgerError, SessionRow, Ticket, TicketEvent, VerificationRow};
+use operator_ledger::{SessionRow, Ticket, TicketEvent, VerificationRow};
 use std::fmt::Write as _;
 
 /// Changes of one ticket that are shown: the newest.
@@ -18,29 +18,6 @@ pub struct Detail {
     pub proofs: Vec<VerificationRow>,
     pub sessions: Vec<SessionRow>,
     pub error: Option<String>,
-}
-
-/// Reads it all; what goes wrong is part of it.
-pub fn read(id: i64, ledger: Result<&Ledger, String>) -> Detail {
-    let mut detail = Detail {
-        id,
-        ..Detail::default()
-    };
-    let filled = ledger.and_then(|ledger| fill(ledger, &mut detail).map_err(|e| e.to_string()));
-    if let Err(error) = filled {
-        detail.error = Some(error);
-    } else if detail.ticket.is_none() {
-        detail.error = Some(format!("ticket {id} is not in the ledger"));
-    }
-    detail
-}
-
-fn fill(ledger: &Ledger, detail: &mut Detail) -> Result<(), LedgerError> {
-    detail.ticket = ledger.ticket(detail.id)?;
-    detail.events = ledger.ticket_events(detail.id)?;
-    detail.proofs = ledger.verifications(detail.id)?;
-    detail.sessions = ledger.sessions_of_ticket(detail.id)?;
-    Ok(())
 }
 
 /// Lines, and which session a line is about.

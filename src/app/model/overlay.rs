@@ -1,12 +1,12 @@
 //! What covers the middle of the screen, the topmost last. The header stays in sight.
 
-use super::{
-    agent::Proposal,
-    browser::Browser,
-    detail::{Detail, Text},
-    event::Child,
-};
 use crate::{
+    app::model::{
+        agent::Proposal,
+        browser::Browser,
+        child::Child,
+        detail::{Detail, Text},
+    },
     history::output::Output,
     transcript::{Doc, doc::Reads, long::Long},
 };

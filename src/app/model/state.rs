@@ -1,66 +1,30 @@
 //! Everything the dashboard knows at one moment. `update` changes it, a front end draws it.
 
-use super::{
-    agent::Agent,
-    approvals::Approvals,
-    attach::Other,
-    attention::Attention,
-    cluster::Cluster,
-    config::Config,
-    config::Role,
-    demo::Demo,
-    event::Child,
-    overlay::Overlay,
-    palette::Palette,
-    prompt::Prompt,
-    record::Record,
-    replay::{Clock, Replay},
-    tickets::Tickets,
-};
 use crate::{
+    app::model::{
+        agent::Agent,
+        approvals::Approvals,
+        attention::Attention,
+        child::Child,
+        clock::Clock,
+        cluster::Cluster,
+        config::Config,
+        demo::Demo,
+        other::Other,
+        overlay::Overlay,
+        palette::Palette,
+        pane::{Geometry, Pane},
+        process::Process,
+        prompt::Prompt,
+        record::Record,
+        replay::Replay,
+        tickets::Tickets,
+    },
     demo::Walkthrough,
-    transcript::{Needle, Size},
+    transcript::Needle,
 };
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
-use ratatui::layout::Rect;
 use std::{collections::VecDeque, time::Instant};
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Pane {
-    Cluster,
-    Tickets,
-    Chapter,
-    #[default]
-    Agent,
-}
-
-/// Sizes of what was last drawn, so that scrolling knows what a page is, and the mouse what it is
-/// on.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Geometry {
-    pub agent: Size,
-    pub overlay: Size,
-    /// Rows of the tickets pane.
-    pub tickets: u16,
-    pub areas: Areas,
-    /// Those of a replay's stage, and where its timeline is.
-    pub replay: Option<Box<(Geometry, Rect)>>,
-}
-
-/// Where things are; empty where one is not drawn.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Areas {
-    /// Panes with their frames.
-    pub cluster: Rect,
-    pub tickets: Rect,
-    pub chapter: Rect,
-    pub agent: Rect,
-    /// Rows of stores, of tickets, of what is read in the agent's pane, of the topmost overlay.
-    pub stores: Rect,
-    pub list: Rect,
-    pub lines: Rect,
-    pub overlay: Rect,
-}
 
 /// The dashboard is ending.
 #[derive(Debug, Clone)]
@@ -132,66 +96,6 @@ pub struct State {
 pub struct Monitor {
     pub process: Process,
     pub last_line: Option<String>,
-}
-
-/// An agent or monitor as its supervisor sees it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Process {
-    /// Not started, and why.
-    Off(String),
-    /// Not ours; for people, whose it is.
-    Elsewhere(String),
-    /// An earlier one, played back.
-    Replayed,
-    Starting,
-    Running {
-        pid: u32,
-        since: Timestamp,
-    },
-    Exited {
-        how: String,
-        at: Timestamp,
-        failed: bool,
-        /// Something it started still holds its output open.
-        held: bool,
-    },
-    Restarting {
-        how: String,
-        at: Timestamp,
-        due: Timestamp,
-    },
-    GaveUp {
-        why: String,
-        stderr: Vec<String>,
-        at: Timestamp,
-        /// False: it ended as programs do that are done.
-        failed: bool,
-    },
-    Stopped,
-}
-
-impl Process {
-    pub fn new(role: &Role) -> Self {
-        match role {
-            Role::Run(_) => Self::Starting,
-            Role::Off(why) => Self::Off(why.clone()),
-        }
-    }
-
-    /// Whether a supervisor task exists for it that has not said [`Self::Stopped`].
-    pub fn supervised(&self) -> bool {
-        !matches!(
-            self,
-            Self::Off(_) | Self::Elsewhere(_) | Self::Replayed | Self::Stopped
-        )
-    }
-
-    pub fn running(&self) -> bool {
-        matches!(
-            self,
-            Self::Running { .. } | Self::Elsewhere(_) | Self::Replayed
-        )
-    }
 }
 
 impl State {

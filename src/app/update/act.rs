@@ -1,24 +1,31 @@
 //! What commands do, whether a key asked for them or a typed line.
 
-use super::{
-    approvals,
-    archive::Read,
-    attach,
-    browser::Browser,
-    copy::{self, What},
-    demo,
-    event::{Child, Effect},
-    keys::Command,
-    open,
-    overlay::{Overlay, Question},
-    prompt::{Prompt, PromptKind},
-    reading::{self, Move},
-    record, replay,
-    state::{Pane, State},
-    steer,
-    update::{begin_quit, help},
+use crate::{
+    app::{
+        event::Effect,
+        keys::help::help,
+        model::{
+            at_hand,
+            browser::Browser,
+            child::Child,
+            command::Command,
+            overlay::{Overlay, Question},
+            pane::Pane,
+            prompt::{Prompt, PromptKind},
+            state::State,
+        },
+        request::{Read, Write},
+        update::{
+            approvals, attach,
+            copy::{self, What},
+            demo, open,
+            quit::begin_quit,
+            reading::{self, Move},
+            record, replay, steer,
+        },
+    },
+    transcript::Doc,
 };
-use crate::transcript::Doc;
 
 /// `argument` is what was typed after the command's name.
 pub fn act(state: &mut State, command: Command, argument: &str) -> Vec<Effect> {
@@ -148,7 +155,7 @@ pub fn act(state: &mut State, command: Command, argument: &str) -> Vec<Effect> {
 
 fn play(state: &mut State, argument: &str) -> Vec<Effect> {
     let session = match argument {
-        "" => open::session_at_hand(state),
+        "" => at_hand::session_at_hand(state),
         named => Some(named.to_owned()),
     };
     match session {
@@ -188,7 +195,7 @@ fn yes(state: &mut State) -> Vec<Effect> {
         Question::Quit => begin_quit(state, 0),
         Question::Interrupt => steer::interrupt(state),
         Question::Restart(child) => vec![Effect::Restart(child)],
-        Question::Resolve(ticket) => vec![Effect::Write(super::clerk::Write::Resolve(ticket))],
+        Question::Resolve(ticket) => vec![Effect::Write(Write::Resolve(ticket))],
     }
 }
 

@@ -1,56 +1,24 @@
 //! Commands that wait for a person, in the order they asked: of our agent, and of agents elsewhere,
 //! as the ledger has them. Nothing runs unless somebody approves it; looking away leaves it waiting.
 
-use super::{
-    agent::Proposal,
-    clerk::Write,
-    event::{Child, Effect},
-    overlay::{ApprovalView, Overlay},
-    prompt::{Prompt, PromptKind},
-    state::State,
+use crate::{
+    app::{
+        event::Effect,
+        model::{
+            agent::Proposal,
+            approvals::CONFIRMED,
+            at_hand::queue,
+            child::Child,
+            overlay::{ApprovalView, Overlay},
+            prompt::{Prompt, PromptKind},
+            state::State,
+        },
+        request::Write,
+    },
+    transcript::{Composer, Doc, Kind, Ring},
 };
-use crate::transcript::{Composer, Doc, Kind, Ring};
 use agent_lab::control::person;
 use operator_ledger::event::Control;
-use std::time::{Duration, Instant};
-
-/// An answer that its agent has not confirmed by then is asked for again.
-const CONFIRMED: Duration = Duration::from_secs(15);
-
-#[derive(Debug, Default)]
-pub struct Approvals {
-    /// Of agents elsewhere.
-    pub elsewhere: Vec<Proposal>,
-    /// Answered here, and when; until the agent confirms it.
-    answered: Vec<(Option<String>, String, Instant)>,
-}
-
-/// What waits, the first to be answered first.
-pub fn queue(state: &State) -> Vec<&Proposal> {
-    let ours = state.agent.proposal.as_ref().filter(|_| !state.replayed);
-    let answered = |p: &Proposal| {
-        state.approvals.answered.iter().any(|(session, call, at)| {
-            *session == p.session
-                && *call == p.call
-                && state.tick.saturating_duration_since(*at) < CONFIRMED
-        })
-    };
-    let listed = &state.approvals.elsewhere;
-    // The one that is followed asks before the list says so.
-    let followed = state.other.as_ref().and_then(|o| o.agent.proposal.as_ref());
-    let followed = followed.filter(|f| {
-        let same = |p: &&Proposal| p.session == f.session && p.call == f.call;
-        !listed.iter().any(|p| same(&p))
-    });
-    let mut queue: Vec<_> = ours
-        .into_iter()
-        .chain(followed)
-        .chain(listed)
-        .filter(|p| !answered(p))
-        .collect();
-    queue.sort_by_key(|p| p.since);
-    queue
-}
 
 /// Shows the first that waits.
 pub fn open(state: &mut State) {

@@ -1,59 +1,21 @@
 //! Whose session the agent's pane shows. Ours, while it works; else, if an agent that nobody here
 //! started holds a ticket, that one's, followed through the ledger.
 
-use super::{
-    agent::{Agent, Phase},
-    event::Effect,
-    state::{Process, State},
+use crate::{
+    app::{
+        event::Effect,
+        model::{
+            agent::{Agent, Phase},
+            at_hand::elsewhere,
+            other::Other,
+            process::Process,
+            state::State,
+        },
+    },
+    history::News,
+    transcript::clean::clean,
 };
-use crate::{history::News, transcript::clean::clean};
-use jiff::SignedDuration;
-use operator_ledger::{CommandRow, RunningSession};
-
-/// Ours is in the ledger before it says so itself.
-const OURS_SPEAKS: SignedDuration = SignedDuration::from_secs(2);
-
-/// An agent elsewhere.
-#[derive(Debug)]
-pub struct Other {
-    pub session: String,
-    pub agent: Agent,
-    /// A person chose it.
-    pub pinned: bool,
-    pub ended: bool,
-    /// What people told it that it has not taken yet.
-    pub untaken: Vec<CommandRow>,
-}
-
-pub fn working(agent: &Agent) -> bool {
-    agent.process.running() && matches!(agent.phase, Phase::Working | Phase::Verifying)
-}
-
-/// Sessions on this cluster that run and are not ours.
-pub fn elsewhere(state: &State) -> impl Iterator<Item = &RunningSession> {
-    let view = state.tickets.view.as_ref();
-    let here = state
-        .cluster
-        .snapshot
-        .as_ref()
-        .and_then(|s| s.cluster_id.clone());
-    let ours = match state.agent.process {
-        Process::Running { pid, .. } => Some(pid),
-        _ => None,
-    };
-    view.into_iter()
-        .flat_map(|v| &v.running)
-        .filter(move |r| Some(&r.session.session_id) != state.agent.session.as_ref())
-        .filter(move |r| r.pid.is_none() || r.pid != ours)
-        .filter(move |r| {
-            here.is_none() || r.session.cluster_id.is_none() || here == r.session.cluster_id
-        })
-        .filter(move |r| {
-            // A program we started may have started the agent in turn.
-            let young = |at| state.since(at) < OURS_SPEAKS;
-            ours.is_none() || !r.session.started_at.is_some_and(young)
-        })
-}
+use operator_ledger::RunningSession;
 
 /// Chooses anew, when the ledger or our agent has changed.
 pub fn settle(state: &mut State) -> Vec<Effect> {

@@ -1,39 +1,17 @@
 //! When a person is called: the bell, and the title of the window, which says why until a key is
 //! pressed.
 
-use super::{
-    attach,
-    cluster::Overall,
+use crate::app::{
     event::Effect,
-    state::{Process, State},
-    tickets::{LedgerView, Look, look},
+    model::{
+        at_hand,
+        cluster::Overall,
+        process::Process,
+        state::State,
+        tickets::{LedgerView, Look, look},
+    },
 };
 use operator_ledger::Ticket;
-
-#[derive(Debug, Default)]
-pub struct Attention {
-    /// Why somebody was called, until they come.
-    pub mark: Option<String>,
-    /// Calls that were not rung yet.
-    calls: usize,
-    /// The title as the terminal has it.
-    title: String,
-    /// Proposals that somebody was called for.
-    asked: Vec<(Option<String>, String)>,
-}
-
-impl Attention {
-    /// Calls somebody.
-    pub fn call(&mut self, why: impl Into<String>) {
-        self.mark = Some(why.into());
-        self.calls += 1;
-    }
-
-    /// Somebody is there.
-    pub fn answered(&mut self) {
-        self.mark = None;
-    }
-}
 
 /// Calls for tickets that are new and critical, and for those that were given up since the ledger
 /// was read before.
@@ -62,7 +40,7 @@ pub fn on_tickets(state: &mut State, view: &LedgerView) {
 
 /// Calls for proposals nobody was called for yet.
 pub fn on_proposals(state: &mut State) {
-    let queue: Vec<_> = super::approvals::queue(state)
+    let queue: Vec<_> = at_hand::queue(state)
         .into_iter()
         .map(|p| (p.session.clone(), p.call.clone()))
         .collect();
@@ -97,7 +75,7 @@ fn title(state: &State) -> String {
     let agent = state.shown();
     let doing = match (&agent.process, agent.ticket) {
         (Process::GaveUp { failed: true, .. }, _) => " · agent DEAD".into(),
-        (_, Some(ticket)) if attach::working(agent) => format!(" · #{ticket}"),
+        (_, Some(ticket)) if at_hand::working(agent) => format!(" · #{ticket}"),
         _ => String::new(),
     };
     match &state.attention.mark {

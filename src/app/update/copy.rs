@@ -1,12 +1,16 @@
 //! What is copied to the terminal's clipboard: the line, the command, or the whole block the reader
 //! is on.
 
-use super::{
-    event::Effect,
-    overlay::{OutputView, Overlay},
-    state::State,
+use crate::{
+    app::{
+        event::Effect,
+        model::{
+            overlay::{OutputView, Overlay},
+            state::State,
+        },
+    },
+    transcript::{Kind, Line},
 };
-use crate::transcript::{Kind, Line};
 
 /// More than this many terminals refuse, some without a word.
 const MOST: usize = 72 * 1024;

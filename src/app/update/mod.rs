@@ -1,26 +1,37 @@
 //! One event in, the state changed, effects out. No I/O, no clock but the one it is given.
 
-use super::{
-    act,
-    agent::Proposal,
-    approvals,
-    archive::Found,
-    attach, attention, demo,
-    event::{Child, Effect, Event},
-    keys::{Section, TABLE},
+mod act;
+mod approvals;
+mod attach;
+mod attention;
+mod copy;
+mod demo;
+pub mod on_child;
+mod on_key;
+mod on_mouse;
+mod open;
+mod quit;
+mod reading;
+mod record;
+mod replay;
+mod steer;
+
+use self::{
     on_child::on_child,
     on_key::{on_key, on_paste},
     on_mouse::on_mouse,
-    open,
-    overlay::Overlay,
-    replay,
-    state::{Pane, Quitting, State},
-    tickets::LedgerView,
+    quit::begin_quit,
 };
-use crate::{
-    terminal::signals::Signal,
-    transcript::{Composer, Kind, Line, Ring},
+use super::{
+    event::{Effect, Event, Found},
+    model::{
+        agent::{self, Proposal},
+        at_hand,
+        state::State,
+        tickets::LedgerView,
+    },
 };
+use crate::terminal::signals::Signal;
 use jiff::Timestamp;
 use std::time::{Duration, Instant};
 
@@ -105,42 +116,14 @@ pub fn due(state: &State) -> Option<Instant> {
     [demo::due(state), replay].into_iter().flatten().min()
 }
 
-/// Ends the children, then the program.
-pub fn begin_quit(state: &mut State, code: u8) -> Vec<Effect> {
-    if state.quitting.is_some() {
-        return Vec::new();
-    }
-    state.overlays.clear();
-    state.prompt = None;
-    let waiting: Vec<_> = Child::ALL
-        .into_iter()
-        .filter(|c| state.process(*c).supervised())
-        .collect();
-    let standing = state.demo.as_ref().is_some_and(|d| d.standing);
-    if waiting.is_empty() && !standing {
-        return vec![Effect::Exit(code)];
-    }
-    state.quitting = Some(Quitting {
-        code,
-        since: state.tick,
-        waiting,
-    });
-    // Together: the agent ends within its grace whether its lab is there or not.
-    if standing {
-        vec![Effect::StopAll, Effect::Strike]
-    } else {
-        vec![Effect::StopAll]
-    }
-}
-
 fn on_ledger(state: &mut State, view: LedgerView) -> Vec<Effect> {
     attention::on_tickets(state, &view);
     state.tickets.read(view);
     let mut effects = act::read_again(state);
     effects.extend(attach::settle(state));
-    let waiting = attach::elsewhere(state).filter_map(|running| {
+    let waiting = at_hand::elsewhere(state).filter_map(|running| {
         let proposal = running.proposal.as_ref()?;
-        let lines = super::agent::lines;
+        let lines = agent::lines;
         Some(Proposal {
             session: Some(running.session.session_id.clone()),
             call: proposal.call.clone(),
@@ -154,69 +137,15 @@ fn on_ledger(state: &mut State, view: LedgerView) -> Vec<Effect> {
     effects
 }
 
-/// The help, from the table of keys; what is about what the reader sees comes first.
-pub fn help(state: &State) -> Vec<Line> {
-    let (mut ring, mut composer) = (Ring::unbounded(), Composer::default());
-    let heading = |ring: &mut Ring, text: &str, gap| {
-        ring.push_line(Kind::Session, text.into(), 0, gap);
-    };
-    let here = match state.overlays.last() {
-        _ if state.replayed => Section::Replay,
-        Some(Overlay::Approval(_)) => Section::Answers,
-        Some(Overlay::Ticket(_)) => Section::Tickets,
-        None if state.focus == Pane::Tickets => Section::Tickets,
-        _ => Section::Agent,
-    };
-    let others = Section::ALL.into_iter().filter(|s| *s != here);
-    for section in [here].into_iter().chain(others) {
-        heading(&mut ring, section.title(), section != here);
-        for binding in TABLE.iter().filter(|b| b.section == section) {
-            let key = if binding.keys.is_empty() {
-                binding.name
-            } else {
-                binding.label
-            };
-            composer.say(&mut ring, Kind::Key, format!("{key:<10}  {}", binding.help));
-        }
-    }
-    heading(&mut ring, "what the marks mean", true);
-    for text in [
-        "● up, healthy     ! degraded      ✗ down, failed",
-        "? unknown: nothing was heard, or it is too old to believe",
-        "~ claimed: the agent says it is repaired",
-        "✓ proven: the monitor saw that it is, and that it stayed so",
-        "↑ escalated: the agent gave up     ‖ paused or held",
-    ] {
-        composer.say(&mut ring, Kind::Plain, text);
-    }
-    heading(
-        &mut ring,
-        "what the marks of a replay's timeline mean",
-        true,
-    );
-    for text in [
-        "▼ a fault was injected   ! a ticket was opened   ◆ an agent took it",
-        "$ a command   ✗ one that failed   ‖ one that waits for a person   ◇ what they said",
-        "~ claimed   ✓ proven   ↑ escalated   · closed, or the session ended",
-    ] {
-        composer.say(&mut ring, Kind::Plain, text);
-    }
-    heading(&mut ring, "good to know", true);
-    for text in [
-        "Everything is in the ledger: what was thought, run, printed, decided, proven.",
-        "Copying needs a terminal that takes OSC 52; in tmux: set -g set-clipboard on.",
-        "Quitting ends the agent and the monitor that were started here, and no others.",
-    ] {
-        composer.say(&mut ring, Kind::Reasoning, text);
-    }
-    ring.into_iter().collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::{
-        app::{Config, Palette, Role},
+        app::model::{
+            child::Child,
+            config::{Config, Role},
+            palette::Palette,
+        },
         supervisor::Item,
     };
     use jiff::SignedDuration;

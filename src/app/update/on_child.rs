@@ -1,11 +1,15 @@
 //! What children say and do.
 
-use super::{
-    agent::Phase,
-    event::{Child, Effect},
-    state::{Process, State},
-};
 use crate::{
+    app::{
+        event::Effect,
+        model::{
+            agent::Phase,
+            child::Child,
+            process::{Process, meaning},
+            state::State,
+        },
+    },
     supervisor::{Fact, Item},
     transcript::{Kind, clean::clean, compose::seconds},
 };
@@ -141,20 +145,6 @@ fn on_fact(state: &mut State, child: Child, fact: Fact) -> Vec<Effect> {
         Fact::StartFailed { .. } | Fact::OutputEnded | Fact::ControlLost { .. } => {}
     }
     Vec::new()
-}
-
-/// What an exit means that people see often.
-pub fn meaning(how: &str) -> Option<&'static str> {
-    Some(match how {
-        "exit code 126" => "the command is there and cannot be run",
-        "exit code 127" => "the shell found no such command",
-        "exit code 130" => "interrupted",
-        "exit code 137" | "ended by signal 9" => "killed, perhaps for want of memory",
-        "exit code 139" | "ended by signal 11" => "it crashed",
-        "exit code 143" | "ended by signal 15" => "asked to end",
-        "ended by signal 6" => "it gave up by itself (abort)",
-        _ => return None,
-    })
 }
 
 /// What the transcript says of a fact. The agent's pane tells of all children: there is where

@@ -1,15 +1,17 @@
 //! What keys, pastes and the mouse do.
 
-use super::{
-    act::act,
-    approvals, command_line,
+use crate::app::{
     event::Effect,
-    keys::{self, TABLE},
-    prompt::{Prompt, PromptKind, Typed, remember},
-    reading, replay,
-    scope::{Scope, applies},
-    state::State,
-    steer,
+    keys::{
+        command_line,
+        scope::{Scope, applies},
+        table::{self, TABLE},
+    },
+    model::{
+        prompt::{Prompt, PromptKind, Typed, remember},
+        state::State,
+    },
+    update::{act::act, approvals, reading, replay, steer},
 };
 use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 
@@ -36,7 +38,7 @@ pub fn on_key(state: &mut State, key: KeyEvent) -> Vec<Effect> {
         return replay::on_key(state, key);
     }
     let copying = applies(Scope::Copying, state);
-    let command = keys::command(key, state);
+    let command = table::command(key, state);
     // Any other key ends it.
     state.copying &= !copying;
     match command {
@@ -47,7 +49,7 @@ pub fn on_key(state: &mut State, key: KeyEvent) -> Vec<Effect> {
 
 /// Keys that hold whatever is open.
 fn applies_always(key: KeyEvent, state: &State) -> bool {
-    let command = keys::command(key, state);
+    let command = table::command(key, state);
     TABLE
         .iter()
         .any(|b| b.scope == Scope::Always && Some(b.command) == command)
@@ -85,6 +87,13 @@ fn entered(state: &mut State, kind: PromptKind, text: &str) -> Vec<Effect> {
         PromptKind::Search => reading::search(state, text),
         PromptKind::Message => steer::message(state, text.trim()),
         PromptKind::Reject => approvals::answer(state, false, text.trim()),
-        PromptKind::Command => command_line::run(state, text.trim()),
+        PromptKind::Command => match command_line::parse(text, state) {
+            Ok(Some((command, argument))) => act(state, command, argument),
+            Ok(None) => Vec::new(),
+            Err(why) => {
+                state.say(why);
+                Vec::new()
+            }
+        },
     }
 }

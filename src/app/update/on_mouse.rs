@@ -1,15 +1,18 @@
 //! What the mouse does, while it is on: the wheel scrolls what is under it, a click focuses a pane and
 //! chooses in it, a click on what is chosen opens it.
 
-use super::{
-    event::Effect,
-    open,
-    overlay::Overlay,
-    reading::{self, Move},
-    replay,
-    state::{Pane, State},
+use crate::{
+    app::{
+        event::Effect,
+        model::{overlay::Overlay, pane::Pane, state::State},
+        update::{
+            open,
+            reading::{self, Move},
+            replay,
+        },
+    },
+    transcript::doc::Reads,
 };
-use crate::transcript::doc::Reads;
 use crossterm::event::{MouseButton, MouseEvent, MouseEventKind};
 use ratatui::layout::{Position, Rect};
 

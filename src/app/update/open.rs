@@ -1,15 +1,19 @@
 //! What Enter opens, and what becomes of it when it has been read.
 
-use super::{
-    archive::{Found, Read},
-    attach,
-    detail::Text,
-    event::Effect,
-    overlay::{OutputView, Overlay, StoreView, TicketView},
-    record,
-    state::{Pane, State},
-};
 use crate::{
+    app::{
+        event::{Effect, Found},
+        model::{
+            at_hand::{self, session_at_hand},
+            detail::Text,
+            other::Other,
+            overlay::{OutputView, Overlay, StoreView, TicketView},
+            pane::Pane,
+            state::State,
+        },
+        request::Read,
+        update::{attach, record},
+    },
     cluster::Store,
     history::{Which, output::Output},
     transcript::{
@@ -61,9 +65,9 @@ pub fn session(state: &mut State, id: &str) -> Vec<Effect> {
         state.focus = Pane::Agent;
         return attach::unpin(state);
     }
-    let running = attach::elsewhere(state).find(|r| r.session.session_id == id);
+    let running = at_hand::elsewhere(state).find(|r| r.session.session_id == id);
     // The list may not know yet that it has ended.
-    let ended = |o: &attach::Other| o.session == id && o.ended;
+    let ended = |o: &Other| o.session == id && o.ended;
     let ended = state.other.as_ref().is_some_and(ended);
     if let Some(running) = running.filter(|_| !ended).cloned() {
         state.overlays.clear();
@@ -72,23 +76,6 @@ pub fn session(state: &mut State, id: &str) -> Vec<Effect> {
         return attach::follow(state, &running, true);
     }
     record::open(state, id, Which::First)
-}
-
-/// The session that is chosen, or open.
-pub fn session_at_hand(state: &State) -> Option<String> {
-    match state.overlays.last() {
-        Some(Overlay::Sessions(browser)) => browser.current().map(|s| s.session.session_id.clone()),
-        Some(Overlay::Ticket(view)) => {
-            let line = view.doc.current().map_or(0, |l| l.id);
-            view.text.session_at(line).map(str::to_owned)
-        }
-        Some(_) => None,
-        None => match (&state.record, &state.other) {
-            (Some(record), _) => Some(record.session.clone()),
-            (None, Some(other)) => Some(other.session.clone()),
-            (None, None) => state.agent.session.clone(),
-        },
-    }
 }
 
 /// Everything that the command printed which the reader is on.

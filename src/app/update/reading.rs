@@ -1,12 +1,12 @@
 //! Moving about in whatever is read: an overlay, an earlier session, the agent's lines, a list.
 
-use super::{
-    event::Effect,
-    overlay::Overlay,
-    record,
-    state::{Pane, State},
-};
 use crate::{
+    app::{
+        event::Effect,
+        model::{overlay::Overlay, pane::Pane, state::State},
+        request::Read,
+        update::record,
+    },
     history::Which,
     transcript::{Kind, Needle, Shown, Size, doc::Reads},
 };
@@ -63,7 +63,7 @@ fn in_overlay(overlay: &mut Overlay, to: Move, size: Size) -> Vec<Effect> {
     if let Overlay::Sessions(browser) = overlay {
         browser.step(steps(to));
         let wanted = browser.wanted();
-        let read = |row| Effect::Read(super::archive::Read::Sessions(Some(row)));
+        let read = |row| Effect::Read(Read::Sessions(Some(row)));
         return wanted.map(read).into_iter().collect();
     }
     if let Some(doc) = overlay.reader() {

@@ -1,36 +1,22 @@
 //! What a person tells an agent, and does to tickets. Ours is told by its stdin, an agent elsewhere
 //! by the ledger; either way the record says who it was.
 
-use super::{
-    attach,
-    clerk::Write,
-    event::{Child, Effect},
-    keys::Command,
-    overlay::{Overlay, Question},
-    prompt::{Prompt, PromptKind},
-    state::{Pane, State},
-};
-use crate::transcript::Kind;
-use agent_lab::control::person;
-use operator_ledger::{Status, Ticket, event::Control};
-
-/// The ticket that keys act on: the one that is open, or chosen, or worked on.
-pub fn ticket_at_hand(state: &State) -> Option<i64> {
-    match state.overlays.last() {
-        Some(Overlay::Ticket(view)) => return Some(view.id),
-        Some(_) => return None,
-        None => {}
-    }
-    let recorded = state.record.as_ref().map(|r| r.row.as_ref()?.ticket_id);
-    match state.focus {
-        Pane::Tickets => state.tickets.selected,
-        Pane::Agent => match recorded {
-            Some(recorded) => recorded,
-            None => state.shown().ticket.or(state.tickets.selected),
+use crate::{
+    app::{
+        event::Effect,
+        model::{
+            at_hand::{self, ticket_at_hand},
+            child::Child,
+            overlay::{Overlay, Question},
+            prompt::{Prompt, PromptKind},
+            state::State,
         },
-        Pane::Cluster | Pane::Chapter => None,
-    }
-}
+        request::Write,
+    },
+    transcript::Kind,
+};
+use agent_lab::control::person;
+use operator_ledger::event::Control;
 
 pub fn ask_interrupt(state: &mut State) {
     if state.shown().ticket.is_some() {
@@ -79,24 +65,6 @@ fn tell(state: &mut State, words: &str, control: Control) -> Vec<Effect> {
     }
 }
 
-fn known(state: &State) -> Option<&Ticket> {
-    let id = ticket_at_hand(state)?;
-    state.tickets.list().iter().find(|t| t.id == id)
-}
-
-/// Whether the ticket at hand is held, or waits for a person: what `hold` then undoes.
-pub fn is_held(state: &State) -> bool {
-    known(state).is_some_and(|t| t.held || t.needs_person)
-}
-
-/// Whether a command would change the ticket at hand.
-pub fn would(command: Command, state: &State) -> bool {
-    known(state).is_some_and(|t| match command {
-        Command::Reopen => matches!(t.status, Status::Resolved | Status::Escalated),
-        _ => t.status != Status::Resolved,
-    })
-}
-
 /// Holds the ticket at hand, or lets it go.
 pub fn hold(state: &mut State, ticket: Option<i64>) -> Vec<Effect> {
     let Some(ticket) = ticket.or_else(|| ticket_at_hand(state)) else {
@@ -134,7 +102,7 @@ pub fn restart(state: &mut State, child: Child) -> Vec<Effect> {
         state.say(format!("There is no {} of ours to restart.", child.name()));
         return Vec::new();
     }
-    if child == Child::Agent && attach::working(&state.agent) {
+    if child == Child::Agent && at_hand::working(&state.agent) {
         let question = Question::Restart(child);
         state.overlays.push(Overlay::Confirm(question));
         return Vec::new();

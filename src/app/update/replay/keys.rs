@@ -1,12 +1,10 @@
 //! Keys and typed commands of a replay: time on the one hand, reading on its stage on the other.
 
-use super::{Replay, step};
 use crate::app::{
-    act::act,
     event::Effect,
-    keys::{self, Command},
-    on_key as live,
-    state::State,
+    keys::table,
+    model::{command::Command, replay::Replay, state::State},
+    update::{act::act, on_key as live, replay::step},
 };
 use crossterm::event::KeyEvent;
 use jiff::{SignedDuration, Timestamp};
@@ -25,9 +23,9 @@ pub fn on_key(state: &mut State, key: KeyEvent) -> Vec<Effect> {
     if asks {
         return on_stage(state, |stage| live::on_key(stage, key));
     }
-    let command = keys::command(key, state).or_else(|| {
+    let command = table::command(key, state).or_else(|| {
         let stage = state.replay.as_ref().map(|r| &r.stage)?;
-        keys::command(key, stage)
+        table::command(key, stage)
     });
     command.map_or(Vec::new(), |command| act(state, command, ""))
 }
@@ -89,7 +87,7 @@ pub fn is_about_time(command: Command) -> bool {
 fn close(state: &mut State) -> Vec<Effect> {
     let alone = state.replay.as_ref().is_some_and(|r| r.alone);
     if alone {
-        return crate::app::update::begin_quit(state, 0);
+        return crate::app::update::quit::begin_quit(state, 0);
     }
     state.replay = None;
     Vec::new()

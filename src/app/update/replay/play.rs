@@ -1,14 +1,19 @@
 //! Feeds the stage: what was read comes to it when its time has come.
 
-use super::{Asked, Replay, act_on};
 use crate::{
     app::{
-        agent::Agent,
-        archive::{Found, Read},
-        cluster::Cluster,
-        event::Effect,
-        state::{Process, State},
-        tickets::LedgerView,
+        event::{Effect, Found},
+        model::{
+            agent::Agent,
+            clock::Clock,
+            cluster::Cluster,
+            process::Process,
+            replay::{Asked, Replay},
+            state::State,
+            tickets::LedgerView,
+        },
+        request::Read,
+        update::replay::act_on,
     },
     history::{
         Incident,
@@ -82,7 +87,7 @@ pub fn found(state: &mut State, found: Found) -> Result<Vec<Effect>, Found> {
 impl Replay {
     fn begin(&mut self, incident: Box<Incident>, tick: Instant) {
         let speed = self.clock.speed();
-        self.clock = super::Clock::new(incident.from, incident.to, speed);
+        self.clock = Clock::new(incident.from, incident.to, speed);
         self.clock.play(tick);
         self.asked = Asked::Nothing;
         self.read_to = Timestamp::MIN;
