@@ -1,7 +1,11 @@
-//! The control run: a lab under load that nobody breaks is left alone by the monitor. Before
-//! that, with the load off, it costs next to nothing.
+//! The control run: a lab under load that nobody breaks is left alone by the monitor.
+//!
+//! How the machine is loaded otherwise decides nothing here: a slow second may read violated, and
+//! is forgiven within the grace that its invariant has. What may not be is a ticket, a region
+//! without a leader, leaders that wander, or a write that is lost. What a lab costs at rest is
+//! measured by `cargo bench --bench dashboard -- lab`.
 
-use operator_lab::{NodeStatus, timing::MONITOR_TIMES};
+use operator_lab::timing::MONITOR_TIMES;
 use serde_json::Value;
 use std::{
     collections::BTreeMap,
@@ -13,14 +17,9 @@ use std::{
 
 const OPERATOR: &str = env!("CARGO_BIN_EXE_operator-tui");
 const LENGTH: Duration = Duration::from_mins(3);
-const FIRST_CHECKS: u64 = 2;
-/// Idle, in cores and bytes, times three: other tests may be at work on this machine.
-const IDLE_CORES: f64 = 3.0 * 0.1;
-const IDLE_BYTES: u64 = 3 * (400 << 20);
-const IDLE_LENGTH: Duration = Duration::from_secs(20);
-
-/// The unit of times in `/proc`: hundredths of a second, whatever the kernel's own clock.
-const TICKS: u64 = 100;
+const REGIONS: usize = 6;
+/// Longer than anything here may take, on a busy machine.
+const LIMIT: Duration = Duration::from_secs(60);
 
 struct Lab(tempfile::TempDir);
 
@@ -51,17 +50,6 @@ impl Lab {
         let topology: Value = serde_json::from_slice(&file).unwrap();
         format!("http://127.0.0.1:{}", topology["nodes"][0]["port"])
     }
-
-    /// Keeper and nodes.
-    fn pids(&self) -> Vec<u32> {
-        let nodes: Vec<NodeStatus> =
-            serde_json::from_str(&self.ok(&["lab", "ps", "--json"])).unwrap();
-        let mut pids: Vec<u32> = nodes.iter().filter_map(|n| n.pid).collect();
-        assert_eq!(pids.len(), 7);
-        let parent = stat(pids[0])[1].parse().unwrap();
-        pids.push(parent);
-        pids
-    }
 }
 
 impl Drop for Lab {
@@ -88,27 +76,6 @@ fn text(output: &Output) -> String {
     )
 }
 
-/// The fields of a process' `stat` after its name: state, parent, and so on.
-fn stat(pid: u32) -> Vec<String> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
-    let (_, rest) = stat.rsplit_once(") ").unwrap();
-    rest.split_whitespace().map(str::to_owned).collect()
-}
-
-/// User and system time of a process so far.
-fn cpu(pid: u32) -> Duration {
-    let fields = stat(pid);
-    let ticks: u64 = fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap();
-    Duration::from_millis(1000 / TICKS * ticks)
-}
-
-fn resident(pid: u32) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let line = status.lines().find(|l| l.starts_with("VmRSS:")).unwrap();
-    let kilobytes: u64 = line.split_whitespace().nth(1).unwrap().parse().unwrap();
-    kilobytes << 10
-}
-
 /// Which store leads each region, as PD tells it.
 fn leaders(lab: &Lab) -> BTreeMap<u64, u64> {
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -132,32 +99,29 @@ fn leaders(lab: &Lab) -> BTreeMap<u64, u64> {
         .collect()
 }
 
-fn says(violation: &Value, words: &str) -> bool {
-    violation["message"]
-        .as_str()
-        .is_some_and(|m| m.contains(words))
+/// Which store leads each region, once each has a leader.
+fn all_led(lab: &Lab) -> BTreeMap<u64, u64> {
+    let began = Instant::now();
+    loop {
+        let leaders = leaders(lab);
+        if leaders.len() == REGIONS && leaders.values().all(|store| *store != 0) {
+            return leaders;
+        }
+        assert!(began.elapsed() < LIMIT, "no leader: {leaders:?}");
+        std::thread::sleep(Duration::from_millis(200));
+    }
+}
+
+fn array(value: &Value) -> &[Value] {
+    value.as_array().unwrap()
 }
 
 #[test]
-fn a_lab_that_nobody_breaks_opens_no_ticket_and_idles_cheaply() {
+fn a_lab_that_nobody_breaks_opens_no_ticket() {
     let lab = Lab(tempfile::tempdir().unwrap());
-    lab.ok(&["lab", "up", "--no-load"]);
-
-    let pids = lab.pids();
-    let used = |pids: &[u32]| pids.iter().map(|pid| cpu(*pid)).sum::<Duration>();
-    let (before, since) = (used(&pids), Instant::now());
-    // A measurement over a time, not a wait for something.
-    std::thread::sleep(IDLE_LENGTH);
-    let spent = used(&pids).saturating_sub(before);
-    let cores = spent.as_secs_f64() / since.elapsed().as_secs_f64();
-    let bytes: u64 = pids.iter().map(|pid| resident(*pid)).sum();
-    println!("idle: {cores:.3} cores, {} MB", bytes >> 20);
-    assert!(cores < IDLE_CORES, "{cores:.3} cores");
-    assert!(bytes < IDLE_BYTES, "{} MB", bytes >> 20);
-
-    lab.ok(&["lab", "load", "on"]);
-    let first = leaders(&lab);
-    assert_eq!(first.len(), 6);
+    lab.ok(&["lab", "up"]);
+    let mut led = all_led(&lab);
+    let mut moved = 0;
     let ledger = lab.0.path().join("lab/tickets.db");
     let mut monitor = lab
         .command(&["monitor", "run", "--json", "--pd", &lab.pd(), "--db"])
@@ -168,31 +132,41 @@ fn a_lab_that_nobody_breaks_opens_no_ticket_and_idles_cheaply() {
         .map(Monitor)
         .unwrap();
     let started = Instant::now();
-    let mut checks = 0;
+    let mut whole = 0;
     for line in BufReader::new(monitor.0.stdout.take().unwrap()).lines() {
         let report: Value = serde_json::from_str(&line.unwrap()).unwrap();
-        checks += 1;
-        assert_eq!(report["ok"], true, "check {checks}: {report:#}");
-        let violated: Vec<_> = report["violations"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .filter(|v| v["reading"] == "violated")
-            // A rate takes two samples: the first checks cannot have one.
-            .filter(|v| checks > FIRST_CHECKS || !says(v, "no rate yet"))
-            .collect();
-        assert!(violated.is_empty(), "check {checks}: {violated:#?}");
-        assert_eq!(leaders(&lab), first, "after {:?}", started.elapsed());
-        if started.elapsed() > LENGTH {
+        let after = started.elapsed();
+        // Violated within its grace: to be read when this fails, and no failure.
+        for violation in array(&report["violations"]) {
+            if violation["reading"] == "violated" {
+                println!("after {after:?}: {}", violation["message"]);
+            }
+        }
+        let outcome = &report["outcome"];
+        for tickets in ["opened", "reopened"] {
+            assert!(array(&outcome[tickets]).is_empty(), "{report:#}");
+        }
+        whole += u64::from(report["ok"] == true);
+        let now = leaders(&lab);
+        for (region, store) in now.into_iter().filter(|(_, store)| *store != 0) {
+            if led.insert(region, store) != Some(store) {
+                println!("after {after:?}: region {region} is led by store {store}");
+                moved += 1;
+            }
+        }
+        if after > LENGTH {
             break;
         }
     }
     assert!(started.elapsed() > LENGTH, "the monitor ended");
     // A check each second; a busy machine may lose some.
-    assert!(checks > LENGTH.as_secs() / 3, "{checks} checks");
+    assert!(whole > LENGTH.as_secs() / 3, "{whole} checks");
     drop(monitor);
+    // A machine that stood still for seconds elects once; a lab that is unsteady does not stop.
+    assert!(moved <= REGIONS, "leaders moved {moved} times");
+    all_led(&lab);
     let tickets = lab.json(&["tickets", "list", "--lab", "--json"]);
-    assert_eq!(tickets.as_array().unwrap().len(), 0, "{tickets:#}");
+    assert_eq!(array(&tickets).len(), 0, "{tickets:#}");
     let verified = lab.ok(&["lab", "verify"]);
     assert!(
         verified.contains(" 0 lost") && !verified.starts_with("0 "),

@@ -16,6 +16,7 @@ use std::{
     },
     time::Duration,
 };
+use tokio::sync::Barrier;
 
 /// One answer of the script.
 #[derive(Debug, Clone)]
@@ -26,6 +27,8 @@ pub enum Answer {
     Slow(Duration, Vec<Vec<u8>>),
     /// Chunks of an event stream; then the connection is cut.
     Cut(Vec<Vec<u8>>),
+    /// The answer, once as many requests as the barrier asks for have come.
+    Together(Arc<Barrier>, Box<Answer>),
     /// Nothing at all, for ever.
     Hang,
     Plain {
@@ -141,8 +144,16 @@ async fn answer(State(server): State<Server>, request: Request<Body>) -> Respons
             .body(body)
             .unwrap()
     };
+    let next = match next {
+        Some(Answer::Together(barrier, answer)) => {
+            barrier.wait().await;
+            Some(*answer)
+        }
+        next => next,
+    };
     match next {
-        None => plain(400, "the script is over"),
+        // A barrier within a barrier has no use.
+        None | Some(Answer::Together(..)) => plain(400, "the script is over"),
         Some(Answer::Hang) => std::future::pending().await,
         Some(Answer::Plain {
             status,
