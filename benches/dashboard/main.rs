@@ -17,7 +17,7 @@ mod latency;
 mod ledger;
 mod process;
 mod rest;
-#[path = "../../tests/pty/terminal.rs"]
+#[path = "../../tests/it/pty/terminal.rs"]
 mod terminal;
 mod tool;
 

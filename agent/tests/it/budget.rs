@@ -1,10 +1,8 @@
 //! What an agent may spend: each cap ends the work with one closing turn, none is ever passed, and
 //! a ticket whose budget is used up waits for a person.
 
-mod common;
-
-use common::{
-    Answer, counted, event, shell,
+use crate::common::{
+    self, Answer, counted, event, shell,
     stage::{MODEL, Stage, events, results, said},
     text,
 };

@@ -1,8 +1,6 @@
 //! A whole session of the real agent with a scripted model behind HTTP.
 
-mod common;
-
-use common::{
+use crate::common::{
     error, shell,
     stage::{KEY, LONG, Stage, events, results},
     text, turn,

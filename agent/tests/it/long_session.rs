@@ -2,10 +2,8 @@
 //! commands that hang, servers that fail in every way that is known. It ends as it should, and its
 //! record is whole.
 
-mod common;
-
-use common::{
-    Answer, counted, error, event, shell,
+use crate::common::{
+    self, Answer, counted, error, event, shell,
     stage::{MODEL, Stage, events, results},
     text, turn,
 };

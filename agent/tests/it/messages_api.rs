@@ -1,7 +1,6 @@
 //! The client of the Messages API against a scripted server.
 
-mod common;
-
+use crate::common::{Answer, Server, error, event, events, shell, text, turn};
 use agent_lab::{
     model::{
         Conversation, Model, ModelError, Sink, Stop, Turn,
@@ -9,7 +8,6 @@ use agent_lab::{
     },
     tools,
 };
-use common::{Answer, Server, error, event, events, shell, text, turn};
 use operator_ledger::usage::Usage;
 use serde_json::{Value, json};
 use std::time::Duration;

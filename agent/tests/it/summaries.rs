@@ -1,9 +1,7 @@
 //! Summaries are behind the work: they come when they come, cost what they cost, and no turn waits
 //! for one or fails because of one.
 
-mod common;
-
-use common::{
+use crate::common::{
     Answer, SMALL, counted, error, shell,
     stage::{KEY, MODEL, Stage, events},
     text, turn,

@@ -1,10 +1,8 @@
 //! What an agent with a scripted model survives: being killed at any instant, a full disk, a clock
 //! that goes back, a connection cut in the middle of a turn, a person who was faster.
 
-mod common;
-
-use common::{
-    Answer, event, shell,
+use crate::common::{
+    self, Answer, event, shell,
     stage::{LONG, Stage, said},
     text, turn,
 };

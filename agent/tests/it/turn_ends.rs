@@ -1,9 +1,7 @@
 //! Every way in which a turn can end or fail, and what a session makes of it.
 
-mod common;
-
-use common::{
-    Answer, counted, error, event, shell,
+use crate::common::{
+    self, Answer, counted, error, event, shell,
     stage::{LONG, Stage, events, results, said},
     text, turn,
 };

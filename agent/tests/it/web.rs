@@ -1,7 +1,10 @@
 //! The tools that read the web, against servers on loopback.
 
-mod common;
-
+use crate::common::{
+    self, Answer, counted, event,
+    stage::{Stage, results},
+    text, turn,
+};
 use agent_lab::tools::web_fetch::Fetcher;
 use axum::{
     Router,
@@ -10,11 +13,6 @@ use axum::{
     http::{HeaderMap, StatusCode},
     response::{IntoResponse, Redirect},
     routing::get,
-};
-use common::{
-    Answer, counted, event,
-    stage::{Stage, results},
-    text, turn,
 };
 use serde_json::{Value, json};
 use std::{collections::HashMap, convert::Infallible};

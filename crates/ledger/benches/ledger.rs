@@ -1,9 +1,9 @@
 //! The ledger at full durability: one row and one turn, each on the disk when the call returns.
 //!
-//! `cargo bench -p agent_lab --bench ledger`. The figures are those of the disk that holds the
+//! `cargo bench -p operator-ledger --bench ledger`. The figures are those of the disk that holds the
 //! temporary folder (TMPDIR).
 
-#[path = "../tests/common/bench.rs"]
+#[path = "../tests/it/bench.rs"]
 mod bench;
 
 use bench::Bench;

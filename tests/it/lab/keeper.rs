@@ -1,6 +1,6 @@
 //! A lab's keeper that is frozen, raced for, or loses its home.
 
-use crate::harness::{LONG, Lab, SHORT, exists, kill, parent, signal, text, until};
+use super::harness::{LONG, Lab, SHORT, exists, kill, parent, signal, text, until};
 use rustix::process::Signal;
 use std::{
     fs,

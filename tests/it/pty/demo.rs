@@ -1,6 +1,6 @@
 //! The demo in a pseudo-terminal: a real lab, a real monitor, a real agent, and nothing left.
 
-use crate::harness::{Dashboard, processes_of, wait_until};
+use super::harness::{Dashboard, processes_of, wait_until};
 use rustix::process::Signal;
 
 /// The lab is up and watched.

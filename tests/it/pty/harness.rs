@@ -1,7 +1,7 @@
 //! A dashboard in a pseudo-terminal, with a home of its own, as the tests use it.
 
-use crate::terminal::Terminal;
-pub use crate::terminal::alive;
+use super::terminal::Terminal;
+pub use super::terminal::alive;
 use portable_pty::CommandBuilder;
 use rustix::process::Signal;
 use std::{
@@ -158,7 +158,7 @@ impl Dashboard {
     /// Waits until the screen is as wanted.
     #[track_caller]
     pub fn until(&mut self, wanted: impl Fn(&str) -> bool) {
-        let seen = |seen: &crate::terminal::Seen| wanted(&seen.screen().contents());
+        let seen = |seen: &super::terminal::Seen| wanted(&seen.screen().contents());
         let found = self.terminal.wait(limit(), seen);
         assert!(found.is_some(), "not seen in time:\n{}", self.screen());
     }
@@ -166,7 +166,7 @@ impl Dashboard {
     /// The same, when a frame is whole.
     #[track_caller]
     pub fn until_frame(&mut self, wanted: impl Fn(&str) -> bool) {
-        let seen = |seen: &crate::terminal::Seen| {
+        let seen = |seen: &super::terminal::Seen| {
             seen.raw.ends_with(b"\x1b[?2026l") && wanted(&seen.screen().contents())
         };
         let found = self.terminal.wait(limit(), seen);

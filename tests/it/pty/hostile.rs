@@ -5,7 +5,7 @@
 //! leaves that says the same without it. A terminal emulator judges, which tells each thing that it
 //! was asked to do.
 
-use crate::harness::Dashboard;
+use super::harness::Dashboard;
 use serde_json::{Value, json};
 use std::{collections::BTreeSet, fmt::Debug, fs};
 

@@ -1,7 +1,7 @@
 //! What somebody does who never saw it: follows an incident, approves a command, reads what the agent
 //! did, plays it back. With a real lab, a real monitor and a real agent.
 
-use crate::harness::{Dashboard, Lab};
+use super::harness::{Dashboard, Lab};
 
 /// Approves what waits, as its command says.
 fn approve(dash: &mut Dashboard, command: &str) {

@@ -227,7 +227,7 @@ fn a_panic_gives_the_terminal_back() {
         panic!("on purpose");
     }
     for thread in ["its own", "another"] {
-        let name = "a_panic_gives_the_terminal_back";
+        let name = "pty::a_panic_gives_the_terminal_back";
         let mut dash = Dashboard::of_this_test(name, (PANIC, thread));
         dash.until(|s| s.contains("on purpose"));
         assert_eq!(dash.exit_code(), 101);

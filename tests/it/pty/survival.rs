@@ -1,7 +1,7 @@
 //! What goes away under a running dashboard, or was never there: the terminal, those who read it,
 //! stdin, the ledger, PD, the time.
 
-use crate::harness::{Dashboard, limit, processes_of, wait_until};
+use super::harness::{Dashboard, limit, processes_of, wait_until};
 use operator_ledger::{Ledger, NewTicket};
 use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
 use rustix::process::{Pid, Signal, kill_process};

@@ -1,6 +1,6 @@
 //! A server that plays the Messages API from a script, and what it was asked.
 
-#![allow(dead_code, reason = "each test binary uses some of it")]
+#![allow(dead_code, reason = "the tests and the bench each use some of it")]
 
 pub mod stage;
 

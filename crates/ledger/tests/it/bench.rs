@@ -1,6 +1,6 @@
 //! A ledger with a monitor whose clock can be turned on, for tests of tickets and proof.
 
-#![allow(dead_code, reason = "each test binary uses some of it")]
+#![allow(dead_code, reason = "the tests and the bench each use some of it")]
 
 use operator_ledger::{
     Check, CheckOutcome, ClaimRequest, Holder, Ledger, Mono, NewSession, Observation, Reading,

@@ -1,10 +1,7 @@
 //! No ticket stays unfinished for ever, and none is finished by less than evidence: agents that
 //! die at the worst moment, monitors that look away, requests of proof that outlive their session.
 
-#[path = "common/bench.rs"]
-mod bench;
-
-use bench::{Bench, CLUSTER};
+use crate::bench::{Bench, CLUSTER};
 use operator_ledger::{
     EntryKind, Ledger, NewEntry, Reading, Resolution, Status, Verdict,
     event::{Outcome, VerifyState},

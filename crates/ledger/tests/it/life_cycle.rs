@@ -2,10 +2,7 @@
 //! happens: nobody works on a ticket that another has, nothing but evidence proves, no ticket is
 //! stuck, no row is lost.
 
-#[path = "common/bench.rs"]
-mod bench;
-
-use bench::Bench;
+use crate::bench::Bench;
 use operator_ledger::{
     Claim, EntryKind, LedgerError, NewEntry, Reading, Resolution, SessionWriter, Status, Verdict,
     event::Outcome,

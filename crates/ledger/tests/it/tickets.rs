@@ -11,10 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-#[path = "common/bench.rs"]
-mod bench;
-
-use bench::{Bench, CLUSTER};
+use crate::bench::{Bench, CLUSTER};
 
 const LONG: Duration = Duration::from_secs(60);
 

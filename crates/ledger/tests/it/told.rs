@@ -1,10 +1,7 @@
 //! What other systems tell the ledger, and what it has to tell: alerts from their first word to
 //! their end, news, figures.
 
-#[path = "common/bench.rs"]
-mod bench;
-
-use bench::{Bench, CLUSTER};
+use crate::bench::{Bench, CLUSTER};
 use jiff::Timestamp;
 use operator_ledger::{
     AlertNotice, Check, CheckOutcome, EntryKind, Mono, NewEntry, NewsKind, Observation, Outside,
