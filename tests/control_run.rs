@@ -116,7 +116,7 @@ fn leaders(lab: &Lab) -> BTreeMap<u64, u64> {
         .build()
         .unwrap();
     let regions: Value = runtime.block_on(async {
-        let client = operator_lab::http::client(Duration::from_secs(5));
+        let client = operator_lab::http::client(Duration::from_secs(5)).unwrap();
         let url = format!("{}/pd/api/v1/regions", lab.pd());
         let answer = client.get(url).send().await.unwrap();
         answer.json().await.unwrap()
@@ -158,7 +158,7 @@ fn a_lab_that_nobody_breaks_opens_no_ticket_and_idles_cheaply() {
     lab.ok(&["lab", "load", "on"]);
     let first = leaders(&lab);
     assert_eq!(first.len(), 6);
-    let ledger = lab.0.path().join("lab/tickets.db");
+    let ledger = lab.0.path().join("lab-record/tickets.db");
     let mut monitor = lab
         .command(&["monitor", "run", "--json", "--pd", &lab.pd(), "--db"])
         .arg(&ledger)

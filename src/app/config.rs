@@ -4,7 +4,7 @@ use super::palette::Palette;
 use crate::{
     cluster::Prometheus,
     demo::Walkthrough,
-    stage::{control::Control, stand::Launch},
+    stage::{control::Control, running_lab::Launch},
     supervisor::Spec,
 };
 use operator_lab::{LabInfo, UpOptions};
