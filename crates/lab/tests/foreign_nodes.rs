@@ -27,7 +27,7 @@ const PORT: &str = "TEST_LISTENER_PORT";
 
 /// Ends neither at the end of its input nor when it is asked to; its child is in its process group.
 const STUBBORN: &str =
-    "trap '' TERM HUP; echo begins $WORD; sleep 1000 & echo child $!; while :; do sleep 1; done";
+    "trap '' TERM HUP; echo begins $WORD; sleep 1000 & echo $$ child $!; while :; do sleep 1; done";
 
 fn nodes(ports: &mut Ports) -> Result<Vec<NodeSpec>, PortError> {
     let port = ports.hold_any()?;
@@ -108,15 +108,16 @@ impl Lab {
 
     /// The shell, and what it started and runs on in its group.
     fn pids(&self) -> [u32; 2] {
+        let shell = self.node("shell").pid.unwrap();
+        let before = format!("{shell} child ");
         let mut child = None;
         until("the shell has a child", || {
             let log = self.client().logs("shell", 10).unwrap();
-            child = log
-                .lines()
-                .find_map(|l| l.strip_prefix("child ")?.parse().ok());
+            let line = log.lines().find_map(|l| l.strip_prefix(&before));
+            child = line.and_then(|pid| pid.parse().ok());
             child.is_some()
         });
-        [self.node("shell").pid.unwrap(), child.unwrap()]
+        [shell, child.unwrap()]
     }
 }
 
@@ -205,7 +206,9 @@ fn a_foreign_program_is_a_node_like_any_other() {
     block_on(client.stop("shell")).unwrap();
     assert_eq!(lab.node("shell").state, NodeState::Exited);
     block_on(client.start("shell")).unwrap();
+    let again = lab.pids();
     block_on(client.down()).unwrap();
+    let pids = pids.into_iter().chain(again).collect::<Vec<_>>();
     until("all is gone", || pids.iter().all(|pid| !exists(*pid)));
 }
 
