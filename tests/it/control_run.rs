@@ -83,7 +83,7 @@ fn leaders(lab: &Lab) -> BTreeMap<u64, u64> {
         .build()
         .unwrap();
     let regions: Value = runtime.block_on(async {
-        let client = operator_lab::http::client(Duration::from_secs(5));
+        let client = operator_lab::http::client(Duration::from_secs(5)).unwrap();
         let url = format!("{}/pd/api/v1/regions", lab.pd());
         let answer = client.get(url).send().await.unwrap();
         answer.json().await.unwrap()
@@ -122,7 +122,7 @@ fn a_lab_that_nobody_breaks_opens_no_ticket() {
     lab.ok(&["lab", "up"]);
     let mut led = all_led(&lab);
     let mut moved = 0;
-    let ledger = lab.0.path().join("lab/tickets.db");
+    let ledger = lab.0.path().join("lab-record/tickets.db");
     let mut monitor = lab
         .command(&["monitor", "run", "--json", "--pd", &lab.pd(), "--db"])
         .arg(&ledger)

@@ -78,7 +78,7 @@ impl Stage {
 
     /// Runs the rehearsal until no ticket is left to it. Returns the commands it ran.
     fn rehearse(&self) -> Vec<String> {
-        let ledger = self.home.path().join("lab/tickets.db");
+        let ledger = self.home.path().join("lab-record/tickets.db");
         let mut agent = operator(
             self.home.path(),
             &self.pd,

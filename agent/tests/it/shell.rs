@@ -51,7 +51,7 @@ fn stage() -> Stage {
     let home = tempfile::tempdir().unwrap();
     let folder = RunFolder::create(home.path()).unwrap();
     let around = Surroundings {
-        operator_home: home.path().into(),
+        lab_dir: home.path().join("lab"),
         pd: Some("http://127.0.0.1:1".into()),
         prometheus: None,
     };
@@ -214,7 +214,7 @@ async fn the_environment_is_clean() {
         "LC_MESSAGES",
         "LOGNAME",
         "NO_COLOR",
-        "OPERATOR_HOME",
+        "OPERATOR_LAB_DIR",
         "OPERATOR_SESSION",
         "PAGER",
         "PATH",

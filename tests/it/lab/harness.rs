@@ -1,6 +1,6 @@
 //! A lab of a test's own, driven through the executable.
 
-use operator_lab::{Client, NodeStatus, topology::Topology};
+use operator_lab::{LabDir, NodeStatus, topology::Topology};
 use rustix::process::Signal;
 use serde_json::Value;
 use std::{
@@ -41,7 +41,8 @@ impl Lab {
         lab
     }
 
-    pub fn home(&self) -> PathBuf {
+    /// The folder of the lab; not of its record.
+    pub fn dir(&self) -> PathBuf {
         self.folder.path().join("lab")
     }
 
@@ -50,7 +51,8 @@ impl Lab {
         command
             .arg("lab")
             .args(arguments)
-            .env("OPERATOR_HOME", self.folder.path());
+            .env("OPERATOR_HOME", self.folder.path())
+            .env_remove("OPERATOR_LAB_DIR");
         command
     }
 
@@ -81,14 +83,14 @@ impl Lab {
     }
 
     pub fn topology(&self) -> Topology {
-        Client::new(&self.home()).topology().unwrap()
+        Topology::load(&LabDir::at(self.dir())).unwrap()
     }
 
     /// Status and body of a GET.
     pub fn get(url: &str) -> Option<(u16, String)> {
         let runtime = runtime();
         runtime.block_on(async {
-            let client = operator_lab::http::client(Duration::from_secs(3));
+            let client = operator_lab::http::client(Duration::from_secs(3)).unwrap();
             let answer = client.get(url).send().await.ok()?;
             Some((answer.status().as_u16(), answer.text().await.ok()?))
         })
@@ -104,7 +106,7 @@ impl Lab {
     pub fn ask(&self, member: &str, method: &str, path: &str, body: &str) -> (u16, String) {
         let address = self.topology().node(member).unwrap().address();
         runtime().block_on(async {
-            let client = operator_lab::http::client(Duration::from_secs(5));
+            let client = operator_lab::http::client(Duration::from_secs(5)).unwrap();
             let url = format!("http://{address}/pd/api/v1/{path}");
             let request = client
                 .request(method.parse().unwrap(), url)
@@ -118,7 +120,7 @@ impl Lab {
     pub fn configure(&self, store: &str, body: &str) -> (u16, String) {
         let address = self.topology().node(store).unwrap().second_address();
         runtime().block_on(async {
-            let client = operator_lab::http::client(Duration::from_secs(5));
+            let client = operator_lab::http::client(Duration::from_secs(5)).unwrap();
             let request = client
                 .post(format!("http://{}/config", address.unwrap()))
                 .header("content-type", "application/x-www-form-urlencoded")
@@ -235,9 +237,9 @@ pub fn parent(pid: u32) -> u32 {
 
 /// A process that brings a lab up and holds its lifeline, as the demo does.
 pub fn demo_stand_in(lab: &Lab) -> (Child, Vec<u32>) {
-    fs::create_dir_all(lab.home().join("logs")).unwrap();
-    let mut keeper = lab.command(&["keeper", "--lifeline", "--rate", "0", "--home"]);
-    keeper.arg(lab.home()).stdin(Stdio::piped());
+    fs::create_dir_all(lab.dir().join("logs")).unwrap();
+    let mut keeper = lab.command(&["keeper", "--lifeline", "--rate", "0", "--dir"]);
+    keeper.arg(lab.dir()).stdin(Stdio::piped());
     let child = keeper.process_group(0).spawn().unwrap();
     until("the keeper answers", SHORT, || {
         lab.run(&["ps"]).status.success()

@@ -63,7 +63,7 @@ fn a_lab_whose_home_is_removed_ends() {
     lab.ok(&["pause", "pd1"]);
     let pids = lab.pids();
     let keeper = parent(pids[0]);
-    fs::remove_dir_all(lab.home()).unwrap();
+    fs::remove_dir_all(lab.dir()).unwrap();
     until("the keeper ends", SHORT, || !exists(keeper));
     assert!(pids.iter().all(|pid| !exists(*pid)));
 }
@@ -71,14 +71,14 @@ fn a_lab_whose_home_is_removed_ends() {
 #[test]
 fn a_socket_that_is_removed_comes_back() {
     let lab = Lab::up(&["--no-load"]);
-    fs::remove_file(lab.home().join("keeper.sock")).unwrap();
+    fs::remove_file(lab.dir().join("keeper.sock")).unwrap();
     until("the keeper answers again", SHORT, || {
         lab.run(&["ps"]).status.success()
     });
     let pids = lab.pids();
     lab.ok(&["down"]);
     assert!(pids.iter().all(|pid| !exists(*pid)));
-    assert!(!lab.home().join("keeper.sock").exists());
+    assert!(!lab.dir().join("keeper.sock").exists());
 }
 
 #[test]

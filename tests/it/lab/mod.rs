@@ -26,12 +26,23 @@ fn a_killed_store_loses_no_acknowledged_write_and_gets_its_leaders_back() {
     );
     assert_eq!(lab.pids(), pids);
 
-    // An agent's shell has the lab's home as its OPERATOR_HOME.
-    let inside = Command::new(executable())
-        .args(["lab", "ps"])
-        .env("OPERATOR_HOME", lab.home())
-        .output();
-    assert!(text(&inside.unwrap()).contains("tikv1"));
+    // An agent's shell knows the lab's folder and PD, and nothing of a record.
+    let inside = |arguments: &[&str]| {
+        let command = &mut Command::new(executable());
+        let command = command.args(arguments).env_clear();
+        let command = command
+            .env("HOME", "/nowhere")
+            .env("OPERATOR_SESSION", "s")
+            .env("OPERATOR_LAB_DIR", lab.dir())
+            .env("PD_ENDPOINT", lab.topology().pd_endpoints().join(","));
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{arguments:?}: {}", text(&output));
+        text(&output)
+    };
+    assert!(inside(&["lab", "ps"]).contains("tikv1"));
+    assert!(inside(&["lab", "logs", "tikv1"]).contains("store is ready"));
+    assert!(inside(&["lab", "resume", "tikv1"]).contains("tikv1 resumed"));
+    assert!(inside(&["cluster"]).contains(" Up "));
 
     let before = done(&lab);
     until("the load is answered", SHORT, || {
@@ -219,7 +230,7 @@ fn pd_elects_another_leader_and_says_so_when_it_cannot() {
 fn a_damaged_store_does_not_start_and_says_why() {
     let lab = Lab::up(&["--rate", "60"]);
     lab.ok(&["kill", "tikv1"]);
-    let data = lab.home().join("data/tikv1");
+    let data = lab.dir().join("data/tikv1");
     for entry in fs::read_dir(&data).unwrap() {
         let path = entry.unwrap().path();
         if path.is_file() {
@@ -271,7 +282,7 @@ fn a_store_that_is_full_refuses_writes_until_there_is_room() {
         mistake.0 == 500 && mistake.1.contains("decode"),
         "{mistake:?}"
     );
-    let filler = lab.home().join("data/tikv0/filler");
+    let filler = lab.dir().join("data/tikv0/filler");
     fs::File::create(&filler)
         .unwrap()
         .set_len(250 << 20)
@@ -331,7 +342,7 @@ fn when_the_lifeline_ends_nothing_is_left_not_even_frozen_nodes() {
         keeper.try_wait().unwrap().is_some()
     });
     assert!(pids.iter().all(|pid| !exists(*pid)));
-    assert!(!Path::new(&lab.home().join("keeper.sock")).exists());
+    assert!(!Path::new(&lab.dir().join("keeper.sock")).exists());
 }
 
 #[test]
@@ -351,8 +362,8 @@ fn commands_explain_what_is_wrong() {
             text(&output)
         );
     }
-    fs::create_dir_all(lab.home()).unwrap();
-    fs::write(lab.home().join("lab.json"), "{ not json").unwrap();
+    fs::create_dir_all(lab.dir()).unwrap();
+    fs::write(lab.dir().join("lab.json"), "{ not json").unwrap();
     let output = lab.run(&["up"]);
     assert!(!output.status.success());
     assert!(

@@ -384,7 +384,7 @@ fn ask(url: &str, query: &[(&str, &str)]) -> Option<(u16, String)> {
         .build()
         .unwrap();
     runtime.block_on(async {
-        let client = operator_lab::http::client(Duration::from_secs(5));
+        let client = operator_lab::http::client(Duration::from_secs(5)).unwrap();
         let answer = client.get(url).query(query).send().await.ok()?;
         Some((answer.status().as_u16(), answer.text().await.ok()?))
     })

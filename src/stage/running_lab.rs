@@ -1,15 +1,17 @@
 //! A lab that is up, as the demo needs it: where it is, how its agent is started, how it is broken
-//! and ended. Which lab it is, is asked here and nowhere else.
+//! and ended.
 
 use crate::stage::{
     compose::{self, Compose},
-    control::{Control, ControlError, control, is_compose},
+    control::{Control, ControlError},
+    which::{Which, pd, which},
 };
 use operator_lab::{
-    Client, Lab, LabError, LabInfo, Progress, UpOptions, timing::MONITOR_TIMES, up,
+    Lab, LabError, LabInfo, Progress, UpOptions, load::verify::VerifyError, timing::MONITOR_TIMES,
+    topology::TopologyError, up,
 };
-use operator_ledger::home::{Home, HomeError, executable};
-use std::{ffi::OsString, sync::Arc};
+use operator_ledger::home::{HomeError, executable};
+use std::{ffi::OsString, path::PathBuf};
 
 /// What is passed on to an agent in its own container, if it is set here: who it is to ask, with
 /// which key. Nothing of that is in the container itself.
@@ -53,6 +55,23 @@ pub enum StageError {
     Compose(#[from] compose::up::UpError),
     #[error(transparent)]
     Home(#[from] HomeError),
+    #[error(transparent)]
+    Topology(#[from] TopologyError),
+    #[error(transparent)]
+    Verify(#[from] VerifyError),
+    #[error(
+        "a lab is already up in {}: `operator-tui lab down` ends it; or set OPERATOR_HOME to another folder",
+        .0.display()
+    )]
+    Taken(PathBuf),
+    /// What was asked for is not to be had there; for people, what is.
+    #[error("this lab is in Docker Compose; {0}")]
+    InCompose(&'static str),
+    #[error(
+        "this is not the container of the agent: an agent here could reach all of Docker; \
+         `docker compose exec agent agent_lab` starts one there"
+    )]
+    NotTheAgentsContainer,
 }
 
 /// A lab that is up.
@@ -69,52 +88,12 @@ enum Held {
     Compose(Compose),
 }
 
-/// How many times as long as in the embedded lab things may take: TiKV's own times are longer.
-pub fn patience() -> u32 {
-    if is_compose().unwrap_or(false) { 5 } else { 1 }
-}
-
-/// What the lab is called, for headers.
-pub fn place() -> &'static str {
-    if is_compose().unwrap_or(false) {
-        "TiKV in compose"
-    } else {
-        "embedded lab"
-    }
-}
-
-/// The home of the lab, ledger included.
-pub fn home() -> Result<Home, StageError> {
-    if is_compose()? {
-        return Ok(Home::from_env()?);
-    }
-    Ok(operator_lab::home()?)
-}
-
-/// Where the lab's PD is.
-pub fn pd() -> Result<Vec<String>, StageError> {
-    if is_compose()? {
-        let pd = std::env::var("PD_ENDPOINT").unwrap_or_default();
-        return Ok(pd.split(',').map(|e| e.trim().to_string()).collect());
-    }
-    let client = Client::new(operator_lab::home()?.dir());
-    let topology = client.topology().map_err(ControlError::from)?;
-    Ok(topology.pd_endpoints())
-}
-
-/// Control of the lab, if its PD is among these addresses.
-pub fn watched(addresses: &str) -> Result<Option<Arc<dyn Control>>, StageError> {
-    let Ok(ours) = pd() else { return Ok(None) };
-    let watched = addresses.split(',').any(|a| ours.iter().any(|o| o == a));
-    Ok(watched.then(control).transpose()?.map(Arc::from))
-}
-
 /// Brings the lab up, or waits until it is.
 pub async fn bring_up(
     options: &UpOptions,
     progress: impl FnMut(Progress),
 ) -> Result<RunningLab, StageError> {
-    if !is_compose()? {
+    if which()? == Which::Embedded {
         let lab = up(options, progress).await?;
         return Ok(RunningLab {
             info: lab.info.clone(),
@@ -134,7 +113,6 @@ pub async fn bring_up(
             pd_endpoints,
             load_metrics: String::new(),
             nodes: Vec::new(),
-            home: options.home.clone(),
         },
         launch: Launch::compose(),
         lab: Held::Compose(compose),
@@ -144,10 +122,9 @@ pub async fn bring_up(
 impl Launch {
     /// Around the lab of this process.
     pub fn here() -> Result<Self, ControlError> {
-        Ok(if is_compose()? {
-            Self::compose()
-        } else {
-            Self::embedded()
+        Ok(match which()? {
+            Which::Embedded => Self::embedded(),
+            Which::Compose => Self::compose(),
         })
     }
 
