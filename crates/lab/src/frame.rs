@@ -73,7 +73,7 @@ async fn write_frames(mut to: OwnedWriteHalf, mut queue: mpsc::Receiver<(u64, Ve
 }
 
 /// Serves calls until the listener fails. `handle` answers one body with another.
-pub async fn serve<H, F>(listener: TcpListener, handle: H)
+pub(crate) async fn serve<H, F>(listener: TcpListener, handle: H)
 where
     H: Fn(Vec<u8>) -> F + Clone + Send + 'static,
     F: Future<Output = Vec<u8>> + Send + 'static,
@@ -135,7 +135,7 @@ impl Drop for Connection {
 }
 
 /// The client's side: one connection to one address, made when needed and again after failure.
-pub struct Channel {
+pub(crate) struct Channel {
     address: String,
     connect_limit: Duration,
     calls: AtomicU64,
@@ -143,7 +143,7 @@ pub struct Channel {
 }
 
 impl Channel {
-    pub fn new(address: String, connect_limit: Duration) -> Self {
+    pub(crate) fn new(address: String, connect_limit: Duration) -> Self {
         Self {
             address,
             connect_limit,
@@ -152,12 +152,12 @@ impl Channel {
         }
     }
 
-    pub fn address(&self) -> &str {
+    pub(crate) fn address(&self) -> &str {
         &self.address
     }
 
     /// Sends a body and waits for its answer, `limit` at most, connecting included.
-    pub async fn call(&self, body: Vec<u8>, limit: Duration) -> io::Result<Vec<u8>> {
+    pub(crate) async fn call(&self, body: Vec<u8>, limit: Duration) -> io::Result<Vec<u8>> {
         let before = self.answers();
         if let Ok(result) = timeout(limit, self.call_unlimited(body)).await {
             return result;

@@ -6,11 +6,11 @@
 //! left to whoever looks after the cluster, as it is with containers without a restart policy.
 
 pub mod client;
-pub mod logs;
-pub mod nodes;
+pub(crate) mod logs;
+mod nodes;
 pub mod ports;
 pub mod protocol;
-pub mod socket;
+mod socket;
 pub mod spec;
 
 use crate::{

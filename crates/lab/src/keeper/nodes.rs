@@ -118,14 +118,14 @@ impl Node {
 }
 
 /// All nodes of the lab and what the keeper knows of them.
-pub struct Nodes {
+pub(super) struct Nodes {
     dir: LabDir,
     nodes: Vec<Node>,
     ports: Ports,
 }
 
 impl Nodes {
-    pub fn new(dir: LabDir, specs: Vec<NodeSpec>, ports: Ports) -> Self {
+    pub(super) fn new(dir: LabDir, specs: Vec<NodeSpec>, ports: Ports) -> Self {
         let nodes = specs.into_iter().map(|spec| Node {
             spec,
             process: None,
@@ -137,7 +137,7 @@ impl Nodes {
         }
     }
 
-    pub fn start_all(&mut self) {
+    pub(super) fn start_all(&mut self) {
         for index in 0..self.nodes.len() {
             if let Err(error) = self.start(index) {
                 eprintln!("{}: {error}", self.nodes[index].spec.name);
@@ -150,7 +150,7 @@ impl Nodes {
     }
 
     /// TERM to all, the grace, KILL to those that are left.
-    pub async fn stop_all(&mut self, grace: Duration) {
+    pub(super) async fn stop_all(&mut self, grace: Duration) {
         let deadline = Instant::now() + grace;
         // A stopped process does not see a TERM before it runs again.
         for process in self.processes() {
@@ -165,7 +165,7 @@ impl Nodes {
         self.kill_all().await;
     }
 
-    pub async fn kill_all(&mut self) {
+    pub(super) async fn kill_all(&mut self) {
         for process in self.processes() {
             let _ = process.signal(Signal::KILL);
         }
@@ -174,7 +174,7 @@ impl Nodes {
         }
     }
 
-    pub async fn answer(&mut self, request: Request) -> Reply {
+    pub(super) async fn answer(&mut self, request: Request) -> Reply {
         let result = match request {
             Request::Ps => {
                 join_all(self.nodes.iter_mut().map(Node::look)).await;

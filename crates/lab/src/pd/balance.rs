@@ -15,7 +15,7 @@ use crate::{
 use std::{collections::BTreeMap, time::Instant};
 
 /// Gives orders for the next heartbeats, and forgets operators that are done or too old.
-pub fn plan(cluster: &mut Cluster, config: &Config, now: Instant) {
+pub(super) fn plan(cluster: &mut Cluster, config: &Config, now: Instant) {
     for region in cluster.unborn(now) {
         cluster.order((region - 1) % MEMBERS + 1, Order::Bootstrap { region });
     }
@@ -54,7 +54,7 @@ fn finish(cluster: &mut Cluster, now: Instant) {
 }
 
 /// An operator as PD prints it.
-pub fn describe(region: u64, operator: &Operator, status: &str) -> String {
+pub(super) fn describe(region: u64, operator: &Operator, status: &str) -> String {
     let kind = if operator.manual {
         "admin-transfer-leader"
     } else {

@@ -18,7 +18,7 @@ use tokio::{sync::watch, time};
 
 impl Store {
     /// Raft messages that did not reach another store, by store.
-    pub fn unreachable(&self) -> BTreeMap<u64, u64> {
+    pub(crate) fn unreachable(&self) -> BTreeMap<u64, u64> {
         let mut counts = BTreeMap::new();
         for group in self.groups.values() {
             for (peer, count) in group.unreachable() {
@@ -30,7 +30,7 @@ impl Store {
 }
 
 /// Starts reporting to all PD members.
-pub fn start(store: &Arc<Store>, topology: &Topology) {
+pub(super) fn start(store: &Arc<Store>, topology: &Topology) {
     let (reports, latest) = watch::channel(None);
     for address in topology.peers(Role::Pd).into_values() {
         tokio::spawn(send(store.clone(), address, latest.clone()));

@@ -3,11 +3,11 @@
 //! `kv` answers calls on the store's address, `status` serves metrics and configuration,
 //! `heartbeat` reports to PD and carries its orders out, `quota` counts the lab's own disk space.
 
-pub mod heartbeat;
-pub mod kv;
-pub mod metrics;
-pub mod quota;
-pub mod status;
+mod heartbeat;
+mod kv;
+mod metrics;
+mod quota;
+mod status;
 
 use crate::{
     dir::LabDir,
@@ -21,7 +21,7 @@ use quota::Quota;
 use std::{collections::BTreeMap, convert::Infallible, sync::Arc, time::Duration};
 
 /// Everything a store's tasks share.
-pub struct Store {
+pub(crate) struct Store {
     pub node: Node,
     pub groups: BTreeMap<u64, Arc<Group>>,
     pub disk: Disk,
@@ -31,7 +31,11 @@ pub struct Store {
 }
 
 /// Runs a store until it fails.
-pub async fn run(dir: &LabDir, topology: &Topology, node: &Node) -> Result<Infallible, NodeError> {
+pub(crate) async fn run(
+    dir: &LabDir,
+    topology: &Topology,
+    node: &Node,
+) -> Result<Infallible, NodeError> {
     let data = dir.data(&node.name);
     let disk = Disk::open(&data.join("raft.db"))?;
     let listener = listen(&node.address())?;
