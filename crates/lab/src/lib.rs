@@ -32,5 +32,5 @@ pub use keeper::{
     logs::Follower,
     protocol::{NodeState, NodeStatus},
 };
-pub use topology::{Node, Role};
+pub use topology::{Node, NodeRole};
 pub use up::{Lab, LabError, LabInfo, Progress, UpOptions, up};

@@ -2,7 +2,7 @@
 
 use crate::{
     http,
-    topology::{MEMBERS, REGIONS, Role, Topology},
+    topology::{MEMBERS, NodeRole, REGIONS, Topology},
 };
 use serde_json::Value;
 use std::time::Duration;
@@ -30,7 +30,7 @@ impl Probe {
             http: http::client(Duration::from_secs(2))?,
             pd: topology.pd_endpoints(),
             load: topology
-                .of_role(Role::Load)
+                .of_role(NodeRole::Load)
                 .next()
                 .filter(|_| topology.rate > 0)
                 .map(|node| format!("http://{}/metrics", node.address())),

@@ -51,7 +51,7 @@ pub(crate) enum Answer {
     Vote(Result<VoteResponse<u64>, RaftError<u64>>),
     Snapshot(Result<InstallSnapshotResponse<u64>, RaftError<u64, InstallSnapshotError>>),
     Value(Option<String>),
-    Orders(Vec<Order>),
+    Instructions(Vec<Instruction>),
     Done,
     Refused(Refusal),
 }
@@ -117,7 +117,7 @@ pub(crate) struct RegionReport {
 
 /// What PD wants a store to do, in answer to its heartbeat.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) enum Order {
+pub(crate) enum Instruction {
     /// Start the region, of which no store holds data, with replicas on all stores.
     Bootstrap {
         region: u64,

@@ -7,7 +7,7 @@ use crate::{
     http,
     node::unix_millis,
     timing::{CONNECT_LIMIT, LOAD_CALL, LOAD_OPERATION},
-    topology::{REGIONS, Role, Topology, region_of},
+    topology::{NodeRole, REGIONS, Topology, region_of},
     wire::{Answer, Call, Refusal, decode, encode},
 };
 use serde_json::Value;
@@ -40,7 +40,7 @@ pub(super) struct Router {
 
 impl Router {
     pub(super) fn new(topology: &Topology) -> reqwest::Result<Self> {
-        let stores = topology.peers(Role::Store).into_iter();
+        let stores = topology.peers(NodeRole::Store).into_iter();
         Ok(Self {
             stores: stores
                 .map(|(id, at)| (id, Channel::new(at, CONNECT_LIMIT)))

@@ -7,7 +7,7 @@ use crate::{
         api::{Call, error, pretty},
         cluster::Operator,
     },
-    wire::{Order, Refusal},
+    wire::{Instruction, Refusal},
 };
 use axum::{
     Json,
@@ -97,7 +97,7 @@ fn add_operator(pd: &Pd, body: &Value) -> Response {
             manual: true,
         },
     );
-    cluster.order(from, Order::HandOver { region, to });
+    cluster.instruct(from, Instruction::HandOver { region, to });
     pretty(&json!("The operator is created."))
 }
 

@@ -6,7 +6,7 @@ use crate::{
     pd::config::Config,
     timing::{PD_FROZEN, PD_TICK, REGION_LEADER_SILENT, SETTLED, STORE_HEARTBEAT},
     topology::{MEMBERS, REGIONS},
-    wire::{Order, RegionReport, StoreReport},
+    wire::{Instruction, RegionReport, StoreReport},
 };
 use serde::{Deserialize, Serialize};
 use std::{
@@ -79,7 +79,7 @@ pub(crate) struct Cluster {
     pub regions: BTreeMap<u64, RegionView>,
     pub operators: BTreeMap<u64, Operator>,
     /// What stores are to be told with their next heartbeat.
-    pub orders: BTreeMap<u64, Vec<Order>>,
+    pub instructions: BTreeMap<u64, Vec<Instruction>>,
     /// Finished hand-overs, as text, the newest last.
     pub records: VecDeque<(u64, String)>,
     started: Instant,
@@ -94,7 +94,7 @@ impl Cluster {
             stores: BTreeMap::new(),
             regions: BTreeMap::new(),
             operators: BTreeMap::new(),
-            orders: BTreeMap::new(),
+            instructions: BTreeMap::new(),
             records: VecDeque::new(),
             started: now,
             ticked: now,
@@ -233,15 +233,15 @@ impl Cluster {
             .collect()
     }
 
-    pub(crate) fn order(&mut self, store: u64, order: Order) {
-        let orders = self.orders.entry(store).or_default();
-        if !orders.contains(&order) {
-            orders.push(order);
+    pub(crate) fn instruct(&mut self, store: u64, instruction: Instruction) {
+        let instructions = self.instructions.entry(store).or_default();
+        if !instructions.contains(&instruction) {
+            instructions.push(instruction);
         }
     }
 
-    pub(crate) fn take_orders(&mut self, store: u64) -> Vec<Order> {
-        self.orders.remove(&store).unwrap_or_default()
+    pub(crate) fn take_instructions(&mut self, store: u64) -> Vec<Instruction> {
+        self.instructions.remove(&store).unwrap_or_default()
     }
 
     /// Notes how a hand-over ended; `at` is in seconds since 1970.

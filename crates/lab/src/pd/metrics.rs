@@ -46,7 +46,7 @@ impl Metrics {
             role: gauges(
                 &r,
                 "service_member_role",
-                "Role of the member.",
+                "NodeRole of the member.",
                 &["service"],
             )?,
             leader,

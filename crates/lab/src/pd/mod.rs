@@ -21,7 +21,7 @@ use crate::{
     node::{NodeError, listen, unix_seconds},
     raft::{PD_GROUP, disk::Disk, group::Group, network::peers, patience},
     timing::{CONNECT_LIMIT, HEALTH_PING, HEARTBEAT_RECORD, PD_TICK, PROXY_LIMIT},
-    topology::{Node, Role, Topology},
+    topology::{Node, NodeRole, Topology},
     wire::{Answer, Call, Refusal, decode, encode},
 };
 use cluster::{Cluster, StoreRecord};
@@ -65,12 +65,12 @@ pub(crate) async fn run(
     let disk = Disk::open(&data.join("raft.db"))?;
     let peer_listener = listen(&node.raft_address())?;
     let listener = listen(&node.address())?;
-    let addresses = topology.peers(Role::Pd);
+    let addresses = topology.peers(NodeRole::Pd);
     let group = Group::start(PD_GROUP, node.id, peers(node.id, addresses.clone()), &disk).await?;
     let others = addresses.into_iter().filter(|(id, _)| *id != node.id);
     let pd = Arc::new(Pd {
         node: node.clone(),
-        members: topology.of_role(Role::Pd).cloned().collect(),
+        members: topology.of_role(NodeRole::Pd).cloned().collect(),
         cluster_id: topology.cluster_id,
         deploy_path: data.display().to_string(),
         group: Arc::new(group),
@@ -136,7 +136,7 @@ async fn watch(pd: &Arc<Pd>) -> Result<Infallible, NodeError> {
             if leads {
                 balance::plan(&mut cluster, &config, Instant::now());
             } else {
-                cluster.orders.clear();
+                cluster.instructions.clear();
             }
         }
         if leads {
@@ -205,8 +205,8 @@ impl Pd {
                 let mut cluster = self.cluster();
                 let store = report.store;
                 cluster.heard(*report, Instant::now());
-                Answer::Orders(if leads {
-                    cluster.take_orders(store)
+                Answer::Instructions(if leads {
+                    cluster.take_instructions(store)
                 } else {
                     Vec::new()
                 })

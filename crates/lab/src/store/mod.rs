@@ -1,7 +1,7 @@
 //! A store: six replicas on one log, the keys and values of the load, and TiKV's status server.
 //!
 //! `kv` answers calls on the store's address, `status` serves metrics and configuration,
-//! `heartbeat` reports to PD and carries its orders out, `quota` counts the lab's own disk space.
+//! `heartbeat` reports to PD and carries out its instructions, `quota` counts the lab's own disk space.
 
 mod heartbeat;
 mod kv;
@@ -14,7 +14,7 @@ use crate::{
     frame,
     node::{NodeError, listen, unix_seconds},
     raft::{disk::Disk, group::Group, network::peers, patience},
-    topology::{Node, REGIONS, Role, Topology},
+    topology::{Node, NodeRole, REGIONS, Topology},
 };
 use metrics::Metrics;
 use quota::Quota;
@@ -43,7 +43,7 @@ pub(crate) async fn run(
         .second_address()
         .ok_or_else(|| NodeError::new("no status address"))?;
     let status_listener = listen(&status_address)?;
-    let connections = peers(node.id, topology.peers(Role::Store));
+    let connections = peers(node.id, topology.peers(NodeRole::Store));
     let mut groups = BTreeMap::new();
     for region in 1..=REGIONS {
         let group = Group::start(region, node.id, connections.clone(), &disk).await?;
