@@ -374,8 +374,8 @@ fn what_cannot_work_is_said_at_once() {
     fails(&["--chapters", "/nowhere/at/all"], &["/nowhere/at/all"]);
     fails(&["--fault", "drown"], &["kill", "pause"]);
 
-    fs::create_dir_all(home.path().join("lab")).unwrap();
-    let ledger = home.path().join("lab/tickets.db");
+    fs::create_dir(home.path().join("lab-record")).unwrap();
+    let ledger = home.path().join("lab-record/tickets.db");
     fs::write(
         &ledger,
         "this is no database, though it is long enough".repeat(30),

@@ -152,7 +152,7 @@ impl Lab {
     pub fn metric(&self, node: &str, name: &str, label: &str) -> f64 {
         let node = self.topology().node(node).unwrap().clone();
         let address = match node.role {
-            operator_lab::Role::Store => node.second_address().unwrap(),
+            operator_lab::NodeRole::Store => node.second_address().unwrap(),
             _ => node.address(),
         };
         let Some((200, text)) = Self::get(&format!("http://{address}/metrics")) else {
