@@ -13,7 +13,7 @@ use crate::{
     prompt::Place,
     redact::Redactor,
     session::Setting,
-    settings::{Flags, Settings},
+    settings::{ConfigFile, Flags, Settings},
     summaries::{Purse, Summaries},
     tools::{
         environment::{self, RunFolder, Surroundings},
@@ -196,8 +196,9 @@ impl Args {
 }
 
 fn choose_model(args: &Args, home: &Home, ledger: &Path) -> color_eyre::Result<Chosen> {
-    let config = home.config()?;
-    let mut settings = Settings::settle(&config, args.flags(), |name| std::env::var(name).ok())?;
+    let config: ConfigFile = home.config()?;
+    let mut settings =
+        Settings::settle(config.agent, args.flags(), |name| std::env::var(name).ok())?;
     if settings.is_rehearsal() {
         let model = Box::new(rehearsal::Rehearsal::default());
         return Ok(Chosen {

@@ -1,6 +1,7 @@
 //! Which model an agent that we start may use: a real one needs a key and somebody's consent to
 //! give it a shell on this host. What is done without either is for the caller; people are told why.
 
+use super::ConfigFile;
 use agent_lab::{
     consent::{self, Consent},
     model::rehearsal,
@@ -49,7 +50,8 @@ pub fn settle(terms: Terms<'_>) -> color_eyre::Result<Brain> {
         return Ok(Brain::Real(Vec::new()));
     }
     let real = || Ok(Brain::Real(vec!["--host-shell".into()]));
-    let settings = Settings::settle(&terms.home.config()?, Flags::default(), |name| {
+    let config: ConfigFile = terms.home.config()?;
+    let settings = Settings::settle(config.agent, Flags::default(), |name| {
         std::env::var(name).ok()
     })?;
     let wanted = Consent::wanted(terms.ledger, settings.budget.usd);

@@ -8,6 +8,7 @@ pub mod audit;
 mod brain;
 pub mod cluster;
 pub mod completions;
+mod config_file;
 pub mod demo;
 pub mod lab;
 pub mod monitor;
@@ -19,6 +20,7 @@ mod theme;
 pub mod tickets;
 pub mod watch;
 
+pub use config_file::ConfigFile;
 pub use table::one_line;
 
 use clap::{Parser, Subcommand};

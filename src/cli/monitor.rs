@@ -1,7 +1,7 @@
 //! `operator-tui monitor run`: the monitor in the foreground, or as a dashboard's child.
 
 use super::{
-    CliResult, runtime,
+    CliResult, config_file, runtime,
     table::one_line,
     target::{LedgerArgs, PdArgs, PrometheusArgs},
 };
@@ -12,9 +12,10 @@ use crate::{
         listener::{Door, Listener, Token},
         notify::{self, Notify},
     },
+    span,
 };
 use color_eyre::eyre::{WrapErr, eyre};
-use operator_ledger::{Reading, home::Home};
+use operator_ledger::Reading;
 use std::{
     path::{Path, PathBuf},
     process::ExitCode,
@@ -42,16 +43,16 @@ enum Command {
 #[derive(Debug, clap::Args)]
 struct RunArgs {
     /// Time between checks, as in 5s or 500ms [default: 5s]
-    #[arg(short, long, value_parser = config::parse_duration)]
+    #[arg(short, long, value_parser = span::parse)]
     interval: Option<Duration>,
     /// After this PD calls a silent store disconnected [default: 20s]
-    #[arg(long, value_parser = config::parse_duration)]
+    #[arg(long, value_parser = span::parse)]
     heartbeat_limit: Option<Duration>,
     /// After this a region or PD has a new leader [default: 20s]
-    #[arg(long, value_parser = config::parse_duration)]
+    #[arg(long, value_parser = span::parse)]
     election_limit: Option<Duration>,
     /// Over which rates and percentiles are taken [default: 10s]
-    #[arg(long, value_parser = config::parse_duration)]
+    #[arg(long, value_parser = span::parse)]
     rate_window: Option<Duration>,
     /// The cluster's id, if it is known before PD is asked
     #[arg(long)]
@@ -100,9 +101,9 @@ pub fn run(args: Args) -> CliResult {
         election_limit: args.election_limit,
         rate_window: args.rate_window,
     };
-    let file = Home::from_env()?.config()?;
-    let config = Config::from_table(&file, overrides)?;
-    let notify = Notify::from_table(&file, std::env::var(notify::URL_VAR).ok())?;
+    let file = config_file::read()?;
+    let config = Config::new(file.monitor, overrides)?;
+    let notify = Notify::new(file.notify, std::env::var(notify::URL_VAR).ok())?;
     let token = token(&args)?;
     let mut look = if args.no_cluster {
         cluster::Options::new("")
@@ -142,7 +143,7 @@ pub fn run(args: Args) -> CliResult {
         }
         let mut told = false;
         monitor::run(
-            Client::new(look),
+            Client::new(look)?,
             options,
             stopped,
             |report| {

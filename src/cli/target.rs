@@ -1,6 +1,7 @@
 //! Which ledger and which cluster a command is about. Flags win over the environment, that over
 //! `config.toml`, that over the defaults.
 
+use super::config_file;
 use crate::cluster::{self, Prometheus};
 use color_eyre::eyre::eyre;
 use operator_ledger::{Ledger, home::Home};
@@ -59,12 +60,10 @@ impl PdArgs {
         if let Some(pd) = self.pd.as_deref().filter(|p| !p.is_empty()) {
             return Ok(cluster::Options::new(pd));
         }
-        let config = Home::from_env()?.config()?;
-        let pd = config
-            .get("pd")
-            .and_then(toml::Value::as_str)
-            .unwrap_or(DEFAULT_PD);
-        Ok(cluster::Options::new(pd))
+        let written = config_file::read()?.pd;
+        Ok(cluster::Options::new(
+            written.as_deref().unwrap_or(DEFAULT_PD),
+        ))
     }
 }
 
@@ -86,9 +85,8 @@ impl PrometheusArgs {
         if let Some(given) = &self.prometheus {
             return Ok(Some(given.clone()).filter(|p| !p.is_empty()));
         }
-        let config = Home::from_env()?.config()?;
-        let url = config.get("prometheus").and_then(toml::Value::as_str);
-        Ok(url.map(str::to_owned).filter(|p| !p.is_empty()))
+        let written = config_file::read()?.prometheus;
+        Ok(written.filter(|p| !p.is_empty()))
     }
 
     /// It, to ask; each request within `timeout`.

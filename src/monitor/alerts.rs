@@ -3,10 +3,9 @@
 //! An alert that was told resolved may only have been lost from sight: where Prometheus can be
 //! asked, its word on the rule counts as well, and where it does not answer the alert is unknown.
 
-use super::invariants::LiveKey;
 use crate::cluster::prometheus::AlertRule;
 use jiff::Timestamp;
-use operator_ledger::{ALERT_KEY, Observation, Outside, Reading, StandingAlert};
+use operator_ledger::{ALERT_KEY, LiveTicket, Observation, Outside, Reading, StandingAlert};
 use std::time::Duration;
 
 /// Seconds after which a rule that was not evaluated says nothing, or so many intervals of its
@@ -28,7 +27,7 @@ pub fn evaluate(
     standing: &[StandingAlert],
     word: Option<&Result<Word, String>>,
     patience: Duration,
-    live: &[LiveKey],
+    live: &[LiveTicket],
 ) -> Vec<Observation> {
     let mut out: Vec<Observation> = standing
         .iter()
@@ -42,7 +41,7 @@ pub fn evaluate(
             Observation {
                 key: notice.key(),
                 invariant: notice.name.clone(),
-                store_id: subject(alert),
+                subject: subject(alert),
                 reading,
                 message,
                 severity: notice.severity.clone(),
@@ -57,12 +56,12 @@ pub fn evaluate(
             }
         })
         .collect();
-    for (key, invariant, subject) in live {
-        if key.starts_with(ALERT_KEY) && !out.iter().any(|o| o.key == *key) {
+    for ticket in live {
+        if ticket.key.starts_with(ALERT_KEY) && !out.iter().any(|o| o.key == ticket.key) {
             out.push(Observation {
-                key: key.clone(),
-                invariant: invariant.clone(),
-                store_id: subject.clone(),
+                key: ticket.key.clone(),
+                invariant: ticket.invariant.clone(),
+                subject: ticket.subject.clone(),
                 reading: Reading::Unknown,
                 message: "nothing more was told of this alert".into(),
                 severity: "warning".into(),
@@ -198,7 +197,7 @@ mod tests {
     fn firing_is_violated_and_named_after_what_it_is_about() {
         let read = evaluate(&[alert(true)], None, Duration::ZERO, &[]);
         assert_eq!(read[0].reading, Reading::Violated);
-        assert_eq!(read[0].store_id.as_deref(), Some("tikv1"));
+        assert_eq!(read[0].subject.as_deref(), Some("tikv1"));
         assert_eq!(
             (read[0].key.as_str(), read[0].invariant.as_str()),
             ("alert:f", "StoreDown")
@@ -240,10 +239,12 @@ mod tests {
 
     #[test]
     fn a_ticket_whose_alert_nobody_tells_of_any_more_is_unknown() {
-        let live = [
-            ("alert:gone".to_owned(), "X".to_owned(), None),
-            ("store_down:1".to_owned(), "store_down".to_owned(), None),
-        ];
+        let live = [("alert:gone", "X"), ("store_down:1", "store_down")];
+        let live = live.map(|(key, invariant)| LiveTicket {
+            key: key.into(),
+            invariant: invariant.into(),
+            subject: None,
+        });
         let read = evaluate(&[], None, Duration::ZERO, &live);
         assert_eq!(read.len(), 1);
         assert_eq!(read[0].reading, Reading::Unknown);

@@ -54,32 +54,18 @@ impl fmt::Debug for Notify {
 #[error("config.toml, [notify]: {0}")]
 pub struct NotifyError(String);
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct File {
+/// `[notify]` of `config.toml`, as it is written.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct NotifySection {
     url: Option<String>,
-    events: Option<Vec<String>>,
+    events: Option<Vec<NewsKind>>,
     template: Option<String>,
 }
 
 impl Notify {
-    /// Reads the `[notify]` table of the whole config file; `url` is that of the environment. None:
-    /// nobody is to be told.
-    pub fn from_table(
-        table: &toml::Table,
-        url: Option<String>,
-    ) -> Result<Option<Self>, NotifyError> {
-        let file: File = match table.get("notify") {
-            Some(part) => part
-                .clone()
-                .try_into()
-                .map_err(|e| NotifyError(e.to_string()))?,
-            None => File {
-                url: None,
-                events: None,
-                template: None,
-            },
-        };
+    /// `url` is that of the environment. None: nobody is to be told.
+    pub fn new(file: NotifySection, url: Option<String>) -> Result<Option<Self>, NotifyError> {
         let Some(url) = url.filter(|u| !u.is_empty()).or(file.url) else {
             return Ok(None);
         };
@@ -88,18 +74,7 @@ impl Notify {
         if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
             return Err(NotifyError("url: not an address over HTTP".into()));
         }
-        let events = match file.events {
-            None => NewsKind::ALL.to_vec(),
-            Some(words) => words
-                .iter()
-                .map(|word| {
-                    NewsKind::parse(word).ok_or_else(|| {
-                        let all = NewsKind::ALL.map(NewsKind::as_str).join(", ");
-                        NotifyError(format!("events: {word}: there are {all}"))
-                    })
-                })
-                .collect::<Result<_, _>>()?,
-        };
+        let events = file.events.unwrap_or_else(|| NewsKind::ALL.to_vec());
         let wrong = |e: &dyn fmt::Display| NotifyError(format!("template: {e}"));
         let mut template = Environment::new();
         template

@@ -4,19 +4,21 @@
 //! one waits for it to end and then takes over.
 
 use super::{
-    Config,
+    Config, MonitorError,
     alerts::{self, Word},
-    invariants::{self, LiveKey},
+    evaluate::{evaluate, known_keys},
+    invariants::ViolationKey,
     listener::Door,
     lock::{address_lock, lock_path, remembered, take_lock},
 };
-use crate::cluster::{Client, ClusterSnapshot, StoreState};
+use crate::cluster::{Client, ClusterSnapshot};
 use jiff::Timestamp;
-use operator_ledger::{Check, CheckOutcome, Ledger, LedgerError, Mono, Observation, Reading};
+use operator_ledger::{
+    Check, CheckOutcome, Ledger, LedgerError, LiveTicket, Mono, Observation, Reading,
+};
 use serde::Serialize;
 use std::{
     fs::File,
-    io,
     path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, Instant},
@@ -54,16 +56,6 @@ pub struct Report {
     pub violations: Vec<Observation>,
     pub outcome: CheckOutcome,
     pub took_ms: u64,
-}
-
-#[derive(Debug, thiserror::Error)]
-pub enum MonitorError {
-    #[error(transparent)]
-    Ledger(#[from] LedgerError),
-    #[error("cannot lock {}: {source}", .path.display())]
-    Lock { path: PathBuf, source: io::Error },
-    #[error("another monitor watches this cluster ({})", .0.display())]
-    Taken(PathBuf),
 }
 
 /// Observes, judges and records one cluster.
@@ -127,8 +119,11 @@ impl Monitor {
         let alerts = self.alerts(&live).await?;
         let mut observations = match &snapshot {
             Some(snapshot) => {
-                let live = self.with_known(live);
-                invariants::evaluate(snapshot, &self.config, &live)
+                // Subjects that were seen before read unknown, not nothing, while they cannot be
+                // seen.
+                let mut known = known_keys(&self.known);
+                known.extend(live.iter().filter_map(ViolationKey::of_ticket));
+                evaluate(snapshot, &self.config, &known)
             }
             None => Vec::new(),
         };
@@ -138,7 +133,7 @@ impl Monitor {
             .flat_map(|s| [&s.stores.error, &s.pd.error, &s.regions.error])
             .flatten()
             .next();
-        let detail = failed.cloned().unwrap_or_default();
+        let detail = failed.map(ToString::to_string).unwrap_or_default();
         let failed = failed.is_some();
         let sample = snapshot
             .as_ref()
@@ -178,7 +173,7 @@ impl Monitor {
 
     /// What the alerts of this cluster's Alertmanager read. Prometheus is asked only about those
     /// that are said to be over.
-    async fn alerts(&self, live: &[LiveKey]) -> Result<Vec<Observation>, MonitorError> {
+    async fn alerts(&self, live: &[LiveTicket]) -> Result<Vec<Observation>, MonitorError> {
         let standing = self.ledger.standing_alerts(&self.cluster_id)?;
         let over = standing.iter().any(|a| !a.notice.firing);
         let word = match &self.client.options().prometheus {
@@ -244,28 +239,6 @@ impl Monitor {
         let file = take_lock(&path)?.ok_or(MonitorError::Taken(path))?;
         self.lock = Some((self.cluster_id.clone(), file));
         Ok(())
-    }
-
-    /// Subjects that were seen before read unknown, not nothing, while they cannot be seen.
-    fn with_known(&self, mut live: Vec<LiveKey>) -> Vec<LiveKey> {
-        for store in self.known.stores.value.iter().flatten() {
-            if store.state == StoreState::Tombstone {
-                continue;
-            }
-            for invariant in ["store_down", "high_latency", "low_disk_space"] {
-                let id = store.id.to_string();
-                live.push((format!("{invariant}:{id}"), invariant.to_owned(), Some(id)));
-            }
-        }
-        for member in self.known.pd.value.iter().flatten() {
-            let name = member.name.clone();
-            live.push((
-                format!("pd_member_down:{name}"),
-                "pd_member_down".to_owned(),
-                Some(name),
-            ));
-        }
-        live
     }
 
     /// Where things are; never what is wrong with them.

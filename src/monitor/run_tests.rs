@@ -39,7 +39,7 @@ fn monitor(folder: &Path, pd: &str, cluster_id: Option<&str>) -> Monitor {
     };
     let mut look = Options::new(pd);
     look.timeout = Duration::from_millis(700);
-    Monitor::new(Client::new(look), &options).unwrap()
+    Monitor::new(Client::new(look).unwrap(), &options).unwrap()
 }
 
 #[tokio::test]
@@ -91,7 +91,7 @@ async fn a_cluster_made_anew_at_the_same_address_is_watched_under_its_own_id() {
     m.check().await.unwrap();
     let mut look = Options::new(&new);
     look.timeout = Duration::from_millis(700);
-    m.client = Client::new(look);
+    m.client = Client::new(look).unwrap();
     let report = m.check().await.unwrap();
     assert_eq!(
         (report.cluster_id.as_str(), report.outcome.opened.as_slice()),

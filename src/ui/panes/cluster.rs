@@ -2,7 +2,7 @@
 
 use crate::{
     app::{State, cluster, cluster::current, state::Pane},
-    cluster::{ClusterSnapshot, MemberState, PdMember, Store, StoreState},
+    cluster::{ClusterSnapshot, MemberState, PdMember, Store, StoreState, UnknownReason},
     ui::{
         format::{age, lasting, millis, percent, rate},
         pane_name,
@@ -153,8 +153,8 @@ fn nothing(
     let why = snapshot
         .stores
         .error
-        .as_deref()
-        .unwrap_or("PD gave no answer");
+        .as_ref()
+        .map_or("PD gave no answer", UnknownReason::as_str);
     let tried = &state.cluster.pd;
     text.extend(paragraph(
         &format!("? Unknown. PD at {tried}:"),
@@ -197,7 +197,8 @@ fn table(
     if let Some(members) = &snapshot.pd.value {
         text.extend(members.iter().map(|m| shape.member(m, members_now, theme)));
     } else {
-        let why = snapshot.pd.error.clone().unwrap_or_default();
+        let why = snapshot.pd.error.as_ref();
+        let why = why.map_or("", UnknownReason::as_str);
         let line = left(&format!("? PD members: {why}"), columns);
         text.push(Line::styled(line, theme.style(Role::Unknown)));
     }
