@@ -5,13 +5,12 @@
 
 use crate::{
     app::{Event, Frontend, State, state::Geometry},
-    cli::one_line,
     demo::{Fault, walkthrough::Stand},
     span,
     transcript::Kind,
 };
 use jiff::Timestamp;
-use operator_ledger::{Status, Ticket};
+use operator_ledger::{Status, Ticket, clean::one_line};
 use std::{
     collections::{BTreeMap, HashSet},
     io::{self, Write},

@@ -8,6 +8,7 @@ use crate::{
     cluster::{Client, ClusterSnapshot, MemberState, Observed, StoreState, http::HttpError},
     span,
 };
+use operator_ledger::clean::one_line;
 use std::{process::ExitCode, time::Duration};
 
 #[derive(Debug, clap::Args)]
@@ -125,6 +126,6 @@ fn print(s: &ClusterSnapshot) {
 
 fn unknown<T>(what: &str, observed: &Observed<T>) {
     if let Some(why) = &observed.error {
-        println!("{what} unknown: {}", table::one_line(why.as_str()));
+        println!("{what} unknown: {}", one_line(why.as_str()));
     }
 }

@@ -21,7 +21,6 @@ pub mod tickets;
 pub mod watch;
 
 pub use config_file::ConfigFile;
-pub use table::one_line;
 
 use clap::{Parser, Subcommand};
 use std::{fmt::Display, io::Write, process::ExitCode};

@@ -2,7 +2,6 @@
 
 use super::{
     CliResult, config_file, runtime,
-    table::one_line,
     target::{LedgerArgs, PdArgs, PrometheusArgs},
 };
 use crate::{
@@ -16,6 +15,7 @@ use crate::{
 };
 use color_eyre::eyre::{WrapErr, eyre};
 use operator_ledger::Reading;
+use operator_ledger::clean::one_line;
 use std::{
     path::{Path, PathBuf},
     process::ExitCode,

@@ -3,9 +3,9 @@
 
 use super::{
     Running, each_entry, show,
-    story::{Story, clock, one_line},
+    story::{Story, clock},
 };
-use operator_ledger::{Ledger, clean::clean};
+use operator_ledger::{Ledger, clean::clean, clean::one_line};
 use std::io::Write;
 
 /// Lines of a result that are given.

@@ -1,11 +1,8 @@
 //! `audit show`: one session for a reader, its short forms or all of it.
 
 use super::{PIECES, Running, each_entry, stdout};
-use crate::cli::{
-    table,
-    tickets::{indent, took},
-};
-use operator_ledger::{EntryRow, Ledger, LedgerError};
+use crate::cli::tickets::{indent, took};
+use operator_ledger::{EntryRow, Ledger, LedgerError, clean::one_line};
 use std::io::Write;
 
 /// Lines of output that are shown whole without being asked for.
@@ -39,12 +36,12 @@ pub fn run(id: &str, all: bool, json: bool, ledger: &Ledger) -> color_eyre::Resu
     writeln!(
         out,
         "Session {}  ticket {}  {}  model {}{}",
-        table::one_line(id),
+        one_line(id),
         session
             .ticket_id
             .map_or_else(|| "-".into(), |t| format!("#{t}")),
-        table::one_line(&session.status),
-        table::one_line(session.model.as_deref().unwrap_or("unknown")),
+        one_line(&session.status),
+        one_line(session.model.as_deref().unwrap_or("unknown")),
         usage
             .cost_usd
             .filter(|usd| *usd > 0.0)
@@ -85,7 +82,7 @@ fn print_entry(
             writeln!(out, "\n{at}  {}", indent(&call_line(e)).trim_start())?;
             let why = param(e, "reasoning");
             if !why.is_empty() {
-                writeln!(out, "          why: {}", table::one_line(why))?;
+                writeln!(out, "          why: {}", one_line(why))?;
             }
         }
         "tool_result" => {
@@ -116,12 +113,7 @@ fn print_entry(
             } else {
                 text
             };
-            writeln!(
-                out,
-                "\n{at}  [{}]\n{}",
-                table::one_line(kind),
-                indent(shown)
-            )?;
+            writeln!(out, "\n{at}  [{}]\n{}", one_line(kind), indent(shown))?;
         }
     }
     Ok(())
@@ -175,7 +167,7 @@ pub fn ending(e: &EntryRow) -> String {
         text.push_str(&format!(", {} bytes not in the ledger", e.omitted_bytes));
     }
     if let Some(file) = meta("file").and_then(serde_json::Value::as_str) {
-        text.push_str(&format!(", whole in {}", table::one_line(file)));
+        text.push_str(&format!(", whole in {}", one_line(file)));
     }
     text
 }

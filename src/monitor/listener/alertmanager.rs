@@ -4,7 +4,7 @@
 //! documentation of `webhook_config`.
 
 use jiff::Timestamp;
-use operator_ledger::{AlertNotice, clean::clean};
+use operator_ledger::{AlertNotice, clean::one_line};
 use serde::Deserialize;
 use std::{collections::BTreeMap, fmt::Write as _};
 
@@ -186,9 +186,7 @@ fn pairs(given: &BTreeMap<String, String>) -> BTreeMap<String, String> {
 
 /// One clean line of at most so many bytes.
 fn line(text: &str, longest: usize) -> String {
-    let clean = clean(text);
-    let words: Vec<&str> = clean.split_whitespace().collect();
-    let mut line = words.join(" ");
+    let mut line = one_line(text.trim());
     if line.len() > longest {
         line.truncate(line.floor_char_boundary(longest));
         line.push('…');
