@@ -4,7 +4,10 @@
 //! A front end like the screen: it is shown the state and prints what is new in it.
 
 use crate::{
-    app::{Event, Frontend, State, state::Geometry},
+    app::{
+        event::{Event, Frontend},
+        model::{pane::Geometry, state::State},
+    },
     demo::{Fault, walkthrough::Stand},
     span,
     transcript::Kind,

@@ -7,13 +7,16 @@
 //! own. What children said is taken at frame times, so that a flood costs one look a frame.
 
 use super::{
-    config::Config,
-    effects::{After, Hands},
     event::{Event, Frontend},
-    state::State,
     update::{self, update},
 };
-use crate::terminal::{Pace, Signals, signals::Signal};
+use crate::{
+    app::{
+        io::effects::{After, Hands},
+        model::{config::Config, state::State},
+    },
+    terminal::{Pace, Signals, signals::Signal},
+};
 use futures_util::FutureExt;
 use jiff::Timestamp;
 use std::{

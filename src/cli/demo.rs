@@ -8,7 +8,13 @@ use super::{
     watch,
 };
 use crate::{
-    app::{self, Config, DemoChildren, DemoConfig, Palette, Role},
+    app::{
+        self,
+        model::{
+            config::{Config, DemoChildren, DemoConfig, Role},
+            palette::Palette,
+        },
+    },
     demo::{Chapter, Fault, Options, Pace, Walkthrough, chapters},
     headless::Headless,
     monitor,

@@ -2,7 +2,7 @@
 //! terminal.
 
 use super::config_file;
-use crate::app::Palette;
+use crate::app::model::palette::Palette;
 
 #[derive(Debug, Clone, Default, clap::Args)]
 pub struct ThemeArgs {

@@ -7,7 +7,10 @@ use super::{
     theme::ThemeArgs,
 };
 use crate::{
-    app::{self, Config, Role},
+    app::{
+        self,
+        model::config::{Config, Role},
+    },
     stage::stand::{self, Launch, Monitor},
     supervisor::Spec,
     ui::Screen,

@@ -7,8 +7,11 @@ use super::{
     theme::{Role, Theme},
 };
 use crate::app::{
-    State, command_line, keys,
-    prompt::{Prompt, PromptKind},
+    keys::{command_line, footer, table::Binding},
+    model::{
+        prompt::{Prompt, PromptKind},
+        state::State,
+    },
 };
 use ratatui::{
     Frame,
@@ -113,8 +116,8 @@ pub fn draw_offers(frame: &mut Frame, body: Rect, state: &State, theme: Theme) {
 /// The keys that fit, in the order of the table; those that matter least go first. Help and quit
 /// always fit.
 fn hints(state: &State, theme: Theme, room: usize) -> Vec<Span<'static>> {
-    let all = keys::footer(state);
-    let size = |(b, word): &(&keys::Binding, String)| b.label.width() + word.width() + 4;
+    let all = footer::footer(state);
+    let size = |(b, word): &(&Binding, String)| b.label.width() + word.width() + 4;
     let mut order: Vec<usize> = (0..all.len()).collect();
     order.sort_by_key(|n| all[*n].0.rank);
     let mut used = 1;

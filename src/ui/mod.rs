@@ -25,10 +25,10 @@ mod tests;
 pub use screen::Screen;
 pub use theme::Theme;
 
-use crate::app::{
-    State,
+use crate::app::model::{
     agent::Phase,
-    state::{Areas, Geometry, Pane},
+    pane::{Areas, Geometry, Pane},
+    state::State,
 };
 use layout::{Layout, Want};
 use ratatui::{Frame, layout::Rect, text::Line};

@@ -8,10 +8,10 @@ use super::{
     theme::Role,
     timeline, want,
 };
-use crate::app::{
-    State,
+use crate::app::model::{
+    pane::{Areas, Geometry},
     replay::Replay,
-    state::{Areas, Geometry},
+    state::State,
 };
 use ratatui::{Frame, layout::Rect, text::Span};
 

@@ -2,7 +2,10 @@
 
 use super::draw;
 use crate::{
-    app::{Event, Frontend, State, state::Geometry},
+    app::{
+        event::{Event, Frontend},
+        model::{pane::Geometry, state::State},
+    },
     terminal::{Backend, Guard, Input, Mouse, Output, guard::GuardError},
 };
 use crossterm::{

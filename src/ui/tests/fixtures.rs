@@ -2,7 +2,10 @@
 
 use super::stage::{START, Stage, snapshot};
 use crate::{
-    app::{Child, Event, archive::Found, demo::StageNews, detail::Detail, state::Process},
+    app::{
+        event::{Event, Found},
+        model::{child::Child, demo::StageNews, detail::Detail, process::Process},
+    },
     history::{
         Incident, News, Page, Which,
         incident::{Mark, Told, What},

@@ -6,10 +6,9 @@ use super::{
 };
 use crate::{
     app::{
-        Effect, Event,
-        archive::{Found, Read},
-        overlay::Overlay,
-        state::Pane,
+        event::{Effect, Event, Found},
+        model::{overlay::Overlay, pane::Pane},
+        request::Read,
     },
     history::Which,
     transcript::{Kind, doc::Lines},
@@ -356,7 +355,10 @@ fn typed_commands_are_completed_and_do_what_their_key_does() {
     stage.key(KeyCode::Enter);
     assert!(stage.state.taste.no_wrap);
     stage.enter(":theme mono");
-    assert_eq!(stage.state.taste.palette, crate::app::Palette::Mono);
+    assert_eq!(
+        stage.state.taste.palette,
+        crate::app::model::palette::Palette::Mono
+    );
     assert_eq!(stage.enter(":ticket #4"), [Effect::Read(Read::Ticket(4))]);
     stage.key(KeyCode::Esc);
     stage.keys(":ticket ");

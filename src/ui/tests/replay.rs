@@ -6,8 +6,8 @@ use super::{
 };
 use crate::{
     app::{
-        Effect, Event,
-        archive::{Found, Read},
+        event::{Effect, Event, Found},
+        request::Read,
     },
     history::scene::{Item, Stretch},
 };

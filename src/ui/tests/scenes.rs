@@ -8,7 +8,10 @@ use super::{
 };
 use crate::{
     app::{
-        Child, Event, Palette, archive::Found, demo::StageNews, state::Process, tickets::LedgerView,
+        event::{Event, Found},
+        model::{
+            child::Child, demo::StageNews, palette::Palette, process::Process, tickets::LedgerView,
+        },
     },
     cluster::{ClusterSnapshot, Observed},
     supervisor::Fact,

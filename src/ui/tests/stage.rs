@@ -2,7 +2,17 @@
 
 use super::super::draw;
 use crate::{
-    app::{Child, Config, Effect, Event, Palette, Role, State, tickets::LedgerView, update},
+    app::{
+        event::{Effect, Event},
+        model::{
+            child::Child,
+            config::{Config, Role},
+            palette::Palette,
+            state::State,
+            tickets::LedgerView,
+        },
+        update,
+    },
     cluster::{
         ClusterSnapshot, MemberState, Observed, PdMember, Regions, Store, StoreState, Traffic,
     },

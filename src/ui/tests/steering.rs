@@ -6,11 +6,9 @@ use super::{
 };
 use crate::{
     app::{
-        Child, Effect, Event,
-        archive::{Found, Read},
-        clerk::Write,
-        overlay::Overlay,
-        state::Pane,
+        event::{Effect, Event, Found},
+        model::{child::Child, overlay::Overlay, pane::Pane},
+        request::{Read, Write},
     },
     history::News,
     supervisor::{Fact, Item},
