@@ -7,8 +7,8 @@ use super::{
 use crate::{
     cluster::{self, Client},
     monitor::{
-        self, Config, Report, RunOptions, config,
-        listener::{Door, Listener, Token},
+        self, Config, Happened, Report, RunOptions, config,
+        listener::{Listener, ListenerState, Token},
         notify::{self, Notify},
     },
     span,
@@ -25,8 +25,8 @@ use std::{
 use tokio::{
     io::AsyncReadExt,
     signal::unix::{SignalKind, signal},
-    sync::watch,
 };
+use tokio_util::sync::CancellationToken;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -117,45 +117,42 @@ pub fn run(args: Args) -> CliResult {
         config,
         cluster_id: args.cluster_id,
         once: args.once,
-        door: Arc::new(Door::default()),
+        listener: Arc::new(ListenerState::default()),
     };
     // Nothing is clear that nobody looked at.
     let mut clear = false;
     let runtime = runtime()?;
     let ran = runtime.block_on(async {
-        let (stop, stopped) = watch::channel(false);
+        let stop = CancellationToken::new();
         stop_on_signal(stop.clone())?;
         if args.supervised {
-            stop_at_end_of_input(stop);
-        } else {
-            // Nobody else may hold the last sender, or the loop would think it was told to end.
-            std::mem::forget(stop);
+            stop_at_end_of_input(stop.clone());
         }
         if let Some(address) = &args.listen {
             listen(address, token, &options).await?;
         }
         if let Some(notify) = notify.filter(|_| !args.once) {
-            let (ledger, door) = (options.ledger.clone(), options.door.clone());
-            tokio::spawn(notify::run(notify, ledger, door, |text| {
-                tracing::warn!("{text}");
-                eprintln!("operator-tui monitor: {text}");
-            }));
+            let (ledger, listener) = (options.ledger.clone(), options.listener.clone());
+            tokio::spawn(notify::run(notify, ledger, listener, warn));
         }
         let mut told = false;
         monitor::run(
             Client::new(look)?,
             options,
-            stopped,
-            |report| {
-                clear = report.violations.is_empty();
-                print(report, args.json);
-            },
-            |lock| {
-                if !std::mem::replace(&mut told, true) {
-                    eprintln!(
-                        "operator-tui monitor: another monitor watches this cluster ({}): waiting for it to end",
-                        lock.display()
-                    );
+            stop,
+            |happened| match happened {
+                Happened::Checked(report) => {
+                    clear = report.violations.is_empty();
+                    print(report, args.json);
+                }
+                Happened::NotRecorded(why) => warn(format!("check not recorded: {why}")),
+                Happened::Waiting(lock) => {
+                    if !std::mem::replace(&mut told, true) {
+                        warn(format!(
+                            "another monitor watches this cluster ({}): waiting for it to end",
+                            lock.display()
+                        ));
+                    }
                 }
             },
         )
@@ -186,10 +183,10 @@ async fn listen(
             "operator-tui monitor: no alerts are taken there, for it can be reached from outside and no token is set"
         );
     }
-    let (ledger, door) = (options.ledger.clone(), options.door.clone());
+    let (ledger, state) = (options.ledger.clone(), options.listener.clone());
     tokio::spawn(async move {
-        if let Err(e) = listener.serve(ledger, token, door).await {
-            eprintln!("operator-tui monitor: listens no more: {e}");
+        if let Err(e) = listener.serve(ledger, token, state).await {
+            eprintln!("operator-tui monitor: no longer listening: {e}");
         }
     });
     Ok(())
@@ -211,23 +208,30 @@ fn token(args: &RunArgs) -> color_eyre::Result<Option<Token>> {
     Ok(text.as_deref().map(Token::new))
 }
 
-fn stop_on_signal(stop: watch::Sender<bool>) -> color_eyre::Result<()> {
+/// Tells people, and the developers' log.
+#[expect(clippy::needless_pass_by_value, reason = "as the callbacks give it")]
+fn warn(text: String) {
+    tracing::warn!("{text}");
+    eprintln!("operator-tui monitor: {text}");
+}
+
+fn stop_on_signal(stop: CancellationToken) -> color_eyre::Result<()> {
     let mut term = signal(SignalKind::terminate())?;
     let mut int = signal(SignalKind::interrupt())?;
     let mut hup = signal(SignalKind::hangup())?;
     tokio::spawn(async move {
         tokio::select! { _ = term.recv() => {}, _ = int.recv() => {}, _ = hup.recv() => {} }
-        let _ = stop.send(true);
+        stop.cancel();
     });
     Ok(())
 }
 
-fn stop_at_end_of_input(stop: watch::Sender<bool>) {
+fn stop_at_end_of_input(stop: CancellationToken) {
     tokio::spawn(async move {
         let mut buffer = [0; 256];
         let mut input = tokio::io::stdin();
         while !matches!(input.read(&mut buffer).await, Ok(0) | Err(_)) {}
-        let _ = stop.send(true);
+        stop.cancel();
     });
 }
 

@@ -19,4 +19,4 @@ mod run;
 pub use config::Config;
 pub use error::MonitorError;
 pub use invariants::{Invariant, ViolationKey};
-pub use run::{Monitor, Report, RunOptions, run};
+pub use run::{Happened, Monitor, Report, RunOptions, run};

@@ -75,19 +75,19 @@ fn notify(url: &str, more: &str) -> Result<Option<Notify>, String> {
 struct Desk {
     _dir: tempfile::TempDir,
     ledger: Ledger,
-    teller: Teller,
+    notifier: Notifier,
     warned: Vec<String>,
 }
 
 impl Desk {
     fn new(url: &str) -> Self {
-        let _ = rustls::crypto::ring::default_provider().install_default();
         let dir = tempfile::tempdir().unwrap();
+        let mut notify = notify(url, "").unwrap().unwrap();
+        notify.client = reqwest::Client::builder().no_proxy().build().unwrap();
         Self {
             ledger: Ledger::open(&dir.path().join("tickets.db")).unwrap(),
-            teller: Teller {
-                notify: notify(url, "").unwrap().unwrap(),
-                client: reqwest::Client::builder().no_proxy().build().unwrap(),
+            notifier: Notifier {
+                notify,
                 counts: Counts::default(),
                 trouble: None,
                 wait: Duration::from_millis(10),
@@ -103,7 +103,10 @@ impl Desk {
         let mut ledger = Ledger::open(&path).unwrap();
         let warned = &mut self.warned;
         let mut warn = |text| warned.push(text);
-        self.teller.tell(&mut ledger, "7", &mut warn).await.unwrap();
+        self.notifier
+            .deliver(&mut ledger, "7", &mut warn)
+            .await
+            .unwrap();
     }
 }
 
