@@ -160,6 +160,8 @@ impl Monitor {
             ok: !failed,
             detail: &detail,
         })?;
+        let took_ms = started.elapsed().as_millis() as u64;
+        tracing::debug!(cluster = self.cluster_id, took_ms, ?outcome, "checked");
         Ok(Report {
             cluster_id: self.cluster_id.clone(),
             ok: !failed,
@@ -169,7 +171,7 @@ impl Monitor {
                 .filter(|o| o.reading != Reading::Clear)
                 .collect(),
             outcome,
-            took_ms: started.elapsed().as_millis() as u64,
+            took_ms,
         })
     }
 

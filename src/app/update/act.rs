@@ -49,7 +49,7 @@ pub fn act(state: &mut State, command: Command, argument: &str) -> Vec<Effect> {
             | C::Session
     );
     if steers && state.replayed {
-        state.say("Not in a replay: q closes it, and what is live is there again.");
+        state.say("Not in a replay: press q to return to the live view.");
         return Vec::new();
     }
     match command {

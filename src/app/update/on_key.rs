@@ -65,14 +65,14 @@ pub fn on_paste(state: &mut State, text: &str) {
 
 fn typed(state: &mut State, mut prompt: Prompt, key: KeyEvent) -> Vec<Effect> {
     match prompt.key(key, &state.history) {
-        Typed::Left => return Vec::new(),
+        Typed::Cancelled => return Vec::new(),
         Typed::Entered(text) => return entered(state, prompt.kind, &text),
         Typed::Complete(forward) => {
             if prompt.kind == PromptKind::Command {
                 command_line::complete(state, &mut prompt, forward);
             }
         }
-        Typed::GoOn => {}
+        Typed::Continue => {}
     }
     state.prompt = Some(prompt);
     Vec::new()

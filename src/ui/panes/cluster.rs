@@ -143,7 +143,7 @@ fn nothing(
         return paragraph(text, columns, theme.style(Role::Unknown));
     }
     if state.replayed {
-        let text = "? Of the cluster nothing was on record yet.";
+        let text = "? No cluster data recorded yet.";
         return paragraph(text, columns, theme.style(Role::Unknown));
     }
     let Some(snapshot) = snapshot else {
