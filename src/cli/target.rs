@@ -2,7 +2,10 @@
 //! `config.toml`, that over the defaults.
 
 use super::config_file;
-use crate::cluster::{self, Prometheus};
+use crate::{
+    cluster::{self, Prometheus},
+    stage,
+};
 use color_eyre::eyre::eyre;
 use operator_ledger::{Ledger, home::Home};
 use std::{path::PathBuf, time::Duration};
@@ -27,7 +30,7 @@ impl LedgerArgs {
     pub fn path(&self) -> color_eyre::Result<PathBuf> {
         Ok(match &self.db {
             Some(path) => path.clone(),
-            None if self.lab => operator_lab::home()?.ledger(),
+            None if self.lab => stage::ledger()?,
             None => Home::from_env()?.ledger(),
         })
     }
@@ -36,7 +39,7 @@ impl LedgerArgs {
     pub fn open(&self) -> color_eyre::Result<Ledger> {
         let path = self.path()?;
         let hint = || -> Option<String> {
-            let lab = Home::from_env().ok()?.lab().ledger();
+            let lab = stage::ledger().ok()?;
             (lab != path && lab.exists()).then(|| "; the demo's is read with --lab".to_owned())
         };
         match Ledger::open_existing(&path) {
