@@ -64,7 +64,7 @@ struct Evaluation<'a> {
     out: Vec<Observation>,
 }
 
-impl<'a> Evaluation<'a> {
+impl Evaluation<'_> {
     fn of(&mut self, invariant: Invariant, rule: &Rule) {
         let first = self.out.len();
         let scene = |key: &ViolationKey| Scene {

@@ -100,7 +100,7 @@ pub fn parse<A: Section, M: Section, N: Section>(
 
 fn line_of(bytes: &[u8], at: usize) -> usize {
     let before = bytes.get(..at).unwrap_or(bytes);
-    before.iter().filter(|b| **b == b'\n').count() + 1
+    before.split(|b| *b == b'\n').count()
 }
 
 /// The parser's message, after the key it is about and before the name that was probably meant.

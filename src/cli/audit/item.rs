@@ -61,7 +61,7 @@ pub struct Items<'l> {
     /// The last entry that was read.
     after: i64,
     /// The id of a call whose end has not come yet.
-    open: Option<Option<String>>,
+    open: Option<String>,
     ended: bool,
 }
 
@@ -97,7 +97,7 @@ impl Items<'_> {
 
     fn note(&mut self, entry: &EntryRow) {
         match entry.entry_type.as_str() {
-            "tool_call" => self.open = Some(entry.call_id.clone()),
+            "tool_call" => self.open = Some(entry.call_id.clone().unwrap_or_default()),
             "tool_result" | "notice" | "decision" if self.open.as_ref() == Some(&entry.call_id) => {
                 self.open = None;
             }
@@ -109,7 +109,6 @@ impl Items<'_> {
         let Some(call) = &self.open else {
             return Ok(None);
         };
-        let call = call.as_deref().unwrap_or_default();
         let printed = self.ledger.output(&self.session, call, MAX_PIECES)?;
         let is_empty = printed.iter().all(|chunk| chunk.text.is_empty());
         Ok((!is_empty).then_some(AuditItem::CutOff(printed)))
