@@ -120,33 +120,33 @@ impl Node {
 /// All nodes of the lab and what the keeper knows of them.
 pub(super) struct Nodes {
     dir: LabDir,
-    nodes: Vec<Node>,
+    all: Vec<Node>,
     ports: Ports,
 }
 
 impl Nodes {
     pub(super) fn new(dir: LabDir, specs: Vec<NodeSpec>, ports: Ports) -> Self {
-        let nodes = specs.into_iter().map(|spec| Node {
+        let all = specs.into_iter().map(|spec| Node {
             spec,
             process: None,
         });
         Self {
             dir,
-            nodes: nodes.collect(),
+            all: all.collect(),
             ports,
         }
     }
 
     pub(super) fn start_all(&mut self) {
-        for index in 0..self.nodes.len() {
+        for index in 0..self.all.len() {
             if let Err(error) = self.start(index) {
-                eprintln!("{}: {error}", self.nodes[index].spec.name);
+                eprintln!("{}: {error}", self.all[index].spec.name);
             }
         }
     }
 
     fn processes(&mut self) -> impl Iterator<Item = &mut Process> {
-        self.nodes.iter_mut().filter_map(|n| n.process.as_mut())
+        self.all.iter_mut().filter_map(|n| n.process.as_mut())
     }
 
     /// Asks all to end (TERM), and ends those (KILL) that are there after the grace.
@@ -177,9 +177,9 @@ impl Nodes {
     pub(super) async fn answer(&mut self, request: Request) -> Reply {
         let result = match request {
             Request::Ps => {
-                join_all(self.nodes.iter_mut().map(Node::update_ready)).await;
+                join_all(self.all.iter_mut().map(Node::update_ready)).await;
                 return Reply::Nodes {
-                    nodes: self.nodes.iter_mut().map(status_of).collect(),
+                    nodes: self.all.iter_mut().map(status_of).collect(),
                 };
             }
             Request::Start { node } => match self.find(&node) {
@@ -201,22 +201,22 @@ impl Nodes {
     }
 
     fn find(&self, name: &str) -> io::Result<usize> {
-        let found = self.nodes.iter().position(|n| n.spec.name == name);
+        let found = self.all.iter().position(|n| n.spec.name == name);
         found.ok_or_else(|| {
-            let names: Vec<_> = self.nodes.iter().map(|n| n.spec.name.as_str()).collect();
+            let names: Vec<_> = self.all.iter().map(|n| n.spec.name.as_str()).collect();
             io::Error::other(format!("no node `{name}`; there are {}", names.join(", ")))
         })
     }
 
     fn running(&mut self, name: &str) -> io::Result<&mut Process> {
         let index = self.find(name)?;
-        self.nodes[index]
+        self.all[index]
             .running()
             .ok_or_else(|| io::Error::other(format!("{name} is not running")))
     }
 
     fn start(&mut self, index: usize) -> io::Result<()> {
-        let node = &mut self.nodes[index];
+        let node = &mut self.all[index];
         if node.running().is_some() {
             let name = &node.spec.name;
             return Err(io::Error::other(format!("{name} is already running")));
