@@ -187,7 +187,7 @@ fn a_log_for_developers_is_a_file_in_the_record_and_never_on_stderr() {
     assert_eq!(files.len(), 1);
     let name = files[0].file_name().into_string().unwrap();
     assert!(
-        name.starts_with("monitor.") && name.ends_with(".log"),
+        name.starts_with("monitor.20") && name.contains(".log"),
         "{name}"
     );
     let text = fs::read_to_string(files[0].path()).unwrap();

@@ -98,7 +98,9 @@ impl Items<'_> {
     fn note(&mut self, entry: &EntryRow) {
         match entry.entry_type.as_str() {
             "tool_call" => self.open = Some(entry.call_id.clone().unwrap_or_default()),
-            "tool_result" | "notice" | "decision" if self.open.as_ref() == Some(&entry.call_id) => {
+            "tool_result" | "notice" | "decision"
+                if self.open.as_deref() == Some(entry.call_id.as_deref().unwrap_or_default()) =>
+            {
                 self.open = None;
             }
             _ => {}
