@@ -22,6 +22,7 @@ use crate::{
     transcript::{Composer, Kind, Line, Ring},
 };
 use jiff::Timestamp;
+use operator_ledger::spoken;
 use std::time::{Duration, Instant};
 
 /// A toast is read by then.
@@ -144,7 +145,7 @@ fn on_ledger(state: &mut State, view: LedgerView) -> Vec<Effect> {
         Some(Proposal {
             session: Some(running.session.session_id.clone()),
             call: proposal.call.clone(),
-            command: lines(&proposal.command),
+            command: lines(&spoken(&proposal.tool, &proposal.input)),
             reasoning: lines(&proposal.reasoning),
             why: lines(&proposal.why),
             since: proposal.since.unwrap_or(state.now),

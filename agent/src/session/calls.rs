@@ -111,7 +111,7 @@ impl Session<'_> {
         let redactor = &self.setting.redactor;
         let input = redactor.apply(request.input);
         let reasoning = redactor.apply(request.reasoning);
-        let mut params = json!({ request.tool.key(): input, "reasoning": reasoning });
+        let mut params = json!({ request.tool.input_key(): input, "reasoning": reasoning });
         if request.tool == Tool::Shell {
             params["timeout_s"] = request.limit.as_secs().into();
         }

@@ -14,6 +14,7 @@ use crate::{
 use operator_ledger::{
     Claim, EntryKind, Ledger, LedgerError, Mono, NewEntry, NewSession, Ticket,
     event::{Kind, Level},
+    spoken,
     usage::Usage,
 };
 use serde_json::json;
@@ -183,13 +184,8 @@ fn earlier_sessions(ledger: &Ledger, ticket: i64) -> Result<Vec<Earlier>, Ledger
         for entry in ledger.entries(&session.session_id, 0, ENTRIES)? {
             match entry.entry_type.as_str() {
                 "tool_call" => {
-                    let params = entry.tool_params.as_ref();
-                    let command = params.and_then(|p| p.get("command")?.as_str());
-                    let text = command
-                        .unwrap_or(&entry.content)
-                        .chars()
-                        .take(300)
-                        .collect();
+                    let text = spoken(entry.tool(), entry.input());
+                    let text = text.chars().take(300).collect();
                     commands.push((entry.call_id, text));
                 }
                 "tool_result" => {

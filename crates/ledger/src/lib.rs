@@ -46,6 +46,7 @@ mod session_reads;
 mod sessions;
 mod spending;
 mod tickets;
+mod tool;
 pub mod usage;
 
 pub use alerts::{AlertNotice, KEY as ALERT_KEY, Received, StandingAlert};
@@ -66,6 +67,7 @@ pub use record::{Fault, Sample};
 pub use sessions::{NewSession, OutputChunk, SessionRow, SessionWriter, Totals, UsageTotals};
 pub use spending::{Beside, Payment, Reservation};
 pub use tickets::{Resolution, Status, Ticket, TicketEvent};
+pub use tool::{Tool, spoken};
 
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 use std::{

@@ -58,7 +58,7 @@ pub fn write(out: &mut impl Write, story: &Story, ledger: &Ledger) -> color_eyre
             "tool_call" => writeln!(
                 out,
                 "<div class=\"entry call\">{at}<span class=\"why\">{}</span><pre>{}</pre></div>",
-                escape(show::param(e, "reasoning")),
+                escape(e.reasoning()),
                 escape(&show::call_line(e))
             )?,
             "tool_result" => {

@@ -39,7 +39,7 @@ pub fn write(out: &mut impl Write, story: &Story, ledger: &Ledger) -> color_eyre
                     out,
                     "`{}` {}",
                     clock(e.at),
-                    escape(&one_line(show::param(e, "reasoning")))
+                    escape(&one_line(e.reasoning()))
                 )?;
                 fence(out, &show::call_line(e))?;
             }

@@ -83,7 +83,7 @@ fn print_entry(
     match e.entry_type.as_str() {
         "tool_call" => {
             writeln!(out, "\n{at}  {}", indent(&call_line(e)).trim_start())?;
-            let why = param(e, "reasoning");
+            let why = e.reasoning();
             if !why.is_empty() {
                 writeln!(out, "          why: {}", table::one_line(why))?;
             }
@@ -127,19 +127,9 @@ fn print_entry(
     Ok(())
 }
 
-/// A parameter of a call.
-pub fn param<'e>(e: &'e EntryRow, name: &str) -> &'e str {
-    e.tool_params
-        .as_ref()
-        .and_then(|p| p.get(name)?.as_str())
-        .unwrap_or_default()
-}
-
 /// A call as it would be typed.
 pub fn call_line(e: &EntryRow) -> String {
-    let input = ["command", "url", "query"]
-        .map(|name| param(e, name))
-        .concat();
+    let input = e.input();
     match e.tool_name.as_deref() {
         None | Some("shell") => format!("$ {input}"),
         Some(tool) => format!("[{tool}] {input}"),
