@@ -2,6 +2,8 @@
 //! that, with the load off, it costs next to nothing.
 
 use operator_lab::{NodeStatus, timing::MONITOR_TIMES};
+use operator_process::proc::{Stat, resident_bytes};
+use rustix::process::Pid;
 use serde_json::Value;
 use std::{
     collections::BTreeMap,
@@ -58,7 +60,7 @@ impl Lab {
             serde_json::from_str(&self.ok(&["lab", "ps", "--json"])).unwrap();
         let mut pids: Vec<u32> = nodes.iter().filter_map(|n| n.pid).collect();
         assert_eq!(pids.len(), 7);
-        let parent = stat(pids[0])[1].parse().unwrap();
+        let parent = Stat::of(pid_of(pids[0])).unwrap().parent.cast_unsigned();
         pids.push(parent);
         pids
     }
@@ -88,25 +90,18 @@ fn text(output: &Output) -> String {
     )
 }
 
-/// The fields of a process' `stat` after its name: state, parent, and so on.
-fn stat(pid: u32) -> Vec<String> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
-    let (_, rest) = stat.rsplit_once(") ").unwrap();
-    rest.split_whitespace().map(str::to_owned).collect()
+fn pid_of(pid: u32) -> Pid {
+    Pid::from_raw(pid.cast_signed()).unwrap()
 }
 
 /// User and system time of a process so far.
 fn cpu(pid: u32) -> Duration {
-    let fields = stat(pid);
-    let ticks: u64 = fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap();
+    let ticks = Stat::of(pid_of(pid)).unwrap().cpu_ticks;
     Duration::from_millis(1000 / TICKS * ticks)
 }
 
 fn resident(pid: u32) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let line = status.lines().find(|l| l.starts_with("VmRSS:")).unwrap();
-    let kilobytes: u64 = line.split_whitespace().nth(1).unwrap().parse().unwrap();
-    kilobytes << 10
+    resident_bytes(pid_of(pid)).unwrap()
 }
 
 /// Which store leads each region, as PD tells it.

@@ -20,10 +20,8 @@ use crate::{
 };
 use color_eyre::eyre::{Context, eyre};
 use operator_lab::{LabInfo, UpOptions};
-use operator_ledger::{
-    Ledger,
-    home::{Home, executable},
-};
+use operator_ledger::{Ledger, home::Home};
+use operator_process::executable;
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use std::{
     ffi::OsString,

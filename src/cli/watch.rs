@@ -15,10 +15,8 @@ use crate::{
 use agent_lab::{cli::ModeArg, model::rehearsal};
 use clap::ValueEnum;
 use color_eyre::eyre::eyre;
-use operator_ledger::{
-    Ledger,
-    home::{Home, executable},
-};
+use operator_ledger::{Ledger, home::Home};
+use operator_process::executable;
 use std::{
     ffi::OsString,
     path::{Path, PathBuf},

@@ -8,7 +8,8 @@ use crate::stage::{
 use operator_lab::{
     Client, Lab, LabError, LabInfo, Progress, UpOptions, timing::MONITOR_TIMES, up,
 };
-use operator_ledger::home::{Home, HomeError, executable};
+use operator_ledger::home::{Home, HomeError};
+use operator_process::executable;
 use std::{ffi::OsString, sync::Arc};
 
 /// What is passed on to an agent in its own container, if it is set here: who it is to ask, with

@@ -9,10 +9,10 @@ use super::{
     policy::{Next, Policy},
     process::{Run, describe, launch, writer},
     spawn::Spec,
-    stop::{Step, group_alive},
     stream::Chunk,
 };
 use operator_ledger::event::Control;
+use operator_process::stop::{Step, group_alive};
 use std::{
     os::unix::process::ExitStatusExt,
     process::ExitStatus,

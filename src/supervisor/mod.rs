@@ -18,7 +18,6 @@ pub mod policy;
 mod process;
 mod spawn;
 pub mod splitter;
-mod stop;
 mod stream;
 pub mod warden;
 

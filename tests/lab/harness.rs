@@ -1,7 +1,8 @@
 //! A lab of a test's own, driven through the executable.
 
 use operator_lab::{Client, NodeStatus, topology::Topology};
-use rustix::process::Signal;
+use operator_process::proc::{self, Stat};
+use rustix::process::{Pid, Signal};
 use serde_json::Value;
 use std::{
     fs,
@@ -210,11 +211,7 @@ pub fn until(what: &str, limit: Duration, mut holds: impl FnMut() -> bool) {
 
 /// Whether a process is there, and not merely waiting to be reaped by whoever adopted it.
 pub fn exists(pid: u32) -> bool {
-    fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| {
-        !stat
-            .rsplit_once(") ")
-            .is_some_and(|(_, rest)| rest.starts_with('Z'))
-    })
+    proc::is_alive(pid_of(pid))
 }
 
 pub fn kill(pid: u32) {
@@ -222,15 +219,16 @@ pub fn kill(pid: u32) {
 }
 
 pub fn signal(pid: u32, signal: Signal) {
-    let pid = rustix::process::Pid::from_raw(pid as i32).unwrap();
-    rustix::process::kill_process(pid, signal).unwrap();
+    rustix::process::kill_process(pid_of(pid), signal).unwrap();
+}
+
+fn pid_of(pid: u32) -> Pid {
+    Pid::from_raw(pid.cast_signed()).unwrap()
 }
 
 /// The keeper of a lab: the parent of its nodes.
 pub fn parent(pid: u32) -> u32 {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
-    let rest = stat.rsplit_once(") ").unwrap().1;
-    rest.split(' ').nth(1).unwrap().parse().unwrap()
+    Stat::of(pid_of(pid)).unwrap().parent.cast_unsigned()
 }
 
 /// A process that brings a lab up and holds its lifeline, as the demo does.

@@ -2,6 +2,7 @@
 
 use crate::terminal::Terminal;
 pub use crate::terminal::alive;
+use operator_process::proc::Stat;
 use portable_pty::CommandBuilder;
 use rustix::process::Signal;
 use std::{
@@ -228,8 +229,7 @@ impl Dashboard {
 
     /// `T` while stopped.
     pub fn process_state(&self) -> Option<char> {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.terminal.pid())).ok()?;
-        stat.rsplit(") ").next()?.chars().next()
+        Some(Stat::of(self.terminal.pid())?.state)
     }
 
     /// Bytes and frames written in a while.

@@ -1,13 +1,12 @@
-//! Starting this executable again, in another role, and looking at what was started.
+//! Starting this executable again, in another role.
 
-use rustix::process::{Pid, Signal};
 use std::process::Command;
 
 /// A command that runs this executable, with nothing of our environment but what a program needs
 /// to run: keys of the user have no business in the lab.
 pub fn command() -> Command {
     use std::os::unix::process::CommandExt;
-    let mut command = Command::new(operator_ledger::home::executable());
+    let mut command = Command::new(operator_process::executable());
     command.arg0("operator-tui").env_clear();
     for name in ["PATH", "HOME", "LANG", "TZ", "TMPDIR", "RUST_BACKTRACE"] {
         if let Some(value) = std::env::var_os(name) {
@@ -15,34 +14,4 @@ pub fn command() -> Command {
         }
     }
     command
-}
-
-/// Gives the child a session of its own, and a signal when the thread that starts it ends, even
-/// if that thread is killed itself.
-pub fn own_session(command: &mut Command, on_our_death: Option<Signal>) {
-    use std::os::unix::process::CommandExt;
-    let prepare = move || {
-        rustix::process::setsid()?;
-        #[cfg(target_os = "linux")]
-        if on_our_death.is_some() {
-            rustix::process::set_parent_process_death_signal(on_our_death)?;
-        }
-        #[cfg(not(target_os = "linux"))]
-        let _ = on_our_death;
-        Ok(())
-    };
-    #[expect(
-        unsafe_code,
-        reason = "between fork and exec; both calls are async-signal-safe"
-    )]
-    unsafe {
-        command.pre_exec(prepare);
-    }
-}
-
-/// Whether the kernel says that a process is stopped; `None` where it cannot be asked.
-pub fn is_stopped(pid: Pid) -> Option<bool> {
-    let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero())).ok()?;
-    let state = stat.rsplit_once(") ")?.1.chars().next()?;
-    Some(state == 'T')
 }

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::supervisor::Item;
+use rustix::process::Pid;
 use std::sync::Arc;
 use tokio::{sync::Notify, time::timeout};
 
@@ -64,9 +65,7 @@ impl Child {
 }
 
 fn alive(pid: u32) -> bool {
-    // A zombie that its parent has not reaped yet is dead enough.
-    std::fs::read_to_string(format!("/proc/{pid}/stat"))
-        .is_ok_and(|stat| !stat.rsplit(')').next().unwrap_or("").starts_with(" Z"))
+    Pid::from_raw(pid.cast_signed()).is_some_and(operator_process::proc::is_alive)
 }
 
 #[tokio::test(flavor = "multi_thread")]

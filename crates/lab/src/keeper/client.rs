@@ -1,7 +1,6 @@
 //! Asking a lab's keeper, from any process that knows the lab's home.
 
 use crate::{
-    exe,
     keeper::{
         logs::{self, Follower},
         protocol::{NodeStatus, Reply, Request},
@@ -10,6 +9,7 @@ use crate::{
     timing::KEEPER_CALL,
     topology::{Files, Topology, TopologyError},
 };
+use operator_process::proc;
 use rustix::process::{Pid, Signal, kill_process};
 use std::{fs, io, path::Path, time::Duration};
 use tokio::{
@@ -148,7 +148,7 @@ impl Client {
     /// does not answer is killed, and its nodes die with it.
     pub async fn down(&self) -> Result<(), ClientError> {
         let keeper = self.keeper().await;
-        if let Some(pid) = keeper.filter(|pid| exe::is_stopped(*pid) == Some(true)) {
+        if let Some(pid) = keeper.filter(|pid| proc::is_stopped(*pid) == Some(true)) {
             let _ = kill_process(pid, Signal::CONT);
         }
         match (self.done(&Request::Down).await, keeper) {
@@ -243,7 +243,7 @@ async fn frozen(pid: Option<Pid>) -> Pid {
     let mut seen = 0;
     loop {
         sleep(FROZEN_LOOK).await;
-        seen = if exe::is_stopped(pid) == Some(true) {
+        seen = if proc::is_stopped(pid) == Some(true) {
             seen + 1
         } else {
             0

@@ -11,6 +11,7 @@ use crate::{
     topology::{Files, Node, Role, Topology},
 };
 use jiff::Timestamp;
+use operator_process::{proc, start::ChildSetup};
 use rustix::process::{Pid, Signal, kill_process};
 use std::{
     io,
@@ -58,7 +59,7 @@ impl Process {
 
     /// Whether the kernel says that the process is stopped; `None` where it cannot be asked.
     fn is_stopped(&self) -> Option<bool> {
-        exe::is_stopped(self.pid)
+        proc::is_stopped(self.pid)
     }
 
     fn signal(&self, signal: Signal) -> io::Result<()> {
@@ -336,7 +337,12 @@ fn spawn(node: &Node, files: &Files) -> io::Result<Process> {
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .stderr(Stdio::piped());
-    exe::own_session(&mut command, Some(Signal::KILL));
+    ChildSetup {
+        own_session: true,
+        on_parent_death: Some(Signal::KILL),
+        ..ChildSetup::default()
+    }
+    .apply(&mut command);
     let mut child = tokio::process::Command::from(command).spawn()?;
     let pid = child
         .id()
