@@ -6,6 +6,7 @@ use crate::{
     model::Model,
     session::{self, Ended, Setting},
 };
+use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use operator_ledger::{
     ClaimRequest, Ledger, LedgerError, PRESENCE, Status,
     event::{Level, Outcome},
@@ -14,8 +15,8 @@ use std::time::{Duration, Instant};
 
 const POLL: Duration = Duration::from_secs(1);
 /// Waits after a session that the model or the ledger let down; doubles.
-const FIRST_REST: Duration = Duration::from_secs(5);
-const LONGEST_REST: Duration = Duration::from_secs(120);
+const MIN_REST: Duration = Duration::from_secs(5);
+const MAX_REST: Duration = Duration::from_secs(120);
 
 /// Tokens of prompt and answer that a session takes at least.
 const SMALLEST: (u64, u32) = (4_000, 2_000);
@@ -72,7 +73,7 @@ async fn work(
     model: &mut dyn Model,
     desk: &mut Desk,
 ) -> Result<Finished, WorkError> {
-    let mut rest = FIRST_REST;
+    let mut rests = rests();
     let mut trouble: Option<String> = None;
     let mut tries = 0;
     let mut there: Option<Instant> = None;
@@ -103,7 +104,7 @@ async fn work(
                     setting.emitter.notice(None, Level::Warn, why.clone());
                     trouble = Some(why);
                 }
-                wait = LONGEST_REST / 10;
+                wait = MAX_REST / 10;
                 None
             }
             None => Some(ledger.claim(&ClaimRequest {
@@ -126,8 +127,7 @@ async fn work(
                         return Ok(Finished::Once(outcome));
                     }
                     Ok((_, Ended::Rest(why))) => {
-                        wait = rest;
-                        rest = (rest * 2).min(LONGEST_REST);
+                        wait = next(&mut rests);
                         let text =
                             format!("the next ticket is taken in {} s: {why}", wait.as_secs());
                         setting.emitter.notice(None, Level::Warn, text);
@@ -137,7 +137,7 @@ async fn work(
                         setting.emitter.notice(None, Level::Warn, text);
                         tokio::select! {
                             _ = setting.stop.until_asked() => return Ok(Finished::Stopped),
-                            () = until_it_answers(model, &mut rest) => {}
+                            () = until_it_answers(model, &mut rests) => {}
                         }
                         setting
                             .emitter
@@ -145,7 +145,7 @@ async fn work(
                         continue;
                     }
                     Ok((_, Ended::GoOn)) => {
-                        rest = FIRST_REST;
+                        rests = self::rests();
                         continue;
                     }
                     Err(e) => setting.emitter.notice(None, Level::Error, e.to_string()),
@@ -179,12 +179,23 @@ async fn work(
     }
 }
 
+fn rests() -> ExponentialBackoff {
+    ExponentialBuilder::default()
+        .with_min_delay(MIN_REST)
+        .with_max_delay(MAX_REST)
+        .without_max_times()
+        .build()
+}
+
+fn next(rests: &mut ExponentialBackoff) -> Duration {
+    rests.next().unwrap_or(MAX_REST)
+}
+
 /// Waits until whoever makes the turns answers, asking seldom.
-/// It answers to this, yet may not to what is asked next: `rest` grows until a session went on.
-async fn until_it_answers(model: &mut dyn Model, rest: &mut Duration) {
+/// It answers to this, yet may not to what is asked next: `rests` grow until a session went on.
+async fn until_it_answers(model: &mut dyn Model, rests: &mut ExponentialBackoff) {
     loop {
-        tokio::time::sleep(*rest).await;
-        *rest = (*rest * 2).min(LONGEST_REST);
+        tokio::time::sleep(next(rests)).await;
         if model.answers().await {
             return;
         }
@@ -266,9 +277,8 @@ mod tests {
             until: began + gone,
             asked: 0,
         };
-        let mut rest = FIRST_REST;
-        until_it_answers(&mut model, &mut rest).await;
-        assert!(began.elapsed() < gone + LONGEST_REST);
+        until_it_answers(&mut model, &mut rests()).await;
+        assert!(began.elapsed() < gone + MAX_REST);
         assert!((20..50).contains(&model.asked), "{}", model.asked);
     }
 }

@@ -13,6 +13,7 @@
 //! more slowly; the monitor never waits for it. After a day it is old news and left out.
 
 use super::listener::{Counts, Door};
+use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use jiff::{SignedDuration, Timestamp};
 use minijinja::{
     Environment, context,
@@ -27,8 +28,8 @@ use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
 const POLL: Duration = Duration::from_secs(1);
 /// Of one request.
 const LIMIT: Duration = Duration::from_secs(10);
-const FIRST_WAIT: Duration = Duration::from_secs(1);
-const LONGEST_WAIT: Duration = Duration::from_secs(300);
+const MIN_WAIT: Duration = Duration::from_secs(1);
+const MAX_WAIT: Duration = Duration::from_secs(300);
 /// What is older is no news.
 const OLD: SignedDuration = SignedDuration::from_hours(24);
 
@@ -206,7 +207,7 @@ pub async fn run(notify: Notify, ledger: PathBuf, door: Arc<Door>, mut warn: imp
         client,
         counts: door.counts.clone(),
         trouble: None,
-        wait: FIRST_WAIT,
+        waits: waits(MIN_WAIT),
     };
     let mut open: Option<Ledger> = None;
     loop {
@@ -231,7 +232,16 @@ struct Teller {
     counts: Counts,
     /// What was told of last.
     trouble: Option<String>,
-    wait: Duration,
+    waits: ExponentialBackoff,
+}
+
+/// From one try to the next.
+fn waits(first: Duration) -> ExponentialBackoff {
+    ExponentialBuilder::default()
+        .with_min_delay(first)
+        .with_max_delay(MAX_WAIT)
+        .without_max_times()
+        .build()
 }
 
 impl Teller {
@@ -292,7 +302,7 @@ impl Teller {
             let why = match request.send().await {
                 Ok(answer) if answer.status().is_success() => {
                     self.counts.sent("delivered");
-                    (self.trouble, self.wait) = (None, FIRST_WAIT);
+                    (self.trouble, self.waits) = (None, waits(MIN_WAIT));
                     return;
                 }
                 Ok(answer) => {
@@ -311,8 +321,7 @@ impl Teller {
             };
             self.counts.sent("retried");
             self.trouble(format!("{why}; tried again"), warn);
-            tokio::time::sleep(self.wait).await;
-            self.wait = (self.wait * 2).min(LONGEST_WAIT);
+            tokio::time::sleep(self.waits.next().unwrap_or(MAX_WAIT)).await;
             if !self.is_wanted(news) {
                 self.counts.sent("given_up");
                 return;

@@ -85,7 +85,7 @@ impl Desk {
                 client: reqwest::Client::builder().no_proxy().build().unwrap(),
                 counts: Counts::default(),
                 trouble: None,
-                wait: Duration::from_millis(10),
+                waits: waits(Duration::from_millis(10)),
             },
             warned: Vec::new(),
             _dir: dir,

@@ -5,11 +5,8 @@
 //! Facts and events that carry state are all kept; if the main loop stands still for thousands of
 //! them, and only then, the reader waits.
 
-use super::{
-    delta,
-    loose::{Heap, Loose},
-};
-use operator_ledger::event::{self, Event};
+use super::loose::{Heap, Loose};
+use operator_ledger::event::{self, Event, delta};
 use std::{
     collections::VecDeque,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -185,8 +182,8 @@ impl Batch<'_> {
     /// A line without its newline, and how many of its bytes were left out.
     pub fn line(&mut self, line: &[u8], omitted: u64, stderr: bool) {
         self.pushed = true;
-        if !stderr && delta::possible(line) {
-            if delta::certain(line) {
+        if !stderr && delta::may_be_event(line) {
+            if delta::is_delta(line) {
                 return self.inner.loose(Loose::Delta, line);
             }
             if let Some(event) = std::str::from_utf8(line).ok().and_then(event::parse) {

@@ -8,7 +8,6 @@
 //! lines and every event that carries state. What the lines mean is decided elsewhere.
 
 mod child;
-mod delta;
 mod handle;
 mod last_words;
 mod lifeline;

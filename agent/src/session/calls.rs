@@ -146,7 +146,6 @@ impl Session<'_> {
             return Err(Halt::Lost(why));
         }
         let pace = self.loops.note(tool, request.input, &ran.fingerprint);
-        ran.text = self.setting.redactor.apply(&ran.text);
         if let Pace::Again(times) | Pace::Stuck(times) = pace {
             ran.text.push_str(&prompt::again(times));
         }

@@ -119,7 +119,9 @@ impl Session<'_> {
             )
         });
         Ok(Ran {
-            text: prompt::result(&outcome, &collected.text),
+            // What was printed went through it already, but in pieces: a slow one may have been cut
+            // in a secret.
+            text: (self.setting.redactor).apply(&prompt::result(&outcome, &collected.text)),
             is_error: false,
             exit_code: outcome.exit_code,
             duration: outcome.duration,
@@ -139,7 +141,7 @@ impl Session<'_> {
         if let (Tool::WebSearch, Some(search)) = (request.tool, &setting.search) {
             reservation = match self.set_aside_beside(search.most())? {
                 Ok(reservation) => reservation,
-                Err(why) => return Ok(failed(began, &why)),
+                Err(why) => return Ok(failed(began, &setting.redactor.apply(&why))),
             };
         }
         let mut interrupted_by = None;
@@ -169,7 +171,7 @@ impl Session<'_> {
             Err(why) => {
                 return Ok(Ran {
                     interrupted_by,
-                    ..failed(began, &why)
+                    ..failed(began, &setting.redactor.apply(&why))
                 });
             }
         };
@@ -192,7 +194,7 @@ impl Session<'_> {
         }
         let collected = self.collected(collector);
         Ok(Ran {
-            text: prompt::from_the_web(&head, &collected.text),
+            text: prompt::from_the_web(&setting.redactor.apply(&head), &collected.text),
             is_error: false,
             exit_code: Some(i32::from(!seen.good)),
             duration: began.elapsed(),

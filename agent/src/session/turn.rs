@@ -3,6 +3,7 @@
 
 use super::{Got, Halt, Session, allowance::Allowance, screen::Screen};
 use crate::model::{Block, Model, ModelError};
+use backon::{BackoffBuilder, ExponentialBuilder};
 use operator_ledger::{
     EntryKind, NewEntry, Totals,
     event::{self, Kind},
@@ -15,8 +16,8 @@ use tokio::sync::mpsc;
 const BEGUN: u32 = 1_000;
 /// Tries of a turn that broke off, the first included.
 const MOST_BROKEN: u32 = 8;
-const FIRST_WAIT: Duration = Duration::from_millis(500);
-const LONGEST_WAIT: Duration = Duration::from_secs(30);
+const MIN_WAIT: Duration = Duration::from_millis(500);
+const MAX_WAIT: Duration = Duration::from_secs(30);
 
 impl Session<'_> {
     /// The next turn, for which there is at most `limit`.
@@ -135,8 +136,13 @@ impl Session<'_> {
                     let why = format!("{reason} ({} tries)", self.broken);
                     return Err(Halt::Model(ModelError::Unavailable(why)));
                 }
-                let own = FIRST_WAIT * 2u32.pow(self.broken - 1);
-                let wait = wait.unwrap_or(own.min(LONGEST_WAIT));
+                let own = ExponentialBuilder::default()
+                    .with_min_delay(MIN_WAIT)
+                    .with_max_delay(MAX_WAIT)
+                    .without_max_times()
+                    .build()
+                    .nth(self.broken as usize - 1);
+                let wait = wait.or(own).unwrap_or(MAX_WAIT);
                 self.wait_to_retry(&reason, wait).await?;
                 Ok(Got::BrokeOff)
             }

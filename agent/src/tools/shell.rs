@@ -102,7 +102,7 @@ impl Shell {
             &start,
             format!(
                 "unset BASH_ENV\ntrap 'pwd -P > {}' EXIT\n",
-                quote(&note.to_string_lossy())
+                shell_words::quote(&note.to_string_lossy())
             ),
         )?;
         let mut environment = environment;
@@ -359,9 +359,4 @@ async fn say(words: &mut OwnedWriteHalf, word: &Word) {
         line.push(b'\n');
         let _ = words.write_all(&line).await;
     }
-}
-
-/// Single quotes for a shell.
-fn quote(text: &str) -> String {
-    format!("'{}'", text.replace('\'', r"'\''"))
 }

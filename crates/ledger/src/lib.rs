@@ -31,6 +31,7 @@ mod claim;
 pub mod clean;
 mod clock;
 mod commands;
+pub mod endpoints;
 mod entries;
 pub mod event;
 mod figures;
@@ -51,7 +52,7 @@ pub mod usage;
 
 pub use alerts::{AlertNotice, KEY as ALERT_KEY, Received, StandingAlert};
 pub use by_hand::NewTicket;
-pub use chain::{ChainReport, Verdict, hex};
+pub use chain::{ChainReport, Verdict};
 pub use check::{Check, CheckOutcome, Observation, Outside, Reading};
 pub use claim::{Claim, ClaimRequest, DEFAULT_LEASE, Lease, MAX_SESSIONS};
 pub use clock::{Holder, Mono, parse_time};

@@ -12,14 +12,17 @@ struct Child {
     items: Vec<Item>,
 }
 
-fn sh(script: &str) -> Child {
-    let bell = Arc::new(Notify::new());
-    let spec = Spec {
+fn shell(script: &str) -> Spec {
+    Spec {
         name: "test",
         argv: ["sh", "-c", script].map(Into::into).to_vec(),
         ..Spec::default()
-    };
-    let handle = start(spec, Mailbox::new(bell.clone()));
+    }
+}
+
+fn sh(script: &str) -> Child {
+    let bell = Arc::new(Notify::new());
+    let handle = start(shell(script), Mailbox::new(bell.clone()));
     Child {
         handle,
         bell,
@@ -93,6 +96,34 @@ async fn a_crash_loop_stops_and_shows_the_last_words() {
         if why.contains("5 times") && stderr == &["broken config"])
         })
         .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_that_cannot_be_watched_does_not_run_and_says_why() {
+    let bell = Arc::new(Notify::new());
+    let (spec, mailbox) = (shell("exec sleep 600"), Mailbox::new(bell.clone()));
+    let (handle, orders) = Handle::new(mailbox.clone());
+    let run = launch(&spec).unwrap();
+    let pid = run.group.pid.unwrap();
+    let listen = || Err(io::Error::other("no signals here"));
+    tokio::spawn(supervise(spec, mailbox, orders, Ok(run), listen));
+    let mut child = Child {
+        handle,
+        bell,
+        items: Vec::new(),
+    };
+    child
+        .until_fact(|f| matches!(f, Fact::GaveUp { why, .. } if why.contains("no signals here")))
+        .await;
+    timeout(Duration::from_secs(30), async {
+        while operator_process::proc::is_alive(pid) {
+            yield_now().await;
+        }
+    })
+    .await
+    .expect("it was ended");
+    child.handle.stop();
+    child.until_fact(|f| *f == Fact::Stopped).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
