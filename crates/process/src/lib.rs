@@ -14,6 +14,10 @@ use std::path::PathBuf;
 
 /// The running executable. Where there is a `/proc`, that file even if its name now leads to
 /// another one, so that a rebuild or an upgrade underneath does not mix versions.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this is what everybody else is to ask"
+)]
 pub fn executable() -> PathBuf {
     let own = PathBuf::from("/proc/self/exe");
     if own.exists() {
