@@ -127,13 +127,13 @@ pub(super) struct Nodes {
 
 impl Nodes {
     pub(super) fn new(dir: LabDir, specs: Vec<NodeSpec>, ports: Ports) -> Self {
-        let nodes = specs.into_iter().map(|spec| Node {
+        let all = specs.into_iter().map(|spec| Node {
             spec,
             process: None,
         });
         Self {
             dir,
-            all: nodes.collect(),
+            all: all.collect(),
             ports,
         }
     }

@@ -163,8 +163,11 @@ fn what_comes_back_soon_is_the_same_ticket_and_a_flap() {
 fn an_expired_lease_is_taken_over_and_its_holder_writes_nothing_more() {
     let mut b = Bench::new();
     b.check(Reading::Violated);
-    let old = b.claim(Duration::from_millis(30)).unwrap();
+    let old = b.claim(LONG).unwrap();
     let mut session = b.session(&old);
+    b.ledger
+        .renew(&old.lease, Duration::from_millis(1))
+        .unwrap();
     let until = Instant::now() + LONG;
     while b.ledger.check_lease(&old.lease).is_ok() {
         assert!(Instant::now() < until);
