@@ -41,7 +41,7 @@ use crate::{
     model::{
         DEFAULT_MODEL, SMALL_MODEL,
         anthropic::{Credential, Options},
-        catalog::Facts,
+        catalog::{Facts, Small},
         rehearsal,
     },
     tools::web_search::Wanted,
@@ -92,13 +92,6 @@ pub struct Settings {
     pub warnings: Vec<String>,
     pub search: Wanted,
     pub private_addresses: bool,
-}
-
-/// The small model.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Small {
-    pub model: String,
-    pub facts: Facts,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

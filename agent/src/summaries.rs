@@ -6,8 +6,8 @@ use crate::{
     model::{
         Block, Conversation, Quiet,
         anthropic::{Api, Manner},
+        catalog::Small,
     },
-    settings::Small,
     summarize,
     tools::capture::{Capture, Limits},
 };

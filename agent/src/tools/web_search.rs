@@ -9,8 +9,8 @@ use crate::{
     model::{
         Conversation, Quiet, Stop,
         anthropic::{Api, Manner},
+        catalog::Small,
     },
-    settings::Small,
 };
 use operator_ledger::{clean, usage::Usage};
 use reqwest::{StatusCode, Url, redirect::Policy};
