@@ -8,10 +8,10 @@
 //! lines and every event that carries state. What the lines mean is decided elsewhere.
 
 mod child;
+mod droppable;
 mod handle;
 mod last_words;
 mod lifeline;
-mod loose;
 pub mod mailbox;
 pub mod policy;
 mod process;

@@ -55,7 +55,7 @@ pub struct Facts {
 
 /// The model for summaries and web searches.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Small {
+pub struct SmallModel {
     pub model: String,
     pub facts: Facts,
 }

@@ -8,7 +8,7 @@ use tokio::{sync::Notify, time::timeout};
 
 struct Child {
     handle: Handle,
-    bell: Arc<Notify>,
+    wake_up: Arc<Notify>,
     items: Vec<Item>,
 }
 
@@ -21,11 +21,11 @@ fn shell(script: &str) -> Spec {
 }
 
 fn sh(script: &str) -> Child {
-    let bell = Arc::new(Notify::new());
-    let handle = start(shell(script), Mailbox::new(bell.clone()));
+    let wake_up = Arc::new(Notify::new());
+    let handle = start(shell(script), Mailbox::new(wake_up.clone()));
     Child {
         handle,
-        bell,
+        wake_up,
         items: Vec::new(),
     }
 }
@@ -39,7 +39,7 @@ impl Child {
                 if self.items.iter().any(&wanted) {
                     return;
                 }
-                self.bell.notified().await;
+                self.wake_up.notified().await;
             }
         });
         assert!(found.await.is_ok(), "not seen in {:#?}", self.items);
@@ -100,8 +100,8 @@ async fn a_crash_loop_stops_and_shows_the_last_words() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_that_cannot_be_watched_does_not_run_and_says_why() {
-    let bell = Arc::new(Notify::new());
-    let (spec, mailbox) = (shell("exec sleep 600"), Mailbox::new(bell.clone()));
+    let wake_up = Arc::new(Notify::new());
+    let (spec, mailbox) = (shell("exec sleep 600"), Mailbox::new(wake_up.clone()));
     let (handle, orders) = Handle::new(mailbox.clone());
     let run = launch(&spec).unwrap();
     let pid = run.group.pid.unwrap();
@@ -109,7 +109,7 @@ async fn one_that_cannot_be_watched_does_not_run_and_says_why() {
     tokio::spawn(supervise(spec, mailbox, orders, Ok(run), listen));
     let mut child = Child {
         handle,
-        bell,
+        wake_up,
         items: Vec::new(),
     };
     child
@@ -128,15 +128,15 @@ async fn one_that_cannot_be_watched_does_not_run_and_says_why() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_command_that_does_not_exist_is_named() {
-    let bell = Arc::new(Notify::new());
+    let wake_up = Arc::new(Notify::new());
     let spec = Spec {
         argv: vec!["/no/such/agent".into()],
         ..Spec::default()
     };
-    let handle = start(spec, Mailbox::new(bell.clone()));
+    let handle = start(spec, Mailbox::new(wake_up.clone()));
     let mut child = Child {
         handle,
-        bell,
+        wake_up,
         items: Vec::new(),
     };
     child
