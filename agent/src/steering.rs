@@ -1,4 +1,4 @@
-//! Commands that people leave in the ledger, on their way to the desk: how an agent is steered by
+//! Commands that people leave in the ledger, on their way to the inbox: how an agent is steered by
 //! somebody who did not start it.
 //!
 //! Does not carry them out: to the session they are the same as control lines on stdin.
@@ -27,7 +27,7 @@ impl Steering {
         ledger: &Path,
         session: String,
         lease: Lease,
-        desk: mpsc::Sender<Control>,
+        inbox: mpsc::Sender<Control>,
         stop: Stop,
     ) -> Result<Self> {
         let mut ledger = Ledger::open(ledger)?;
@@ -47,7 +47,7 @@ impl Steering {
                                 if command == Control::Shutdown {
                                     stop.ask("asked to shut down");
                                 } else {
-                                    let _ = desk.try_send(command);
+                                    let _ = inbox.try_send(command);
                                 }
                             }
                         }

@@ -90,7 +90,7 @@ impl Desk {
                 notify,
                 counts: Counts::default(),
                 trouble: None,
-                wait: Duration::from_millis(10),
+                waits: waits(Duration::from_millis(10)),
             },
             warned: Vec::new(),
             _dir: dir,

@@ -5,7 +5,6 @@ use operator_ledger::{
     ClaimRequest, EntryKind, Holder, Ledger, NewEntry, NewSession, NewTicket, OutputChunk,
     SessionWriter,
     event::{Mode, Outcome, Stream},
-    hex,
 };
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -76,7 +75,7 @@ impl Stage {
             .append_output(&stage.session.id, &[chunk])
             .unwrap();
         let meta = json!({ "not_shown_to_model": 9, "output_from": 0, "output_to": 1,
-            "output_sha256": hex(&Sha256::digest(OUTPUT)) });
+            "output_sha256": hex::encode(Sha256::digest(OUTPUT)) });
         stage.append(NewEntry {
             tool: Some("shell"),
             call: Some("c1"),

@@ -1,9 +1,9 @@
 //! What the next turn may take of the budget, set aside before it is taken; and the closing turn
 //! when nothing is left for another.
 
-use super::{Got, Halt, Session, Verdict};
+use super::{Halt, Session, TurnOutcome, Verdict};
 use crate::{
-    budget::{CLOSING_ROOM, LEAST_ROOM, Next},
+    budget::{CLOSING_ROOM, MIN_ROOM, Next},
     model::Model,
     prompt,
 };
@@ -40,16 +40,16 @@ impl Session<'_> {
     /// Whether another turn fits into the budget, and how long it may be. Makes the conversation
     /// shorter first, where it would not fit into the model.
     pub(super) fn allow(&mut self) -> Result<Allowed, Halt> {
-        let context = self.setting.facts.context;
+        let context = self.context.facts.context;
         let room = self
             .room
             .min(u32::try_from(context / 4).unwrap_or(u32::MAX));
         if self.gauge.prompt() + u64::from(room) > context / 10 * 9 && self.may_compact() {
             self.compact("the conversation nearly fills the model's context")?;
         }
-        let budget = &self.setting.budget;
+        let budget = &self.context.budget;
         let spent = self.spent()?;
-        let next = budget.next(&self.setting.facts, &spent, self.gauge.prompt(), room);
+        let next = budget.next(&self.context.facts, &spent, self.gauge.prompt(), room);
         match next {
             Next::Close(why) => Ok(Allowed::Close(Closing { why, final_: true })),
             Next::Turn { room, usd } => self.within_the_day(room, usd),
@@ -61,9 +61,9 @@ impl Session<'_> {
         loop {
             match self.set_aside(usd)? {
                 Ok(reservation) => return Ok(Allowed::Turn(Allowance { room, reservation })),
-                Err(_) if room / 2 >= LEAST_ROOM => {
+                Err(_) if room / 2 >= MIN_ROOM => {
                     room /= 2;
-                    let most = self.setting.facts.most(self.gauge.prompt(), room);
+                    let most = self.context.facts.most(self.gauge.prompt(), room);
                     usd = most.unwrap_or(0.0);
                 }
                 Err(why) => {
@@ -86,16 +86,16 @@ impl Session<'_> {
         let mut diagnosis = self.last_words();
         let spent = self.spent()?;
         let prompt = self.gauge.prompt();
-        let budget = &self.setting.budget;
-        let affordable = budget.closing(&self.setting.facts, &spent, prompt);
+        let budget = &self.context.budget;
+        let affordable = budget.closing(&self.context.facts, &spent, prompt);
         if let Some(usd) = affordable
             && let Ok(reservation) = self.set_aside(usd)?
         {
             self.tell(&prompt::closing(&why))?;
-            let room = CLOSING_ROOM.min(self.setting.facts.output);
+            let room = CLOSING_ROOM.min(self.context.facts.output);
             let allowance = Allowance { room, reservation };
             match self.turn(model, allowance, CLOSING_TIME).await {
-                Ok(Got::Turn(turn, wasted)) => {
+                Ok(TurnOutcome::Turn(turn, wasted)) => {
                     let said = self.record_turn(model.name(), &turn, wasted, allowance)?;
                     if !said.trim().is_empty() {
                         diagnosis = said;
@@ -126,9 +126,9 @@ impl Session<'_> {
         &mut self,
         usd: f64,
     ) -> Result<Result<Option<Reservation>, String>, Halt> {
-        let (spent, facts) = (self.spent()?, &self.setting.facts);
+        let (spent, facts) = (self.spent()?, &self.context.facts);
         let closing = facts.most(self.gauge.prompt(), CLOSING_ROOM).unwrap_or(0.0);
-        let cap = self.setting.budget.usd;
+        let cap = self.context.budget.usd;
         if usd > 0.0 && spent.usd + usd + closing > cap {
             return Ok(Err(format!(
                 "{:.2} of {cap:.2} US dollars for the ticket are spent: nothing is left for this",
@@ -146,7 +146,7 @@ impl Session<'_> {
         if usd <= 0.0 {
             return Ok(Ok(None));
         }
-        let cap = self.setting.budget.usd_per_day;
+        let cap = self.context.budget.usd_per_day;
         let reserved =
             self.write(|ledger, session| ledger.reserve(&session.lease, &session.id, usd, cap))?;
         Ok(match reserved {
@@ -165,6 +165,6 @@ impl Session<'_> {
 
     /// Time of the ticket that is left.
     pub(super) fn time_left(&self) -> Result<Duration, Halt> {
-        Ok(self.setting.budget.wall.saturating_sub(self.spent()?.wall))
+        Ok(self.context.budget.wall.saturating_sub(self.spent()?.wall))
     }
 }

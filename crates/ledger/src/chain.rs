@@ -52,18 +52,7 @@ pub fn genesis(session: &str, ticket: Option<i64>, started: &str, model: Option<
 }
 
 fn digest(text: &str) -> String {
-    hex(&Sha256::digest(text.as_bytes()))
-}
-
-/// Bytes as lower-case hex.
-pub fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-    bytes
-        .iter()
-        .fold(String::with_capacity(2 * bytes.len()), |mut out, b| {
-            let _ = write!(out, "{b:02x}");
-            out
-        })
+    hex::encode(Sha256::digest(text.as_bytes()))
 }
 
 /// What `audit verify` found in one session.
@@ -202,7 +191,7 @@ impl Ledger {
             while let Some(chunk) = found.next()? {
                 hash.update(chunk.get_ref(0)?.as_str().unwrap_or_default());
             }
-            if expected != Some(hex(&hash.finalize())) {
+            if expected != Some(hex::encode(hash.finalize())) {
                 differ.push(row);
             }
         }

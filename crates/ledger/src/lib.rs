@@ -32,6 +32,7 @@ pub mod clean;
 mod clock;
 mod commands;
 pub mod config;
+pub mod endpoints;
 mod entries;
 pub mod event;
 mod figures;
@@ -47,11 +48,12 @@ mod session_reads;
 mod sessions;
 mod spending;
 mod tickets;
+mod tool;
 pub mod usage;
 
 pub use alerts::{AlertNotice, KEY as ALERT_KEY, Received, StandingAlert};
 pub use by_hand::NewTicket;
-pub use chain::{ChainReport, Verdict, hex};
+pub use chain::{ChainReport, Verdict};
 pub use check::{Check, CheckOutcome, Observation, Outside, Reading};
 pub use claim::{Claim, ClaimRequest, DEFAULT_LEASE, Lease, MAX_SESSIONS};
 pub use clock::{Holder, Mono, parse_time};
@@ -67,6 +69,7 @@ pub use record::{Fault, Sample};
 pub use sessions::{NewSession, OutputChunk, SessionRow, SessionWriter, Totals, UsageTotals};
 pub use spending::{Beside, Payment, Reservation};
 pub use tickets::{LiveTicket, Resolution, Status, Ticket, TicketEvent};
+pub use tool::{Tool, spoken};
 
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 use std::{

@@ -1,7 +1,7 @@
 //! What is worth telling people elsewhere: tickets opened, escalated and proven, and commands that
 //! wait for approval; and how far that was told. Tells nobody itself.
 
-use crate::{Ledger, Result, Status, Ticket, clock::parse_time, tickets};
+use crate::{Ledger, Result, Status, Ticket, clock::parse_time, spoken, tickets};
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension, params};
 use serde::{Deserialize, Serialize};
@@ -163,7 +163,7 @@ impl Ledger {
                     kind: NewsKind::Approval,
                     at: proposal.since,
                     ticket,
-                    detail: proposal.command,
+                    detail: spoken(&proposal.tool, &proposal.input).into_owned(),
                     told: seen,
                 });
             }

@@ -16,7 +16,7 @@ use tokio::sync::watch;
 
 /// A lease that is being renewed. Dropping it ends the renewal, not the lease.
 #[derive(Debug)]
-pub struct Leash {
+pub struct LeaseKeeper {
     stop: Option<Sender<()>>,
     thread: Option<JoinHandle<()>>,
     lost: watch::Receiver<Option<String>>,
@@ -40,7 +40,7 @@ impl Until {
     }
 }
 
-impl Leash {
+impl LeaseKeeper {
     /// Renews `lease` from now on; each renewal makes it last for `duration`.
     pub fn hold(ledger: &Path, lease: Lease, duration: Duration) -> Result<Self> {
         let mut ledger = Ledger::open(ledger)?;
@@ -124,7 +124,7 @@ impl Leash {
     }
 }
 
-impl Drop for Leash {
+impl Drop for LeaseKeeper {
     fn drop(&mut self) {
         self.stop.take();
         if let Some(thread) = self.thread.take() {
