@@ -1,8 +1,8 @@
 use super::*;
-use crate::cli::ConfigFile;
 use axum::{Router, extract::State, http::StatusCode, routing::post};
-use operator_ledger::config;
+use operator_ledger::config::{self, ConfigFile};
 use operator_ledger::{Check, Mono, Observation, Reading};
+use serde::de::IgnoredAny;
 use std::path::Path;
 use std::sync::Mutex;
 
@@ -67,7 +67,8 @@ fn check(ledger: &mut Ledger, store: u64, reading: Reading) {
 
 fn notify(url: &str, more: &str) -> Result<Option<Notify>, String> {
     let text = format!("[notify]\nurl = '{url}'\n{more}");
-    let file: Result<ConfigFile, _> = config::parse(Path::new("config.toml"), text.as_bytes());
+    let file: Result<ConfigFile<IgnoredAny, IgnoredAny, NotifySection>, _> =
+        config::parse(Path::new("config.toml"), text.as_bytes());
     let section = file.map_err(|e| e.to_string())?.notify;
     Notify::new(section, None).map_err(|e| e.to_string())
 }
