@@ -12,7 +12,7 @@ const SAMPLES: usize = 240;
 /// Pieces of output of one command in one part: the newest.
 const PIECES: usize = 200;
 /// Entries of one stretch.
-const MOST: usize = 2000;
+const MAX_ENTRIES: usize = 2000;
 
 /// How it stood.
 #[derive(Debug, Clone, PartialEq)]
@@ -104,7 +104,7 @@ impl Stretch {
             .map(|e| e.id);
         let rows = match (ids.next(), ids.next_back()) {
             (Some(first), last) => {
-                let mut rows = ledger.entries(&session.session_id, first - 1, MOST)?;
+                let mut rows = ledger.entries(&session.session_id, first - 1, MAX_ENTRIES)?;
                 rows.retain(|r| r.id <= last.unwrap_or(first));
                 rows
             }

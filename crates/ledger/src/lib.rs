@@ -31,6 +31,7 @@ mod claim;
 pub mod clean;
 mod clock;
 mod commands;
+pub mod config;
 mod entries;
 pub mod event;
 mod figures;
@@ -65,7 +66,7 @@ pub use reading::{EntryMark, ListedSession, Measured, RunningSession, WaitingPro
 pub use record::{Fault, Sample};
 pub use sessions::{NewSession, OutputChunk, SessionRow, SessionWriter, Totals, UsageTotals};
 pub use spending::{Beside, Payment, Reservation};
-pub use tickets::{Resolution, Status, Ticket, TicketEvent};
+pub use tickets::{LiveTicket, Resolution, Status, Ticket, TicketEvent};
 
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 use std::{

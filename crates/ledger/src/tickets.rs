@@ -79,6 +79,14 @@ impl Resolution {
     }
 }
 
+/// What an unresolved ticket is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LiveTicket {
+    pub key: String,
+    pub invariant: String,
+    pub subject: Option<String>,
+}
+
 /// One row of `tickets`. Field names are the reference's column names where it has the column.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Ticket {
@@ -338,8 +346,8 @@ impl Ledger {
             .query_row("SELECT coalesce(max(id), 0) FROM tickets", [], |r| r.get(0))?)
     }
 
-    /// Violation keys of unresolved tickets of a cluster that were not opened by hand.
-    pub fn live_keys(&self, cluster_id: &str) -> Result<Vec<(String, String, Option<String>)>> {
+    /// What the unresolved tickets of a cluster are about that were not opened by hand.
+    pub fn live_keys(&self, cluster_id: &str) -> Result<Vec<LiveTicket>> {
         let rows = self
             .conn
             .prepare_cached(
@@ -347,7 +355,13 @@ impl Ledger {
                  WHERE live_key IS NOT NULL AND by_hand = 0
                    AND (cluster_id = ?1 OR cluster_id IS NULL)",
             )?
-            .query_map([cluster_id], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?)))?
+            .query_map([cluster_id], |r| {
+                Ok(LiveTicket {
+                    key: r.get(0)?,
+                    invariant: r.get(1)?,
+                    subject: r.get(2)?,
+                })
+            })?
             .collect::<rusqlite::Result<_>>()?;
         Ok(rows)
     }

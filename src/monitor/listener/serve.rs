@@ -1,9 +1,9 @@
 //! The routes of the listener, and who may use them.
 //!
 //! A notification is in the ledger before it is acknowledged. Whoever can reach the port may read
-//! the figures; alerts are taken with the token, or without one from this machine alone.
+//! the metrics; alerts are taken with the token, or without one from this machine alone.
 
-use super::{Counts, alertmanager, counts::Taken, figures};
+use super::{Counts, alertmanager, counts::Taken, metrics};
 use axum::{
     Router,
     body::Bytes,
@@ -23,19 +23,19 @@ use std::{
 use tokio::{net::TcpListener, sync::Notify};
 
 /// Bytes of a notification.
-const LARGEST: usize = 1024 * 1024;
+const MAX_BODY: usize = 1024 * 1024;
 
 /// What the listener and the monitor's loop share.
 #[derive(Debug, Default)]
-pub struct Door {
+pub struct ListenerState {
     /// The cluster that is watched; none while another monitor has it.
     cluster: Mutex<Option<String>>,
     /// Something came in that the monitor should look at.
-    pub came: Notify,
+    pub alert_received: Notify,
     pub counts: Counts,
 }
 
-impl Door {
+impl ListenerState {
     pub fn watches(&self, cluster: Option<&str>) {
         *self.lock() = cluster.map(str::to_owned);
     }
@@ -112,20 +112,20 @@ impl Listener {
         self,
         ledger: PathBuf,
         token: Option<Token>,
-        door: Arc<Door>,
+        state: Arc<ListenerState>,
     ) -> io::Result<()> {
         let served = Served {
             ledger,
             token,
             local: self.address.ip().is_loopback(),
-            door,
+            state,
             writer: Arc::default(),
         };
         let routes = Router::new()
             .route("/metrics", get(metrics))
             .route("/healthz", get(health))
             .route("/webhook/alertmanager", post(webhook))
-            .layer(DefaultBodyLimit::max(LARGEST))
+            .layer(DefaultBodyLimit::max(MAX_BODY))
             .with_state(served);
         axum::serve(self.socket, routes).await
     }
@@ -137,7 +137,7 @@ struct Served {
     token: Option<Token>,
     /// Nobody but this machine reaches it.
     local: bool,
-    door: Arc<Door>,
+    state: Arc<ListenerState>,
     writer: Arc<Mutex<Option<Ledger>>>,
 }
 
@@ -166,7 +166,7 @@ impl Served {
 
     /// Writes a notification down. Blocks.
     fn take(&self, body: &[u8]) -> Answer {
-        let counts = &self.door.counts;
+        let counts = &self.state.counts;
         let told = match alertmanager::read(body) {
             Ok(told) => told,
             Err(why) => {
@@ -178,7 +178,7 @@ impl Served {
             counts.taken(Taken::Failed);
             (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n"))
         };
-        let Some(cluster) = self.door.cluster() else {
+        let Some(cluster) = self.state.cluster() else {
             return again("this monitor waits for another one to end".into());
         };
         let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
@@ -193,7 +193,7 @@ impl Served {
             Ok(received) => {
                 counts.taken(Taken::Accepted);
                 counts.received(received, told.left_out);
-                self.door.came.notify_one();
+                self.state.alert_received.notify_one();
                 (StatusCode::OK, "taken\n".into())
             }
             Err(e) => {
@@ -211,7 +211,7 @@ async fn webhook(
     body: Result<Bytes, BytesRejection>,
 ) -> Answer {
     if let Some(refusal) = served.refused(&headers) {
-        served.door.counts.taken(Taken::Unauthorized);
+        served.state.counts.taken(Taken::Unauthorized);
         return refusal;
     }
     // A page in somebody's browser can send anything here but this.
@@ -220,19 +220,19 @@ async fn webhook(
         .and_then(|v| v.to_str().ok())
         .is_some_and(|kind| kind.starts_with("application/json"));
     if !json {
-        served.door.counts.taken(Taken::Malformed);
+        served.state.counts.taken(Taken::Malformed);
         let text = "the content type is not application/json\n".to_owned();
         return (StatusCode::UNSUPPORTED_MEDIA_TYPE, text);
     }
     match body {
         Ok(body) => off_the_loop(move || served.take(&body)).await,
         Err(e) if e.status() == StatusCode::PAYLOAD_TOO_LARGE => {
-            served.door.counts.taken(Taken::TooLarge);
-            let text = format!("more than {LARGEST} bytes; set max_alerts in Alertmanager\n");
+            served.state.counts.taken(Taken::TooLarge);
+            let text = format!("more than {MAX_BODY} bytes; set max_alerts in Alertmanager\n");
             (StatusCode::PAYLOAD_TOO_LARGE, text)
         }
         Err(e) => {
-            served.door.counts.taken(Taken::Malformed);
+            served.state.counts.taken(Taken::Malformed);
             (StatusCode::BAD_REQUEST, format!("cut off: {e}\n"))
         }
     }
@@ -241,13 +241,13 @@ async fn webhook(
 async fn metrics(State(served): State<Served>) -> Response {
     let (status, text) = off_the_loop(move || {
         let read = open(&served.ledger).and_then(|ledger| {
-            let beat = beat(&ledger, &served.door)?;
+            let beat = beat(&ledger, &served.state)?;
             Ok((ledger.figures()?, beat))
         });
         match read {
             Ok((counted, beat)) => {
-                let register = |r: &_| served.door.counts.register(r);
-                match figures::text(&counted, beat.as_ref(), register) {
+                let register = |r: &_| served.state.counts.register(r);
+                match metrics::text(&counted, beat.as_ref(), register) {
                     Ok(text) => (StatusCode::OK, text),
                     Err(e) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{e}\n")),
                 }
@@ -266,7 +266,7 @@ async fn metrics(State(served): State<Served>) -> Response {
 /// Well only if somebody looks.
 async fn health(State(served): State<Served>) -> Answer {
     off_the_loop(move || {
-        let read = open(&served.ledger).and_then(|ledger| beat(&ledger, &served.door));
+        let read = open(&served.ledger).and_then(|ledger| beat(&ledger, &served.state));
         match read {
             Ok(Some(beat)) if beat.is_silent() => (
                 StatusCode::SERVICE_UNAVAILABLE,
@@ -288,8 +288,8 @@ fn open(path: &Path) -> Result<Ledger, LedgerError> {
     Ledger::open_reader(path)
 }
 
-fn beat(ledger: &Ledger, door: &Door) -> Result<Option<Heartbeat>, LedgerError> {
-    match door.cluster() {
+fn beat(ledger: &Ledger, state: &ListenerState) -> Result<Option<Heartbeat>, LedgerError> {
+    match state.cluster() {
         Some(cluster) => ledger.heartbeat(Some(&cluster)),
         None => Ok(None),
     }
