@@ -6,7 +6,8 @@ use crate::{
     stage::{
         self, compose, control,
         control::{Control, Verb},
-        running_lab::{self, StageError},
+        error::StageError,
+        running_lab,
     },
 };
 use color_eyre::eyre::{Context, eyre};

@@ -7,6 +7,7 @@
 
 pub mod compose;
 pub mod control;
+pub mod error;
 pub mod running_lab;
 mod which;
 

@@ -4,15 +4,12 @@
 use crate::stage::{
     compose::{self, Compose},
     control::{Control, ControlError},
+    error::StageError,
     which::{Which, pd, which},
 };
-use operator_lab::{
-    Lab, LabError, LabInfo, Progress, UpOptions, load::verify::VerifyError, timing::MONITOR_TIMES,
-    topology::TopologyError, up,
-};
-use operator_ledger::home::HomeError;
+use operator_lab::{Lab, LabError, LabInfo, Progress, UpOptions, timing::MONITOR_TIMES, up};
 use operator_process::executable;
-use std::{ffi::OsString, path::PathBuf};
+use std::ffi::OsString;
 
 /// What is passed on to an agent in its own container, if it is set here: who it is to ask, with
 /// which key. Nothing of that is in the container itself.
@@ -43,36 +40,6 @@ pub enum Monitor {
     Start(Vec<OsString>),
     /// One is there already; the text says where.
     There(String),
-}
-
-/// What keeps a lab from coming up, from being reached, or from ending.
-#[derive(Debug, thiserror::Error)]
-pub enum StageError {
-    #[error(transparent)]
-    Lab(#[from] LabError),
-    #[error(transparent)]
-    Control(#[from] ControlError),
-    #[error(transparent)]
-    Compose(#[from] compose::up::UpError),
-    #[error(transparent)]
-    Home(#[from] HomeError),
-    #[error(transparent)]
-    Topology(#[from] TopologyError),
-    #[error(transparent)]
-    Verify(#[from] VerifyError),
-    #[error(
-        "a lab is already up in {}: `operator-tui lab down` ends it; or set OPERATOR_HOME to another folder",
-        .0.display()
-    )]
-    Taken(PathBuf),
-    /// It cannot be had there; the text says what can.
-    #[error("this lab is in Docker Compose; {0}")]
-    InCompose(&'static str),
-    #[error(
-        "this is not the container of the agent: an agent here could reach all of Docker; \
-         `docker compose exec agent agent_lab` starts one there"
-    )]
-    NotTheAgentsContainer,
 }
 
 /// A lab that is up.

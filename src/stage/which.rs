@@ -3,7 +3,7 @@
 use crate::stage::{
     compose::Compose,
     control::{Control, ControlError},
-    running_lab::StageError,
+    error::StageError,
 };
 use agent_lab::tools::environment::LAB as LAB_VAR;
 use operator_lab::{
