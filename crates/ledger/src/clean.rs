@@ -14,9 +14,6 @@ use vte::{Params, Parser, Perform};
 /// one cannot swallow the rest of the output.
 const MAX_SEQUENCE: usize = 4096;
 
-/// Bytes of a sequence that are looked at together; most are shorter.
-const PIECE: usize = 32;
-
 /// Takes what is left of a text.
 pub trait Sink {
     /// Printable ASCII, tabs and line ends.
@@ -113,48 +110,41 @@ impl Stripper {
         self.sequence = Some(0);
     }
 
-    /// A sequence is open: what is left after a part of it, which the parser was given.
+    /// A sequence is open: what is left after one more character of it. One at a time, as the
+    /// parser does not tell that a sequence it ignores has ended before something is printed.
     fn inside<'t>(&mut self, text: &'t str, length: usize, sink: &mut impl Sink) -> &'t str {
-        let special = |c: char| c == '\n' || is_c1(c);
-        let piece = &text[..text.floor_char_boundary(PIECE)];
-        let end = piece.find(special).unwrap_or(piece.len());
-        if end == 0 {
-            let mut chars = text.chars();
-            match chars.next() {
-                // A line end closes what was left open: the next line is readable, whatever came
-                // before it.
-                Some('\n') => {
-                    self.close();
-                    return text;
-                }
-                Some(c) => {
-                    if let Some(short) = introducer(c) {
-                        self.advance(&short, length, sink);
-                    }
-                }
-                None => {}
+        let mut chars = text.chars();
+        match chars.next() {
+            // A line end closes what was left open: the next line is readable, whatever came
+            // before it.
+            Some('\n') => {
+                self.close();
+                return text;
             }
-            return chars.as_str();
+            Some(c) if is_c1(c) => {
+                if let Some(short) = introducer(c) {
+                    self.advance(&short, length, sink);
+                }
+            }
+            Some(c) => self.advance(c.encode_utf8(&mut [0; 4]).as_bytes(), length, sink),
+            None => {}
         }
-        let taken = self.advance(&piece.as_bytes()[..end], length, sink);
-        // It ends with an ASCII character, wherever it ends.
-        text.get(taken..).unwrap_or_default()
+        chars.as_str()
     }
 
-    fn advance(&mut self, bytes: &[u8], length: usize, sink: &mut impl Sink) -> usize {
+    fn advance(&mut self, bytes: &[u8], length: usize, sink: &mut impl Sink) {
         let mut inside = Inside::default();
-        let taken = self.parser.advance_until_terminated(&mut inside, bytes);
-        self.sequence = Some(length + taken);
+        self.parser.advance(&mut inside, bytes);
+        self.sequence = Some(length + bytes.len());
         if inside.ended {
             self.sequence = None;
-        } else if length + taken >= MAX_SEQUENCE {
+        } else if length + bytes.len() >= MAX_SEQUENCE {
             self.close();
         }
         // Never part of it: a terminal obeys them at once.
         for c in inside.controls {
             sink.character(c);
         }
-        taken
     }
 
     fn close(&mut self) {
@@ -196,11 +186,7 @@ impl Perform for Inside {
 
     fn osc_dispatch(&mut self, _: &[&[u8]], by_bell: bool) {
         // Otherwise the backslash of its end is still to come.
-        self.ended = by_bell;
-    }
-
-    fn terminated(&self) -> bool {
-        self.ended
+        self.ended |= by_bell;
     }
 }
 
@@ -322,6 +308,7 @@ mod tests {
             ("\x1b(Bz", "z"),
             ("a\u{9b}31mb", "ab"),
             ("a\u{9d}0;title ✓\u{9c}b", "ab"),
+            ("a\x1b[0;[xb\x1b[1mc", "axbc"),
             ("a\x1b[3\x18b\x1b\x1b[1mc", "abc"),
             ("one\r\ntwo\rthree", "one\ntwo\nthree"),
             ("tab\there", "tab\there"),
