@@ -26,7 +26,7 @@ use crate::{
 use clap::{Parser, ValueEnum};
 use color_eyre::eyre::{Context, Report, bail, eyre};
 use operator_ledger::{
-    DEFAULT_LEASE, Holder, Ledger,
+    AgentLedger, DEFAULT_LEASE, Holder, SystemId,
     event::{Kind, Mode, Outcome},
     home::Home,
 };
@@ -97,7 +97,7 @@ pub struct Args {
     pub json: bool,
     /// Take tickets of this cluster [default: as PD, or the ledger's monitor, says]
     #[arg(long, value_name = "ID")]
-    pub cluster_id: Option<String>,
+    pub cluster_id: Option<SystemId>,
     /// PD addresses, separated by commas
     #[arg(long, env = "PD_ENDPOINT", value_name = "URL")]
     pub pd: Option<String>,
@@ -154,7 +154,7 @@ pub fn run(args: &Args) -> color_eyre::Result<ExitCode> {
         None => home.create()?.ledger(),
     };
     // Says what is wrong with it before anything else starts.
-    drop(Ledger::open(&ledger)?);
+    let opened = AgentLedger::open(&ledger).wait()?;
     let mut chosen = choose_model(args, &home, &ledger)?;
     if !chosen.settings.api.secrets().is_empty() || chosen.settings.search.secret().is_some() {
         // Neither a command of the same user nor a core dump gets at a key.
@@ -165,7 +165,7 @@ pub fn run(args: &Args) -> color_eyre::Result<ExitCode> {
         .enable_all()
         .build()
         .wrap_err("cannot start the runtime")?;
-    let outcome = runtime.block_on(agent(args, &home, &ledger, &mut chosen));
+    let outcome = runtime.block_on(agent(args, &home, opened, &mut chosen));
     runtime.shutdown_background();
     Ok(match outcome? {
         Finished::Stopped | Finished::Once(Outcome::Resolved) => ExitCode::SUCCESS,
@@ -257,7 +257,7 @@ fn choose_model(args: &Args, home: &Home, ledger: &Path) -> color_eyre::Result<C
 async fn agent(
     args: &Args,
     home: &Home,
-    ledger: &Path,
+    ledger: AgentLedger,
     chosen: &mut Chosen,
 ) -> color_eyre::Result<Finished> {
     let Chosen {
@@ -297,16 +297,20 @@ async fn agent(
         day: settings.budget.usd_per_day * SUMMARIES_UP_TO,
     };
     let summaries = match (api, &settings.small) {
-        (Some(api), Some(small)) => {
-            Some(Summaries::start(api.clone(), small.clone(), ledger, purse)?)
-        }
+        (Some(api), Some(small)) => Some(Summaries::start(
+            api.clone(),
+            small.clone(),
+            ledger.clone(),
+            purse,
+        )),
         _ => None,
     };
     // Hidden even in a rehearsal: they are in this process all the same.
     let mut secrets = settings.api.secrets();
     secrets.extend(settings.search.secret());
     let setting = Setting {
-        ledger: ledger.to_path_buf(),
+        ledger: ledger.clone(),
+        watch: AgentLedger::open(ledger.path()).await?,
         home: home.dir().to_path_buf(),
         emitter: emitter.clone(),
         stop,
@@ -315,7 +319,7 @@ async fn agent(
         place: Place {
             pd: args.pd.clone(),
             prometheus: args.prometheus.clone(),
-            ledger: ledger.display().to_string(),
+            ledger: ledger.path().display().to_string(),
             dashboard: folder.has_dashboard(),
             compose: std::env::var(environment::LAB).is_ok_and(|lab| lab == "compose"),
             mode: Some(args.mode.into()),
@@ -345,7 +349,7 @@ async fn agent(
         pid: std::process::id(),
         model: model.name().into(),
         mode: setting.mode,
-        ledger: ledger.display().to_string(),
+        ledger: ledger.path().display().to_string(),
     });
     for warning in &settings.warnings {
         emitter.notice(None, operator_ledger::event::Level::Warn, warning.clone());
@@ -365,6 +369,12 @@ async fn agent(
             .finish(if stopped { LAST_WORDS } else { LAST_SUMMARIES })
             .await;
     }
+    // One that is locked by another writer is left as it is.
+    let _ = tokio::time::timeout(FLUSH, async {
+        let _ = setting.watch.close().await;
+        ledger.close().await
+    })
+    .await;
     writer.close(FLUSH);
     finished.map_err(Report::from)
 }

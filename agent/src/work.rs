@@ -7,7 +7,7 @@ use crate::{
     session::{self, Ended, Setting},
 };
 use operator_ledger::{
-    ClaimRequest, Ledger, LedgerError, PRESENCE, Status,
+    AgentLedger, ClaimRequest, LedgerError, PRESENCE, Reader, Status,
     event::{Level, Outcome},
 };
 use std::time::{Duration, Instant};
@@ -58,15 +58,15 @@ pub async fn run(
     model: &mut dyn Model,
     desk: &mut Desk,
 ) -> Result<Finished, WorkError> {
-    let mut ledger = Ledger::open(&setting.ledger)?;
-    let finished = work(&mut ledger, setting, plan, model, desk).await;
+    let ledger = &setting.ledger;
+    let finished = work(ledger, setting, plan, model, desk).await;
     // It only makes the others wait a little before they take it to be gone.
-    let _ = ledger.agent_is_gone(&setting.holder);
+    let _ = ledger.agent_is_gone(&setting.holder).await;
     finished
 }
 
 async fn work(
-    ledger: &mut Ledger,
+    ledger: &AgentLedger,
     setting: &Setting,
     plan: &Plan,
     model: &mut dyn Model,
@@ -82,21 +82,22 @@ async fn work(
         }
         if there.is_none_or(|at| at.elapsed() >= PRESENCE) {
             // A ledger that cannot be written is told of below, by the claim.
-            let _ = ledger.agent_is_there(&setting.holder, model.name());
+            let _ = ledger.agent_is_there(&setting.holder, model.name()).await;
             there = Some(Instant::now());
         }
         let cluster = match plan.ticket {
             // Asked for by number: whichever cluster it belongs to.
             Some(id) => {
                 ledger
-                    .ticket(id)?
+                    .ticket(id)
+                    .await?
                     .ok_or(LedgerError::NoTicket(id))?
                     .cluster_id
             }
-            None => plan.cluster.now(ledger),
+            None => plan.cluster.now(ledger).await,
         };
         let mut wait = POLL;
-        let claim = match day_is_spent(setting, ledger)? {
+        let claim = match day_is_spent(setting, ledger).await? {
             Some(why) if plan.once || plan.ticket.is_some() => return Err(WorkError::Budget(why)),
             Some(why) => {
                 if trouble.as_ref() != Some(&why) {
@@ -106,12 +107,16 @@ async fn work(
                 wait = LONGEST_REST / 10;
                 None
             }
-            None => Some(ledger.claim(&ClaimRequest {
-                holder: &setting.holder,
-                cluster_id: cluster.as_deref(),
-                ticket: plan.ticket,
-                lease: setting.lease,
-            })),
+            None => Some(
+                ledger
+                    .claim(ClaimRequest {
+                        holder: setting.holder.clone(),
+                        cluster_id: cluster,
+                        ticket: plan.ticket,
+                        lease: setting.lease,
+                    })
+                    .await,
+            ),
         };
         match claim {
             None => {}
@@ -159,7 +164,7 @@ async fn work(
                     if tries > 3 {
                         return Err(WorkError::Taken {
                             id,
-                            why: why_not(ledger, id)?,
+                            why: why_not(ledger, id).await?,
                         });
                     }
                 }
@@ -192,7 +197,7 @@ async fn until_it_answers(model: &mut dyn Model, rest: &mut Duration) {
 }
 
 /// Why no session can be paid for today.
-fn day_is_spent(setting: &Setting, ledger: &Ledger) -> Result<Option<String>, LedgerError> {
+async fn day_is_spent(setting: &Setting, ledger: &Reader) -> Result<Option<String>, LedgerError> {
     let Some(most) = setting
         .facts
         .most(SMALLEST.0, SMALLEST.1)
@@ -200,7 +205,7 @@ fn day_is_spent(setting: &Setting, ledger: &Ledger) -> Result<Option<String>, Le
     else {
         return Ok(None);
     };
-    let (spent, cap) = (ledger.spent_today()?, setting.budget.usd_per_day);
+    let (spent, cap) = (ledger.spent_today().await?, setting.budget.usd_per_day);
     Ok((spent + most > cap).then(|| {
         format!(
             "{spent:.2} of {cap:.2} US dollars of the day (UTC) are spent or set aside: no ticket \
@@ -210,8 +215,8 @@ fn day_is_spent(setting: &Setting, ledger: &Ledger) -> Result<Option<String>, Le
 }
 
 /// Why a ticket that is there is not to be had.
-fn why_not(ledger: &Ledger, id: i64) -> Result<String, LedgerError> {
-    let ticket = ledger.ticket(id)?.ok_or(LedgerError::NoTicket(id))?;
+async fn why_not(ledger: &Reader, id: i64) -> Result<String, LedgerError> {
+    let ticket = ledger.ticket(id).await?.ok_or(LedgerError::NoTicket(id))?;
     Ok(match ticket.status {
         Status::Resolved => "it is resolved".into(),
         _ if ticket.held => "a person holds it; `operator-tui tickets unhold` gives it back".into(),

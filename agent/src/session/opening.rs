@@ -12,7 +12,7 @@ use crate::{
     tools::{self, environment::environment, output_file::OutputFiles, shell::Shell},
 };
 use operator_ledger::{
-    Claim, EntryKind, Ledger, LedgerError, Mono, NewEntry, NewSession, Ticket,
+    Claim, EntryKind, LedgerError, NewEntry, NewSession, Reader, Stopwatch, Ticket,
     event::{Kind, Level},
     usage::Usage,
 };
@@ -20,7 +20,7 @@ use serde_json::json;
 use std::{collections::VecDeque, time::Instant};
 
 impl<'a> Session<'a> {
-    pub(super) fn begin(
+    pub(super) async fn begin(
         setting: &'a Setting,
         claim: Claim,
         model: &str,
@@ -31,17 +31,19 @@ impl<'a> Session<'a> {
             lease,
             recovered,
         } = claim;
-        let leash = Leash::hold(&setting.ledger, lease.clone(), setting.lease)?;
-        let mut ledger = Ledger::open(&setting.ledger)?;
-        let earlier = earlier_sessions(&ledger, ticket.id)?;
-        let siblings = ledger.siblings(&ticket)?;
-        let writer = ledger.begin_session(&NewSession {
-            lease: &lease,
-            model,
-            mode: setting.mode,
-            cluster_id: ticket.cluster_id.as_deref(),
-            holder: &setting.holder,
-        })?;
+        let leash = Leash::hold(setting.watch.clone(), lease.clone(), setting.lease).await?;
+        let ledger = setting.ledger.clone();
+        let earlier = earlier_sessions(&ledger, ticket.id).await?;
+        let siblings = ledger.siblings(&ticket).await?;
+        let writer = ledger
+            .begin_session(NewSession {
+                lease: lease.clone(),
+                model: model.to_owned(),
+                mode: setting.mode,
+                cluster_id: ticket.cluster_id.clone(),
+                holder: setting.holder.clone(),
+            })
+            .await?;
         let environment = environment(
             std::env::vars_os(),
             &setting.folder,
@@ -60,18 +62,19 @@ impl<'a> Session<'a> {
         )
         .map_err(|e| LedgerError::Refused(format!("cannot prepare a shell: {e}")))?;
         shell.adopts = setting.adopts;
+        shell.right = Some(leash.until());
         let id = writer.id.clone();
         let (emitter, session) = (setting.emitter.clone(), id.clone());
-        let output = OutputLog::start(&setting.ledger, id.clone(), leash.until(), move |why| {
+        let output = OutputLog::start(ledger.clone(), id.clone(), leash.until(), move |why| {
             emitter.notice(Some(&session), Level::Warn, why);
-        })?;
+        });
         let steering = Steering::follow(
-            &setting.ledger,
+            setting.watch.clone(),
             id.clone(),
             lease.clone(),
             desk.door(),
             setting.stop.clone(),
-        )?;
+        );
         let mut session = Self {
             setting,
             ledger,
@@ -99,7 +102,7 @@ impl<'a> Session<'a> {
             broken: 0,
             room: setting.max_tokens,
             began: Instant::now(),
-            began_ms: Mono::now().ms,
+            lasts: Stopwatch::start(),
         };
         session.emit(Kind::SessionStart {
             ticket: session.ticket.id,
@@ -129,22 +132,18 @@ impl<'a> Session<'a> {
                 "usd_per_day": setting.budget.usd_per_day,
             },
         });
-        session.ledger.append(
-            &mut session.writer,
-            &NewEntry {
-                summary: Some("system prompt"),
-                meta: Some(&meta),
-                ..NewEntry::new(EntryKind::System, &system)
-            },
-        )?;
+        let entry = NewEntry {
+            summary: Some("system prompt".into()),
+            meta: Some(meta),
+            ..NewEntry::new(EntryKind::System, system)
+        };
+        session.ledger.append(&session.writer, entry).await?;
         let short = summarize::extract(&session.ticket.message);
-        session.ledger.append(
-            &mut session.writer,
-            &NewEntry {
-                summary: Some(&short),
-                ..NewEntry::new(EntryKind::Ticket, &text)
-            },
-        )?;
+        let entry = NewEntry {
+            summary: Some(short),
+            ..NewEntry::new(EntryKind::Ticket, text.as_str())
+        };
+        session.ledger.append(&session.writer, entry).await?;
         session.say(&text);
         session.opening = text;
         Ok(session)
@@ -171,16 +170,16 @@ pub fn title(ticket: &Ticket) -> String {
 }
 
 /// Sessions that worked on the ticket before, with what they ran.
-fn earlier_sessions(ledger: &Ledger, ticket: i64) -> Result<Vec<Earlier>, LedgerError> {
+async fn earlier_sessions(ledger: &Reader, ticket: i64) -> Result<Vec<Earlier>, LedgerError> {
     const SESSIONS: usize = 3;
     const ENTRIES: usize = 2000;
     const COMMANDS: usize = 40;
-    let sessions = ledger.sessions_of_ticket(ticket)?;
+    let sessions = ledger.sessions_of_ticket(ticket).await?;
     let skip = sessions.len().saturating_sub(SESSIONS);
     let mut earlier = Vec::new();
     for session in sessions.into_iter().skip(skip) {
         let mut commands: Vec<(Option<String>, String)> = Vec::new();
-        for entry in ledger.entries(&session.session_id, 0, ENTRIES)? {
+        for entry in ledger.entries(&session.session_id, 0, ENTRIES).await? {
             match entry.entry_type.as_str() {
                 "tool_call" => {
                     let params = entry.tool_params.as_ref();

@@ -57,11 +57,10 @@ impl Session<'_> {
     }
 
     async fn shell(&mut self, call: &Call, request: &Request<'_>) -> Result<Ran, Halt> {
-        self.shell.right_ends_ms = Some(self.leash.until().ms());
         // The time of the ticket leaves some for the closing turn.
         let limit = request
             .limit
-            .min(self.time_left()?.max(Duration::from_secs(1)));
+            .min(self.time_left().await?.max(Duration::from_secs(1)));
         let from = self.chunks;
         let mut collector = Collector::new(self.files.begin());
         let mut interrupted_by = None;
@@ -83,10 +82,7 @@ impl Session<'_> {
                 }
             };
             match self.shell.start(request.input, limit) {
-                Ok(running) => {
-                    let right = self.leash.ends();
-                    running.wait(&mut collector, &mut output, end, right).await
-                }
+                Ok(running) => running.wait(&mut collector, &mut output, end).await,
                 Err(e) => Err(e),
             }
         };
@@ -137,7 +133,7 @@ impl Session<'_> {
         let setting = self.setting;
         let mut reservation = None;
         if let (Tool::WebSearch, Some(search)) = (request.tool, &setting.search) {
-            reservation = match self.set_aside_beside(search.most())? {
+            reservation = match self.set_aside_beside(search.most()).await? {
                 Ok(reservation) => reservation,
                 Err(why) => return Ok(failed(began, &why)),
             };
@@ -158,11 +154,14 @@ impl Session<'_> {
         if let (Some(reservation), Some(search)) = (reservation, &setting.search) {
             let paid = Beside {
                 what: "web_search",
-                model: search.model(),
+                model: search.model().into(),
                 tokens: seen.used.0,
                 usd: seen.used.1,
             };
-            self.write(|ledger, session| ledger.settle_beside(reservation, &session.id, &paid))?;
+            self.write(|ledger, session| {
+                ledger.settle_beside(reservation, &session.id, paid.clone())
+            })
+            .await?;
         }
         let (head, text) = match seen.text {
             Ok(both) => both,
