@@ -55,10 +55,11 @@ async fn long_entries_get_a_short_form_and_short_ones_none() {
     let verdict = stage
         .ledger()
         .verify_session(&session.session_id)
+        .await
         .unwrap()
         .verdict;
     assert!(matches!(verdict, Verdict::Intact { .. }));
-    let spent = stage.ledger().spent_today().unwrap();
+    let spent = stage.ledger().spent_today().await.unwrap();
     assert!((spent - session.usage.cost_usd.unwrap()).abs() < 1e-9);
     assert!(spent > 2.0 * 0.0007, "{spent}");
 }
@@ -104,6 +105,7 @@ async fn a_small_model_that_hangs_or_fails_delays_and_spoils_nothing() {
         // The session ends although not one summary has come.
         while ledger
             .sessions(1)
+            .await
             .unwrap()
             .first()
             .is_none_or(|s| s.status == "running")
