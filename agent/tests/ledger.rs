@@ -373,7 +373,7 @@ fn the_chain_finds_every_edit_of_what_was_recorded() {
     let mut b = Bench::new();
     b.check(Reading::Violated);
     let claim = b.claim(LONG).unwrap();
-    let mut s = b.session(&claim);
+    let s = b.session(&claim);
     let mut ids = Vec::new();
     for text in ["one", "two", "three"] {
         ids.push(
