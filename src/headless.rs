@@ -4,7 +4,10 @@
 //! A front end like the screen: it is shown the state and prints what is new in it.
 
 use crate::{
-    app::{Event, Frontend, State, state::Geometry},
+    app::{
+        event::{Event, Frontend},
+        model::{app::App, pane::Drawn, state::State},
+    },
     cli::one_line,
     demo::{Fault, walkthrough::Stand},
     span,
@@ -242,11 +245,12 @@ fn word(ticket: &Ticket) -> &'static str {
 }
 
 impl Frontend for &mut Headless {
-    fn draw(&mut self, state: &State) -> io::Result<Geometry> {
+    fn draw(&mut self, app: &App) -> io::Result<Drawn> {
+        let state = &app.live;
         self.stage(state);
         self.tickets(state);
         self.agent(state);
-        Ok(Geometry::default())
+        Ok(Drawn::default())
     }
 
     async fn next(&mut self) -> Option<Event> {

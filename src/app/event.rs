@@ -1,42 +1,24 @@
 //! What happens to the dashboard, what it does, and who shows it.
 
 use super::{
-    archive::{Found, Read},
-    clerk::Write,
-    demo::StageNews,
-    state::Geometry,
-    state::State,
-    tickets::LedgerView,
+    model::{child::Child, demo::StageNews, detail::Detail, tickets::LedgerView},
+    request::{Read, Write},
 };
 use crate::{
+    app::model::{app::App, pane::Drawn},
     cluster::{ClusterSnapshot, Traffic},
-    demo::Fault,
-    demo::chapters::Load,
-    history::News,
+    demo::{Fault, chapters::Load},
+    history::{
+        Incident, News, Page, Which,
+        output::Output,
+        scene::{Moment, Stretch},
+    },
     supervisor::Item,
     terminal::signals::Signal,
 };
 use crossterm::event::{KeyEvent, MouseEvent};
-use operator_ledger::event::Control;
+use operator_ledger::{ListedSession, event::Control};
 use std::{collections::HashMap, io};
-
-/// The dashboard's children.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Child {
-    Agent,
-    Monitor,
-}
-
-impl Child {
-    pub const ALL: [Self; 2] = [Self::Agent, Self::Monitor];
-
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Agent => "agent",
-            Self::Monitor => "monitor",
-        }
-    }
-}
 
 /// One thing that happened. They come in one order.
 #[derive(Debug)]
@@ -63,6 +45,32 @@ pub enum Event {
     Stage(StageNews),
     /// A second has passed and ages roll over, or the walk of a demo wants to go on.
     Tick,
+}
+
+/// What was found, or why not.
+#[derive(Debug, Clone)]
+pub enum Found {
+    Ticket(Box<Detail>),
+    Sessions(Option<i64>, Result<Vec<ListedSession>, String>),
+    Session(Result<String, String>),
+    Page(Which, Result<Box<Page>, String>),
+    Match {
+        session: String,
+        forward: bool,
+        /// None: there is none.
+        page: Result<Option<Box<Page>>, String>,
+    },
+    Output {
+        call: String,
+        output: Result<Box<Output>, String>,
+    },
+    Incident(String, Result<Box<Incident>, String>),
+    Moment(String, Result<Box<Moment>, String>),
+    Stretch(String, Result<Box<Stretch>, String>),
+    Log {
+        node: String,
+        text: Result<String, String>,
+    },
 }
 
 /// What `update` wants done.
@@ -110,9 +118,9 @@ pub trait Frontend {
         true
     }
 
-    /// Shows the state. Prints nothing else, and waits for nobody. Returns the size of what it
-    /// shows, for scrolling.
-    fn draw(&mut self, state: &State) -> io::Result<Geometry>;
+    /// Shows the state. Prints nothing else, and waits for nobody. Returns the sizes of what
+    /// it shows, for scrolling.
+    fn draw(&mut self, app: &App) -> io::Result<Drawn>;
 
     /// The next key or paste; `None`: it is ready to draw again. Can be dropped and
     /// called again without losing one. Pends for ever where there are none.

@@ -1,54 +1,28 @@
 //! The dashboard without its looks: what it knows, what happens to it, what it does.
 //!
 //! ```text
-//!  keys, signals, children, cluster, ledger, stage --Event--> update(State) --Effect--> effects
+//!  keys, signals, children, cluster, ledger, lab --Event--> update(State) --Effect--> io
 //!                                      run.rs is the only select loop; a Frontend draws State
 //! ```
 //!
-//! `update` is pure: it changes [`State`] and returns effects, and does no I/O.
+//! `model` is what it knows, `keys` which key means what, `update` what an event changes: pure, with
+//! effects as its result; `io` carries effects out. `request` is what `model` may ask for. Who may
+//! import whom: `run` -> `update`, `io` -> `event` -> `model` -> `request`, and `keys` -> `model`.
 
-mod act;
-pub mod agent;
-pub mod approvals;
-pub mod archive;
-pub mod attach;
-mod attention;
-pub mod browser;
-pub mod clerk;
-pub mod cluster;
-pub mod command_line;
-pub mod config;
-mod copy;
-pub mod demo;
-pub mod detail;
-mod effects;
 pub mod event;
-mod follower;
+mod io;
 pub mod keys;
-mod ledger_file;
-mod ledger_watch;
-pub mod on_child;
-mod on_key;
-mod on_mouse;
-mod open;
-pub mod overlay;
-pub mod palette;
-pub mod prompt;
-mod reading;
-pub mod record;
-pub mod replay;
-pub mod run;
-pub mod scope;
-mod sources;
-mod stage;
-pub mod state;
-mod steer;
-pub mod tickets;
+pub mod model;
+pub mod request;
+mod run;
 pub mod update;
 
-pub use config::{Config, DemoChildren, DemoConfig, Role};
-pub use event::{Child, Effect, Event, Frontend};
-pub use palette::Palette;
+pub use event::{Effect, Event, Frontend};
+pub use model::{
+    child::Child,
+    config::{Config, DemoChildren, DemoConfig, Role},
+    palette::Palette,
+    state::State,
+};
 pub use run::{Outcome, run};
-pub use state::State;
 pub use update::update;

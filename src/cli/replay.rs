@@ -1,7 +1,7 @@
 //! `operator-tui replay`: an incident played back in the dashboard's panes, from the ledger alone.
 
 use super::{CliResult, target::LedgerArgs, theme::ThemeArgs, watch};
-use crate::app::{Config, Role};
+use crate::app::model::config::{Config, Role};
 use color_eyre::eyre::eyre;
 use operator_ledger::LedgerError;
 

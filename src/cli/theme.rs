@@ -1,7 +1,7 @@
 //! Which colours the dashboard may use: what was asked for, what is written, what suits the
 //! terminal.
 
-use crate::app::Palette;
+use crate::app::model::palette::Palette;
 use operator_ledger::home::Home;
 
 #[derive(Debug, Clone, Default, clap::Args)]

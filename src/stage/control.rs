@@ -1,10 +1,13 @@
 //! What can be done to a lab, whichever it is: the embedded one, through its keeper, or the one in
 //! Docker Compose, through the Docker API. Nothing above this file asks which.
 
-use crate::stage::compose::{Compose, DockerError};
+use crate::stage::compose::DockerError;
 use agent_lab::tools::environment::LAB as LAB_VAR;
 use futures_util::{future::BoxFuture, stream::BoxStream};
-use operator_lab::{Client, ClientError, NodeStatus};
+use operator_lab::{
+    Client, ClientError, NodeStatus,
+    load::rate::{self, RateError},
+};
 use operator_ledger::home::HomeError;
 use std::{fmt::Debug, time::Duration};
 
@@ -18,6 +21,8 @@ pub type Lines = BoxStream<'static, Result<Vec<u8>, ControlError>>;
 pub enum ControlError {
     #[error(transparent)]
     Embedded(#[from] ClientError),
+    #[error(transparent)]
+    Load(#[from] RateError),
     #[error(transparent)]
     Compose(#[from] DockerError),
     #[error(transparent)]
@@ -88,23 +93,6 @@ pub trait Control: Debug + Send + Sync {
     ) -> BoxFuture<'a, Result<Lines, ControlError>>;
 }
 
-/// Control of the lab that this process belongs to.
-pub fn control() -> Result<Box<dyn Control>, ControlError> {
-    if is_compose()? {
-        return Ok(Box::new(Compose::from_env()?));
-    }
-    Ok(Box::new(Client::new(operator_lab::home()?.dir())))
-}
-
-/// Whether the lab of this process is the one in Docker Compose.
-pub fn is_compose() -> Result<bool, ControlError> {
-    match std::env::var(LAB_VAR).unwrap_or_default().as_str() {
-        "" | "embedded" => Ok(false),
-        "compose" => Ok(true),
-        other => Err(ControlError::Unknown(other.into())),
-    }
-}
-
 impl Control for Client {
     fn ps(&self) -> BoxFuture<'_, Result<Vec<NodeStatus>, ControlError>> {
         Box::pin(async move { Ok(Client::ps(self).await?) })
@@ -124,7 +112,7 @@ impl Control for Client {
     }
 
     fn load(&self, rate: Option<u32>) -> BoxFuture<'_, Result<u32, ControlError>> {
-        Box::pin(async move { Ok(Client::load(self, rate).await?) })
+        Box::pin(async move { Ok(rate::set(self.dir(), rate).await?) })
     }
 
     fn logs<'a>(

@@ -1,6 +1,6 @@
 //! Durations, ages and numbers, short and with their unit.
 
-use crate::app::agent::Phase;
+use crate::app::model::agent::Phase;
 use jiff::SignedDuration;
 
 /// How long something has lasted: `0:42`, `12:05`, `2:03:07`.

@@ -6,7 +6,7 @@ use super::{
     text::{cut, lines, width},
     theme::{Role, Theme},
 };
-use crate::app::{State, agent::Phase, cluster::Overall, state::Process};
+use crate::app::model::{agent::Phase, cluster::Overall, process::Process, state::State};
 use ratatui::{
     Frame,
     layout::Rect,

@@ -2,7 +2,7 @@
 //! wide; a stack below 60 columns, of all panes where it is tall, else one at a time; nothing below
 //! 20x5.
 
-use crate::app::state::Pane;
+use crate::app::model::pane::Pane;
 use ratatui::layout::Rect;
 
 /// What panes would like.

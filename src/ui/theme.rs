@@ -2,7 +2,7 @@
 //! Without colours every role that carries meaning still has a glyph and a word beside it.
 
 use crate::{
-    app::Palette,
+    app::model::palette::Palette,
     transcript::{Kind, Look},
 };
 use ratatui::style::{Color, Modifier, Style};

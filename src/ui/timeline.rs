@@ -9,9 +9,9 @@ use super::{
     theme::{Role, Theme},
 };
 use crate::{
-    app::{
-        State,
+    app::model::{
         replay::Replay,
+        state::State,
         tickets::{Look, look},
     },
     history::{

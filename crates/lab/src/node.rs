@@ -1,7 +1,6 @@
 //! What every node process does alike: one thread, a log on stderr, and an end when its keeper
 //! ends.
 
-use crate::raft::disk::DiskError;
 use std::{
     convert::Infallible,
     io::{self, Read},
@@ -28,13 +27,12 @@ impl NodeError {
             message: message.into(),
         }
     }
-}
 
-impl From<DiskError> for NodeError {
-    fn from(error: DiskError) -> Self {
+    /// The node's data cannot be read or written.
+    pub fn disk(message: impl Into<String>) -> Self {
         Self {
             code: EXIT_DISK,
-            message: error.to_string(),
+            message: message.into(),
         }
     }
 }

@@ -1,30 +1,8 @@
-//! Which node a process is, and what every node's `/metrics` says of the process itself.
+//! What every node's `/metrics` says of the process itself.
 
-use crate::{
-    load, node, pd, store,
-    topology::{Files, Role, Topology},
-};
+use crate::node;
 use prometheus::{Counter, Gauge, Opts, Registry};
-use std::{fs, path::Path, process::ExitCode};
-
-/// Runs the node `name` of the lab in `home`.
-pub fn run(home: &Path, name: &str) -> ExitCode {
-    let files = Files::new(home);
-    let node = async move |files: Files| {
-        let topology =
-            Topology::load(&files.topology()).map_err(|e| node::NodeError::new(e.to_string()))?;
-        let node = topology
-            .node(name)
-            .cloned()
-            .ok_or_else(|| node::NodeError::new(format!("no node `{name}` in this lab")))?;
-        match node.role {
-            Role::Pd => pd::run(&files, &topology, &node).await,
-            Role::Store => store::run(&files, &topology, &node).await,
-            Role::Load => load::run(&topology, &node).await,
-        }
-    };
-    node::run(name, node(files))
-}
+use std::fs;
 
 /// `process_*` metrics, brought up to date when they are read.
 #[derive(Debug)]

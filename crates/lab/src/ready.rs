@@ -25,16 +25,16 @@ pub struct Probe {
 }
 
 impl Probe {
-    pub fn new(topology: &Topology) -> Self {
-        Self {
-            http: http::client(Duration::from_secs(2)),
+    pub fn new(topology: &Topology) -> reqwest::Result<Self> {
+        Ok(Self {
+            http: http::client(Duration::from_secs(2))?,
             pd: topology.pd_endpoints(),
             load: topology
                 .of_role(Role::Load)
                 .next()
                 .filter(|_| topology.rate > 0)
                 .map(|node| format!("http://{}/metrics", node.address())),
-        }
+        })
     }
 
     async fn get(&self, path: &str) -> Option<Value> {

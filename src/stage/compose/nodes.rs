@@ -260,6 +260,7 @@ fn status(node: Node, seen: &ContainerInspectResponse, now: Timestamp) -> NodeSt
         Role::Load => (0, None),
     };
     NodeStatus {
+        ready: word == NodeState::Running,
         state: word,
         pid: state
             .pid
@@ -276,6 +277,6 @@ fn status(node: Node, seen: &ContainerInspectResponse, now: Timestamp) -> NodeSt
         },
         status_address: status_port.map(|p| format!("{}:{p}", node.name)),
         node: node.name,
-        role: node.role,
+        role: node.role.name().into(),
     }
 }

@@ -50,7 +50,10 @@ pub async fn up(
     };
     step("looking at the containers", 0);
     let nodes = compose.ps().await?;
-    let stores = nodes.iter().filter(|n| n.role == Role::Store).count();
+    let stores = nodes
+        .iter()
+        .filter(|n| n.role == Role::Store.name())
+        .count();
     for node in &nodes {
         let verb = match node.state {
             NodeState::Running => continue,

@@ -3,7 +3,7 @@
 
 use super::middle;
 use crate::{
-    app::{State, approvals, overlay::ApprovalView},
+    app::model::{at_hand, overlay::ApprovalView, state::State},
     transcript::Size,
     ui::{
         format::lasting,
@@ -26,7 +26,7 @@ pub fn draw(
     theme: Theme,
 ) -> (Size, Rect) {
     let proposal = &view.proposal;
-    let waiting = approvals::queue(state).len();
+    let waiting = at_hand::queue(state).len();
     let columns = body.width.min(100);
     let inside = Size {
         width: columns.saturating_sub(2),

@@ -17,10 +17,12 @@ use super::{
 };
 use crate::{
     app::{
-        State,
-        overlay::{OutputView, Overlay, Question},
-        scope,
-        tickets::look,
+        keys::question,
+        model::{
+            overlay::{OutputView, Overlay, Question},
+            state::State,
+            tickets::look,
+        },
     },
     transcript::{Doc, Size, compose::seconds, doc::Lines},
 };
@@ -71,7 +73,7 @@ fn confirm(
     state: &State,
     theme: Theme,
 ) -> (Size, Rect) {
-    let [ask, what] = scope::question(question, state);
+    let [ask, what] = question::question(question, state);
     let area = middle(body, 60, 7);
     clear(frame, area);
     let title = vec![Span::styled(ask, theme.style(Role::Strong))];
@@ -106,7 +108,7 @@ fn output(
         Some(Ok(output)) => {
             let command = output.call.tool_params.as_ref();
             let command = command.and_then(|p| p.get("command")?.as_str());
-            let first = crate::app::agent::lines(command.unwrap_or(&output.call.content));
+            let first = crate::app::model::agent::lines(command.unwrap_or(&output.call.content));
             let first = first.lines().next().unwrap_or_default().to_owned();
             let (text, role) = match &output.result {
                 None => ("▌ runs, so far".to_owned(), Role::Accent),

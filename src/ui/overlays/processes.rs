@@ -2,7 +2,10 @@
 
 use super::middle;
 use crate::{
-    app::{State, on_child::meaning, state::Process},
+    app::model::{
+        process::{Process, meaning},
+        state::State,
+    },
     transcript::Size,
     ui::{
         format::{age, lasting},

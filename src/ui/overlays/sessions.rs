@@ -1,7 +1,7 @@
 //! Earlier sessions, one a row.
 
 use crate::{
-    app::{State, browser::Browser},
+    app::model::{browser::Browser, state::State},
     transcript::{Size, compose::seconds},
     ui::{
         panes::{agent::searched, record::outcome},

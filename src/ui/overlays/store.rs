@@ -2,7 +2,7 @@
 //! last heard, the end of its log where that is in reach.
 
 use crate::{
-    app::{State, cluster::current, overlay::StoreView},
+    app::model::{cluster::current, overlay::StoreView, state::State},
     cluster::Store,
     transcript::Size,
     ui::{

@@ -3,11 +3,11 @@
 
 use super::{record, tickets::name};
 use crate::{
-    app::{
-        State,
+    app::model::{
         agent::{Agent, Phase},
-        on_child::meaning,
-        state::{Pane, Process},
+        pane::Pane,
+        process::{Process, meaning},
+        state::State,
     },
     transcript::Size,
     ui::{

@@ -1,7 +1,7 @@
 //! The chapter pane of a demo: narration, what it waits for, and how long that may take.
 
 use crate::{
-    app::{State, demo::Demo, state::Pane},
+    app::model::{demo::Demo, pane::Pane, state::State},
     demo::{Pace, walkthrough::Stand},
     transcript::wrap::fit,
     ui::{

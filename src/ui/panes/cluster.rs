@@ -1,7 +1,11 @@
 //! The cluster pane: stores, PD members, what they serve.
 
 use crate::{
-    app::{State, cluster, cluster::current, state::Pane},
+    app::model::{
+        cluster::{self, current},
+        pane::Pane,
+        state::State,
+    },
     cluster::{ClusterSnapshot, MemberState, PdMember, Store, StoreState},
     ui::{
         format::{age, lasting, millis, percent, rate},

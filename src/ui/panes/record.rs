@@ -3,7 +3,7 @@
 
 use super::agent::searched;
 use crate::{
-    app::{State, record::Record, state::Pane},
+    app::model::{pane::Pane, record::Record, state::State},
     transcript::Size,
     ui::{
         format::percent,

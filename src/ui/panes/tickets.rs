@@ -1,9 +1,10 @@
 //! The tickets pane: what is broken, whether somebody works on it, and whether to believe it.
 
 use crate::{
-    app::{
-        State,
-        state::{Pane, Process},
+    app::model::{
+        pane::Pane,
+        process::Process,
+        state::State,
         tickets::{Look, look},
     },
     ui::{
@@ -157,7 +158,7 @@ fn nothing(state: &State, columns: usize, theme: Theme) -> Vec<Line<'static>> {
     text
 }
 
-fn healthy(view: &crate::app::tickets::LedgerView) -> Result<(), String> {
+fn healthy(view: &crate::app::model::tickets::LedgerView) -> Result<(), String> {
     match &view.heartbeat {
         Some(beat) if !beat.ok => Err(beat.detail.clone()),
         _ => Ok(()),

@@ -1,7 +1,7 @@
 //! What a cluster serves, over time: as bars in little room, as charts with axes where there is more.
 
 use crate::{
-    app::{State, cluster::current},
+    app::model::{cluster::current, state::State},
     ui::{
         chart::{self, History},
         format::{millis, rate},

@@ -39,17 +39,17 @@ pub struct Router {
 }
 
 impl Router {
-    pub fn new(topology: &Topology) -> Self {
+    pub fn new(topology: &Topology) -> reqwest::Result<Self> {
         let stores = topology.peers(Role::Store).into_iter();
-        Self {
+        Ok(Self {
             stores: stores
                 .map(|(id, at)| (id, Channel::new(at, CONNECT_LIMIT)))
                 .collect(),
             leaders: Mutex::default(),
             pd: topology.pd_endpoints(),
-            http: http::client(CONNECT_LIMIT),
+            http: http::client(CONNECT_LIMIT)?,
             asked: tokio::sync::Mutex::default(),
-        }
+        })
     }
 
     fn leaders(&self) -> MutexGuard<'_, BTreeMap<u64, u64>> {

@@ -11,8 +11,7 @@ use crate::{
         cluster::StoreState,
         shape::{self, GIT_HASH},
     },
-    store::VERSION,
-    topology::REGIONS,
+    topology::{REGIONS, TIKV_VERSION},
 };
 use axum::{
     Json,
@@ -67,10 +66,10 @@ pub async fn local(pd: &Pd, call: &Call<'_>) -> Option<Response> {
     Some(match call.path {
         "ping" => StatusCode::OK.into_response(),
         "version" => pretty(&json!({
-            "version": format!("v{VERSION}"), "build_time": "", "hash": "", "branch": "",
+            "version": format!("v{TIKV_VERSION}"), "build_time": "", "hash": "", "branch": "",
         })),
         "status" => pretty(&json!({
-            "build_ts": "", "version": format!("v{VERSION}"), "git_hash": GIT_HASH,
+            "build_ts": "", "version": format!("v{TIKV_VERSION}"), "git_hash": GIT_HASH,
             "start_timestamp": pd.started,
         })),
         "health" => pretty(&health(pd).await),
@@ -113,7 +112,7 @@ fn read(pd: &Pd, call: &Call<'_>, segments: &[&str]) -> Response {
                 "name": pd.node.name,
                 "data-dir": pd.deploy_path,
                 "lease": 5,
-                "cluster-version": VERSION,
+                "cluster-version": TIKV_VERSION,
                 "schedule": config.schedule(),
                 "replication": super::config::Config::replication(),
                 "log": { "level": "info" },

@@ -15,12 +15,13 @@ pub mod proxy;
 pub mod shape;
 
 use crate::{
+    dir::LabDir,
     frame::{self, Channel},
     http,
     node::{NodeError, listen, unix_seconds},
     raft::{PD_GROUP, disk::Disk, group::Group, network::peers, patience},
     timing::{CONNECT_LIMIT, HEALTH_PING, HEARTBEAT_RECORD, PD_TICK, PROXY_LIMIT},
-    topology::{Files, Node, Role, Topology},
+    topology::{Node, Role, Topology},
     wire::{Answer, Call, Refusal, decode, encode},
 };
 use cluster::{Cluster, StoreRecord};
@@ -55,8 +56,8 @@ mod key {
 }
 
 /// Runs a member until it fails.
-pub async fn run(files: &Files, topology: &Topology, node: &Node) -> Result<Infallible, NodeError> {
-    let data = files.data(&node.name);
+pub async fn run(dir: &LabDir, topology: &Topology, node: &Node) -> Result<Infallible, NodeError> {
+    let data = dir.data(&node.name);
     let disk = Disk::open(&data.join("raft.db"))?;
     let peer_listener = listen(&node.raft_address())?;
     let listener = listen(&node.address())?;
@@ -70,7 +71,7 @@ pub async fn run(files: &Files, topology: &Topology, node: &Node) -> Result<Infa
         deploy_path: data.display().to_string(),
         group: Arc::new(group),
         metrics: Metrics::new().map_err(|e| NodeError::new(e.to_string()))?,
-        http: http::client(PROXY_LIMIT),
+        http: http::client(PROXY_LIMIT).map_err(|e| NodeError::new(e.to_string()))?,
         started: unix_seconds(),
         peers: others
             .map(|(id, at)| (id, Channel::new(at, CONNECT_LIMIT)))

@@ -8,8 +8,7 @@ use crate::{
         duration,
     },
     size,
-    store::VERSION,
-    topology::{MEMBERS, Node, REGIONS, start_key},
+    topology::{MEMBERS, Node, REGIONS, TIKV_VERSION, start_key},
 };
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
@@ -166,7 +165,7 @@ pub fn member(node: &Node, cluster_id: u64, deploy_path: &str) -> Value {
         "peer_urls": [format!("http://{}", node.raft_address())],
         "client_urls": [format!("http://{}", node.address())],
         "deploy_path": deploy_path,
-        "binary_version": format!("v{VERSION}"),
+        "binary_version": format!("v{TIKV_VERSION}"),
         "git_hash": GIT_HASH,
     })
 }

@@ -4,6 +4,7 @@
 //! all regions of a store share that fsync. Damage is found when the file is opened, and ends the
 //! process, as it does in production. Does not know what an entry means.
 
+use crate::node::NodeError;
 use rusqlite::{Connection, ErrorCode, params};
 use std::{
     io,
@@ -28,6 +29,12 @@ pub enum DiskError {
     },
     #[error("{}: {source}", .path.display())]
     Io { path: PathBuf, source: io::Error },
+}
+
+impl From<DiskError> for NodeError {
+    fn from(error: DiskError) -> Self {
+        Self::disk(error.to_string())
+    }
 }
 
 /// Told when its write is on disk, or why it is not.

@@ -5,9 +5,9 @@
 
 use crate::{
     frame::Channel,
-    store::{Store, VERSION},
+    store::Store,
     timing::{CONNECT_LIMIT, DISK_SCAN, STORE_HEARTBEAT},
-    topology::{Role, Topology},
+    topology::{Role, TIKV_VERSION, Topology},
     wire::{Answer, Call, Order, RegionReport, StoreReport, decode, encode},
 };
 use std::{
@@ -87,7 +87,7 @@ fn report(
         address: store.node.address(),
         status_address: store.node.second_address().unwrap_or_default(),
         deploy_path: store.quota.folder().display().to_string(),
-        version: VERSION.into(),
+        version: TIKV_VERSION.into(),
         start_timestamp: store.started,
         capacity: store.quota.capacity(),
         available: store.quota.available(),

@@ -10,17 +10,15 @@ pub mod quota;
 pub mod status;
 
 use crate::{
+    dir::LabDir,
     frame,
     node::{NodeError, listen, unix_seconds},
     raft::{disk::Disk, group::Group, network::peers, patience},
-    topology::{Files, Node, REGIONS, Role, Topology},
+    topology::{Node, REGIONS, Role, Topology},
 };
 use metrics::Metrics;
 use quota::Quota;
 use std::{collections::BTreeMap, convert::Infallible, sync::Arc, time::Duration};
-
-/// What the lab says its stores are.
-pub const VERSION: &str = "8.5.7";
 
 /// Everything a store's tasks share.
 pub struct Store {
@@ -33,8 +31,8 @@ pub struct Store {
 }
 
 /// Runs a store until it fails.
-pub async fn run(files: &Files, topology: &Topology, node: &Node) -> Result<Infallible, NodeError> {
-    let data = files.data(&node.name);
+pub async fn run(dir: &LabDir, topology: &Topology, node: &Node) -> Result<Infallible, NodeError> {
+    let data = dir.data(&node.name);
     let disk = Disk::open(&data.join("raft.db"))?;
     let listener = listen(&node.address())?;
     let status_address = node

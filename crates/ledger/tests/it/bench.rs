@@ -1,0 +1,116 @@
+//! A ledger with a monitor whose clock can be turned on, for tests of tickets and proof.
+
+#![allow(dead_code, reason = "the tests and the bench each use some of it")]
+
+use operator_ledger::{
+    AgentLedger, Check, CheckOutcome, ClaimRequest, Holder, MonitorLedger, NewSession, Observation,
+    PersonLedger, Reader, Reading, SessionWriter, SystemId, event::Mode,
+};
+use std::{path::PathBuf, time::Duration};
+use tempfile::TempDir;
+
+pub fn cluster() -> SystemId {
+    SystemId::new("7001")
+}
+
+pub struct Bench {
+    pub agent: AgentLedger,
+    pub monitor: MonitorLedger,
+    pub person: PersonLedger,
+    pub ledger: Reader,
+    /// Milliseconds that have passed, as the monitor sees it.
+    pub shift: i64,
+    pub dir: TempDir,
+}
+
+impl Bench {
+    pub fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("tickets.db");
+        Self {
+            agent: AgentLedger::open(&path).wait().unwrap(),
+            monitor: MonitorLedger::open(&path).wait().unwrap(),
+            person: PersonLedger::open(&path).wait().unwrap(),
+            ledger: Reader::open(&path).wait().unwrap(),
+            shift: 0,
+            dir,
+        }
+    }
+
+    pub fn path(&self) -> PathBuf {
+        self.dir.path().join("tickets.db")
+    }
+
+    /// One check with one invariant: no grace, a hold of ten seconds.
+    pub fn check(&mut self, reading: Reading) -> CheckOutcome {
+        let observation = Observation {
+            key: "store_down:2".into(),
+            invariant: "store_down".into(),
+            store_id: Some("2".into()),
+            reading,
+            message: format!("{reading:?}"),
+            severity: "critical".into(),
+            grace: Duration::ZERO,
+            hold: Duration::from_secs(10),
+            outside: None,
+        };
+        self.monitor
+            .record_check(Check {
+                cluster_id: cluster(),
+                age: Duration::ZERO,
+                observations: vec![observation],
+                metric_snapshot: Some(serde_json::json!({"stores": 2})),
+                subject_context: Some("PD is at http://127.0.0.1:1".into()),
+                sample: None,
+                place: "http://127.0.0.1:1,http://127.0.0.1:2".into(),
+                interval: Duration::from_secs(1),
+                ok: true,
+                detail: String::new(),
+            })
+            .wait()
+            .unwrap()
+    }
+
+    /// So many seconds pass for the monitor: what it has written is older by them.
+    pub fn later(&mut self, seconds: i64) -> &mut Self {
+        let ms = seconds * 1000;
+        self.ledger_conn(&format!(
+            "UPDATE invariant_states SET observed_ms = observed_ms - {ms},
+               clear_since_ms = clear_since_ms - {ms}, violated_since_ms = violated_since_ms - {ms};
+             UPDATE verifications SET since_ms = since_ms - {ms}, deadline_ms = deadline_ms - {ms};"
+        ));
+        self.shift += ms;
+        self
+    }
+
+    pub fn claim(&mut self, lease: Duration) -> Option<operator_ledger::Claim> {
+        let request = ClaimRequest {
+            holder: Holder::this_process(),
+            cluster_id: Some(cluster()),
+            ticket: None,
+            lease,
+        };
+        self.agent.claim(request).wait().unwrap()
+    }
+
+    pub fn session(&mut self, claim: &operator_ledger::Claim) -> SessionWriter {
+        self.agent
+            .begin_session(NewSession {
+                lease: claim.lease.clone(),
+                model: "rehearsal".into(),
+                mode: Mode::Autonomous,
+                cluster_id: Some(cluster()),
+                holder: Holder::this_process(),
+            })
+            .wait()
+            .unwrap()
+    }
+
+    /// Does to the file what only another program would.
+    pub fn ledger_conn(&self, sql: &str) {
+        rusqlite::Connection::open(self.path())
+            .unwrap()
+            .execute_batch(sql)
+            .unwrap();
+    }
+}

@@ -1,0 +1,200 @@
+//! Does what `update` asked for: the hands of the dashboard.
+
+use crate::{
+    app::{
+        event::{Effect, Event, Frontend},
+        io::{
+            archive::Archive,
+            clerk::Clerk,
+            follower::Follower,
+            sources::{LedgerReader, Observer},
+            stage::{Order, Stage},
+        },
+        model::{
+            child::Child,
+            config::{Config, MakeChildren, Role},
+        },
+    },
+    cluster::Options,
+    supervisor::{self, Handle, Mailbox, Spec},
+};
+use std::{io, path::PathBuf, sync::Arc};
+use tokio::{
+    runtime::Handle as Runtime,
+    sync::{Notify, mpsc},
+};
+
+pub struct Hands {
+    children: Vec<(Child, Handle)>,
+    /// None: nothing is live.
+    _ledger: Option<LedgerReader>,
+    archive: Archive,
+    clerk: Clerk,
+    follower: Option<Follower>,
+    path: PathBuf,
+    observer: Option<Observer>,
+    stage: Option<Stage>,
+    populate: Option<MakeChildren>,
+    bell: Arc<Notify>,
+    events: mpsc::Sender<Event>,
+    /// Where sources are at work.
+    back: Runtime,
+}
+
+/// What the main loop does next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum After {
+    Nothing,
+    Redraw,
+    Exit(u8),
+}
+
+impl Hands {
+    /// Starts children and sources. Call it on the main thread: children are tied to it.
+    pub fn start(
+        config: Config,
+        bell: Arc<Notify>,
+        events: mpsc::Sender<Event>,
+        back: Runtime,
+    ) -> io::Result<Self> {
+        let live = config.replay.is_none();
+        let reader = || LedgerReader::start(config.ledger.clone(), events.clone());
+        let mut hands = Self {
+            children: Vec::new(),
+            _ledger: live.then(reader).transpose()?,
+            archive: Archive::start(
+                config.ledger.clone(),
+                config.lab,
+                back.clone(),
+                events.clone(),
+            )?,
+            clerk: Clerk::start(config.ledger.clone(), events.clone())?,
+            follower: None,
+            path: config.ledger,
+            observer: None,
+            stage: None,
+            populate: None,
+            bell,
+            events,
+            back: back.clone(),
+        };
+        for (child, role) in [
+            (Child::Monitor, config.monitor),
+            (Child::Agent, config.agent),
+        ] {
+            if let Role::Run(spec) = role {
+                hands.start_child(child, spec);
+            }
+        }
+        let _there = back.enter();
+        if let Some(demo) = config.demo {
+            hands.stage = Some(Stage::set(
+                demo.lab,
+                hands.path.clone(),
+                hands.events.clone(),
+            ));
+            hands.populate = Some(demo.children);
+        } else if live {
+            let mut look = Options::new(&config.pd);
+            look.prometheus = config.prometheus;
+            hands.observer = Some(Observer::start(look, hands.events.clone()));
+        }
+        Ok(hands)
+    }
+
+    fn start_child(&mut self, child: Child, spec: Spec) {
+        let mailbox = Mailbox::new(self.bell.clone());
+        self.children
+            .push((child, supervisor::start(spec, mailbox)));
+    }
+
+    /// The lab is up: its monitor, its agent, and our own eyes.
+    fn populate(&mut self) {
+        let Some(stage) = &self.stage else { return };
+        if let (Some((info, launch)), Some(make)) = (stage.info.get(), self.populate.take()) {
+            let pd = info.pd_endpoints.join(",");
+            let children = make(info, launch);
+            if let Role::Run(spec) = children.monitor {
+                self.start_child(Child::Monitor, spec);
+            }
+            self.start_child(Child::Agent, children.agent);
+            let _there = self.back.enter();
+            self.observer = Some(Observer::start(Options::new(&pd), self.events.clone()));
+        }
+    }
+
+    fn order(&self, order: Order) {
+        if let Some(stage) = &self.stage {
+            stage.order(order);
+        }
+    }
+
+    /// What children said since the last call, child by child.
+    pub fn heard(&self) -> impl Iterator<Item = Event> + '_ {
+        self.children.iter().filter_map(|(child, handle)| {
+            let items = handle.mailbox().drain();
+            (!items.is_empty()).then_some(Event::Child(*child, items))
+        })
+    }
+
+    pub fn execute<F: Frontend>(&mut self, effect: Effect, front: &mut F) -> io::Result<After> {
+        match effect {
+            Effect::Control(child, control) => {
+                if let Some(handle) = self.child(child) {
+                    handle.control(control);
+                }
+            }
+            Effect::Restart(child) => {
+                if let Some(handle) = self.child(child) {
+                    handle.restart();
+                }
+            }
+            Effect::StopAll => self.children.iter().for_each(|(_, handle)| handle.stop()),
+            Effect::KillAll => self.children.iter().for_each(|(_, handle)| handle.kill()),
+            Effect::Populate => self.populate(),
+            Effect::Inject { fault, node } => self.order(Order::Inject { fault, node }),
+            Effect::SetLoad(load) => self.order(Order::SetLoad(load)),
+            Effect::Strike => self.order(Order::Strike),
+            Effect::Read(read) => self.archive.read(read),
+            Effect::Write(write) => self.clerk.write(write),
+            Effect::Follow(session) => {
+                self.follower = match session {
+                    Some(id) => Some(Follower::start(
+                        self.path.clone(),
+                        &id,
+                        self.events.clone(),
+                    )?),
+                    None => None,
+                };
+            }
+            Effect::Copy(text) => front.copy(&text),
+            Effect::Bell => front.bell(),
+            Effect::Title(text) => front.title(&text),
+            Effect::Mouse(on) => front.mouse(on),
+            Effect::Suspend => {
+                front.suspend();
+                // The whole job, so that the shell sees it stop even when it was started by
+                // `cargo run` or a script.
+                let _ = rustix::process::kill_current_process_group(rustix::process::Signal::STOP);
+                return Ok(again(front));
+            }
+            Effect::Redraw => return Ok(again(front)),
+            Effect::Exit(code) => return Ok(After::Exit(code)),
+        }
+        Ok(After::Nothing)
+    }
+
+    fn child(&self, child: Child) -> Option<&Handle> {
+        self.children
+            .iter()
+            .find(|(c, _)| *c == child)
+            .map(|(_, handle)| handle)
+    }
+}
+
+/// Takes the terminal again. One that is gone, which the kernel tells by a continue, too, is told of
+/// by what draws or reads.
+fn again<F: Frontend>(front: &mut F) -> After {
+    let _ = front.resume();
+    After::Redraw
+}

@@ -1,0 +1,48 @@
+//! Follows one session in the ledger, by a thread of its own, for as long as this is kept.
+
+use crate::{
+    app::{
+        event::Event,
+        io::{
+            ledger_file::LedgerFile,
+            ledger_watch::{LedgerWatch, Stop},
+        },
+    },
+    history::Follow,
+};
+use std::path::PathBuf;
+use tokio::sync::mpsc;
+
+#[derive(Debug)]
+pub struct Follower {
+    _stop: Stop,
+}
+
+impl Follower {
+    pub fn start(
+        ledger: PathBuf,
+        session: &str,
+        events: mpsc::Sender<Event>,
+    ) -> std::io::Result<Self> {
+        let (mut watch, stop) = LedgerWatch::new(&ledger)?;
+        let mut follow = Follow::new(session);
+        std::thread::Builder::new()
+            .name("follower".into())
+            .spawn(move || {
+                let mut file = LedgerFile::new(ledger);
+                while watch.wait() {
+                    // A ledger that cannot be read is told of by whoever reads the tickets.
+                    if let Ok(ledger) = file.ledger()
+                        && ledger.changed().unwrap_or(true)
+                        && let Ok(Some(news)) = follow.look(ledger)
+                        && events
+                            .blocking_send(Event::Followed(Box::new(news)))
+                            .is_err()
+                    {
+                        return;
+                    }
+                }
+            })?;
+        Ok(Self { _stop: stop })
+    }
+}

@@ -1,0 +1,182 @@
+//! The demo's lab, held by one task: brings it up, breaks it as the walk says, ends it.
+
+use crate::{
+    app::{event::Event, model::demo::StageNews},
+    demo::{Fault, chapters::Load},
+    stage::{
+        control::Verb,
+        running_lab::{self, Launch, Monitor, RunningLab},
+    },
+};
+use jiff::Timestamp;
+use operator_lab::{LabInfo, UpOptions};
+use operator_ledger::Ledger;
+use std::{
+    path::PathBuf,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
+use tokio::{
+    sync::mpsc,
+    time::{Instant, sleep},
+};
+
+/// A lab whose keeper lost its lifeline is gone by then.
+const GONE_LIMIT: Duration = Duration::from_secs(8);
+
+#[derive(Debug)]
+pub enum Order {
+    Inject { fault: Fault, node: String },
+    SetLoad(Load),
+    Strike,
+}
+
+/// Orders for the task. Dropping it ends the lab, if it is tied to this process.
+#[derive(Debug)]
+pub struct Stage {
+    orders: mpsc::Sender<Order>,
+    /// Set before [`StageNews::Ready`].
+    pub info: Arc<OnceLock<(LabInfo, Launch)>>,
+}
+
+impl Stage {
+    /// Begins to bring the lab up.
+    pub fn set(options: UpOptions, ledger: PathBuf, events: mpsc::Sender<Event>) -> Self {
+        let (sender, orders) = mpsc::channel(16);
+        let info = Arc::new(OnceLock::new());
+        let task = Task {
+            options,
+            ledger,
+            events,
+            info: info.clone(),
+        };
+        tokio::spawn(task.run(orders));
+        Self {
+            orders: sender,
+            info,
+        }
+    }
+
+    pub fn order(&self, order: Order) {
+        // The walk asks for a handful of things; if the task is gone, so is the lab.
+        let _ = self.orders.try_send(order);
+    }
+}
+
+struct Task {
+    options: UpOptions,
+    ledger: PathBuf,
+    events: mpsc::Sender<Event>,
+    info: Arc<OnceLock<(LabInfo, Launch)>>,
+}
+
+impl Task {
+    async fn tell(&self, news: StageNews) {
+        let _ = self.events.send(Event::Stage(news)).await;
+    }
+
+    async fn run(self, mut orders: mpsc::Receiver<Order>) {
+        let events = self.events.clone();
+        let up = running_lab::bring_up(&self.options, move |progress| {
+            // A step that is not shown does no harm; one that waits would.
+            let _ = events.try_send(Event::Stage(StageNews::Progress(progress)));
+        });
+        let lab = tokio::select! {
+            up = up => up,
+            () = struck(&mut orders) => {
+                // Dropping `up` cut the lifeline.
+                self.wait_until_gone().await;
+                return self.tell(StageNews::Gone).await;
+            }
+        };
+        let mut lab = match lab {
+            Ok(lab) => lab,
+            Err(error) => return self.tell(StageNews::Failed(error.to_string())).await,
+        };
+        let _ = self.info.set((lab.info.clone(), lab.launch.clone()));
+        self.tell(StageNews::Ready {
+            pd: lab.info.pd_endpoints.join(","),
+            monitor: match &lab.launch.monitor {
+                Monitor::Start(_) => None,
+                Monitor::There(place) => Some(place.clone()),
+            },
+        })
+        .await;
+        loop {
+            let order = tokio::select! {
+                order = orders.recv() => order,
+                how = lab.ended() => return self.tell(StageNews::Ended(how)).await,
+            };
+            let Some(order) = order else { break };
+            let result = match order {
+                Order::Strike => break,
+                Order::SetLoad(load) => {
+                    let rate = match load {
+                        Load::On => None,
+                        Load::Off => Some(0),
+                        Load::Rate(rate) => Some(rate),
+                    };
+                    lab.control()
+                        .load(rate)
+                        .await
+                        .map(|_| ())
+                        .map_err(|e| e.to_string())
+                }
+                Order::Inject { fault, node } => self.inject(&lab, fault, node).await,
+            };
+            if let Err(why) = result {
+                self.tell(StageNews::ActionFailed(why)).await;
+            }
+        }
+        if let Err(error) = lab.tear_down(!self.options.lifeline).await {
+            self.tell(StageNews::ActionFailed(error.to_string())).await;
+        }
+        self.tell(StageNews::Gone).await;
+    }
+
+    async fn inject(&self, lab: &RunningLab, fault: Fault, node: String) -> Result<(), String> {
+        let verb = match fault {
+            Fault::Kill => Verb::Kill,
+            Fault::Pause => Verb::Pause,
+            Fault::Stop => Verb::Stop,
+        };
+        let done = lab.control().act(verb, &node).await;
+        done.map_err(|e| format!("cannot {} {node}: {e}", fault.as_str()))?;
+        let kind = fault.as_str().to_owned();
+        let at = Timestamp::now();
+        self.tell(StageNews::Injected {
+            kind: kind.clone(),
+            node: node.clone(),
+            at,
+        })
+        .await;
+        // For replay; the agent is never shown it.
+        let path = self.ledger.clone();
+        let cluster = lab.info.cluster_id.to_string();
+        let recorded = tokio::task::spawn_blocking(move || {
+            Ledger::open(&path)?.add_fault(&cluster, &kind, &node, "demo")
+        });
+        match recorded.await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(error)) => Err(format!("the fault is not in the ledger: {error}")),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    async fn wait_until_gone(&self) {
+        let client = operator_lab::Client::new(self.options.dir.clone());
+        let deadline = Instant::now() + GONE_LIMIT;
+        while self.options.lifeline && client.is_held() && Instant::now() < deadline {
+            sleep(Duration::from_millis(20)).await;
+        }
+    }
+}
+
+/// Waits for the order to strike; there is nothing to do any other to yet.
+async fn struck(orders: &mut mpsc::Receiver<Order>) {
+    while let Some(order) = orders.recv().await {
+        if matches!(order, Order::Strike) {
+            return;
+        }
+    }
+}

@@ -1,0 +1,205 @@
+//! One ticket with what the ledger holds of it, as lines to read. What its sessions did is read in
+//! the agent's pane (`record`).
+
+use crate::transcript::{Composer, Kind, Line, Ring, compose::seconds};
+use jiff::{Timestamp, tz::TimeZone};
+use operator_ledger::{SessionRow, Ticket, TicketEvent, VerificationRow};
+use std::fmt::Write as _;
+
+/// Changes of one ticket that are shown: the newest.
+const EVENTS: usize = 200;
+
+#[derive(Debug, Clone, Default)]
+pub struct Detail {
+    pub id: i64,
+    /// None: the ledger has no such ticket, or could not be read.
+    pub ticket: Option<Ticket>,
+    pub events: Vec<TicketEvent>,
+    pub proofs: Vec<VerificationRow>,
+    pub sessions: Vec<SessionRow>,
+    pub error: Option<String>,
+}
+
+/// Lines, and which session a line is about.
+#[derive(Debug, Clone, Default)]
+pub struct Text {
+    pub lines: Vec<Line>,
+    sessions: Vec<(u64, String)>,
+}
+
+impl Text {
+    /// The session that a line is about, or the newest if it is about none.
+    pub fn session_at(&self, line: u64) -> Option<&str> {
+        let at = self.sessions.iter().rev().find(|(first, _)| *first <= line);
+        at.or(self.sessions.last())
+            .map(|(_, session)| session.as_str())
+    }
+}
+
+impl Detail {
+    pub fn text(&self, zone: &TimeZone) -> Text {
+        let mut text = Writing {
+            ring: Ring::unbounded(),
+            composer: Composer::default(),
+            zone: zone.clone(),
+        };
+        if let Some(error) = &self.error {
+            text.add(Kind::Bad, error);
+        }
+        if let Some(ticket) = &self.ticket {
+            text.ticket(ticket);
+        }
+        text.events(&self.events);
+        text.proofs(&self.proofs);
+        let mut sessions = Vec::new();
+        for session in &self.sessions {
+            sessions.push((text.ring.next_id(), session.session_id.clone()));
+            text.session(session);
+        }
+        if self.sessions.is_empty() && self.error.is_none() {
+            text.heading("No agent has worked on this ticket yet.");
+        }
+        Text {
+            lines: text.ring.into_iter().collect(),
+            sessions,
+        }
+    }
+}
+
+/// `1 session`, `2 sessions`.
+fn counted(count: i64, what: &str) -> String {
+    let s = if count == 1 { "" } else { "s" };
+    format!("{count} {what}{s}")
+}
+
+struct Writing {
+    ring: Ring,
+    composer: Composer,
+    zone: TimeZone,
+}
+
+impl Writing {
+    fn add(&mut self, kind: Kind, text: &str) {
+        self.composer.say(&mut self.ring, kind, text);
+    }
+
+    fn heading(&mut self, text: &str) {
+        self.ring.push_line(Kind::Session, text.into(), 0, true);
+    }
+
+    /// Day and time where the reader is.
+    fn clock(&self, at: Option<Timestamp>) -> String {
+        at.map_or("?".into(), |at| {
+            let at = at.to_zoned(self.zone.clone());
+            at.strftime("%m-%d %H:%M:%S").to_string()
+        })
+    }
+
+    fn ticket(&mut self, ticket: &Ticket) {
+        self.add(Kind::Reasoning, &ticket.message);
+        let mut facts = format!(
+            "{} · {} · seen {} since {}",
+            ticket.severity,
+            ticket.violation_key,
+            counted(ticket.occurrence_count, "time"),
+            self.clock(ticket.first_seen_at)
+        );
+        if ticket.flaps > 0 {
+            let times = counted(ticket.flaps.into(), "time");
+            let _ = write!(facts, " · came back {times}");
+        }
+        if ticket.attempts > 0 {
+            let sessions = counted(ticket.attempts.into(), "session");
+            let _ = write!(facts, " · {sessions}");
+        }
+        self.add(Kind::Notice, &facts);
+        if let Some(resolution) = ticket.resolution {
+            let at = self.clock(ticket.resolved_at);
+            self.add(
+                Kind::Good,
+                &format!("resolved {at}: {}", resolution.as_str()),
+            );
+        } else if ticket.claimed {
+            let text = "claimed by the agent, not proven by the monitor";
+            self.add(Kind::Waiting, text);
+        }
+        if ticket.held {
+            self.add(Kind::Warning, "held: no agent takes it until it is let go");
+        }
+        if ticket.needs_person {
+            let text = "no agent takes it any more: it waits for a person";
+            self.add(Kind::Warning, text);
+        }
+        if let Some(at) = ticket.retry_at {
+            let text = format!("an agent tries again at {}", self.clock(Some(at)));
+            self.add(Kind::Notice, &text);
+        }
+        if let Some(diagnosis) = &ticket.diagnosis {
+            self.heading("diagnosis");
+            self.add(Kind::Reasoning, diagnosis);
+        }
+    }
+
+    fn events(&mut self, events: &[TicketEvent]) {
+        if !events.is_empty() {
+            self.heading("what happened");
+        }
+        let skip = events.len().saturating_sub(EVENTS);
+        if skip > 0 {
+            self.add(Kind::Warning, &format!("{skip} earlier changes"));
+        }
+        for event in &events[skip..] {
+            let why = if event.why.is_empty() {
+                String::new()
+            } else {
+                format!(": {}", event.why)
+            };
+            let at = self.clock(event.at);
+            self.add(
+                Kind::Notice,
+                &format!("{at}  {} by {}{why}", event.to, event.by),
+            );
+        }
+    }
+
+    fn proofs(&mut self, proofs: &[VerificationRow]) {
+        use operator_ledger::event::VerifyState as V;
+        if !proofs.is_empty() {
+            self.heading("claims, and what the monitor made of them");
+        }
+        for proof in proofs {
+            let (kind, word) = match proof.state {
+                V::Waiting => (Kind::Waiting, "not decided"),
+                V::Proven => (Kind::Good, "proven"),
+                V::External => (Kind::Good, "gone, by word from outside"),
+                V::Failed => (Kind::Bad, "still violated"),
+                V::Unverifiable => (Kind::Bad, "could not be verified"),
+            };
+            let at = self.clock(proof.requested_at);
+            self.add(kind, &format!("{at}  {word}: {}", proof.detail));
+        }
+    }
+
+    fn session(&mut self, session: &SessionRow) {
+        let model = session.model.as_deref().unwrap_or("model unknown");
+        let begun = self.clock(session.started_at);
+        self.heading(&format!("session {} · {model}", session.session_id));
+        let mut how = format!("{begun}  {}", session.status);
+        if let Some(resolution) = &session.resolution {
+            let _ = write!(how, ", {resolution}");
+        }
+        if let (Some(start), Some(end)) = (session.started_at, session.ended_at) {
+            let lasted = end.duration_since(start).as_millis();
+            let _ = write!(how, " · {}", seconds(u64::try_from(lasted).unwrap_or(0)));
+        }
+        let kind = match session.status.as_str() {
+            "resolved" => Kind::Good,
+            "running" => Kind::Notice,
+            _ => Kind::Warning,
+        };
+        self.add(kind, &how);
+        if let Some(summary) = &session.outcome_summary {
+            self.add(Kind::Reasoning, summary);
+        }
+    }
+}
