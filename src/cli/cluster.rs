@@ -8,6 +8,7 @@ use crate::{
     cluster::{Client, ClusterSnapshot, MemberState, Observed, StoreState},
     span,
 };
+use operator_ledger::SystemId;
 use std::{process::ExitCode, time::Duration};
 
 #[derive(Debug, clap::Args)]
@@ -49,7 +50,10 @@ pub fn run(args: Args) -> CliResult {
 }
 
 fn print(s: &ClusterSnapshot) {
-    println!("cluster {}", s.cluster_id.as_deref().unwrap_or("unknown"));
+    println!(
+        "cluster {}",
+        s.cluster_id.as_ref().map_or("unknown", SystemId::as_str)
+    );
     unknown("PD", &s.pd);
     if let Some(members) = s.pd.fresh() {
         let rows: Vec<[String; 3]> = members

@@ -28,7 +28,7 @@ use crate::{
 use color_eyre::eyre::Context;
 use operator_lab::{LabDir, LabInfo, UpOptions};
 use operator_ledger::{
-    Ledger,
+    PersonLedger, Reader,
     home::{Home, executable},
 };
 use rand::{Rng, SeedableRng, rngs::StdRng};
@@ -80,7 +80,7 @@ pub fn run(args: Args) -> CliResult {
         monitor::lock::sweep(&ledger);
     }
     // A ledger that cannot be used is told here, not after the lab is up.
-    Ledger::open(&ledger)?;
+    PersonLedger::open(&ledger).wait()?;
     let home = Home::from_env()?;
     let brain = brain::settle(Terms {
         home: &home,
@@ -155,11 +155,6 @@ fn victim(seed: Option<u64>) -> String {
 /// The agent and the monitor of a lab that is up.
 fn children(info: &LabInfo, launch: &Launch, ledger: &Path, brain: &Brain) -> DemoChildren {
     let cluster = info.cluster_id.to_string();
-    // What an earlier demo left behind was about a lab that is no more. If this cannot be
-    // written now, neither can anything else be, and the children say so.
-    if let Ok(mut open) = Ledger::open(ledger) {
-        let _ = open.retire_other_clusters(&cluster, "the lab that it was about is gone");
-    }
     let pd = info.pd_endpoints.join(",");
     let env: Vec<(OsString, OsString)> = vec![("PD_ENDPOINT".into(), pd.into())];
     let argv = |mut argv: Vec<OsString>| -> Vec<OsString> {

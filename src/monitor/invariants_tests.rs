@@ -1,6 +1,7 @@
 use super::*;
 use crate::cluster::{Observed, PdMember, Regions, Traffic};
 use jiff::Timestamp;
+use operator_ledger::SystemId;
 
 fn store(id: u64, state: StoreState) -> Store {
     let now = Timestamp::now();
@@ -36,7 +37,7 @@ fn healthy() -> ClusterSnapshot {
     };
     ClusterSnapshot {
         at: now,
-        cluster_id: Some("1".into()),
+        cluster_id: Some(SystemId::new("1")),
         pd: Observed::known(
             vec![
                 member("pd0", MemberState::Leader),

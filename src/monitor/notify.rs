@@ -18,7 +18,7 @@ use minijinja::{
     Environment, context,
     value::{Serde, Value},
 };
-use operator_ledger::{Ledger, LedgerError, News, NewsKind};
+use operator_ledger::{LedgerError, MonitorLedger, News, NewsKind, SystemId};
 use reqwest::Url;
 use serde::Deserialize;
 use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
@@ -152,7 +152,7 @@ fn sentence(news: &News) -> String {
 }
 
 fn example() -> News {
-    use operator_ledger::{Status, Ticket, Told};
+    use operator_ledger::{Ticket, Told};
     News {
         kind: NewsKind::Opened,
         at: None,
@@ -163,28 +163,9 @@ fn example() -> News {
             violation_key: "store_down:1".into(),
             invariant: "store_down".into(),
             store_id: Some("1".into()),
-            status: Status::Open,
-            held: false,
-            batch_key: None,
-            occurrence_count: 1,
-            first_seen_at: None,
-            last_seen_at: None,
-            resolved_at: None,
             message: "\"quoted\"".into(),
             severity: "critical".into(),
-            diagnosis: None,
-            metric_snapshot: None,
-            subject_context: None,
-            created_at: None,
-            updated_at: None,
-            cluster_id: None,
-            resolution: None,
-            claimed: false,
-            flaps: 0,
-            attempts: 0,
-            retry_at: None,
-            needs_person: false,
-            by_hand: false,
+            ..Ticket::default()
         },
     }
 }
@@ -208,16 +189,16 @@ pub async fn run(notify: Notify, ledger: PathBuf, door: Arc<Door>, mut warn: imp
         trouble: None,
         wait: FIRST_WAIT,
     };
-    let mut open: Option<Ledger> = None;
+    let mut open: Option<MonitorLedger> = None;
     loop {
         tokio::time::sleep(POLL).await;
         let Some(cluster) = door.cluster() else {
             continue;
         };
         if open.is_none() {
-            open = Ledger::open(&ledger).ok();
+            open = MonitorLedger::open(&ledger).await.ok();
         }
-        let Some(ledger) = &mut open else { continue };
+        let Some(ledger) = &open else { continue };
         if let Err(e) = teller.tell(ledger, &cluster, &mut warn).await {
             teller.trouble(format!("cannot read what there is to tell: {e}"), &mut warn);
             open = None;
@@ -238,30 +219,30 @@ impl Teller {
     /// Sends what is new, one after the other.
     async fn tell(
         &mut self,
-        ledger: &mut Ledger,
-        cluster: &str,
+        ledger: &MonitorLedger,
+        cluster: &SystemId,
         warn: &mut impl FnMut(String),
     ) -> Result<(), LedgerError> {
-        if !ledger.changed()? {
+        if !ledger.changed().await? {
             return Ok(());
         }
-        let Some(mut told) = ledger.told(cluster)? else {
+        let Some(mut told) = ledger.told(cluster).await? else {
             // Nothing that was before somebody asked to be told.
-            let now = ledger.told_by_now()?;
-            return ledger.set_told(cluster, now);
+            let now = ledger.told_by_now().await?;
+            return ledger.set_told(cluster, now).await;
         };
         loop {
-            let (news, upto) = ledger.news(cluster, told)?;
+            let (news, upto) = ledger.news(cluster, told).await?;
             for one in news {
                 if self.is_wanted(&one) {
                     self.send(&one, warn).await;
                 }
-                ledger.set_told(cluster, one.told)?;
+                ledger.set_told(cluster, one.told).await?;
             }
             if upto == told {
                 return Ok(());
             }
-            ledger.set_told(cluster, upto)?;
+            ledger.set_told(cluster, upto).await?;
             told = upto;
         }
     }

@@ -4,7 +4,7 @@
 use super::{PIECES, Running, each_entry, html, markdown, stdout, story::Story, verify};
 use crate::cli::target;
 use color_eyre::eyre::Context;
-use operator_ledger::{EntryRow, Ledger};
+use operator_ledger::{EntryRow, Reader};
 use serde_json::json;
 use std::{
     fs::File,
@@ -37,7 +37,7 @@ pub fn run(
     session: &str,
     format: Option<Format>,
     to: Option<&Path>,
-    ledger: &Ledger,
+    ledger: &Reader,
 ) -> color_eyre::Result<()> {
     target::refuse_in_agent_shell(
         "exporting a session",
@@ -66,7 +66,7 @@ fn write(
     out: &mut impl Write,
     format: Format,
     story: &Story,
-    ledger: &Ledger,
+    ledger: &Reader,
 ) -> color_eyre::Result<()> {
     match format {
         Format::Jsonl => lines(out, story, ledger),
@@ -76,7 +76,7 @@ fn write(
 }
 
 /// Each line says what it is by `record`.
-fn lines(out: &mut impl Write, story: &Story, ledger: &Ledger) -> color_eyre::Result<()> {
+fn lines(out: &mut impl Write, story: &Story, ledger: &Reader) -> color_eyre::Result<()> {
     let mut line = |record: &str, value: serde_json::Value| -> color_eyre::Result<()> {
         let mut object = json!({ "record": record });
         match (object.as_object_mut(), value) {
@@ -117,7 +117,7 @@ fn lines(out: &mut impl Write, story: &Story, ledger: &Ledger) -> color_eyre::Re
         running.see(entry);
         line("entry", serde_json::to_value(entry)?)?;
         if entry.entry_type == "tool_result" {
-            for chunk in ledger.output_of(entry, PIECES)? {
+            for chunk in ledger.output_of(entry, PIECES).wait()? {
                 line("output", serde_json::to_value(&chunk)?)?;
             }
         }

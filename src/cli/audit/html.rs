@@ -5,7 +5,7 @@ use super::{
     PIECES, Running, each_entry, show,
     story::{Story, clock},
 };
-use operator_ledger::{Ledger, clean::clean};
+use operator_ledger::{Reader, clean::clean};
 use std::io::Write;
 
 /// Lines of a result that are shown unfolded.
@@ -24,7 +24,7 @@ background:#8881;padding:.5rem .75rem;border-radius:4px;margin:.25rem 0}\
 .at{font:12px ui-monospace,monospace;opacity:.7;margin-right:.5rem}\
 .why,.end{opacity:.8;font-size:.9em}summary{cursor:pointer}";
 
-pub fn write(out: &mut impl Write, story: &Story, ledger: &Ledger) -> color_eyre::Result<()> {
+pub fn write(out: &mut impl Write, story: &Story, ledger: &Reader) -> color_eyre::Result<()> {
     let title = escape(&story.title());
     writeln!(
         out,
@@ -74,7 +74,7 @@ pub fn write(out: &mut impl Write, story: &Story, ledger: &Ledger) -> color_eyre
                 )?;
                 let mut whole = String::new();
                 if show::hidden_from_model(e) > 0 {
-                    for chunk in ledger.output_of(e, PIECES)? {
+                    for chunk in ledger.output_of(e, PIECES).wait()? {
                         whole.push_str(&chunk.text);
                     }
                 }

@@ -5,13 +5,13 @@ use super::{
     Running, each_entry, show,
     story::{Story, clock, one_line},
 };
-use operator_ledger::{Ledger, clean::clean};
+use operator_ledger::{Reader, clean::clean};
 use std::io::Write;
 
 /// Lines of a result that are given.
 const LINES: usize = 12;
 
-pub fn write(out: &mut impl Write, story: &Story, ledger: &Ledger) -> color_eyre::Result<()> {
+pub fn write(out: &mut impl Write, story: &Story, ledger: &Reader) -> color_eyre::Result<()> {
     writeln!(out, "# {}\n", escape(&story.title()))?;
     writeln!(out, "|   |   |\n|---|---|")?;
     for (name, value) in story.facts() {

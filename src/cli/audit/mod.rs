@@ -9,7 +9,7 @@ mod story;
 mod verify;
 
 use super::{CliResult, target::LedgerArgs};
-use operator_ledger::{EntryRow, Ledger, OutputChunk};
+use operator_ledger::{EntryRow, OutputChunk, Reader};
 use std::{
     io::{self, BufWriter, StdoutLock},
     path::PathBuf,
@@ -112,22 +112,22 @@ pub fn run(args: Args) -> CliResult {
 }
 
 /// The session a beginning of its id names, or the newest.
-fn named(prefix: Option<String>, ledger: &Ledger) -> color_eyre::Result<Option<String>> {
+fn named(prefix: Option<String>, ledger: &Reader) -> color_eyre::Result<Option<String>> {
     Ok(match prefix {
-        Some(prefix) => Some(ledger.find_session(&prefix)?),
-        None => ledger.sessions(1)?.pop().map(|s| s.session_id),
+        Some(prefix) => Some(ledger.find_session(&prefix).wait()?),
+        None => ledger.sessions(1).wait()?.pop().map(|s| s.session_id),
     })
 }
 
 /// Calls `f` with each entry of a session, oldest first, without having all of them at once.
 fn each_entry(
-    ledger: &Ledger,
+    ledger: &Reader,
     session: &str,
     mut f: impl FnMut(&EntryRow) -> color_eyre::Result<()>,
 ) -> color_eyre::Result<()> {
     let mut after = 0;
     loop {
-        let page = ledger.entries(session, after, PAGE)?;
+        let page = ledger.entries(session, after, PAGE).wait()?;
         let Some(last) = page.last() else {
             return Ok(());
         };
@@ -162,12 +162,12 @@ impl Running {
     }
 
     /// What that call had printed until then.
-    fn output(&self, ledger: &Ledger) -> color_eyre::Result<Vec<OutputChunk>> {
+    fn output(&self, ledger: &Reader) -> color_eyre::Result<Vec<OutputChunk>> {
         let Some(call) = &self.0 else {
             return Ok(Vec::new());
         };
         let id = call.call_id.as_deref().unwrap_or_default();
-        Ok(ledger.output(&call.session_id, id, PIECES)?)
+        Ok(ledger.output(&call.session_id, id, PIECES).wait()?)
     }
 }
 

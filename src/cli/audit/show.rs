@@ -5,7 +5,7 @@ use crate::cli::{
     table,
     tickets::{indent, took},
 };
-use operator_ledger::{EntryRow, Ledger, LedgerError};
+use operator_ledger::{EntryRow, LedgerError, Reader};
 use std::io::Write;
 
 /// Lines of output that are shown whole without being asked for.
@@ -13,9 +13,10 @@ const SHORT: usize = 24;
 /// Of a call whose agent died while it ran.
 pub const NO_END: &str = "its end was never recorded; this is what it had printed";
 
-pub fn run(id: &str, all: bool, json: bool, ledger: &Ledger) -> color_eyre::Result<()> {
+pub fn run(id: &str, all: bool, json: bool, ledger: &Reader) -> color_eyre::Result<()> {
     let session = ledger
-        .session(id)?
+        .session(id)
+        .wait()?
         .ok_or_else(|| LedgerError::NoSession(id.to_owned()))?;
     let mut out = stdout();
     if json {
@@ -74,7 +75,7 @@ fn print_entry(
     out: &mut impl Write,
     e: &EntryRow,
     all: bool,
-    ledger: &Ledger,
+    ledger: &Reader,
 ) -> color_eyre::Result<()> {
     let at = e.at.map_or_else(
         || "--:--:--".to_owned(),
@@ -94,7 +95,7 @@ fn print_entry(
                 _ => &e.content,
             };
             if all && hidden_from_model(e) > 0 {
-                for chunk in ledger.output_of(e, PIECES)? {
+                for chunk in ledger.output_of(e, PIECES).wait()? {
                     write!(out, "{}", indent(&chunk.text))?;
                 }
                 writeln!(out)?;

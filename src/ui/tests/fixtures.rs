@@ -19,7 +19,7 @@ use crossterm::event::KeyCode;
 use jiff::{SignedDuration, Timestamp};
 use operator_ledger::{
     EntryRow, Fault, ListedSession, Measured, Resolution, RunningSession, SessionRow, Status,
-    Ticket, TicketEvent, UsageTotals, VerificationRow, WaitingProposal,
+    SystemId, Ticket, TicketEvent, UsageTotals, VerificationRow, WaitingProposal,
     event::{self, Event as Said, VerifyState},
 };
 
@@ -49,7 +49,7 @@ pub fn ticket(
         subject_context: None,
         created_at: Some(at),
         updated_at: Some(at),
-        cluster_id: Some("7".into()),
+        cluster_id: Some(SystemId::new("7")),
         resolution: None,
         claimed: false,
         flaps: 0,
@@ -160,7 +160,7 @@ pub fn session(id: &str, ticket: i64, status: &str, begun: Timestamp, took: i64)
         outcome_summary: ended.then(|| "I started tikv1. All stores are up.".into()),
         model: Some("rehearsal".into()),
         mode: Some("propose".into()),
-        cluster_id: Some("7".into()),
+        cluster_id: Some(SystemId::new("7")),
         resolution: (status == "resolved").then(|| "proven".into()),
         head_hash: None,
         usage: UsageTotals::default(),
