@@ -28,7 +28,7 @@ use crate::{
 use color_eyre::eyre::Context;
 use operator_lab::{LabDir, LabInfo, UpOptions};
 use operator_ledger::{
-    PersonLedger, Reader,
+    PersonLedger,
     home::{Home, executable},
 };
 use rand::{Rng, SeedableRng, rngs::StdRng};

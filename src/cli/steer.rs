@@ -92,7 +92,7 @@ pub fn run(args: Args) -> CliResult {
         ledger,
     } = args.command.to().clone();
     ledger.open()?;
-    let mut ledger = PersonLedger::open(&ledger.path()?).wait()?;
+    let ledger = PersonLedger::open(&ledger.path()?).wait()?;
     let session = session(prefix, &ledger)?;
     let by = person();
     let control = match args.command {

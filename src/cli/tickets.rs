@@ -107,7 +107,7 @@ pub fn run(args: Args) -> CliResult {
             json,
             ledger,
         } => {
-            let mut ledger = PersonLedger::open(&ledger.path()?).wait()?;
+            let ledger = PersonLedger::open(&ledger.path()?).wait()?;
             let id = ledger
                 .open_ticket(NewTicket {
                     message,
@@ -121,7 +121,7 @@ pub fn run(args: Args) -> CliResult {
         }
         Command::Resolve { id, json, ledger } => {
             target::refuse_in_agent_shell("resolving a ticket", ONLY_PEOPLE)?;
-            let mut ledger = ledger.open_for_change()?;
+            let ledger = ledger.open_for_change()?;
             let said = if ledger.resolve_by_person(id, &person()).wait()? {
                 format!("Resolved ticket #{id}")
             } else {
@@ -131,7 +131,7 @@ pub fn run(args: Args) -> CliResult {
         }
         Command::Reopen { id, json, ledger } => {
             target::refuse_in_agent_shell("reopening a ticket", ONLY_PEOPLE)?;
-            let mut ledger = ledger.open_for_change()?;
+            let ledger = ledger.open_for_change()?;
             let said = if ledger.reopen_by_person(id, &person()).wait()? {
                 format!("Reopened ticket #{id}, with the whole of its budget")
             } else {
@@ -141,7 +141,7 @@ pub fn run(args: Args) -> CliResult {
         }
         Command::Hold { id, json, ledger } => {
             target::refuse_in_agent_shell("holding a ticket", ONLY_PEOPLE)?;
-            let mut ledger = ledger.open_for_change()?;
+            let ledger = ledger.open_for_change()?;
             let word = if ledger.set_held(id, true, &person()).wait()? {
                 "Holding"
             } else {
@@ -153,7 +153,7 @@ pub fn run(args: Args) -> CliResult {
         }
         Command::Unhold { id, json, ledger } => {
             target::refuse_in_agent_shell("releasing a ticket", ONLY_PEOPLE)?;
-            let mut ledger = ledger.open_for_change()?;
+            let ledger = ledger.open_for_change()?;
             let said = if ledger.set_held(id, false, &person()).wait()? {
                 "is open to agents and to the monitor again"
             } else {

@@ -296,7 +296,7 @@ fn what_a_command_had_printed_when_its_agent_died_is_shown_and_exported() {
 
 #[test]
 fn a_diagnosis_is_no_markup_either() {
-    let mut stage = Stage::new();
+    let stage = Stage::new();
     let lease = stage.session.lease.clone();
     let found = "<img src=http://evil/x> ![a](http://evil/y)";
     stage.agent.set_diagnosis(&lease, found).wait().unwrap();
