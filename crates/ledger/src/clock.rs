@@ -68,10 +68,10 @@ fn boot_id() -> &'static str {
 /// Who holds a lease: boot id, pid and start time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Holder {
-    pub boot: String,
-    pub pid: u32,
+    boot: String,
+    pub(crate) pid: u32,
     /// Start of the process in clock ticks since boot; 0 where the system does not say.
-    pub start: u64,
+    start: u64,
 }
 
 impl Holder {
