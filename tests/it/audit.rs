@@ -15,7 +15,6 @@ use tempfile::TempDir;
 struct Stage {
     home: TempDir,
     agent: AgentLedger,
-    person: PersonLedger,
     session: SessionWriter,
 }
 
@@ -60,7 +59,6 @@ impl Stage {
         let mut stage = Self {
             home,
             agent: ledger,
-            person,
             session,
         };
         stage.append(NewEntry::new(EntryKind::Reasoning, "I look *first*."));
