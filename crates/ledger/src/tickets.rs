@@ -313,13 +313,13 @@ impl Engine {
             )?
             .query_map([ticket], |r| {
                 Ok(TicketEvent {
-                    id: r.get(0)?,
-                    ticket_id: r.get(1)?,
-                    from: r.get(2)?,
-                    to: r.get(3)?,
-                    by: r.get(4)?,
-                    why: r.get(5)?,
-                    at: r.get::<_, String>(6).map(|t| parse_time(&t))?,
+                    id: r.get("id")?,
+                    ticket_id: r.get("ticket_id")?,
+                    from: r.get("from_status")?,
+                    to: r.get("to_status")?,
+                    by: r.get("by")?,
+                    why: r.get("why")?,
+                    at: r.get::<_, String>("at").map(|t| parse_time(&t))?,
                 })
             })?
             .collect::<rusqlite::Result<_>>()?;

@@ -36,27 +36,17 @@ pub fn ticket(
         invariant: invariant.into(),
         store_id: store.map(Into::into),
         status,
-        held: false,
-        batch_key: None,
         occurrence_count: 3,
         first_seen_at: Some(at),
         last_seen_at: Some(at),
         resolved_at: (status == Status::Resolved).then_some(at),
         message: "store tikv1 sends no heartbeats".into(),
         severity: "critical".into(),
-        diagnosis: None,
-        metric_snapshot: None,
-        subject_context: None,
         created_at: Some(at),
         updated_at: Some(at),
         cluster_id: Some(SystemId::new("7")),
-        resolution: None,
-        claimed: false,
-        flaps: 0,
         attempts: 1,
-        retry_at: None,
-        needs_person: false,
-        by_hand: false,
+        ..Ticket::default()
     }
 }
 
