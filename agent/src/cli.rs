@@ -318,11 +318,16 @@ async fn agent(
         ticket: settings.budget.usd * SUMMARIES_UP_TO,
         day: settings.budget.usd_per_day * SUMMARIES_UP_TO,
     };
+    let (behind, watch) = (
+        AgentLedger::open(ledger.path()),
+        AgentLedger::open(ledger.path()),
+    );
+    let (behind, watch) = (behind.await?, watch.await?);
     let summaries = match (api, &settings.small) {
         (Some(api), Some(small)) => Some(Summaries::start(
             api.clone(),
             small.clone(),
-            ledger.clone(),
+            behind.clone(),
             purse,
         )),
         _ => None,
@@ -332,7 +337,8 @@ async fn agent(
     secrets.extend(settings.search.secret());
     let setting = Setting {
         ledger: ledger.clone(),
-        watch: AgentLedger::open(ledger.path()).await?,
+        behind,
+        watch,
         home: home.dir().to_path_buf(),
         emitter: emitter.clone(),
         stop,
@@ -393,6 +399,7 @@ async fn agent(
     // One that is locked by another writer is left as it is.
     let _ = tokio::time::timeout(FLUSH, async {
         let _ = setting.watch.close().await;
+        let _ = setting.behind.close().await;
         ledger.close().await
     })
     .await;

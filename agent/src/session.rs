@@ -65,6 +65,8 @@ const MOST_ODD_TURNS: u32 = 5;
 #[derive(Debug)]
 pub struct Setting {
     pub ledger: AgentLedger,
+    /// Another way to it, behind the work: for what may be late, whatever that has to wait for.
+    pub behind: AgentLedger,
     /// Another way to it, on which nothing takes long: for renewals, and for looking what is new.
     pub watch: AgentLedger,
     /// OPERATOR_HOME: whole outputs are kept there.

@@ -46,7 +46,7 @@ enum Command {
     /// Show the end of a node's log
     Logs {
         node: String,
-        /// Lines
+        /// How many lines
         #[arg(short = 'n', long, default_value_t = 100)]
         lines: usize,
         /// Go on with what is added

@@ -11,8 +11,8 @@ use operator_lab::{
 use operator_ledger::home::HomeError;
 use std::{fmt::Debug, time::Duration};
 
-/// How often a log that is followed is looked at.
-const LOOK: Duration = Duration::from_millis(200);
+/// How often a log that is followed is read.
+const POLL_INTERVAL: Duration = Duration::from_millis(200);
 
 /// Pieces of a log as they come.
 pub type Lines = BoxStream<'static, Result<Vec<u8>, ControlError>>;
@@ -35,11 +35,11 @@ pub enum ControlError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verb {
     Start,
-    /// Asked to end (TERM), ended if it does not (KILL).
+    /// It is asked to end (TERM), and ended if it does not (KILL).
     Stop,
-    /// Ended at once (KILL).
+    /// It is ended at once (KILL).
     Kill,
-    /// Frozen.
+    /// It is frozen.
     Pause,
     Resume,
 }
@@ -55,7 +55,7 @@ impl Verb {
         }
     }
 
-    /// What the node is afterwards.
+    /// The word for what has been done.
     pub fn done(self) -> &'static str {
         match self {
             Self::Start => "started",
@@ -138,7 +138,7 @@ impl Control for Client {
                         return Some((Ok(first), (None, follower)));
                     }
                     loop {
-                        tokio::time::sleep(LOOK).await;
+                        tokio::time::sleep(POLL_INTERVAL).await;
                         match follower.read() {
                             Ok(new) if new.is_empty() => {}
                             Ok(new) => return Some((Ok(new), (None, follower))),

@@ -38,9 +38,9 @@ pub struct Launch {
 /// Who watches the lab.
 #[derive(Debug, Clone)]
 pub enum Monitor {
-    /// One that is started with the dashboard, with these arguments.
+    /// One is started with the dashboard, with these arguments.
     Start(Vec<OsString>),
-    /// One that is there already; where, for people.
+    /// One is there already; the text says where.
     There(String),
 }
 
@@ -64,7 +64,7 @@ pub enum StageError {
         .0.display()
     )]
     Taken(PathBuf),
-    /// What was asked for is not to be had there; for people, what is.
+    /// It cannot be had there; the text says what can.
     #[error("this lab is in Docker Compose; {0}")]
     InCompose(&'static str),
     #[error(
@@ -120,7 +120,7 @@ pub async fn bring_up(
 }
 
 impl Launch {
-    /// Around the lab of this process.
+    /// How they are started around the lab that this process is about.
     pub fn here() -> Result<Self, ControlError> {
         Ok(match which()? {
             Which::Embedded => Self::embedded(),

@@ -63,6 +63,20 @@ fn a_ticket_opened_by_hand_is_listed_shown_held_and_resolved() {
 }
 
 #[test]
+fn the_ledger_of_a_lab_of_an_older_version_is_still_its_ledger() {
+    let home = home();
+    let home = home.path();
+    let older = home.join("lab/tickets.db");
+    let open = ["tickets", "open", "--message", "before", "--db"];
+    out(home, &[&open[..], &[older.to_str().unwrap()]].concat());
+    let list = out(home, &["tickets", "list", "--lab"]);
+    assert!(list.contains("before"), "{list}");
+    out(home, &["tickets", "open", "--message", "after", "--lab"]);
+    let list = out(home, &["tickets", "list", "--db", older.to_str().unwrap()]);
+    assert!(list.contains("before") && list.contains("after"), "{list}");
+}
+
+#[test]
 fn an_agents_shell_cannot_close_tickets() {
     let home = home();
     out(home.path(), &["tickets", "open", "--message", "m"]);

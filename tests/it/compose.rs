@@ -93,6 +93,9 @@ fn the_agents_cell_has_no_docker_socket_no_key_and_no_judge() {
     }
     let agent = &compose["services"]["agent"];
     assert_eq!(agent["environment"]["DOCKER_HOST"], "tcp://docker:2375");
+    // What its commands are told of is not where the record is.
+    assert_eq!(agent["environment"]["OPERATOR_HOME"], "/ledger");
+    assert_eq!(agent["environment"]["OPERATOR_LAB_DIR"], "/lab");
     assert_eq!(strings(&agent["command"]), ["sleep", "infinity"]);
     // Nobody but the agent shares a network with the door to Docker.
     let beside: Vec<String> = services(&compose)

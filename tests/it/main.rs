@@ -9,5 +9,7 @@ mod demo;
 mod docker;
 mod lab;
 mod monitoring;
+mod packages;
 mod pty;
 mod rehearsal;
+mod wait;

@@ -65,9 +65,14 @@ impl<'a> Session<'a> {
         shell.right = Some(leash.until());
         let id = writer.id.clone();
         let (emitter, session) = (setting.emitter.clone(), id.clone());
-        let output = OutputLog::start(ledger.clone(), id.clone(), leash.until(), move |why| {
-            emitter.notice(Some(&session), Level::Warn, why);
-        });
+        let output = OutputLog::start(
+            setting.behind.clone(),
+            id.clone(),
+            leash.until(),
+            move |why| {
+                emitter.notice(Some(&session), Level::Warn, why);
+            },
+        );
         let steering = Steering::follow(
             setting.watch.clone(),
             id.clone(),

@@ -1,6 +1,7 @@
 //! The agent as a process: what it does to a ticket, and what it leaves when it is stopped, killed
 //! or frozen. `operator-tui` is played by a script; the monitor by this test.
 
+use crate::common::{stage::LONG, until};
 use operator_ledger::{
     Check, EntryRow, MonitorLedger, NewTicket, Observation, PersonLedger, Reader, Reading,
     Resolution, SessionRow, Status, Stopwatch, SystemId, Ticket, Verdict,
@@ -17,7 +18,7 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
     thread::JoinHandle,
-    time::{Duration, Instant},
+    time::Duration,
 };
 use tempfile::TempDir;
 
@@ -206,15 +207,6 @@ impl Drop for Agent {
     }
 }
 
-#[track_caller]
-fn until(what: &str, limit: Duration, mut condition: impl FnMut() -> bool) {
-    let began = Instant::now();
-    while !condition() {
-        assert!(began.elapsed() < limit, "{what}: not within {limit:?}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-}
-
 fn alive(pid: i32) -> bool {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     !stat.is_empty() && !stat.contains(") Z ")
@@ -231,8 +223,6 @@ fn sessions(ledger: &Reader, ticket: i64) -> Vec<SessionRow> {
 fn entries(ledger: &Reader, session: &str) -> Vec<EntryRow> {
     ledger.entries(session, 0, 1000).wait().unwrap()
 }
-
-const LONG: Duration = Duration::from_secs(45);
 
 /// A monitor that looks at the file `state` five times a second.
 struct Monitor {
@@ -424,7 +414,8 @@ fn a_repair_that_does_not_last_is_not_proven() {
     let _monitor = Monitor::start(
         &stage.db(),
         stage.bin().join("state"),
-        Duration::from_secs(3),
+        // Much longer than a repair lasts, however late whoever undoes it comes.
+        Duration::from_secs(20),
     );
     let mut agent = stage.agent(&["--once"]);
     // Undoes each repair after a while.
@@ -518,13 +509,12 @@ fn killed_in_mid_command_it_leaves_nothing_and_the_next_session_knows() {
 }
 
 #[test]
-fn sigterm_gives_the_ticket_back_and_is_gone_in_two_seconds() {
+fn sigterm_gives_the_ticket_back_and_leaves_no_process() {
     for how in ["signal", "stdin", "shutdown"] {
         let stage = Stage::new(HANGING);
         let id = stage.open_by_hand("look");
         let mut agent = stage.agent(&["--supervised"]);
         until("a hanging command", LONG, || stage.hangs());
-        let asked = Instant::now();
         match how {
             "signal" => agent.signal(rustix::process::Signal::TERM),
             "stdin" => drop(agent.child.stdin.take()),
@@ -534,8 +524,7 @@ fn sigterm_gives_the_ticket_back_and_is_gone_in_two_seconds() {
                 stdin.write_all(b"{\"type\":\"shutdown\"}\n").unwrap();
             }
         }
-        assert_eq!(agent.ended(Duration::from_secs(6)), Some(0), "{how}");
-        eprintln!("{how}: gone after {:?}", asked.elapsed());
+        assert_eq!(agent.ended(LONG), Some(0), "{how}");
         for pid in stage.pids() {
             assert!(!alive(pid), "{how}: {pid} outlived the agent");
         }
@@ -585,7 +574,7 @@ fn frozen_past_its_lease_it_writes_and_runs_nothing_more() {
     });
     // The command does not outlive the right to run it, though the agent cannot end it.
     let pids = stage.pids();
-    until("the end of the command", Duration::from_secs(9), || {
+    until("the end of the command", LONG, || {
         !pids.iter().any(|p| alive(*p))
     });
     fs::write(stage.bin().join("operator-tui"), PLAYED).unwrap();
@@ -660,10 +649,11 @@ fn a_ledger_that_is_locked_for_a_while_delays_but_loses_nothing() {
     let other = rusqlite::Connection::open(stage.db()).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
     // Longer than one call waits for another writer, shorter than the lease.
-    std::thread::sleep(Duration::from_secs(7));
+    until("a word about the lock", LONG, || {
+        agent.saw(|k| matches!(k, Kind::Notice { text, .. } if text.contains("locked")))
+    });
     other.execute_batch("ROLLBACK").unwrap();
     assert_eq!(agent.ended(LONG), Some(1));
-    assert!(agent.saw(|k| matches!(k, Kind::Notice { text, .. } if text.contains("locked"))));
     let ledger = stage.ledger();
     let all = sessions(&ledger, id);
     assert_eq!((all.len(), all[0].status.as_str()), (1, "escalated"));
@@ -677,7 +667,11 @@ fn a_ledger_that_is_locked_for_a_while_delays_but_loses_nothing() {
 
 #[test]
 fn two_agents_never_share_a_ticket() {
-    let stage = Stage::new(PLAYED);
+    // A command of one agent goes on when one of another has begun: nobody can do it all alone.
+    let others = r#"cluster)
+    touch "$here/$OPERATOR_SESSION"
+    until [ "$(ls "$here" | grep -c -- "-.*-.*-")" -ge 2 ]; do sleep 0.05; done\n"#;
+    let stage = Stage::new(&PLAYED.replace("cluster)\n", others));
     let ids: Vec<i64> = (0..8)
         .map(|n| stage.open_by_hand(&format!("ticket {n}")))
         .collect();

@@ -1,5 +1,6 @@
 //! The shell tool with the real runner: what commands leave behind, and what they cannot.
 
+use crate::common::stage::LONG;
 use agent_lab::{
     leash::Until,
     redact::Redactor,
@@ -107,6 +108,12 @@ fn pids(text: &str) -> Vec<i32> {
     text.split_whitespace()
         .filter_map(|w| w.parse().ok())
         .collect()
+}
+
+/// Until a command has written a line to this file.
+async fn written(note: &Path) {
+    let whole = || std::fs::read_to_string(note).unwrap().ends_with('\n');
+    until("what the command writes", LONG, whole).await;
 }
 
 async fn until(what: &str, limit: Duration, mut condition: impl FnMut() -> bool) {
@@ -243,13 +250,13 @@ async fn a_time_limit_ends_everything_the_command_started() {
         ( ( setsid bash -c 'trap \"\" TERM HUP; echo $$; exec sleep 300' & ) & )
         sleep 0.5; echo started
         sleep 300";
-    let done = stage.limited(command, Duration::from_secs(2)).await;
+    let done = stage.limited(command, Duration::from_secs(5)).await;
     assert!(done.timed_out && done.exit_code.is_none(), "{done:?}");
     assert!(
         done.printed.text.contains("started"),
         "what it printed before is kept"
     );
-    assert!(done.duration < Duration::from_secs(6), "{done:?}");
+    assert!(done.duration < LONG, "{done:?}");
     let pids = pids(&done.printed.text);
     assert_eq!(pids.len(), 4, "{done:?}");
     for pid in pids {
@@ -261,13 +268,12 @@ async fn a_time_limit_ends_everything_the_command_started() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_interrupt_ends_everything_too() {
     let mut stage = stage();
-    let (done, _) = stage
-        .seen(
-            "setsid sleep 300 & echo $!; wait",
-            Duration::from_secs(60),
-            tokio::time::sleep(Duration::from_millis(700)),
-        )
-        .await;
+    let note = tempfile::NamedTempFile::new().unwrap();
+    let command = format!(
+        "setsid sleep 300 & echo $!; echo > {}; wait",
+        note.path().display()
+    );
+    let (done, _) = stage.seen(&command, LONG, written(note.path())).await;
     assert!(done.interrupted && !done.timed_out);
     assert!(!alive(pids(&done.printed.text)[0]));
 }
@@ -277,7 +283,7 @@ async fn background_children_do_not_hang_the_call_and_end_with_the_session() {
     let mut stage = stage();
     let done = stage.run("setsid sleep 321 & echo $!").await;
     assert_eq!(done.exit_code, Some(0));
-    assert!(done.duration < Duration::from_secs(5), "{done:?}");
+    assert!(done.duration < LONG, "{done:?}");
     let pid = pids(&done.printed.text)[0];
     assert_eq!(done.left.len(), 1, "{done:?}");
     assert_eq!(
@@ -310,7 +316,7 @@ async fn dropping_a_running_command_ends_it() {
             .unwrap();
         tokio::select! {
             _ = running.wait(&mut collector, &mut seen, pending()) => panic!("ended by itself"),
-            () = until("a pid", Duration::from_secs(10), || std::fs::read_to_string(note.path()).unwrap().ends_with('\n')) => {}
+            () = written(note.path()) => {}
         }
     }
     let pid: i32 = std::fs::read_to_string(note.path())
@@ -318,10 +324,7 @@ async fn dropping_a_running_command_ends_it() {
         .trim()
         .parse()
         .unwrap();
-    until("the end of the command", Duration::from_secs(6), || {
-        !alive(pid)
-    })
-    .await;
+    until("the end of the command", LONG, || !alive(pid)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -331,8 +334,9 @@ async fn without_renewal_the_right_to_run_ends() {
     stage.shell.right = Some(Until::after(lasts).1);
     let done = stage.run("sleep 100").await;
     assert!(done.interrupted, "{done:?}");
-    assert!(done.duration < Duration::from_secs(5));
+    assert!(done.duration < LONG);
     // Renewed in time, it goes on.
+    let lasts = Duration::from_secs(3);
     let (renewal, right) = Until::after(lasts);
     stage.shell.right = Some(right);
     let renewing = tokio::spawn(async move {
@@ -344,7 +348,7 @@ async fn without_renewal_the_right_to_run_ends() {
     let mut collector = Collector::new(stage.files.begin());
     let running = stage
         .shell
-        .start("sleep 2; echo done", Duration::from_secs(20))
+        .start("sleep 4; echo done", Duration::from_secs(20))
         .unwrap();
     let done = running
         .wait(&mut collector, &mut Seen::default(), pending())
@@ -412,18 +416,21 @@ async fn a_runner_that_is_killed_is_said_so() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_frozen_runner_neither_holds_the_session_up_nor_stays() {
     let mut stage = stage();
-    let command = "echo $PPID; echo $$; kill -STOP $PPID; sleep 300";
-    let limit = Duration::from_secs(1);
-    let by_limit = stage.limited(command, limit).await;
+    let note = tempfile::NamedTempFile::new().unwrap();
+    let command = format!(
+        "echo $PPID; echo $$; kill -STOP $PPID; echo > {}; sleep 300",
+        note.path().display()
+    );
+    let by_limit = stage.limited(&command, Duration::from_secs(3)).await;
     assert!(by_limit.timed_out, "{by_limit:?}");
-    let asked = tokio::time::sleep(Duration::from_millis(700));
-    let (by_end, _) = stage.seen(command, Duration::from_secs(60), asked).await;
+    std::fs::write(note.path(), "").unwrap();
+    let (by_end, _) = stage.seen(&command, LONG, written(note.path())).await;
     assert!(by_end.interrupted, "{by_end:?}");
-    assert!(by_end.duration < Duration::from_secs(6), "{by_end:?}");
+    assert!(by_end.duration < LONG, "{by_end:?}");
     for done in [by_limit, by_end] {
         let pids = pids(&done.printed.text);
         assert_eq!(pids.len(), 2, "{done:?}");
-        until("runner and shell are gone", Duration::from_secs(5), || {
+        until("runner and shell are gone", LONG, || {
             pids.iter().all(|pid| !alive(*pid))
         })
         .await;

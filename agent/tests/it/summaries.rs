@@ -3,11 +3,11 @@
 
 use crate::common::{
     Answer, SMALL, counted, error, shell,
-    stage::{KEY, MODEL, Stage, events},
-    text, turn,
+    stage::{KEY, LONG, MODEL, Stage, events, here},
+    text, turn, until,
 };
 use operator_ledger::Verdict;
-use std::{process::Stdio, time::Instant};
+use std::process::Stdio;
 
 fn with_summaries() -> String {
     format!("[agent]\nsmall_model = '{SMALL}'\n")
@@ -99,18 +99,11 @@ async fn a_small_model_that_hangs_or_fails_delays_and_spoils_nothing() {
             .unwrap();
         let stdin = agent.stdin.take();
         let ledger = stage.ledger();
-        let began = Instant::now();
         // The session ends although not one summary has come.
-        while ledger
-            .sessions(1)
-            .await
-            .unwrap()
-            .first()
-            .is_none_or(|s| s.status == "running")
-        {
-            assert!(began.elapsed().as_secs() < 30, "{name}: the session waits");
-            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-        }
+        until(&format!("{name}: the session ends"), LONG, || {
+            let sessions = here(ledger.sessions(1)).unwrap();
+            sessions.first().is_some_and(|s| s.status != "running")
+        });
         drop(stdin);
         let done = agent.wait_with_output().await.unwrap();
         assert!(!events(&done).is_empty());

@@ -3,14 +3,14 @@
 use crate::common::{
     self, Answer, counted, error, event, shell,
     stage::{LONG, Stage, events, here, results, said},
-    text, turn,
+    text, turn, until,
 };
 use operator_ledger::{
     NewTicket, Status,
     event::{Kind, Outcome},
 };
 use serde_json::{Value, json};
-use std::{process::Stdio, sync::atomic::Ordering, time::Duration};
+use std::{process::Stdio, sync::atomic::Ordering};
 
 fn handed_over() -> Answer {
     turn(&[text("ESCALATE: enough")], "end_turn")
@@ -452,17 +452,13 @@ async fn a_retry_is_on_record_before_it_is_made() {
         .stdout(Stdio::null())
         .spawn()
         .unwrap();
-    let began = std::time::Instant::now();
     let ledger = stage.ledger();
     let retries = || {
         let session = here(ledger.sessions(1)).unwrap().pop()?;
         let entries = here(ledger.entries(&session.session_id, 0, 99)).unwrap();
         entries.into_iter().find(|e| e.entry_type == "retry")
     };
-    while retries().is_none() {
-        assert!(began.elapsed() < LONG);
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    until("a retry", LONG, || retries().is_some());
     agent.kill().await.unwrap();
     assert!(
         retries()
@@ -480,23 +476,17 @@ async fn a_model_that_is_away_keeps_no_ticket_and_is_waited_for() {
     let mut command = stage.agent(&[]);
     command.stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut agent = command.spawn().unwrap();
-    let began = std::time::Instant::now();
-    let until = |what: &'static str, condition: &dyn Fn() -> bool| {
-        while !condition() {
-            assert!(began.elapsed() < LONG, "{what}");
-            std::thread::sleep(Duration::from_millis(20));
-        }
-    };
     let ledger = stage.ledger();
-    until("the session fails", &|| {
-        here(ledger.sessions(5))
-            .unwrap()
-            .iter()
-            .any(|s| s.status == "failed")
-    });
-    assert_eq!(stage.ticket().status, Status::Open, "it was given back");
+    until(
+        "the session fails, and the ticket is given back",
+        LONG,
+        || {
+            let sessions = here(ledger.sessions(5)).unwrap();
+            sessions.iter().any(|s| s.status == "failed") && stage.ticket().status == Status::Open
+        },
+    );
     stage.server.away.store(false, Ordering::Relaxed);
-    until("the ticket is worked on", &|| {
+    until("the ticket is worked on", LONG, || {
         stage.ticket().status == Status::Escalated
     });
     agent.kill().await.unwrap();

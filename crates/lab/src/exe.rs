@@ -8,7 +8,7 @@ use std::{os::unix::process::CommandExt, process::Command};
 
 /// A command that runs a program, with nothing of our environment but what a program needs to run:
 /// keys of the user have no business in the lab.
-pub fn command(program: &Program) -> Command {
+pub(crate) fn command(program: &Program) -> Command {
     let mut command = match program {
         Program::Own => {
             let mut command = Command::new(executable());
@@ -28,7 +28,7 @@ pub fn command(program: &Program) -> Command {
 
 /// Gives the child a session of its own, and a signal when the thread that starts it ends, even
 /// if that thread is killed itself.
-pub fn own_session(command: &mut Command, on_our_death: Option<Signal>) {
+pub(crate) fn own_session(command: &mut Command, on_our_death: Option<Signal>) {
     let parent = rustix::process::getpid();
     let prepare = move || {
         rustix::process::setsid()?;
@@ -54,7 +54,7 @@ pub fn own_session(command: &mut Command, on_our_death: Option<Signal>) {
 }
 
 /// Whether the kernel says that a process is stopped; `None` where it cannot be asked.
-pub fn is_stopped(pid: Pid) -> Option<bool> {
+pub(crate) fn is_stopped(pid: Pid) -> Option<bool> {
     let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero())).ok()?;
     let state = stat.rsplit_once(") ")?.1.chars().next()?;
     Some(state == 'T')

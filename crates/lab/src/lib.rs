@@ -7,29 +7,30 @@
 
 #![warn(unreachable_pub)]
 
-pub mod dir;
-pub mod exe;
-pub mod frame;
+mod dir;
+mod exe;
+mod frame;
 pub mod http;
 pub mod keeper;
 pub mod load;
-pub mod node;
-pub mod pd;
-pub mod process;
-pub mod raft;
-pub mod ready;
-pub mod size;
-pub mod store;
+mod node;
+mod pd;
+mod process;
+mod raft;
+mod ready;
+mod size;
+mod store;
 pub mod tikv;
 pub mod timing;
 pub mod topology;
 pub mod up;
-pub mod wire;
+mod wire;
 
 pub use dir::LabDir;
 pub use keeper::{
     client::{Client, ClientError},
+    logs::Follower,
     protocol::{NodeState, NodeStatus},
 };
-pub use topology::{Node, Role};
+pub use topology::{Node, NodeRole};
 pub use up::{Lab, LabError, LabInfo, Progress, UpOptions, up};

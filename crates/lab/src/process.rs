@@ -6,13 +6,13 @@ use std::fs;
 
 /// `process_*` metrics, brought up to date when they are read.
 #[derive(Debug)]
-pub struct ProcessMetrics {
+pub(crate) struct ProcessMetrics {
     cpu: Counter,
     memory: Gauge,
 }
 
 impl ProcessMetrics {
-    pub fn new(registry: &Registry) -> prometheus::Result<Self> {
+    pub(crate) fn new(registry: &Registry) -> prometheus::Result<Self> {
         let cpu = Counter::with_opts(Opts::new(
             "process_cpu_seconds_total",
             "Total user and system CPU time spent in seconds.",
@@ -32,7 +32,7 @@ impl ProcessMetrics {
         Ok(Self { cpu, memory })
     }
 
-    pub fn update(&self) {
+    pub(crate) fn update(&self) {
         let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
         let seconds = time.tv_sec as f64 + time.tv_nsec as f64 / 1e9;
         self.cpu.inc_by((seconds - self.cpu.get()).max(0.0));
@@ -51,7 +51,7 @@ fn resident_bytes() -> Option<f64> {
 }
 
 /// All metrics of a registry as text.
-pub fn text(registry: &Registry) -> String {
+pub(crate) fn text(registry: &Registry) -> String {
     prometheus::TextEncoder::new()
         .encode_to_string(&registry.gather())
         .unwrap_or_default()

@@ -10,7 +10,7 @@ use crate::{
     load,
     node::{self, NodeError},
     pd, store,
-    topology::{Node, Role, Topology, TopologyError},
+    topology::{Node, NodeRole, Topology, TopologyError},
 };
 use std::{
     collections::BTreeMap,
@@ -111,9 +111,9 @@ pub fn run_node(dir: &LabDir, name: &str) -> ExitCode {
             .node(name)
             .ok_or_else(|| NodeError::new(format!("no node `{name}` in this lab")))?;
         match node.role {
-            Role::Pd => pd::run(dir, &topology, node).await,
-            Role::Store => store::run(dir, &topology, node).await,
-            Role::Load => load::run(&topology, node).await,
+            NodeRole::Pd => pd::run(dir, &topology, node).await,
+            NodeRole::Store => store::run(dir, &topology, node).await,
+            NodeRole::Load => load::run(&topology, node).await,
         }
     })
 }

@@ -16,13 +16,13 @@ pub const RECORDS: u64 = 3000;
 /// What a node is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Role {
+pub enum NodeRole {
     Pd,
     Store,
     Load,
 }
 
-impl Role {
+impl NodeRole {
     pub fn name(self) -> &'static str {
         match self {
             Self::Pd => "pd",
@@ -36,7 +36,7 @@ impl Role {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Node {
     pub name: String,
-    pub role: Role,
+    pub role: NodeRole,
     /// Raft id, and store id or PD member number: 1 to 3. Zero for the load.
     pub id: u64,
     /// PD: client URL. Store: where regions are served. Load: metrics and control.
@@ -59,8 +59,8 @@ impl Node {
     /// Where Raft messages for this node go.
     pub fn raft_address(&self) -> String {
         match self.role {
-            Role::Pd => self.second_address().unwrap_or_else(|| self.address()),
-            Role::Store | Role::Load => self.address(),
+            NodeRole::Pd => self.second_address().unwrap_or_else(|| self.address()),
+            NodeRole::Store | NodeRole::Load => self.address(),
         }
     }
 }
@@ -105,7 +105,7 @@ impl Topology {
         mut next_port: impl FnMut() -> Result<u16, E>,
     ) -> Result<Self, E> {
         let mut nodes = Vec::new();
-        for (role, prefix) in [(Role::Pd, "pd"), (Role::Store, "tikv")] {
+        for (role, prefix) in [(NodeRole::Pd, "pd"), (NodeRole::Store, "tikv")] {
             for id in 1..=MEMBERS {
                 nodes.push(Node {
                     name: format!("{prefix}{}", id - 1),
@@ -118,7 +118,7 @@ impl Topology {
         }
         nodes.push(Node {
             name: "load".into(),
-            role: Role::Load,
+            role: NodeRole::Load,
             id: 0,
             port: next_port()?,
             second_port: None,
@@ -137,12 +137,12 @@ impl Topology {
         self.nodes.iter().find(|n| n.name == name)
     }
 
-    pub fn of_role(&self, role: Role) -> impl Iterator<Item = &Node> {
+    pub fn of_role(&self, role: NodeRole) -> impl Iterator<Item = &Node> {
         self.nodes.iter().filter(move |n| n.role == role)
     }
 
     /// Raft ids and addresses of the PD members or of the stores.
-    pub fn peers(&self, role: Role) -> BTreeMap<u64, String> {
+    pub fn peers(&self, role: NodeRole) -> BTreeMap<u64, String> {
         self.of_role(role)
             .map(|n| (n.id, n.raft_address()))
             .collect()
@@ -150,7 +150,7 @@ impl Topology {
 
     /// Client URLs of the PD members.
     pub fn pd_endpoints(&self) -> Vec<String> {
-        self.of_role(Role::Pd)
+        self.of_role(NodeRole::Pd)
             .map(|n| format!("http://{}", n.address()))
             .collect()
     }

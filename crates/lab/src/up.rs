@@ -11,7 +11,7 @@ use crate::{
     },
     ready::{self, NotReady},
     timing::UP_LIMIT,
-    topology::{Node, Role, Topology, TopologyError},
+    topology::{Node, NodeRole, Topology, TopologyError},
 };
 use rustix::process::{Pid, Signal, kill_process};
 use std::{
@@ -30,7 +30,7 @@ use tokio::{
 /// A keeper that does not answer because it ended is known to have ended by then.
 const EXIT_LIMIT: Duration = Duration::from_secs(1);
 
-/// The keeper, its nodes, and what the cluster has to become.
+/// There is a step for the keeper and one for its nodes before those of the cluster.
 const STEPS: usize = ready::STEPS + 2;
 
 /// A lab of another that is going up answers by then, or one that is going down is gone.
@@ -162,7 +162,7 @@ pub fn info(dir: &LabDir) -> Result<LabInfo, TopologyError> {
 }
 
 fn info_of(topology: Topology) -> LabInfo {
-    let load = topology.of_role(Role::Load).next();
+    let load = topology.of_role(NodeRole::Load).next();
     LabInfo {
         cluster_id: topology.cluster_id,
         pd_endpoints: topology.pd_endpoints(),
@@ -295,7 +295,7 @@ fn start_keeper(options: &UpOptions) -> Result<Keeper, LabError> {
     };
     fs::create_dir_all(dir.logs()).map_err(at(&dir.logs()))?;
     let path = dir.log("keeper");
-    // Short: a few lines for each start and end of a node. Still, labs may go up and down often.
+    // It has a few lines for each start and end of a node, but labs may go up and down often.
     if fs::metadata(&path).is_ok_and(|data| data.len() > 1 << 20) {
         let _ = fs::remove_file(&path);
     }

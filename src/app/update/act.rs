@@ -259,8 +259,8 @@ fn sessions(state: &mut State) -> Vec<Effect> {
 
 /// Where the ledger has more to say of what is open, now that it has changed.
 pub fn read_again(state: &mut State) -> Vec<Effect> {
-    let mut effects = match state.overlays.last() {
-        Some(Overlay::Ticket(view)) => vec![Effect::Read(Read::Ticket(view.id))],
+    let mut effects = match state.overlays.last_mut() {
+        Some(Overlay::Ticket(view)) => open::ticket_again(view).into_iter().collect(),
         Some(Overlay::Output(view)) => open::output_again(view).into_iter().collect(),
         Some(Overlay::Sessions(browser)) if browser.selected == 0 && !browser.loading => {
             vec![Effect::Read(Read::Sessions(None))]

@@ -26,12 +26,13 @@ use super::{
     event::{Effect, Event, Found},
     model::{
         agent::{self, Proposal},
+        app::App,
         at_hand,
         state::State,
         tickets::LedgerView,
     },
 };
-use crate::{app::model::app::App, terminal::signals::Signal};
+use crate::{supervisor::Item, terminal::signals::Signal};
 use jiff::Timestamp;
 use std::time::{Duration, Instant};
 
@@ -40,14 +41,24 @@ const TOAST: Duration = Duration::from_secs(5);
 
 pub fn update(app: &mut App, event: Event, now: Timestamp, tick: Instant) -> Vec<Effect> {
     app.set_time(now, tick);
+    let only_text = is_only_text(&event);
     let mut effects = change(app, event);
     effects.extend(demo::walk(&mut app.live));
     effects.extend(replay::step(app));
+    if only_text {
+        return effects;
+    }
     let state = &mut app.live;
     approvals::settle(state);
     attention::on_proposals(state);
     effects.extend(attention::effects(state));
     effects
+}
+
+/// Text that streams in: it can neither make nor answer a question, and changes no title.
+fn is_only_text(event: &Event) -> bool {
+    let text = |item: &Item| matches!(item, Item::Delta(_) | Item::Plain { .. } | Item::Lost(_));
+    matches!(event, Event::Child(_, items) if items.iter().all(text))
 }
 
 fn change(app: &mut App, event: Event) -> Vec<Effect> {
@@ -142,13 +153,10 @@ fn on_ledger(state: &mut State, view: LedgerView) -> Vec<Effect> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        app::model::{
-            child::Child,
-            config::{Config, Role},
-            palette::Palette,
-        },
-        supervisor::Item,
+    use crate::app::model::{
+        child::Child,
+        config::{Config, Role},
+        palette::Palette,
     };
     use jiff::SignedDuration;
 

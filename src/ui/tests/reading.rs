@@ -341,6 +341,12 @@ fn a_store_is_chosen_and_its_log_followed() {
     });
     let log = [log];
     assert_eq!(stage.key(KeyCode::Enter), log);
+    // Asked for once, however long the answer takes; then again.
+    assert!(stage.send(Event::Tick).is_empty());
+    stage.send(Event::Found(Found::Log {
+        node: "tikv2".into(),
+        text: Ok("store starts".into()),
+    }));
     assert_eq!(stage.send(Event::Tick), log);
     assert!(stage.show(80, 24).contains("Store tikv2"));
     stage.key(KeyCode::Esc);

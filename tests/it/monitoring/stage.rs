@@ -1,6 +1,7 @@
 //! A lab, a Prometheus that scrapes it, an Alertmanager, and Operator's monitor that listens to it:
 //! all of one test, on free ports of loopback. What it started ends with it.
 
+pub use crate::wait::until;
 use operator_ledger::{Reader, SessionRow, SystemId, Ticket};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
@@ -12,7 +13,7 @@ use std::{
     process::{Child, Command, Stdio},
     sync::{Arc, Mutex},
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 const TOKEN: &str = "correct-horse-battery";
@@ -23,14 +24,6 @@ pub fn root() -> &'static Path {
 
 pub fn operator() -> &'static str {
     env!("CARGO_BIN_EXE_operator-tui")
-}
-
-pub fn until(what: &str, limit: Duration, mut done: impl FnMut() -> bool) {
-    let start = Instant::now();
-    while !done() {
-        assert!(start.elapsed() < limit, "not in {limit:?}: {what}");
-        thread::sleep(Duration::from_millis(200));
-    }
 }
 
 /// A child that ends when this is dropped.

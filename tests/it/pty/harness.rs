@@ -1,7 +1,8 @@
 //! A dashboard in a pseudo-terminal, with a home of its own, as the tests use it.
 
-use super::terminal::Terminal;
 pub use super::terminal::alive;
+use super::terminal::{Seen, Terminal};
+use crate::wait::until;
 use portable_pty::CommandBuilder;
 use rustix::process::Signal;
 use std::{
@@ -155,22 +156,26 @@ impl Dashboard {
         self.terminal.seen().screen().alternate_screen()
     }
 
-    /// Waits until the screen is as wanted.
+    /// Waits until the screen is as wanted. In the middle of a frame part of it is still the last
+    /// one's: that counts for nothing.
     #[track_caller]
     pub fn until(&mut self, wanted: impl Fn(&str) -> bool) {
-        let seen = |seen: &super::terminal::Seen| wanted(&seen.screen().contents());
+        let seen = |seen: &Seen| {
+            let last = |mark: &[u8]| memchr::memmem::rfind(&seen.raw, mark);
+            let whole = last(b"\x1b[?2026h") <= last(b"\x1b[?2026l");
+            whole && wanted(&seen.screen().contents())
+        };
         let found = self.terminal.wait(limit(), seen);
         assert!(found.is_some(), "not seen in time:\n{}", self.screen());
     }
 
-    /// The same, when a frame is whole.
+    /// Waits until it has written this, wherever a line was broken: what it wrote last is read after
+    /// its end.
     #[track_caller]
-    pub fn until_frame(&mut self, wanted: impl Fn(&str) -> bool) {
-        let seen = |seen: &super::terminal::Seen| {
-            seen.raw.ends_with(b"\x1b[?2026l") && wanted(&seen.screen().contents())
-        };
+    pub fn until_written(&self, words: &str) {
+        let seen = |seen: &Seen| memchr::memmem::find(&seen.raw, words.as_bytes()).is_some();
         let found = self.terminal.wait(limit(), seen);
-        assert!(found.is_some(), "not seen in time:\n{}", self.screen());
+        assert!(found.is_some(), "not written in time:\n{}", self.raw());
     }
 
     pub fn send(&mut self, keys: &str) {
@@ -232,13 +237,15 @@ impl Dashboard {
         stat.rsplit(") ").next()?.chars().next()
     }
 
-    /// Bytes and frames written in a while.
-    pub fn written_during(&self, while_: Duration) -> (usize, usize) {
+    /// Bytes and frames written in a while, and how many seconds that was: more, on a busy machine.
+    pub fn written_during(&self, while_: Duration) -> (usize, usize, usize) {
         let before = self.terminal.seen().raw.len();
+        let began = Instant::now();
         thread::sleep(while_);
         let seen = self.terminal.seen();
+        let seconds = usize::try_from(began.elapsed().as_secs()).unwrap();
         let new = String::from_utf8_lossy(&seen.raw[before..]).into_owned();
-        (new.len(), new.matches("\x1b[?2026h").count())
+        (new.len(), new.matches("\x1b[?2026h").count(), seconds)
     }
 
     /// Colours of the cells on screen.
@@ -276,10 +283,6 @@ pub fn processes_of(home: &Path) -> Vec<u32> {
 }
 
 #[track_caller]
-pub fn wait_until(what: &str, condition: impl Fn() -> bool) {
-    let deadline = Instant::now() + limit();
-    while !condition() {
-        assert!(Instant::now() < deadline, "not in time: {what}");
-        thread::sleep(Duration::from_millis(5));
-    }
+pub fn wait_until(what: &str, holds: impl FnMut() -> bool) {
+    until(what, limit(), holds);
 }

@@ -300,10 +300,12 @@ fn left_by(said: &[u8], redirected: &str) -> Left {
         file.path().display()
     );
     let mut dash = Dashboard::new(WIDTH, HEIGHT, &["--no-monitor", "--agent-cmd", &script]);
+    // What is typed before the terminal is the dashboard's, the terminal itself shows.
+    dash.until(|s| s.contains("q quit"));
     dash.send("z");
-    dash.until_frame(|s| s.contains("that was all") && !s.contains("agent STARTING"));
+    dash.until(|s| s.contains("that was all") && !s.contains("agent STARTING"));
     dash.send("mgo on\r");
-    dash.until_frame(|s| s.contains("END"));
+    dash.until(|s| s.contains("END"));
     let (text, pane, meanwhile) = dash.with_screen(|screen| {
         let inside = 2..HEIGHT - 3;
         let rows = inside.clone().map(|row| looks(screen, row));

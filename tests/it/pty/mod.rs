@@ -68,6 +68,7 @@ fn a_child_that_ignores_term_does_not_keep_the_dashboard() {
 fn keys_are_answered_during_a_flood_and_its_last_line_is_shown() {
     let script = "seq 1 1000000; echo the last line; cat";
     let mut dash = Dashboard::new(120, 40, &["--no-monitor", "--agent-cmd", script]);
+    dash.until(|s| s.contains("q quit"));
     dash.send("?");
     dash.until(|s| s.contains("or follow the newest again"));
     dash.send("\x1b");
@@ -131,10 +132,10 @@ fn a_scrolled_view_stays_put_while_its_lines_are_evicted() {
 fn an_idle_dashboard_writes_next_to_nothing() {
     let mut dash = Dashboard::new(120, 40, &["--no-monitor", "--no-agent"]);
     dash.until(|s| s.contains("Unknown. PD at") && s.contains("No agent runs here"));
-    let (bytes, frames) = dash.written_during(Duration::from_secs(4));
+    let (bytes, frames, seconds) = dash.written_during(Duration::from_secs(4));
     // Only the clock and two ages may have changed, once a second.
-    assert!(bytes < 5 * 200, "{bytes} bytes");
-    assert!(frames <= 10, "{frames} frames");
+    assert!(bytes < (seconds + 1) * 200, "{bytes} bytes");
+    assert!(frames <= 2 * (seconds + 1), "{frames} frames");
     dash.send("q");
     assert_eq!(dash.exit_code(), 0);
 }
@@ -261,12 +262,8 @@ fn what_cannot_be_used_is_named_before_the_screen_is_taken() {
     .unwrap();
     let mut dash = Dashboard::new(80, 24, &["--no-agent", "--db", db.to_str().unwrap()]);
     assert_eq!(dash.exit_code(), 1);
-    assert!(dash.raw().contains("broken.db"), "{}", dash.raw());
+    dash.until_written("broken.db");
     let mut dash = Dashboard::new(80, 24, &["--no-monitor", "--agent-cmd", "no-such-agent"]);
     assert_eq!(dash.exit_code(), 1);
-    assert!(
-        dash.raw().contains("there is no program no-such-agent"),
-        "{}",
-        dash.raw()
-    );
+    dash.until_written("there is no program no-such-agent");
 }

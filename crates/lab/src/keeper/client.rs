@@ -18,9 +18,9 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-/// A keeper that is stopped at so many looks in a row is frozen.
-const FROZEN_LOOKS: u32 = 4;
-const FROZEN_LOOK: Duration = Duration::from_millis(500);
+/// A keeper that is found stopped so many times in a row is frozen.
+const FROZEN_CHECKS: u32 = 4;
+const FROZEN_CHECK_INTERVAL: Duration = Duration::from_millis(500);
 
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
@@ -223,13 +223,13 @@ async fn frozen(pid: Option<Pid>) -> Pid {
     };
     let mut seen = 0;
     loop {
-        sleep(FROZEN_LOOK).await;
+        sleep(FROZEN_CHECK_INTERVAL).await;
         seen = if exe::is_stopped(pid) == Some(true) {
             seen + 1
         } else {
             0
         };
-        if seen == FROZEN_LOOKS {
+        if seen == FROZEN_CHECKS {
             return pid;
         }
     }

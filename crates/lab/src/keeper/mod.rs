@@ -6,11 +6,11 @@
 //! left to whoever looks after the cluster, as it is with containers without a restart policy.
 
 pub mod client;
-pub mod logs;
-pub mod nodes;
+pub(crate) mod logs;
+mod nodes;
 pub mod ports;
 pub mod protocol;
-pub mod socket;
+mod socket;
 pub mod spec;
 
 use crate::{
@@ -45,7 +45,7 @@ pub enum KeeperError {
     Locked(PathBuf),
     #[error("{what}: {source}")]
     Io { what: String, source: io::Error },
-    /// What the nodes are to be could not be settled.
+    /// It could not be settled what the nodes are to be.
     #[error(transparent)]
     Nodes(Box<dyn Error + Send + Sync>),
 }
@@ -63,7 +63,7 @@ pub struct Options {
 /// Exit code of a keeper that found another one there.
 pub const EXIT_LOCKED: i32 = 75;
 /// How often the keeper looks whether its folder is still there.
-const DIR_LOOK: Duration = Duration::from_secs(1);
+const DIR_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
 fn io_error(what: &Path) -> impl FnOnce(io::Error) -> KeeperError {
     let what = what.display().to_string();
@@ -207,7 +207,7 @@ fn watch_for_end(lifeline: bool, events: &mpsc::Sender<Event>) {
     });
     if lifeline {
         let ended = events.clone();
-        // A thread: a runtime that is shut down would wait for a blocking read for ever.
+        // It is a thread because a runtime that is shut down would wait for a blocking read for ever.
         std::thread::spawn(move || {
             let _ = io::copy(&mut io::stdin().lock(), &mut io::sink());
             let _ = ended.blocking_send(Event::LifelineEnded);
@@ -220,26 +220,26 @@ async fn watch_dir(lock: PathBuf, held: Option<fs::Metadata>, events: mpsc::Send
     let Some(held) = held else { return };
     let same = |found: &fs::Metadata| (found.dev(), found.ino()) == (held.dev(), held.ino());
     while fs::metadata(&lock).is_ok_and(|found| same(&found)) {
-        tokio::time::sleep(DIR_LOOK).await;
+        tokio::time::sleep(DIR_CHECK_INTERVAL).await;
     }
     let _ = events.send(Event::DirGone).await;
 }
 
 async fn accept(mut listener: UnixListener, path: PathBuf, events: mpsc::Sender<Event>) {
-    let mut look = tokio::time::interval(DIR_LOOK);
+    let mut check = tokio::time::interval(DIR_CHECK_INTERVAL);
     loop {
         let stream = tokio::select! {
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => stream,
-                // Out of file descriptors, say: a pause, and not the end of all answers.
+                // We may be out of file descriptors for a while: that is not the end of all answers.
                 Err(error) => {
                     eprintln!("{}: {error}", path.display());
-                    tokio::time::sleep(DIR_LOOK).await;
+                    tokio::time::sleep(DIR_CHECK_INTERVAL).await;
                     continue;
                 }
             },
             // Somebody who took the socket for a stale one must not make the lab unreachable.
-            _ = look.tick() => {
+            _ = check.tick() => {
                 if !path.exists() && let Ok(again) = socket::bind(&path) {
                     listener = again;
                 }

@@ -33,7 +33,7 @@ const CONNECT_LIMIT: Duration = Duration::from_millis(100);
 /// A node that has been started, and perhaps has ended.
 struct Process {
     pid: Pid,
-    /// The node's lifeline: it ends itself when this closes.
+    /// One of our own nodes ends itself when this closes.
     _lifeline: Option<ChildStdin>,
     exit: watch::Receiver<Option<Exit>>,
     started: Moment,
@@ -101,8 +101,8 @@ impl Node {
         self.process.as_mut().filter(|p| p.exited().is_none())
     }
 
-    /// Looks whether a node that runs is ready by now.
-    async fn look(&mut self) {
+    /// Finds out whether a node that runs is ready by now.
+    async fn update_ready(&mut self) {
         let ready = self.spec.ready;
         let Some(process) = self.running().filter(|p| !p.ready) else {
             return;
@@ -118,39 +118,39 @@ impl Node {
 }
 
 /// All nodes of the lab and what the keeper knows of them.
-pub struct Nodes {
+pub(super) struct Nodes {
     dir: LabDir,
-    nodes: Vec<Node>,
+    all: Vec<Node>,
     ports: Ports,
 }
 
 impl Nodes {
-    pub fn new(dir: LabDir, specs: Vec<NodeSpec>, ports: Ports) -> Self {
-        let nodes = specs.into_iter().map(|spec| Node {
+    pub(super) fn new(dir: LabDir, specs: Vec<NodeSpec>, ports: Ports) -> Self {
+        let all = specs.into_iter().map(|spec| Node {
             spec,
             process: None,
         });
         Self {
             dir,
-            nodes: nodes.collect(),
+            all: all.collect(),
             ports,
         }
     }
 
-    pub fn start_all(&mut self) {
-        for index in 0..self.nodes.len() {
+    pub(super) fn start_all(&mut self) {
+        for index in 0..self.all.len() {
             if let Err(error) = self.start(index) {
-                eprintln!("{}: {error}", self.nodes[index].spec.name);
+                eprintln!("{}: {error}", self.all[index].spec.name);
             }
         }
     }
 
     fn processes(&mut self) -> impl Iterator<Item = &mut Process> {
-        self.nodes.iter_mut().filter_map(|n| n.process.as_mut())
+        self.all.iter_mut().filter_map(|n| n.process.as_mut())
     }
 
-    /// TERM to all, the grace, KILL to those that are left.
-    pub async fn stop_all(&mut self, grace: Duration) {
+    /// Asks all to end (TERM), and ends those (KILL) that are there after the grace.
+    pub(super) async fn stop_all(&mut self, grace: Duration) {
         let deadline = Instant::now() + grace;
         // A stopped process does not see a TERM before it runs again.
         for process in self.processes() {
@@ -165,7 +165,7 @@ impl Nodes {
         self.kill_all().await;
     }
 
-    pub async fn kill_all(&mut self) {
+    pub(super) async fn kill_all(&mut self) {
         for process in self.processes() {
             let _ = process.signal(Signal::KILL);
         }
@@ -174,12 +174,12 @@ impl Nodes {
         }
     }
 
-    pub async fn answer(&mut self, request: Request) -> Reply {
+    pub(super) async fn answer(&mut self, request: Request) -> Reply {
         let result = match request {
             Request::Ps => {
-                join_all(self.nodes.iter_mut().map(Node::look)).await;
+                join_all(self.all.iter_mut().map(Node::update_ready)).await;
                 return Reply::Nodes {
-                    nodes: self.nodes.iter_mut().map(status_of).collect(),
+                    nodes: self.all.iter_mut().map(status_of).collect(),
                 };
             }
             Request::Start { node } => match self.find(&node) {
@@ -201,28 +201,28 @@ impl Nodes {
     }
 
     fn find(&self, name: &str) -> io::Result<usize> {
-        let found = self.nodes.iter().position(|n| n.spec.name == name);
+        let found = self.all.iter().position(|n| n.spec.name == name);
         found.ok_or_else(|| {
-            let names: Vec<_> = self.nodes.iter().map(|n| n.spec.name.as_str()).collect();
+            let names: Vec<_> = self.all.iter().map(|n| n.spec.name.as_str()).collect();
             io::Error::other(format!("no node `{name}`; there are {}", names.join(", ")))
         })
     }
 
     fn running(&mut self, name: &str) -> io::Result<&mut Process> {
         let index = self.find(name)?;
-        self.nodes[index]
+        self.all[index]
             .running()
             .ok_or_else(|| io::Error::other(format!("{name} is not running")))
     }
 
     fn start(&mut self, index: usize) -> io::Result<()> {
-        let node = &mut self.nodes[index];
+        let node = &mut self.all[index];
         if node.running().is_some() {
             let name = &node.spec.name;
             return Err(io::Error::other(format!("{name} is already running")));
         }
         if let Program::Other(_) = node.spec.program {
-            // It may not know how to bind beside us.
+            // A foreign program may not know how to bind beside us.
             self.ports.release(&node.spec.ports);
         }
         node.process = Some(spawn(&node.spec, &self.dir)?);
@@ -333,7 +333,7 @@ fn spawn(spec: &NodeSpec, dir: &LabDir) -> io::Result<Process> {
         .and_then(|pid| Pid::from_raw(pid as i32))
         .ok_or_else(|| io::Error::other("the process has no id"))?;
     let log = dir.log(&spec.name);
-    // Even of a node that never says anything there is a log to read.
+    // There is a log to read even of a node that never says anything.
     logs::append(&log, b"")?;
     tokio::spawn(logs::copy(
         pipe::Receiver::from_owned_fd(output.into())?,
@@ -344,7 +344,7 @@ fn spawn(spec: &NodeSpec, dir: &LabDir) -> io::Result<Process> {
     let name = spec.name.clone();
     tokio::spawn(async move {
         let status = child.wait().await.ok();
-        // What it started may still be there; a node is what its first process is.
+        // What it started may still be there, but a node lives as long as its first process.
         let _ = kill_process_group(pid, Signal::KILL);
         match status {
             Some(status) => eprintln!("{name} ended: {status}"),

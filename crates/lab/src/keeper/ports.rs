@@ -3,15 +3,15 @@
 //!
 //! A held port is bound and does not listen, so connections to a dead node are refused; nodes
 //! bind beside it because both sides set `SO_REUSEPORT`. Another lab sees the port as taken,
-//! because choosing one binds without that option first. A program that does not set the option is
-//! let to its ports by [`Ports::release`].
+//! because choosing one binds without that option first. A program that does not set the option gets
+//! its ports by [`Ports::release`].
 
 use std::{collections::BTreeMap, fs, io, net::SocketAddr};
 use tokio::net::TcpSocket;
 
-/// Where to look. Ports below 16384 are used by well-known services more often.
+/// Ports below this are used by well-known services more often.
 const MIN_PORT: u16 = 16384;
-/// What Linux has by default, where it cannot be asked.
+/// Linux takes ports for outgoing connections from here on, unless it says otherwise.
 const FIRST_EPHEMERAL: u16 = 32768;
 
 #[derive(Debug, thiserror::Error)]

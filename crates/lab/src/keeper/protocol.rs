@@ -9,15 +9,15 @@ pub enum Request {
     Start {
         node: String,
     },
-    /// TERM, and KILL after a grace.
+    /// The node is asked to end (TERM), and ended (KILL) after a grace.
     Stop {
         node: String,
     },
-    /// KILL.
+    /// The node is ended at once (KILL).
     Kill {
         node: String,
     },
-    /// SIGSTOP: the process freezes, its connections stay open.
+    /// The process freezes (STOP); its connections stay open.
     Pause {
         node: String,
     },

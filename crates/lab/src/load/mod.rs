@@ -4,9 +4,9 @@
 //! absent. Every update carries a rising number; the highest acknowledged one of each record is
 //! kept, so that `verify` can look for lost writes.
 
-pub mod metrics;
+mod metrics;
 pub mod rate;
-pub mod router;
+mod router;
 pub mod verify;
 
 use crate::{

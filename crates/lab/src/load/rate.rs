@@ -4,7 +4,7 @@ use crate::{
     dir::LabDir,
     http,
     keeper::client::{Client, ClientError},
-    topology::{Role, Topology, TopologyError},
+    topology::{NodeRole, Topology, TopologyError},
 };
 use std::time::Duration;
 
@@ -31,7 +31,7 @@ pub async fn set(dir: &LabDir, rate: Option<u32>) -> Result<u32, RateError> {
     let rate = rate.unwrap_or(topology.default_rate);
     topology.rate = rate;
     topology.save(dir)?;
-    let load = topology.of_role(Role::Load).next();
+    let load = topology.of_role(NodeRole::Load).next();
     let load = load.ok_or(RateError::NoLoad)?;
     if nodes.iter().any(|n| n.node == load.name && n.pid.is_some()) {
         let url = format!("http://{}/rate/{rate}", load.address());

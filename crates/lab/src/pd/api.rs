@@ -21,7 +21,7 @@ use axum::{
 use serde_json::{Value, json};
 use std::time::Instant;
 
-pub struct Call<'a> {
+pub(super) struct Call<'a> {
     pub method: &'a Method,
     /// Behind the prefix, without a slash at either end.
     pub path: &'a str,
@@ -44,7 +44,7 @@ impl Call<'_> {
 }
 
 /// PD indents its JSON.
-pub fn pretty(value: &Value) -> Response {
+pub(super) fn pretty(value: &Value) -> Response {
     let mut text = serde_json::to_string_pretty(value).unwrap_or_default();
     text.push('\n');
     (
@@ -54,12 +54,12 @@ pub fn pretty(value: &Value) -> Response {
         .into_response()
 }
 
-pub fn error(status: StatusCode, message: &str) -> Response {
+pub(super) fn error(status: StatusCode, message: &str) -> Response {
     (status, Json(json!(message))).into_response()
 }
 
 /// What every member answers by itself; `None` for what is the leader's.
-pub async fn local(pd: &Pd, call: &Call<'_>) -> Option<Response> {
+pub(super) async fn local(pd: &Pd, call: &Call<'_>) -> Option<Response> {
     if call.method != Method::GET {
         return None;
     }
@@ -90,7 +90,7 @@ async fn health(pd: &Pd) -> Value {
 }
 
 /// What the leader answers.
-pub async fn leader(pd: &Pd, call: &Call<'_>) -> Response {
+pub(super) async fn leader(pd: &Pd, call: &Call<'_>) -> Response {
     let segments: Vec<&str> = call.path.split('/').collect();
     match *call.method {
         Method::GET => read(pd, call, &segments),

@@ -18,7 +18,7 @@ use std::{
 };
 
 const MIB: u64 = 1 << 20;
-pub const GIT_HASH: &str = "embedded-lab";
+pub(super) const GIT_HASH: &str = "embedded-lab";
 
 fn rfc3339(nanos: u64) -> String {
     Timestamp::from_nanosecond(i128::from(nanos))
@@ -32,7 +32,7 @@ fn mib(bytes: u64) -> u64 {
 }
 
 /// A store, from what was replicated of it and what has been heard since.
-pub fn store(
+pub(super) fn store(
     id: u64,
     record: &StoreRecord,
     cluster: &Cluster,
@@ -121,7 +121,7 @@ fn hex_key(key: &str) -> String {
 }
 
 /// A region.
-pub fn region(id: u64, cluster: &Cluster, config: &Config, now: Instant) -> Value {
+pub(super) fn region(id: u64, cluster: &Cluster, config: &Config, now: Instant) -> Value {
     let leader = cluster.leader(id, now);
     let known = cluster.regions.get(&id);
     let report = known.map(|view| view.report.clone()).unwrap_or_default();
@@ -158,7 +158,7 @@ pub fn region(id: u64, cluster: &Cluster, config: &Config, now: Instant) -> Valu
 }
 
 /// A PD member.
-pub fn member(node: &Node, cluster_id: u64, deploy_path: &str) -> Value {
+pub(super) fn member(node: &Node, cluster_id: u64, deploy_path: &str) -> Value {
     json!({
         "name": node.name,
         "member_id": member_id(node, cluster_id),
@@ -171,14 +171,14 @@ pub fn member(node: &Node, cluster_id: u64, deploy_path: &str) -> Value {
 }
 
 /// Stable, and above 2^53 as real ones often are.
-pub fn member_id(node: &Node, cluster_id: u64) -> u64 {
+pub(super) fn member_id(node: &Node, cluster_id: u64) -> u64 {
     cluster_id
         .wrapping_add(node.id)
         .wrapping_mul(0x9E37_79B9_7F4A_7C15)
         | 1 << 63
 }
 
-pub fn members(pd: &Pd) -> Value {
+pub(super) fn members(pd: &Pd) -> Value {
     let folder = |node: &Node| pd.deploy_path.replace(&pd.node.name, &node.name);
     let all = |node: &Node| member(node, pd.cluster_id, &folder(node));
     let leader = pd.leader().map(all);
@@ -191,7 +191,7 @@ pub fn members(pd: &Pd) -> Value {
 }
 
 /// `/stats/region` over all regions, or with `count_only` their number alone.
-pub fn region_stats(cluster: &Cluster, now: Instant, count_only: bool) -> Value {
+pub(super) fn region_stats(cluster: &Cluster, now: Instant, count_only: bool) -> Value {
     if count_only {
         return json!({
             "count": REGIONS, "empty_count": 0, "storage_size": 0, "storage_keys": 0,

@@ -17,7 +17,7 @@ use axum::{
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
 
-pub async fn serve(listener: tokio::net::TcpListener, store: Arc<Store>) {
+pub(super) async fn serve(listener: tokio::net::TcpListener, store: Arc<Store>) {
     let router = Router::new()
         .route("/status", get(|| async {}))
         .route("/metrics", get(metrics))

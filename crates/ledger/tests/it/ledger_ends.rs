@@ -6,7 +6,7 @@ use operator_ledger::{
     EntryKind, NewEntry, Reader, Reading, Resolution, Status, SystemId, Verdict,
     event::{Outcome, VerifyState},
 };
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const LONG: Duration = Duration::from_secs(60);
 /// A lease that has run out by the time anybody looks.
@@ -54,14 +54,15 @@ fn a_living_agents_ticket_is_left_to_it() {
 fn a_claim_whose_agent_died_while_it_waited_is_still_proven_by_the_monitor() {
     let mut b = Bench::new();
     b.check(Reading::Violated);
-    let claim = b.claim(Duration::from_millis(400)).unwrap();
+    let claim = b.claim(LONG).unwrap();
     let session = b.session(&claim);
     b.agent
         .request_verification(&claim.lease, &session.id)
         .wait()
         .unwrap();
     b.later(1).check(Reading::Clear);
-    std::thread::sleep(Duration::from_millis(450));
+    b.agent.renew(&claim.lease, GONE).wait().unwrap();
+    let_it_run_out();
     let out = b.later(11).check(Reading::Clear);
     assert_eq!(
         (out.proven.as_slice(), out.cleared.as_slice()),
@@ -98,14 +99,15 @@ fn a_living_agents_session_is_left_to_it() {
 fn a_request_for_proof_ends_with_the_claim_it_was_made_under() {
     let mut b = Bench::new();
     b.check(Reading::Violated);
-    let first = b.claim(Duration::from_millis(50)).unwrap();
+    let first = b.claim(LONG).unwrap();
     let session = b.session(&first);
     let request = b
         .agent
         .request_verification(&first.lease, &session.id)
         .wait()
         .unwrap();
-    std::thread::sleep(Duration::from_millis(60));
+    b.agent.renew(&first.lease, GONE).wait().unwrap();
+    let_it_run_out();
     let second = b.claim(LONG).expect("still violated");
     let state = b.ledger.verification(request).wait().unwrap().state;
     assert_eq!(state, VerifyState::Unverifiable);
@@ -259,16 +261,20 @@ fn many_resolved_tickets_do_not_slow_the_search_for_open_ones() {
     };
     let sql = "SELECT * FROM tickets WHERE status != 'resolved' ORDER BY +id DESC LIMIT 50";
     assert!(plan(sql).contains("idx_tickets_open_violation"));
-    let began = std::time::Instant::now();
-    for _ in 0..200 {
-        assert_eq!(b.ledger.tickets(1).wait().unwrap().len(), 1);
-    }
-    // Through all rows it takes more than ten times as long.
-    assert!(
-        began.elapsed() < Duration::from_secs(1),
-        "{:?}",
-        began.elapsed()
-    );
+    // The best of some, which no other process can spoil.
+    let best = |work: &dyn Fn()| {
+        let times = (0..10).map(|_| {
+            let began = Instant::now();
+            work();
+            began.elapsed()
+        });
+        times.min().unwrap()
+    };
+    let searched = best(&|| assert_eq!(b.ledger.tickets(1).wait().unwrap().len(), 1));
+    let db = rusqlite::Connection::open(b.path()).unwrap();
+    let all = "SELECT max(metric_snapshot) FROM tickets";
+    let through_all = best(&|| assert!(db.query_row(all, [], |r| r.get::<_, String>(0)).is_ok()));
+    assert!(searched * 10 < through_all, "{searched:?} {through_all:?}");
     assert_eq!(b.claim(LONG).unwrap().ticket.id, 1);
 }
 

@@ -171,7 +171,15 @@ fn an_expired_lease_is_taken_over_and_its_holder_writes_nothing_more() {
     b.check(Reading::Violated);
     let old = b.claim(LONG).unwrap();
     let session = b.session(&old);
-    b.ledger_conn("UPDATE tickets SET lease_until_ms = lease_until_ms - 60000");
+    b.agent
+        .renew(&old.lease, Duration::from_millis(1))
+        .wait()
+        .unwrap();
+    let until = Instant::now() + LONG;
+    while b.agent.check_lease(&old.lease).wait().is_ok() {
+        assert!(Instant::now() < until);
+        std::thread::yield_now();
+    }
     // Run out, though nobody took it over yet.
     let entry = NewEntry::new(EntryKind::Reasoning, "still here");
     assert!(matches!(
