@@ -8,13 +8,12 @@ use crate::{
         event::{Event, Frontend},
         model::{app::App, pane::Drawn, state::State},
     },
-    cli::one_line,
     demo::{Fault, walkthrough::Stand},
     span,
     transcript::Kind,
 };
 use jiff::Timestamp;
-use operator_ledger::{Status, Ticket};
+use operator_ledger::{Status, Ticket, clean::one_line};
 use std::{
     collections::{BTreeMap, HashSet},
     io::{self, Write},

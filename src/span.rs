@@ -1,6 +1,30 @@
-//! Ages and durations, short, as every table and pane shows them.
+//! Ages and durations: short, as every table and pane shows them, and read as people write them.
 
+use jiff::SignedDuration;
+use serde::Deserialize;
 use std::time::Duration;
+
+/// A duration as people write it: `500ms`, `5s`, `2m 30s`; a bare number is seconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Span(pub Duration);
+
+/// Reads a [`Span`].
+pub fn parse(text: &str) -> Result<Duration, String> {
+    if let Ok(seconds) = text.trim().parse::<f64>() {
+        return Duration::try_from_secs_f64(seconds).map_err(|e| format!("{text}: {e}"));
+    }
+    let read: SignedDuration = text.parse().map_err(|e| format!("{text}: {e}"))?;
+    Duration::try_from(read).map_err(|_| format!("{text}: less than nothing"))
+}
+
+impl TryFrom<String> for Span {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        parse(&text).map(Self)
+    }
+}
 
 /// `0.4 s` under ten seconds where it matters, `0:42` under an hour, then `2 h`, `3 d`.
 pub fn short(d: Duration) -> String {
@@ -51,5 +75,20 @@ mod tests {
         assert_eq!(exact(Duration::from_millis(1240)), "1.2 s");
         assert_eq!(exact(Duration::from_secs(12)), "12 s");
         assert_eq!(exact(Duration::from_secs(125)), "2:05");
+    }
+
+    #[test]
+    fn durations_are_read_as_people_write_them() {
+        for (text, ms) in [
+            ("500ms", 500),
+            ("5s", 5000),
+            ("2m 30s", 150_000),
+            ("1.5", 1500),
+        ] {
+            assert_eq!(parse(text), Ok(Duration::from_millis(ms)));
+        }
+        for text in ["soon", "-5s", "-1", ""] {
+            assert!(parse(text).unwrap_err().starts_with(text), "{text}");
+        }
     }
 }

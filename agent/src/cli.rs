@@ -5,6 +5,7 @@ use crate::{
     consent::{self, Consent},
     control::{self, Desk, Stop},
     emit::{Emitter, Form},
+    log,
     model::{
         Model,
         anthropic::{Anthropic, Api, Manner},
@@ -13,7 +14,7 @@ use crate::{
     prompt::Place,
     redact::Redactor,
     session::Setting,
-    settings::{Flags, Settings},
+    settings::{ConfigFile, Flags, Settings},
     summaries::{Purse, Summaries},
     tools::{
         environment::{LAB, RunFolder, Surroundings},
@@ -166,6 +167,7 @@ pub fn main() -> ExitCode {
 
 /// Runs the agent until it is asked to end, or as the arguments say.
 pub fn run(args: &Args) -> color_eyre::Result<ExitCode> {
+    let _log = log::start("agent")?;
     // Fails only when one is installed already, and then it is this one.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let home = Home::from_env()?;
@@ -178,6 +180,7 @@ pub fn run(args: &Args) -> color_eyre::Result<ExitCode> {
     // Says what is wrong with it before anything else starts.
     let opened = AgentLedger::open(&ledger).wait()?;
     let mut chosen = choose_model(args, &home, &ledger)?;
+    tracing::info!(model = chosen.settings.model, ledger = %ledger.display(), "model chosen");
     if !chosen.settings.api.secrets().is_empty() || chosen.settings.search.secret().is_some() {
         // Neither a command of the same user nor a core dump gets at a key.
         let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
@@ -218,8 +221,9 @@ impl Args {
 }
 
 fn choose_model(args: &Args, home: &Home, ledger: &Path) -> color_eyre::Result<Chosen> {
-    let config = home.config()?;
-    let mut settings = Settings::settle(&config, args.flags(), |name| std::env::var(name).ok())?;
+    let config: ConfigFile = home.config()?;
+    let mut settings =
+        Settings::settle(config.agent, args.flags(), |name| std::env::var(name).ok())?;
     if settings.is_rehearsal() {
         let model = Box::new(rehearsal::Rehearsal::default());
         return Ok(Chosen {

@@ -11,6 +11,7 @@ pub mod control;
 pub mod emit;
 pub mod http;
 pub mod leash;
+pub mod log;
 pub mod model;
 pub mod output_log;
 pub mod prompt;

@@ -2,7 +2,7 @@
 //! what the monitor says. Tells the model where it is, never the answer.
 
 use crate::tools::shell::Outcome;
-use operator_ledger::{SessionRow, Ticket, event::Mode};
+use operator_ledger::{SessionRow, Ticket, clean::one_line, event::Mode};
 use std::fmt::Write as _;
 
 /// First word of a final message that hands the ticket to a person.
@@ -332,7 +332,3 @@ pub const CUT_OFF: &str =
 
 /// A call that was cut off by the length of the turn, and so was not run.
 pub const NOT_RUN_CUT: &str = "not run: the call was cut off by the length limit of the turn";
-
-fn one_line(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
-}

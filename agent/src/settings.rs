@@ -46,7 +46,7 @@ use crate::{
     },
     tools::web_search::Wanted,
 };
-use file::File;
+pub use file::{AgentSection, ConfigFile};
 use jiff::SignedDuration;
 use std::time::Duration;
 
@@ -102,28 +102,17 @@ pub struct Small {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum SettingsError {
-    #[error("config.toml, [agent]: {0}")]
-    File(String),
-    #[error("{0}")]
-    Value(String),
-}
+#[error("{0}")]
+pub struct SettingsError(String);
 
 impl Settings {
-    /// `config`: the whole of `config.toml`. `env`: a variable of the environment, if it is set.
+    /// `file`: what `config.toml` says. `env`: a variable of the environment, if it is set.
     pub fn settle(
-        config: &toml::Table,
+        file: AgentSection,
         flags: Flags,
         env: impl Fn(&str) -> Option<String>,
     ) -> Result<Self, SettingsError> {
         let env = |name: &str| env(name).filter(|v| !v.trim().is_empty());
-        let file: File = match config.get("agent") {
-            None => File::default(),
-            Some(table) => table
-                .clone()
-                .try_into()
-                .map_err(|e: toml::de::Error| SettingsError::File(e.message().to_string()))?,
-        };
         let credential = Credential::find(env);
         let mut api = Options::new(credential);
         if let Some(base) = env("ANTHROPIC_BASE_URL").or(file.api.base_url) {
@@ -143,7 +132,7 @@ impl Settings {
             && api.credential.is_none()
             && api.is_original()
         {
-            return Err(SettingsError::Value(format!(
+            return Err(SettingsError(format!(
                 "--model {id} needs a key: set ANTHROPIC_API_KEY or ANTHROPIC_AUTH_TOKEN, or \
                  rehearse with --model {}",
                 rehearsal::NAME
@@ -187,7 +176,7 @@ impl Settings {
             .or(file.effort)
             .or_else(|| facts.effort.then(|| EFFORT.into()));
         if let Some(effort) = effort.as_deref().filter(|e| !EFFORTS.contains(e)) {
-            return Err(SettingsError::Value(format!(
+            return Err(SettingsError(format!(
                 "no effort {effort}: it is one of {}",
                 EFFORTS.join(", ")
             )));
@@ -216,7 +205,7 @@ impl Settings {
             env("BRAVE_API_KEY"),
             api.is_original() && small.is_some(),
         )
-        .map_err(SettingsError::Value)?;
+        .map_err(SettingsError)?;
         Ok(Self {
             max_tokens: file
                 .max_tokens
@@ -247,7 +236,7 @@ impl Settings {
             return Ok(());
         }
         let id = &self.model;
-        Err(SettingsError::Value(format!(
+        Err(SettingsError(format!(
             "what {id} costs is not known, so no cap in dollars can hold: say how many tokens a \
              ticket may take, with --token-cap (2000000, for instance), or what it costs, in \
              config.toml under [agent.models.\"{id}\"]"
@@ -259,14 +248,12 @@ fn duration(text: &str) -> Result<Duration, SettingsError> {
     text.parse::<SignedDuration>()
         .ok()
         .and_then(|d| Duration::try_from(d).ok())
-        .ok_or_else(|| {
-            SettingsError::Value(format!("{text} is no length of time: write 90m or 2h"))
-        })
+        .ok_or_else(|| SettingsError(format!("{text} is no length of time: write 90m or 2h")))
 }
 
 fn check(budget: &Budget) -> Result<(), SettingsError> {
     let bad = |what: &str| {
-        Err(SettingsError::Value(format!(
+        Err(SettingsError(format!(
             "the budget of {what} must be more than nothing"
         )))
     };

@@ -5,10 +5,10 @@ use super::{
     target::{PdArgs, PrometheusArgs},
 };
 use crate::{
-    cluster::{Client, ClusterSnapshot, MemberState, Observed, StoreState},
+    cluster::{Client, ClusterSnapshot, MemberState, Observed, StoreState, http::HttpError},
     span,
 };
-use operator_ledger::SystemId;
+use operator_ledger::{SystemId, clean::one_line};
 use std::{process::ExitCode, time::Duration};
 
 #[derive(Debug, clap::Args)]
@@ -27,15 +27,15 @@ pub fn run(args: Args) -> CliResult {
     options.prometheus = args.prometheus.client(options.timeout)?;
     let scraped = options.prometheus.is_none();
     let snapshot = runtime()?.block_on(async {
-        let mut client = Client::new(options);
+        let mut client = Client::new(options)?;
         let mut snapshot = client.observe().await;
         // A rate needs two looks, unless Prometheus looks all the while.
         if scraped && snapshot.stores.fresh().is_some_and(|s| !s.is_empty()) {
             tokio::time::sleep(Duration::from_millis(600)).await;
             snapshot = client.observe().await;
         }
-        snapshot
-    });
+        Ok::<_, HttpError>(snapshot)
+    })?;
     if args.json {
         println!("{}", serde_json::to_string_pretty(&snapshot)?);
     } else {
@@ -129,6 +129,6 @@ fn print(s: &ClusterSnapshot) {
 
 fn unknown<T>(what: &str, observed: &Observed<T>) {
     if let Some(why) = &observed.error {
-        println!("{what} unknown: {}", table::one_line(why));
+        println!("{what} unknown: {}", one_line(why.as_str()));
     }
 }

@@ -3,7 +3,7 @@
 
 use super::{
     CliResult,
-    brain::{self, Brain, Terms},
+    model_choice::{self, ConsentContext, ModelChoice},
     theme::ThemeArgs,
     watch,
 };
@@ -82,7 +82,7 @@ pub fn run(args: Args) -> CliResult {
     // A ledger that cannot be used is told here, not after the lab is up.
     PersonLedger::open(&ledger).wait()?;
     let home = Home::from_env()?;
-    let brain = brain::settle(Terms {
+    let choice = model_choice::settle(ConsentContext {
         home: &home,
         ledger: &ledger,
         agreed: args.host_shell,
@@ -90,10 +90,10 @@ pub fn run(args: Args) -> CliResult {
     })?;
     let config = Config {
         palette: args.theme.palette()?,
-        ..config(&args, chapters, ledger, brain.clone())?
+        ..config(&args, chapters, ledger, choice.clone())?
     };
     if args.headless {
-        return headless(config, &brain);
+        return headless(config, &choice);
     }
     watch::show(config)
 }
@@ -102,7 +102,7 @@ fn config(
     args: &Args,
     chapters: Vec<Chapter>,
     ledger: PathBuf,
-    brain: Brain,
+    choice: ModelChoice,
 ) -> color_eyre::Result<Config> {
     let walk = Walkthrough::new(
         chapters,
@@ -140,7 +140,7 @@ fn config(
                 load: Some(0),
             },
             children: Box::new(move |info, launch| {
-                children(info, launch, &children_ledger, &brain)
+                children(info, launch, &children_ledger, &choice)
             }),
         }),
     })
@@ -153,7 +153,7 @@ fn victim(seed: Option<u64>) -> String {
 }
 
 /// The agent and the monitor of a lab that is up.
-fn children(info: &LabInfo, launch: &Launch, ledger: &Path, brain: &Brain) -> DemoChildren {
+fn children(info: &LabInfo, launch: &Launch, ledger: &Path, choice: &ModelChoice) -> DemoChildren {
     let cluster = info.cluster_id.to_string();
     let pd = info.pd_endpoints.join(",");
     let env: Vec<(OsString, OsString)> = vec![("PD_ENDPOINT".into(), pd.into())];
@@ -165,9 +165,9 @@ fn children(info: &LabInfo, launch: &Launch, ledger: &Path, brain: &Brain) -> De
         argv
     };
     let mut agent = argv(launch.agent.clone());
-    match brain {
-        Brain::Real(more) => agent.extend(more.iter().cloned()),
-        Brain::Rehearsal | Brain::Without(_) => {
+    match choice {
+        ModelChoice::Real(more) => agent.extend(more.iter().cloned()),
+        ModelChoice::Rehearsal | ModelChoice::Without(_) => {
             agent.extend(["--model", "rehearsal"].map(OsString::from));
         }
     }
@@ -191,9 +191,9 @@ fn children(info: &LabInfo, launch: &Launch, ledger: &Path, brain: &Brain) -> De
     }
 }
 
-fn headless(config: Config, brain: &Brain) -> CliResult {
+fn headless(config: Config, choice: &ModelChoice) -> CliResult {
     let mut front = Headless::new();
-    if let Brain::Without(why) = brain {
+    if let ModelChoice::Without(why) = choice {
         front.say(&format!("rehearsal: {why}"));
     }
     let outcome = app::run(config, &mut front).context("the demo")?;

@@ -5,11 +5,12 @@
 
 pub mod agent;
 pub mod audit;
-mod brain;
 pub mod cluster;
 pub mod completions;
+mod config_file;
 pub mod demo;
 pub mod lab;
+mod model_choice;
 pub mod monitor;
 pub mod replay;
 pub mod steer;
@@ -19,8 +20,9 @@ mod theme;
 pub mod tickets;
 pub mod watch;
 
-pub use table::one_line;
+pub use config_file::ConfigFile;
 
+use agent_lab::log;
 use clap::{Parser, Subcommand};
 use std::{fmt::Display, io::Write, process::ExitCode};
 
@@ -73,7 +75,25 @@ pub fn main() -> ExitCode {
     if !dashboard {
         end_with_the_reader();
     }
-    let result = match cli.command {
+    let log = match &cli.command {
+        _ if dashboard => log::start("dashboard"),
+        Some(Command::Monitor(_)) => log::start("monitor"),
+        // The agent does so itself.
+        _ => Ok(None),
+    };
+    let result = log.and_then(|_log| dispatch(cli));
+    result.unwrap_or_else(|report| {
+        let io = report.downcast_ref::<std::io::Error>();
+        if io.is_some_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe) {
+            return ExitCode::from(BROKEN_PIPE);
+        }
+        complain(describe(&report));
+        ExitCode::FAILURE
+    })
+}
+
+fn dispatch(cli: Cli) -> CliResult {
+    match cli.command {
         Some(Command::Demo(args)) => demo::run(args),
         Some(Command::Cluster(args)) => cluster::run(args),
         Some(Command::Monitor(args)) => monitor::run(args),
@@ -86,15 +106,7 @@ pub fn main() -> ExitCode {
         Some(Command::Completions(args)) => completions::run(args),
         Some(Command::Watch(args)) => watch::run(&args),
         None => watch::run(&cli.watch),
-    };
-    result.unwrap_or_else(|report| {
-        let io = report.downcast_ref::<std::io::Error>();
-        if io.is_some_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe) {
-            return ExitCode::from(BROKEN_PIPE);
-        }
-        complain(describe(&report));
-        ExitCode::FAILURE
-    })
+    }
 }
 
 /// Says on stderr why it ends. Where that is a terminal that is gone, to nobody: `eprintln` would

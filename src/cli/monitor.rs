@@ -1,20 +1,20 @@
 //! `operator-tui monitor run`: the monitor in the foreground, or as a dashboard's child.
 
 use super::{
-    CliResult, runtime,
-    table::one_line,
+    CliResult, config_file, runtime,
     target::{LedgerArgs, PdArgs, PrometheusArgs},
 };
 use crate::{
     cluster::{self, Client},
     monitor::{
-        self, Config, Report, RunOptions, config,
-        listener::{Door, Listener, Token},
+        self, Config, Happened, Report, RunOptions, config,
+        listener::{Listener, ListenerState, Token},
         notify::{self, Notify},
     },
+    span,
 };
 use color_eyre::eyre::{WrapErr, eyre};
-use operator_ledger::{Reading, SystemId, home::Home};
+use operator_ledger::{Reading, SystemId, clean::one_line};
 use std::{
     path::{Path, PathBuf},
     process::ExitCode,
@@ -24,8 +24,8 @@ use std::{
 use tokio::{
     io::AsyncReadExt,
     signal::unix::{SignalKind, signal},
-    sync::watch,
 };
+use tokio_util::sync::CancellationToken;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -42,16 +42,16 @@ enum Command {
 #[derive(Debug, clap::Args)]
 struct RunArgs {
     /// Time between checks, as in 5s or 500ms [default: 5s]
-    #[arg(short, long, value_parser = config::parse_duration)]
+    #[arg(short, long, value_parser = span::parse)]
     interval: Option<Duration>,
     /// After this PD calls a silent store disconnected [default: 20s]
-    #[arg(long, value_parser = config::parse_duration)]
+    #[arg(long, value_parser = span::parse)]
     heartbeat_limit: Option<Duration>,
     /// After this a region or PD has a new leader [default: 20s]
-    #[arg(long, value_parser = config::parse_duration)]
+    #[arg(long, value_parser = span::parse)]
     election_limit: Option<Duration>,
     /// Over which rates and percentiles are taken [default: 10s]
-    #[arg(long, value_parser = config::parse_duration)]
+    #[arg(long, value_parser = span::parse)]
     rate_window: Option<Duration>,
     /// The cluster's id, if it is known before PD is asked
     #[arg(long)]
@@ -100,9 +100,9 @@ pub fn run(args: Args) -> CliResult {
         election_limit: args.election_limit,
         rate_window: args.rate_window,
     };
-    let file = Home::from_env()?.config()?;
-    let config = Config::from_table(&file, overrides)?;
-    let notify = Notify::from_table(&file, std::env::var(notify::URL_VAR).ok())?;
+    let file = config_file::read()?;
+    let config = Config::new(file.monitor, overrides)?;
+    let notify = Notify::new(file.notify, std::env::var(notify::URL_VAR).ok())?;
     let token = token(&args)?;
     let mut look = if args.no_cluster {
         cluster::Options::new("")
@@ -116,45 +116,42 @@ pub fn run(args: Args) -> CliResult {
         config,
         cluster_id: args.cluster_id,
         once: args.once,
-        door: Arc::new(Door::default()),
+        listener: Arc::new(ListenerState::default()),
     };
     // Nothing is clear that nobody looked at.
     let mut clear = false;
     let runtime = runtime()?;
     let ran = runtime.block_on(async {
-        let (stop, stopped) = watch::channel(false);
+        let stop = CancellationToken::new();
         stop_on_signal(stop.clone())?;
         if args.supervised {
-            stop_at_end_of_input(stop);
-        } else {
-            // Nobody else may hold the last sender, or the loop would think it was told to end.
-            std::mem::forget(stop);
+            stop_at_end_of_input(stop.clone());
         }
         if let Some(address) = &args.listen {
             listen(address, token, &options).await?;
         }
         if let Some(notify) = notify.filter(|_| !args.once) {
-            let (ledger, door) = (options.ledger.clone(), options.door.clone());
-            tokio::spawn(notify::run(notify, ledger, door, |text| {
-                tracing::warn!("{text}");
-                eprintln!("operator-tui monitor: {text}");
-            }));
+            let (ledger, listener) = (options.ledger.clone(), options.listener.clone());
+            tokio::spawn(notify::run(notify, ledger, listener, warn));
         }
         let mut told = false;
         monitor::run(
-            Client::new(look),
+            Client::new(look)?,
             options,
-            stopped,
-            |report| {
-                clear = report.violations.is_empty();
-                print(report, args.json);
-            },
-            |lock| {
-                if !std::mem::replace(&mut told, true) {
-                    eprintln!(
-                        "operator-tui monitor: another monitor watches this cluster ({}): waiting for it to end",
-                        lock.display()
-                    );
+            stop,
+            |happened| match happened {
+                Happened::Checked(report) => {
+                    clear = report.violations.is_empty();
+                    print(report, args.json);
+                }
+                Happened::NotRecorded(why) => warn(format!("check not recorded: {why}")),
+                Happened::Waiting(lock) => {
+                    if !std::mem::replace(&mut told, true) {
+                        warn(format!(
+                            "another monitor watches this cluster ({}): waiting for it to end",
+                            lock.display()
+                        ));
+                    }
                 }
             },
         )
@@ -185,10 +182,10 @@ async fn listen(
             "operator-tui monitor: no alerts are taken there, for it can be reached from outside and no token is set"
         );
     }
-    let (ledger, door) = (options.ledger.clone(), options.door.clone());
+    let (ledger, state) = (options.ledger.clone(), options.listener.clone());
     tokio::spawn(async move {
-        if let Err(e) = listener.serve(ledger, token, door).await {
-            eprintln!("operator-tui monitor: listens no more: {e}");
+        if let Err(e) = listener.serve(ledger, token, state).await {
+            eprintln!("operator-tui monitor: no longer listening: {e}");
         }
     });
     Ok(())
@@ -210,23 +207,30 @@ fn token(args: &RunArgs) -> color_eyre::Result<Option<Token>> {
     Ok(text.as_deref().map(Token::new))
 }
 
-fn stop_on_signal(stop: watch::Sender<bool>) -> color_eyre::Result<()> {
+/// Tells people, and the developers' log.
+#[expect(clippy::needless_pass_by_value, reason = "as the callbacks give it")]
+fn warn(text: String) {
+    tracing::warn!("{text}");
+    eprintln!("operator-tui monitor: {text}");
+}
+
+fn stop_on_signal(stop: CancellationToken) -> color_eyre::Result<()> {
     let mut term = signal(SignalKind::terminate())?;
     let mut int = signal(SignalKind::interrupt())?;
     let mut hup = signal(SignalKind::hangup())?;
     tokio::spawn(async move {
         tokio::select! { _ = term.recv() => {}, _ = int.recv() => {}, _ = hup.recv() => {} }
-        let _ = stop.send(true);
+        stop.cancel();
     });
     Ok(())
 }
 
-fn stop_at_end_of_input(stop: watch::Sender<bool>) {
+fn stop_at_end_of_input(stop: CancellationToken) {
     tokio::spawn(async move {
         let mut buffer = [0; 256];
         let mut input = tokio::io::stdin();
         while !matches!(input.read(&mut buffer).await, Ok(0) | Err(_)) {}
-        let _ = stop.send(true);
+        stop.cancel();
     });
 }
 

@@ -1,5 +1,6 @@
 //! Tables for people: columns as wide as they need, the last one cut to the terminal.
 
+use operator_ledger::clean::one_line;
 use std::io::IsTerminal;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
@@ -43,14 +44,6 @@ fn render<const N: usize>(heading: [&str; N], rows: &[[String; N]], width: usize
         out.push('\n');
     }
     out
-}
-
-/// Text of others on one line: no escape sequence, control character or change of direction.
-pub fn one_line(text: &str) -> String {
-    operator_ledger::clean::clean(text)
-        .chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect()
 }
 
 fn cut(text: &str, width: usize) -> String {

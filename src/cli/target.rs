@@ -1,6 +1,7 @@
 //! Which ledger and which cluster a command is about. Flags win over the environment, that over
 //! `config.toml`, that over the defaults.
 
+use super::config_file;
 use crate::{
     cluster::{self, Prometheus},
     stage,
@@ -62,12 +63,10 @@ impl PdArgs {
         if let Some(pd) = self.pd.as_deref().filter(|p| !p.is_empty()) {
             return Ok(cluster::Options::new(pd));
         }
-        let config = config()?;
-        let pd = config
-            .get("pd")
-            .and_then(toml::Value::as_str)
-            .unwrap_or(DEFAULT_PD);
-        Ok(cluster::Options::new(pd))
+        let written = config_file::read()?.pd;
+        Ok(cluster::Options::new(
+            written.as_deref().unwrap_or(DEFAULT_PD),
+        ))
     }
 }
 
@@ -89,9 +88,8 @@ impl PrometheusArgs {
         if let Some(given) = &self.prometheus {
             return Ok(Some(given.clone()).filter(|p| !p.is_empty()));
         }
-        let config = config()?;
-        let url = config.get("prometheus").and_then(toml::Value::as_str);
-        Ok(url.map(str::to_owned).filter(|p| !p.is_empty()))
+        let written = config_file::read()?.prometheus;
+        Ok(written.filter(|p| !p.is_empty()))
     }
 
     /// It, to ask; each request within `timeout`.
@@ -99,15 +97,6 @@ impl PrometheusArgs {
         let url = self.url()?;
         Ok(url.map(|url| Prometheus::new(&url, timeout)).transpose()?)
     }
-}
-
-/// `config.toml`. For a command of an agent there is none: it is told addresses by variables, and
-/// where the record is, is not its business.
-fn config() -> color_eyre::Result<toml::Table> {
-    if std::env::var_os(SESSION_VAR).is_some() {
-        return Ok(toml::Table::new());
-    }
-    Ok(Home::from_env()?.config()?)
 }
 
 /// Refuses what an agent's shell must not do, and says why it is not for an agent.

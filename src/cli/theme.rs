@@ -1,8 +1,8 @@
 //! Which colours the dashboard may use: what was asked for, what is written, what suits the
 //! terminal.
 
+use super::config_file;
 use crate::app::model::palette::Palette;
-use operator_ledger::home::Home;
 
 #[derive(Debug, Clone, Default, clap::Args)]
 pub struct ThemeArgs {
@@ -23,8 +23,7 @@ impl ThemeArgs {
         if set("NO_COLOR").is_some() || matches!(term.as_str(), "dumb" | "vt100" | "vt220") {
             return Ok(Palette::Mono);
         }
-        let config = Home::from_env()?.config()?;
-        if let Some(written) = config.get("theme").and_then(toml::Value::as_str) {
+        if let Some(written) = config_file::read()?.theme {
             return written
                 .parse()
                 .map_err(|e| color_eyre::eyre::eyre!("config.toml: {e}"));

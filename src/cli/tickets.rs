@@ -7,7 +7,7 @@ use super::{
 use crate::span;
 use agent_lab::control::person;
 use color_eyre::eyre::eyre;
-use operator_ledger::{NewTicket, PersonLedger, Reader, Status, Ticket};
+use operator_ledger::{NewTicket, PersonLedger, Reader, Status, Ticket, clean::one_line};
 use std::{process::ExitCode, time::Duration};
 
 /// Why a ticket is not for an agent to end.
@@ -29,18 +29,14 @@ enum Command {
         /// At most this many
         #[arg(short = 'n', long, default_value_t = 50)]
         limit: usize,
-        #[arg(short, long)]
-        json: bool,
         #[command(flatten)]
-        ledger: LedgerArgs,
+        common: Common,
     },
     /// Show one ticket with what happened to it
     Show {
         id: i64,
-        #[arg(short, long)]
-        json: bool,
         #[command(flatten)]
-        ledger: LedgerArgs,
+        common: Common,
     },
     /// Open a ticket by hand
     Open {
@@ -52,43 +48,42 @@ enum Command {
         /// More for the agent to know
         #[arg(long)]
         context: Option<String>,
-        #[arg(short, long)]
-        json: bool,
         #[command(flatten)]
-        ledger: LedgerArgs,
+        common: Common,
     },
     /// Say, as a person, that a ticket is done
     Resolve {
         id: i64,
-        #[arg(short, long)]
-        json: bool,
         #[command(flatten)]
-        ledger: LedgerArgs,
+        common: Common,
     },
     /// Give a ticket that is over to agents again
     Reopen {
         id: i64,
-        #[arg(short, long)]
-        json: bool,
         #[command(flatten)]
-        ledger: LedgerArgs,
+        common: Common,
     },
     /// Keep agents and the monitor away from a ticket
     Hold {
         id: i64,
-        #[arg(short, long)]
-        json: bool,
         #[command(flatten)]
-        ledger: LedgerArgs,
+        common: Common,
     },
     /// Let agents and the monitor have a ticket again
     Unhold {
         id: i64,
-        #[arg(short, long)]
-        json: bool,
         #[command(flatten)]
-        ledger: LedgerArgs,
+        common: Common,
     },
+}
+
+/// What every subcommand takes.
+#[derive(Debug, clap::Args)]
+struct Common {
+    #[arg(short, long)]
+    json: bool,
+    #[command(flatten)]
+    ledger: LedgerArgs,
 }
 
 pub fn run(args: Args) -> CliResult {
@@ -96,18 +91,16 @@ pub fn run(args: Args) -> CliResult {
         Command::List {
             status,
             limit,
-            json,
-            ledger,
-        } => list(status.as_deref(), limit, json, &ledger)?,
-        Command::Show { id, json, ledger } => show(id, json, &ledger)?,
+            common,
+        } => list(status.as_deref(), limit, &common)?,
+        Command::Show { id, common } => show(id, &common)?,
         Command::Open {
             message,
             severity,
             context,
-            json,
-            ledger,
+            common,
         } => {
-            let ledger = PersonLedger::open(&ledger.path()?).wait()?;
+            let ledger = PersonLedger::open(&common.ledger.path()?).wait()?;
             let id = ledger
                 .open_ticket(NewTicket {
                     message,
@@ -117,31 +110,31 @@ pub fn run(args: Args) -> CliResult {
                     by: person(),
                 })
                 .wait()?;
-            answer(&ledger, id, json, &format!("Opened ticket #{id}"))?;
+            answer(&ledger, id, common.json, &format!("Opened ticket #{id}"))?;
         }
-        Command::Resolve { id, json, ledger } => {
+        Command::Resolve { id, common } => {
             target::refuse_in_agent_shell("resolving a ticket", ONLY_PEOPLE)?;
-            let ledger = ledger.open_for_change()?;
+            let ledger = common.open_for_change()?;
             let said = if ledger.resolve_by_person(id, &person()).wait()? {
                 format!("Resolved ticket #{id}")
             } else {
                 format!("Ticket #{id} already was resolved")
             };
-            answer(&ledger, id, json, &said)?;
+            answer(&ledger, id, common.json, &said)?;
         }
-        Command::Reopen { id, json, ledger } => {
+        Command::Reopen { id, common } => {
             target::refuse_in_agent_shell("reopening a ticket", ONLY_PEOPLE)?;
-            let ledger = ledger.open_for_change()?;
+            let ledger = common.open_for_change()?;
             let said = if ledger.reopen_by_person(id, &person()).wait()? {
                 format!("Reopened ticket #{id}, with the whole of its budget")
             } else {
-                format!("Ticket #{id} is not over")
+                format!("Ticket #{id} is still open")
             };
-            answer(&ledger, id, json, &said)?;
+            answer(&ledger, id, common.json, &said)?;
         }
-        Command::Hold { id, json, ledger } => {
+        Command::Hold { id, common } => {
             target::refuse_in_agent_shell("holding a ticket", ONLY_PEOPLE)?;
-            let ledger = ledger.open_for_change()?;
+            let ledger = common.open_for_change()?;
             let word = if ledger.set_held(id, true, &person()).wait()? {
                 "Holding"
             } else {
@@ -149,17 +142,17 @@ pub fn run(args: Args) -> CliResult {
             };
             let said =
                 format!("{word} ticket #{id}: no agent takes it, the monitor does not close it");
-            answer(&ledger, id, json, &said)?;
+            answer(&ledger, id, common.json, &said)?;
         }
-        Command::Unhold { id, json, ledger } => {
+        Command::Unhold { id, common } => {
             target::refuse_in_agent_shell("releasing a ticket", ONLY_PEOPLE)?;
-            let ledger = ledger.open_for_change()?;
+            let ledger = common.open_for_change()?;
             let said = if ledger.set_held(id, false, &person()).wait()? {
                 "is open to agents and to the monitor again"
             } else {
                 "was not held, and waits for no person"
             };
-            answer(&ledger, id, json, &format!("Ticket #{id} {said}"))?;
+            answer(&ledger, id, common.json, &format!("Ticket #{id} {said}"))?;
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -178,21 +171,16 @@ fn answer(ledger: &Reader, id: i64, json: bool, said: &str) -> color_eyre::Resul
     Ok(())
 }
 
-impl LedgerArgs {
+impl Common {
     /// Opens for writing a ledger that must exist.
     fn open_for_change(&self) -> color_eyre::Result<PersonLedger> {
-        self.open()?;
-        Ok(PersonLedger::open(&self.path()?).wait()?)
+        self.ledger.open()?;
+        Ok(PersonLedger::open(&self.ledger.path()?).wait()?)
     }
 }
 
-fn list(
-    status: Option<&str>,
-    limit: usize,
-    json: bool,
-    ledger: &LedgerArgs,
-) -> color_eyre::Result<()> {
-    let ledger = ledger.open()?;
+fn list(status: Option<&str>, limit: usize, common: &Common) -> color_eyre::Result<()> {
+    let ledger = common.ledger.open()?;
     let tickets = match status {
         None => ledger.tickets(limit).wait()?,
         Some(word) => {
@@ -202,7 +190,7 @@ fn list(
             ledger.tickets_with_status(status, limit).wait()?
         }
     };
-    if json {
+    if common.json {
         println!("{}", serde_json::to_string_pretty(&tickets)?);
         return Ok(());
     }
@@ -261,8 +249,8 @@ fn state(t: &Ticket) -> String {
     text
 }
 
-fn show(id: i64, json: bool, ledger: &LedgerArgs) -> color_eyre::Result<()> {
-    let ledger = ledger.open()?;
+fn show(id: i64, common: &Common) -> color_eyre::Result<()> {
+    let ledger = common.ledger.open()?;
     let ticket = ledger
         .ticket(id)
         .wait()?
@@ -270,7 +258,7 @@ fn show(id: i64, json: bool, ledger: &LedgerArgs) -> color_eyre::Result<()> {
     let events = ledger.ticket_events(id).wait()?;
     let sessions = ledger.sessions_of_ticket(id).wait()?;
     let proofs = ledger.verifications(id).wait()?;
-    if json {
+    if common.json {
         let mut value = serde_json::to_value(&ticket)?;
         value["events"] = serde_json::to_value(&events)?;
         value["sessions"] = serde_json::to_value(&sessions)?;
@@ -279,10 +267,10 @@ fn show(id: i64, json: bool, ledger: &LedgerArgs) -> color_eyre::Result<()> {
         return Ok(());
     }
     let time = |t: Option<jiff::Timestamp>| t.map_or_else(|| "-".to_owned(), |t| format!("{t:.0}"));
-    println!("Ticket #{id}  {}", table::one_line(&ticket.message));
+    println!("Ticket #{id}  {}", one_line(&ticket.message));
     println!("  state       {}", state(&ticket));
-    println!("  key         {}", table::one_line(&ticket.violation_key));
-    println!("  severity    {}", table::one_line(&ticket.severity));
+    println!("  key         {}", one_line(&ticket.violation_key));
+    println!("  severity    {}", one_line(&ticket.severity));
     println!("  first seen  {}", time(ticket.first_seen_at));
     println!(
         "  last seen   {}  ({} times)",
@@ -298,9 +286,9 @@ fn show(id: i64, json: bool, ledger: &LedgerArgs) -> color_eyre::Result<()> {
         println!(
             "  {}  {:<13} {}: {}",
             time(e.at),
-            table::one_line(&e.to),
-            table::one_line(&e.by),
-            table::one_line(&e.why)
+            one_line(&e.to),
+            one_line(&e.by),
+            one_line(&e.why)
         );
     }
     for s in &sessions {
@@ -308,14 +296,14 @@ fn show(id: i64, json: bool, ledger: &LedgerArgs) -> color_eyre::Result<()> {
             (Some(a), Some(b)) => span::exact(span::between(a, b)),
             _ => "-".into(),
         };
-        let (id, status) = (table::one_line(&s.session_id), table::one_line(&s.status));
+        let (id, status) = (one_line(&s.session_id), one_line(&s.status));
         println!("\nSession {id}  {status}  {took}");
         if let Some(summary) = &s.outcome_summary {
-            println!("  {}", table::one_line(summary));
+            println!("  {}", one_line(summary));
         }
     }
     for v in &proofs {
-        println!("\nProof  {:?}: {}", v.state, table::one_line(&v.detail));
+        println!("\nProof  {:?}: {}", v.state, one_line(&v.detail));
     }
     match &ticket.diagnosis {
         Some(text) => println!("\nDiagnosis\n{}", indent(text)),
@@ -328,7 +316,7 @@ fn show(id: i64, json: bool, ledger: &LedgerArgs) -> color_eyre::Result<()> {
 pub fn indent(text: &str) -> String {
     operator_ledger::clean::clean(text)
         .lines()
-        .map(|l| format!("  {}", table::one_line(l)))
+        .map(|l| format!("  {}", one_line(l)))
         .collect::<Vec<_>>()
         .join("\n")
 }

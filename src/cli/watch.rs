@@ -2,7 +2,7 @@
 
 use super::{
     CliResult,
-    brain::{self, Brain, Terms},
+    model_choice::{self, ConsentContext, ModelChoice},
     target::{LedgerArgs, PdArgs, PrometheusArgs},
     theme::ThemeArgs,
 };
@@ -165,17 +165,17 @@ fn agent(args: &Args, home: &Home, place: &Place) -> color_eyre::Result<Role> {
     if let Some(mode) = args.mode.to_possible_value() {
         argv.extend(["--mode", mode.get_name()].map(OsString::from));
     }
-    let settled = brain::settle(Terms {
+    let settled = model_choice::settle(ConsentContext {
         home,
         ledger: &place.ledger,
         agreed: args.host_shell,
         ask: Some("no agent is started; everything else works"),
     })?;
     match settled {
-        Brain::Real(more) => argv.extend(more),
-        Brain::Rehearsal => argv.extend(["--model", rehearsal::NAME].map(Into::into)),
+        ModelChoice::Real(more) => argv.extend(more),
+        ModelChoice::Rehearsal => argv.extend(["--model", rehearsal::NAME].map(Into::into)),
         // On somebody's cluster nothing acts that nobody asked for.
-        Brain::Without(why) => return Ok(Role::Off(format!("{why}."))),
+        ModelChoice::Without(why) => return Ok(Role::Off(format!("{why}."))),
     }
     Ok(Role::Run(Spec {
         name: "agent",

@@ -8,7 +8,9 @@ mod traffic;
 use self::traffic::total_traffic;
 use super::{
     http::{self, Http, HttpError},
-    pd::{HealthAnswer, MemberAnswer, MembersAnswer, RegionsAnswer, StoreAnswer, StoresAnswer},
+    pd::{
+        self, HealthAnswer, MemberAnswer, MembersAnswer, RegionsAnswer, StoreAnswer, StoresAnswer,
+    },
     prometheus::Prometheus,
     rates::Window,
     regions::count_regions,
@@ -21,9 +23,6 @@ use std::{collections::HashMap, time::Duration};
 
 /// Above this many regions the full list is not fetched, only PD's own checks are.
 const MAX_LISTED_REGIONS: u64 = 5_000;
-
-/// Why there is no rate yet, though the metrics were read.
-pub const FIRST_SAMPLE: &str = "one sample so far: no rate yet";
 
 /// How to look.
 #[derive(Debug, Clone)]
@@ -77,10 +76,10 @@ pub struct Client {
 }
 
 impl Client {
-    pub fn new(options: Options) -> Self {
+    pub fn new(options: Options) -> Result<Self, HttpError> {
         let encrypted = options.pd.iter().any(|e| e.starts_with("https://"));
-        let http = Http::new(options.timeout, encrypted);
-        Self {
+        let http = Http::new(options.timeout, encrypted)?;
+        Ok(Self {
             patient: http.patient(),
             http,
             options,
@@ -88,7 +87,7 @@ impl Client {
             members: Vec::new(),
             cluster_id: None,
             preferred: None,
-        }
+        })
     }
 
     pub fn options(&self) -> &Options {
@@ -147,7 +146,7 @@ impl Client {
             Err(e) => {
                 let why = e.to_string();
                 (
-                    Observed::unknown(&why),
+                    Observed::unknown(why.as_str()),
                     Observed::unknown(format!("stores unknown: {why}")),
                 )
             }
@@ -156,9 +155,9 @@ impl Client {
         let regions = match (count, stores.fresh()) {
             (Ok((_, count)), Some(stores)) => self.regions(&from, count.count, stores).await,
             // Whether a region can be served depends on which stores are up.
-            (Ok((url, _)), None) => Err(HttpError::Body {
+            (Ok((url, _)), None) => Err(HttpError::NotYet {
                 url,
-                why: "the stores are unknown".into(),
+                why: "the stores are unknown",
             }),
             (Err(e), _) => Err(e),
         };
@@ -212,7 +211,8 @@ impl Client {
             .iter()
             .map(|endpoint| async move {
                 let url = format!("{endpoint}/pd/api/v1{path}");
-                (endpoint.clone(), http::get_json::<T>(http, &url).await)
+                let answer = http::get_json::<T>(http, &url).await;
+                (endpoint.clone(), answer.map_err(pd::leaderless))
             })
             .collect();
         let mut worst: Option<HttpError> = None;
@@ -220,9 +220,7 @@ impl Client {
             match answer {
                 Ok(answer) => return Ok((endpoint, answer)),
                 // A member that answers tells more than one that cannot be reached.
-                Err(e) if worst.is_none() || matches!(e, HttpError::Status { .. }) => {
-                    worst = Some(e);
-                }
+                Err(e) if worst.is_none() || e.is_answer() => worst = Some(e),
                 Err(_) => {}
             }
         }
@@ -318,9 +316,9 @@ impl Client {
         total: u64,
         stores: &[Store],
     ) -> Result<Regions, HttpError> {
-        let none = || HttpError::Body {
+        let none = || HttpError::NotYet {
             url: from.first().cloned().unwrap_or_default(),
-            why: "PD knows no region yet".into(),
+            why: "PD knows no region yet",
         };
         if total == 0 {
             return Err(none());
@@ -380,10 +378,7 @@ fn leader(
             let leader = leader.filter(|l| !l.is_empty());
             Observed::known(leader, now)
         }
-        // 503 "no leader", 500 "redirect failed" or "redirect to not leader".
-        Err(HttpError::Status { text, .. }) if text.contains("edirect") => {
-            Observed::known(None, now)
-        }
+        Err(HttpError::NoLeader { .. }) => Observed::known(None, now),
         Err(e) => Observed::unknown(e.to_string()),
     }
 }

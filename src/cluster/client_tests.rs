@@ -29,7 +29,7 @@ async fn frozen() -> (String, tokio::net::TcpListener) {
 fn client(pd: &[&str]) -> Client {
     let mut options = Options::new(&pd.join(","));
     options.timeout = Duration::from_millis(700);
-    Client::new(options)
+    Client::new(options).unwrap()
 }
 
 const NO_LEADER: &str = "[PD:apiutil:ErrRedirectNoLeader]redirect finds no leader";
@@ -128,7 +128,7 @@ async fn without_a_leader_pd_is_leaderless_and_the_stores_are_unknown() {
     let s = client(&[&here]).observe().await;
     assert_eq!(s.pd_leader.fresh(), Some(&None));
     assert!(s.stores.fresh().is_none() && s.regions.fresh().is_none());
-    assert!(s.stores.error.unwrap().contains("finds no leader"));
+    assert!(s.stores.error.unwrap().as_str().contains("finds no leader"));
     let states: Vec<_> = s.pd.fresh().unwrap().iter().map(|m| m.state).collect();
     assert_eq!(states, [MemberState::Follower, MemberState::Down]);
 }
@@ -141,14 +141,14 @@ async fn when_pd_cannot_be_asked_nothing_is_down() {
     assert!(s.pd.fresh().is_none() && s.pd_leader.fresh().is_none() && s.stores.fresh().is_none());
     assert!(s.stores.error.is_some() && s.traffic.error.is_some());
     let none = client(&[]).observe().await;
-    assert!(none.pd.error.unwrap().contains("PD_ENDPOINT"));
+    assert!(none.pd.error.unwrap().as_str().contains("PD_ENDPOINT"));
 }
 
 #[tokio::test]
 async fn garbage_is_unknown_with_its_address() {
     let here = serve(Router::new().fallback(|| async { "<html>hello</html>" })).await;
     let s = client(&[&here]).observe().await;
-    let why = s.stores.error.unwrap();
+    let why = s.stores.error.unwrap().to_string();
     assert!(why.contains(&here) && why.contains("unreadable"), "{why}");
     assert!(s.pd_leader.fresh().is_none());
 }
@@ -183,7 +183,7 @@ async fn regions_that_pd_does_not_know_yet_are_unknown() {
     let here = serve(app).await;
     let s = client(&[&here]).observe().await;
     assert!(s.stores.fresh().is_some());
-    assert!(s.regions.error.unwrap().contains("no region"));
+    assert!(s.regions.error.unwrap().as_str().contains("no region"));
     // A leader that is named without an address is a leader.
     assert_eq!(s.pd_leader.fresh(), Some(&Some("pd0".to_owned())));
 }

@@ -75,7 +75,7 @@ async fn look(answers: HashMap<&'static str, Answer>) -> super::ClusterSnapshot 
     tokio::spawn(async move { axum::serve(listener, app).await });
     let mut options = Options::new(&pd);
     options.timeout = Duration::from_secs(2);
-    Client::new(options).observe().await
+    Client::new(options).unwrap().observe().await
 }
 
 fn but(path: &'static str, answer: Answer) -> HashMap<&'static str, Answer> {
@@ -165,7 +165,7 @@ async fn errors_of_every_shape_are_unknown_with_pds_own_words() {
     ] {
         let seen = look(but("/stores", answer)).await;
         assert!(seen.stores.fresh().is_none(), "{answer:?}");
-        let why = seen.stores.error.unwrap();
+        let why = seen.stores.error.unwrap().to_string();
         assert!(why.contains(words), "{answer:?}: {why}");
         assert!(why.contains("/stores"), "it names who said so: {why}");
         // What depends on the stores is as unknown; what does not is as known.

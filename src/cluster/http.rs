@@ -20,9 +20,39 @@ pub enum HttpError {
         status: u16,
         text: String,
     },
+    /// A redirect, which is not followed: PD would send us past what people named.
+    #[error("{url}: {status} redirect to {to}")]
+    Redirect {
+        url: String,
+        status: u16,
+        to: String,
+    },
+    /// PD answers that it has no leader to ask.
+    #[error("{url}: {status} {text}")]
+    NoLeader {
+        url: String,
+        status: u16,
+        text: String,
+    },
+    /// A success that says too little so far.
+    #[error("{url}: {why}")]
+    NotYet { url: String, why: &'static str },
+    /// Nothing can be asked at all.
+    #[error("cannot make an HTTP client: {0}")]
+    Client(String),
     /// A success that cannot be read.
     #[error("{url}: unreadable answer: {why}")]
     Body { url: String, why: String },
+}
+
+impl HttpError {
+    /// Whether somebody answered, if only with an error.
+    pub fn is_answer(&self) -> bool {
+        matches!(
+            self,
+            Self::Status { .. } | Self::Redirect { .. } | Self::NoLeader { .. }
+        )
+    }
 }
 
 /// Asks; follows no redirect and uses no proxy.
@@ -36,7 +66,7 @@ pub struct Http {
 impl Http {
     /// `encrypted`: some address is `https`. Else no certificates are read, which takes longer
     /// than everything else a dashboard does before its first frame.
-    pub fn new(limit: Duration, encrypted: bool) -> Self {
+    pub fn new(limit: Duration, encrypted: bool) -> Result<Self, HttpError> {
         // Fails only when a provider is installed already, which is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let mut builder = reqwest::Client::builder()
@@ -47,8 +77,8 @@ impl Http {
         if !encrypted {
             builder = builder.tls_certs_only([]);
         }
-        let client = builder.build().unwrap_or_default();
-        Self { client, limit }
+        let client = builder.build().map_err(|e| HttpError::Client(reason(&e)))?;
+        Ok(Self { client, limit })
     }
 
     /// A request to build on, for [`ask`].
@@ -79,6 +109,17 @@ pub async fn ask(request: RequestBuilder, url: &str) -> Result<String, HttpError
     };
     let response = request.send().await.map_err(unreachable)?;
     let status = response.status();
+    if status.is_redirection() {
+        let to = response.headers().get(reqwest::header::LOCATION);
+        let to = to.map_or("nowhere".into(), |to| {
+            String::from_utf8_lossy(to.as_bytes())
+        });
+        return Err(HttpError::Redirect {
+            url: url.to_owned(),
+            status: status.as_u16(),
+            to: printable(&to),
+        });
+    }
     let mut body = Vec::new();
     let mut stream = response.bytes_stream();
     while let Some(chunk) = stream.next().await {
@@ -126,6 +167,10 @@ fn error_text(body: &str) -> String {
             .map_or_else(|| body.to_owned(), str::to_owned),
         _ => body.to_owned(),
     };
+    printable(&text)
+}
+
+fn printable(text: &str) -> String {
     text.trim()
         .chars()
         .filter(|c| !c.is_control())
@@ -164,6 +209,25 @@ mod tests {
         assert_eq!(error_text(&"x".repeat(1000)).len(), 200);
     }
 
+    fn http() -> Http {
+        Http::new(Duration::from_secs(5), false).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_redirect_is_an_error_of_its_own_that_says_where_it_points() {
+        let app = axum::Router::new()
+            .fallback(|| async { axum::response::Redirect::temporary("http://elsewhere:1/x") });
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/x", listener.local_addr().unwrap());
+        tokio::spawn(async move { axum::serve(listener, app).await });
+        let error = get(&http(), &url).await.unwrap_err();
+        assert!(matches!(error, HttpError::Redirect { status: 307, .. }));
+        assert_eq!(
+            error.to_string(),
+            format!("{url}: 307 redirect to http://elsewhere:1/x")
+        );
+    }
+
     #[tokio::test]
     async fn a_refused_connection_names_the_address() {
         let port = {
@@ -171,10 +235,7 @@ mod tests {
             listener.local_addr().unwrap().port()
         };
         let url = format!("http://127.0.0.1:{port}/x");
-        let err = get(&Http::new(Duration::from_secs(5), false), &url)
-            .await
-            .unwrap_err()
-            .to_string();
+        let err = get(&http(), &url).await.unwrap_err().to_string();
         assert!(
             err.contains(&url) && err.to_lowercase().contains("refused"),
             "{err}"

@@ -12,9 +12,10 @@ mod rates;
 mod regions;
 pub mod snapshot;
 
-pub use client::{Client, FIRST_SAMPLE, Options};
+pub use client::{Client, Options};
 pub use prometheus::Prometheus;
 pub use rates::total;
 pub use snapshot::{
     ClusterSnapshot, MemberState, Observed, PdMember, Regions, Store, StoreState, Traffic,
+    UnknownReason,
 };

@@ -2,7 +2,10 @@
 //!
 //! Shapes: the PD API at v8.5, prefix `/pd/api/v1`. Unknown fields are ignored, ids are 64 bit.
 
-use super::snapshot::{Store, StoreState};
+use super::{
+    http::HttpError,
+    snapshot::{Store, StoreState},
+};
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer};
 
@@ -188,6 +191,17 @@ pub struct PeerAnswer {
 #[serde(default)]
 pub struct DownPeer {
     pub peer: PeerAnswer,
+}
+
+/// PD's errors have no codes but in their text: 503 "redirect finds no leader", 500 "redirect
+/// failed" or "redirect to not leader", with or without `[PD:apiutil:ErrRedirect…]` before it.
+pub fn leaderless(error: HttpError) -> HttpError {
+    match error {
+        HttpError::Status { url, status, text } if text.contains("edirect") => {
+            HttpError::NoLeader { url, status, text }
+        }
+        other => other,
+    }
 }
 
 #[cfg(test)]

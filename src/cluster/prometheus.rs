@@ -112,7 +112,7 @@ impl Prometheus {
         url.set_query(None);
         url.set_fragment(None);
         Ok(Self {
-            http: Http::new(timeout, url.scheme() == "https"),
+            http: Http::new(timeout, url.scheme() == "https").map_err(|e| wrong(e.to_string()))?,
             url,
             user,
             scrape: SCRAPE,

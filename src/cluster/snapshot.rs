@@ -6,6 +6,7 @@
 use jiff::{SignedDuration, Timestamp};
 use operator_ledger::SystemId;
 use serde::{Deserialize, Serialize};
+use std::fmt;
 
 /// A value together with when it was true and why the last look failed, if it did.
 ///
@@ -17,7 +18,56 @@ pub struct Observed<T> {
     /// When the value was read at its source. None: never.
     pub at: Option<Timestamp>,
     /// Why the last look failed, naming the address that was tried.
-    pub error: Option<String>,
+    pub error: Option<UnknownReason>,
+}
+
+/// Why something is unknown. Kept in samples as the words for people.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "String", into = "String")]
+pub enum UnknownReason {
+    /// It was read, but a rate needs two readings.
+    FirstSample,
+    /// The look failed; why, in words.
+    Failed(String),
+}
+
+const FIRST_SAMPLE: &str = "one sample so far: no rate yet";
+
+impl UnknownReason {
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::FirstSample => FIRST_SAMPLE,
+            Self::Failed(why) => why,
+        }
+    }
+}
+
+impl fmt::Display for UnknownReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl From<String> for UnknownReason {
+    fn from(text: String) -> Self {
+        if text == FIRST_SAMPLE {
+            Self::FirstSample
+        } else {
+            Self::Failed(text)
+        }
+    }
+}
+
+impl From<&str> for UnknownReason {
+    fn from(text: &str) -> Self {
+        text.to_owned().into()
+    }
+}
+
+impl From<UnknownReason> for String {
+    fn from(reason: UnknownReason) -> Self {
+        reason.to_string()
+    }
 }
 
 impl<T> Default for Observed<T> {
@@ -39,7 +89,7 @@ impl<T> Observed<T> {
         }
     }
 
-    pub fn unknown(why: impl Into<String>) -> Self {
+    pub fn unknown(why: impl Into<UnknownReason>) -> Self {
         Self {
             value: None,
             at: None,
@@ -233,6 +283,16 @@ mod tests {
         assert_eq!(later.pd_leader.value, Some(Some("http://pd0".into())));
         assert_eq!(later.pd_leader.age(now), Some(SignedDuration::from_secs(9)));
         assert_eq!(later.pd_leader.fresh(), None);
+    }
+
+    #[test]
+    fn a_reason_is_kept_as_its_words_and_read_back_as_itself() {
+        for reason in [UnknownReason::FirstSample, "pd: refused".into()] {
+            let kept = serde_json::to_string(&reason).unwrap();
+            assert_eq!(kept, format!("\"{reason}\""));
+            let read: UnknownReason = serde_json::from_str(&kept).unwrap();
+            assert_eq!(read, reason);
+        }
     }
 
     #[test]

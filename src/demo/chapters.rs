@@ -16,7 +16,7 @@
 //! compiled in, for when there is no folder.
 
 use super::conditions::Condition;
-use crate::monitor::config::parse_duration;
+use crate::span;
 use serde::Deserialize;
 use std::{
     fs, io,
@@ -170,7 +170,7 @@ pub fn parse(file: &Path, text: &str) -> Result<Chapter, ChapterError> {
             .map_or(2, |i| i + 2)
     };
     let time = |text: &str, word: &str| {
-        parse_duration(text).map_err(|e| {
+        span::parse(text).map_err(|e| {
             broken(
                 line_of(word),
                 format!("expected a duration such as \"30s\": {e}"),

@@ -80,7 +80,7 @@ impl Incident {
         let last = entries.last().and_then(|e| e.at);
         let Some(started) = session.started_at.or(first) else {
             return Err(LedgerError::Refused(format!(
-                "session {} says not when it was",
+                "session {} does not record when it ran",
                 session.session_id
             )));
         };

@@ -12,7 +12,7 @@ const SAMPLES: usize = 240;
 /// Pieces of output of one command in one part: the newest.
 const PIECES: usize = 200;
 /// Entries of one stretch.
-const MOST: usize = 2000;
+const MAX_ENTRIES: usize = 2000;
 
 /// How it stood.
 #[derive(Debug, Clone, PartialEq)]
@@ -107,7 +107,7 @@ impl Stretch {
         let rows = match (ids.next(), ids.next_back()) {
             (Some(first), last) => {
                 let mut rows = ledger
-                    .entries(&session.session_id, first - 1, MOST)
+                    .entries(&session.session_id, first - 1, MAX_ENTRIES)
                     .wait()?;
                 rows.retain(|r| r.id <= last.unwrap_or(first));
                 rows

@@ -3,10 +3,9 @@
 //! An alert that was told resolved may only have been lost from sight: where Prometheus can be
 //! asked, its word on the rule counts as well, and where it does not answer the alert is unknown.
 
-use super::invariants::LiveKey;
 use crate::cluster::prometheus::AlertRule;
 use jiff::Timestamp;
-use operator_ledger::{ALERT_KEY, Observation, Outside, Reading, StandingAlert};
+use operator_ledger::{ALERT_KEY, LiveTicket, Observation, Outside, Reading, StandingAlert};
 use std::time::Duration;
 
 /// Seconds after which a rule that was not evaluated says nothing, or so many intervals of its
@@ -16,19 +15,19 @@ const INTERVALS: f64 = 3.0;
 
 /// What Prometheus says of its rules.
 #[derive(Debug)]
-pub struct Word {
+pub struct RuleState {
     pub rules: Vec<AlertRule>,
     pub started: Timestamp,
     pub at: Timestamp,
 }
 
-/// What every alert reads. `word`: none where there is no Prometheus to ask, an error where it did
+/// What every alert reads. `state`: none where there is no Prometheus to ask, an error where it did
 /// not answer. `live`: keys of unresolved tickets.
 pub fn evaluate(
     standing: &[StandingAlert],
-    word: Option<&Result<Word, String>>,
+    state: Option<&Result<RuleState, String>>,
     patience: Duration,
-    live: &[LiveKey],
+    live: &[LiveTicket],
 ) -> Vec<Observation> {
     let mut out: Vec<Observation> = standing
         .iter()
@@ -37,12 +36,12 @@ pub fn evaluate(
             let (reading, message) = if notice.firing {
                 (Reading::Violated, notice.summary.clone())
             } else {
-                resolved(alert, word)
+                resolved(alert, state)
             };
             Observation {
                 key: notice.key(),
                 invariant: notice.name.clone(),
-                store_id: subject(alert),
+                subject: subject(alert),
                 reading,
                 message,
                 severity: notice.severity.clone(),
@@ -57,12 +56,12 @@ pub fn evaluate(
             }
         })
         .collect();
-    for (key, invariant, subject) in live {
-        if key.starts_with(ALERT_KEY) && !out.iter().any(|o| o.key == *key) {
+    for ticket in live {
+        if ticket.key.starts_with(ALERT_KEY) && !out.iter().any(|o| o.key == ticket.key) {
             out.push(Observation {
-                key: key.clone(),
-                invariant: invariant.clone(),
-                store_id: subject.clone(),
+                key: ticket.key.clone(),
+                invariant: ticket.invariant.clone(),
+                subject: ticket.subject.clone(),
                 reading: Reading::Unknown,
                 message: "nothing more was told of this alert".into(),
                 severity: "warning".into(),
@@ -83,28 +82,28 @@ fn subject(alert: &StandingAlert) -> Option<String> {
     SUBJECTS.iter().find_map(|l| labels.get(*l)).cloned()
 }
 
-fn resolved(alert: &StandingAlert, word: Option<&Result<Word, String>>) -> (Reading, String) {
+fn resolved(alert: &StandingAlert, state: Option<&Result<RuleState, String>>) -> (Reading, String) {
     let notice = &alert.notice;
     let told = match notice.ends_at {
         Some(at) => format!("Alertmanager says that it ended at {at}"),
         None => "Alertmanager says that it is resolved".to_owned(),
     };
-    let word = match word {
+    let state = match state {
         None => return (Reading::Clear, told),
         Some(Err(why)) => {
             let text = format!("{told}, but Prometheus cannot be asked: {why}");
             return (Reading::Unknown, text);
         }
-        Some(Ok(word)) => word,
+        Some(Ok(state)) => state,
     };
-    let mut rules = word.rules.iter().filter(|r| r.name == notice.name);
+    let mut rules = state.rules.iter().filter(|r| r.name == notice.name);
     let Some(rule) = rules.next() else {
         // It comes from somewhere else.
         return (Reading::Clear, told);
     };
     let mut all = std::iter::once(rule).chain(rules);
     let limit = |rule: &AlertRule| EVALUATED.max(rule.interval * INTERVALS);
-    let runs = word.at.duration_since(word.started).as_secs_f64();
+    let runs = state.at.duration_since(state.started).as_secs_f64();
     if all.clone().any(|rule| runs < limit(rule)) {
         let text = format!("{told}, but Prometheus has only just been started");
         return (Reading::Unknown, text);
@@ -122,7 +121,7 @@ fn resolved(alert: &StandingAlert, word: Option<&Result<Word, String>>) -> (Read
     let stale = |rule: &AlertRule| {
         let age = rule
             .evaluated
-            .map(|at| word.at.duration_since(at).as_secs_f64());
+            .map(|at| state.at.duration_since(at).as_secs_f64());
         !rule.healthy || age.is_none_or(|age| age > limit(rule))
     };
     if all.any(stale) {
@@ -171,8 +170,8 @@ mod tests {
         }
     }
 
-    fn word(change: impl FnOnce(&mut Word)) -> Word {
-        let mut word = Word {
+    fn state(change: impl FnOnce(&mut RuleState)) -> RuleState {
+        let mut state = RuleState {
             rules: vec![AlertRule {
                 name: "StoreDown".into(),
                 healthy: true,
@@ -183,22 +182,22 @@ mod tests {
             started: at(-3600),
             at: at(0),
         };
-        change(&mut word);
-        word
+        change(&mut state);
+        state
     }
 
-    type Change = fn(&mut Word);
+    type Change = fn(&mut RuleState);
 
-    fn reads(alert: &StandingAlert, word: Option<Word>) -> Reading {
-        let (one, word) = (std::slice::from_ref(alert), word.map(Ok));
-        evaluate(one, word.as_ref(), Duration::from_secs(600), &[])[0].reading
+    fn reads(alert: &StandingAlert, state: Option<RuleState>) -> Reading {
+        let (one, state) = (std::slice::from_ref(alert), state.map(Ok));
+        evaluate(one, state.as_ref(), Duration::from_secs(600), &[])[0].reading
     }
 
     #[test]
     fn firing_is_violated_and_named_after_what_it_is_about() {
         let read = evaluate(&[alert(true)], None, Duration::ZERO, &[]);
         assert_eq!(read[0].reading, Reading::Violated);
-        assert_eq!(read[0].store_id.as_deref(), Some("tikv1"));
+        assert_eq!(read[0].subject.as_deref(), Some("tikv1"));
         assert_eq!(
             (read[0].key.as_str(), read[0].invariant.as_str()),
             ("alert:f", "StoreDown")
@@ -209,7 +208,7 @@ mod tests {
     fn resolved_is_clear_only_if_prometheus_sees_it_so_where_there_is_one() {
         let alert = alert(false);
         assert_eq!(reads(&alert, None), Reading::Clear);
-        assert_eq!(reads(&alert, Some(word(|_| ()))), Reading::Clear);
+        assert_eq!(reads(&alert, Some(state(|_| ()))), Reading::Clear);
         let cases: [(Change, Reading); 6] = [
             // The alert is still there.
             (
@@ -225,9 +224,9 @@ mod tests {
             (|w| w.rules.clear(), Reading::Clear),
         ];
         for (n, (change, expected)) in cases.into_iter().enumerate() {
-            assert_eq!(reads(&alert, Some(word(change))), expected, "case {n}");
+            assert_eq!(reads(&alert, Some(state(change))), expected, "case {n}");
         }
-        let dead: Result<Word, _> = Err("http://p: connection refused".to_owned());
+        let dead: Result<RuleState, _> = Err("http://p: connection refused".to_owned());
         let one = std::slice::from_ref(&alert);
         let read = &evaluate(one, Some(&dead), Duration::ZERO, &[])[0];
         assert_eq!(read.reading, Reading::Unknown);
@@ -240,10 +239,12 @@ mod tests {
 
     #[test]
     fn a_ticket_whose_alert_nobody_tells_of_any_more_is_unknown() {
-        let live = [
-            ("alert:gone".to_owned(), "X".to_owned(), None),
-            ("store_down:1".to_owned(), "store_down".to_owned(), None),
-        ];
+        let live = [("alert:gone", "X"), ("store_down:1", "store_down")];
+        let live = live.map(|(key, invariant)| LiveTicket {
+            key: key.into(),
+            invariant: invariant.into(),
+            subject: None,
+        });
         let read = evaluate(&[], None, Duration::ZERO, &live);
         assert_eq!(read.len(), 1);
         assert_eq!(read[0].reading, Reading::Unknown);

@@ -15,21 +15,13 @@
 //! enabled = true
 //! ```
 
-use jiff::SignedDuration;
-use serde::Deserialize;
-use std::{collections::BTreeMap, time::Duration};
+mod section;
 
-/// The invariants, in the order in which they are checked: causes before their effects.
-pub const NAMES: [&str; 8] = [
-    "store_down",
-    "pd_no_leader",
-    "pd_member_down",
-    "region_unavailable",
-    "under_replicated",
-    "high_latency",
-    "low_disk_space",
-    "observation_failed",
-];
+use super::invariants::{Grace, Invariant, Severity};
+pub use section::MonitorSection;
+use section::Setting;
+use std::{collections::BTreeMap, time::Duration};
+use strum::IntoEnumIterator;
 
 /// How one invariant is judged.
 #[derive(Debug, Clone, PartialEq)]
@@ -39,7 +31,7 @@ pub struct Rule {
     pub threshold: f64,
     /// How long it must be violated before it is a ticket.
     pub grace: Duration,
-    pub severity: String,
+    pub severity: Severity,
     pub enabled: bool,
 }
 
@@ -55,7 +47,7 @@ pub struct Config {
     /// How long a claimed repair of an alert waits for word that it is resolved: scrapes, the
     /// rule's own pace and Alertmanager's group interval (5 minutes by default) lie between.
     pub alert_patience: Duration,
-    rules: BTreeMap<&'static str, Rule>,
+    rules: BTreeMap<Invariant, Rule>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -71,174 +63,102 @@ pub struct Overrides {
     pub rate_window: Option<Duration>,
 }
 
-#[derive(Debug, Default, Deserialize)]
-struct File {
-    interval: Option<String>,
-    heartbeat_limit: Option<String>,
-    election_limit: Option<String>,
-    rate_window: Option<String>,
-    alert_patience: Option<String>,
-    #[serde(flatten)]
-    rules: BTreeMap<String, RuleFile>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RuleFile {
-    threshold: Option<f64>,
-    grace: Option<String>,
-    severity: Option<String>,
-    enabled: Option<bool>,
-}
+/// Faster than this the monitor would be a burden on what it watches.
+const MIN_INTERVAL: Duration = Duration::from_millis(100);
 
 impl Default for Config {
     fn default() -> Self {
-        Self::new(File::default(), Overrides::default()).unwrap_or_else(|_| unreachable!())
+        Self::new(MonitorSection::default(), Overrides::default())
+            .unwrap_or_else(|_| unreachable!("the defaults are allowed"))
     }
 }
 
 impl Config {
-    /// Reads the `[monitor]` table of the whole config file.
-    pub fn from_table(table: &toml::Table, over: Overrides) -> Result<Self, ConfigError> {
-        let file = match table.get("monitor") {
-            Some(section) => section
-                .clone()
-                .try_into()
-                .map_err(|e| ConfigError(e.to_string()))?,
-            None => File::default(),
-        };
-        Self::new(file, over)
-    }
-
-    fn new(file: File, over: Overrides) -> Result<Self, ConfigError> {
-        let pick = |over: Option<Duration>, text: Option<&str>, name, default: u64| match over {
-            Some(d) => Ok(d),
-            None => text.map_or(Ok(Duration::from_secs(default)), |t| duration(name, t)),
-        };
-        let interval = pick(over.interval, file.interval.as_deref(), "interval", 5)?;
-        if interval < Duration::from_millis(100) {
+    /// What the file says, and the command line in place of it.
+    pub fn new(file: MonitorSection, over: Overrides) -> Result<Self, ConfigError> {
+        let interval = over.interval.unwrap_or(file.get(Setting::Interval));
+        if interval < MIN_INTERVAL {
             return Err(ConfigError("interval: at least 100ms".into()));
         }
-        let heartbeat_limit = pick(
-            over.heartbeat_limit,
-            file.heartbeat_limit.as_deref(),
-            "heartbeat_limit",
-            20,
-        )?;
-        let election_limit = pick(
-            over.election_limit,
-            file.election_limit.as_deref(),
-            "election_limit",
-            20,
-        )?;
-        let rate_window = pick(
-            over.rate_window,
-            file.rate_window.as_deref(),
-            "rate_window",
-            10,
-        )?;
-        let alert_patience = pick(None, file.alert_patience.as_deref(), "alert_patience", 600)?;
-        let mut rules = defaults(election_limit);
-        for (name, rule) in file.rules {
-            let Some(known) = rules.get_mut(name.as_str()) else {
-                let names = NAMES.join(", ");
-                return Err(ConfigError(format!(
-                    "{name}: no such invariant or setting; there are {names}"
-                )));
+        let election_limit = over
+            .election_limit
+            .unwrap_or(file.get(Setting::ElectionLimit));
+        let mut rules: BTreeMap<_, _> = Invariant::iter()
+            .map(|invariant| (invariant, usual(invariant, election_limit)))
+            .collect();
+        for (invariant, section) in &file.rules {
+            let Some(rule) = rules.get_mut(invariant) else {
+                continue;
             };
-            if let Some(t) = rule.threshold {
-                if !t.is_finite() || t < 0.0 {
+            if let Some(threshold) = section.threshold {
+                if !threshold.is_finite() || threshold < 0.0 {
                     return Err(ConfigError(format!(
-                        "{name}.threshold: not a number from 0 up"
+                        "{invariant}.threshold: not a number from 0 up"
                     )));
                 }
-                known.threshold = t;
+                rule.threshold = threshold;
             }
-            if let Some(g) = rule.grace {
-                known.grace = duration("grace", &g)?;
+            if let Some(grace) = section.grace {
+                rule.grace = grace.0;
             }
-            if let Some(s) = rule.severity {
-                if !["critical", "warning", "info"].contains(&s.as_str()) {
-                    return Err(ConfigError(format!(
-                        "{name}.severity: critical, warning or info, not {s}"
-                    )));
-                }
-                known.severity = s;
-            }
-            if let Some(e) = rule.enabled {
-                known.enabled = e;
-            }
+            rule.severity = section.severity.unwrap_or(rule.severity);
+            rule.enabled = section.enabled.unwrap_or(rule.enabled);
         }
         Ok(Self {
             interval,
-            heartbeat_limit,
+            heartbeat_limit: over
+                .heartbeat_limit
+                .unwrap_or(file.get(Setting::HeartbeatLimit)),
             election_limit,
-            rate_window,
-            alert_patience,
+            rate_window: over.rate_window.unwrap_or(file.get(Setting::RateWindow)),
+            alert_patience: file.get(Setting::AlertPatience),
             rules,
         })
     }
 
-    /// The rule of an invariant. None: it is switched off, or there is no such.
-    pub fn rule(&self, invariant: &str) -> Option<&Rule> {
-        self.rules.get(invariant).filter(|r| r.enabled)
+    /// The rule of an invariant. None: it is switched off.
+    pub fn rule(&self, invariant: Invariant) -> Option<&Rule> {
+        self.rules.get(&invariant).filter(|r| r.enabled)
     }
 
     /// How long an invariant must read clear before it is believed: twice the time it takes to
     /// see a violation.
-    pub fn hold(&self, invariant: &str) -> Duration {
+    pub fn hold(&self, invariant: Invariant) -> Duration {
         let mut detection = self.heartbeat_limit + self.interval;
-        if invariant == "high_latency" {
+        if invariant.facts().from_rates {
             detection += self.rate_window;
         }
         detection * 2
     }
 }
 
-fn defaults(election: Duration) -> BTreeMap<&'static str, Rule> {
-    let secs = Duration::from_secs;
-    let rule = |threshold: f64, grace: Duration, severity: &str| Rule {
-        threshold,
-        grace,
-        severity: severity.to_owned(),
+fn usual(invariant: Invariant, election: Duration) -> Rule {
+    let facts = invariant.facts();
+    Rule {
+        threshold: facts.threshold,
+        grace: match facts.grace {
+            Grace::Time(time) => time,
+            Grace::Elections(n) => election.mul_f64(n),
+        },
+        severity: facts.severity,
         enabled: true,
-    };
-    BTreeMap::from([
-        ("store_down", rule(0.0, Duration::ZERO, "critical")),
-        ("pd_no_leader", rule(0.0, election, "critical")),
-        ("pd_member_down", rule(0.0, secs(5), "warning")),
-        // Leaders move after every fault: only what takes longer than an election is a violation.
-        (
-            "region_unavailable",
-            rule(0.0, election + election / 2, "critical"),
-        ),
-        ("under_replicated", rule(0.0, secs(60), "warning")),
-        ("high_latency", rule(100.0, secs(60), "warning")),
-        ("low_disk_space", rule(0.2, secs(10), "warning")),
-        ("observation_failed", rule(0.0, secs(30), "warning")),
-    ])
-}
-
-fn duration(name: &str, text: &str) -> Result<Duration, ConfigError> {
-    parse_duration(text).map_err(|e| ConfigError(format!("{name}: {e}")))
-}
-
-/// A duration as people write it: `500ms`, `5s`, `2m 30s`; a bare number is seconds.
-pub fn parse_duration(text: &str) -> Result<Duration, String> {
-    if let Ok(seconds) = text.trim().parse::<f64>() {
-        return Duration::try_from_secs_f64(seconds).map_err(|e| format!("{text}: {e}"));
     }
-    text.parse::<SignedDuration>()
-        .map_err(|e| e.to_string())
-        .and_then(|d| Duration::try_from(d).map_err(|_| format!("{text}: less than nothing")))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::ConfigFile;
+    use operator_ledger::config;
+    use std::path::Path;
 
-    fn read(text: &str) -> Result<Config, ConfigError> {
-        Config::from_table(&text.parse().unwrap(), Overrides::default())
+    fn section(text: &str) -> Result<MonitorSection, String> {
+        let file: Result<ConfigFile, _> = config::parse(Path::new("config.toml"), text.as_bytes());
+        file.map(|f| f.monitor).map_err(|e| e.to_string())
+    }
+
+    fn read(text: &str) -> Result<Config, String> {
+        Config::new(section(text)?, Overrides::default()).map_err(|e| e.to_string())
     }
 
     #[test]
@@ -247,16 +167,13 @@ mod tests {
             read("[monitor]\ninterval='2s'\n[monitor.high_latency]\nthreshold=50\ngrace='5s'\n")
                 .unwrap();
         assert_eq!(c.interval, Duration::from_secs(2));
-        let rule = c.rule("high_latency").unwrap();
+        let rule = c.rule(Invariant::HighLatency).unwrap();
         assert!((rule.threshold - 50.0).abs() < 1e-9 && rule.grace == Duration::from_secs(5));
-        assert_eq!(rule.severity, "warning");
-        assert_eq!(c.rule("store_down"), Config::default().rule("store_down"));
-        assert!(
-            read("[monitor.store_down]\nenabled=false")
-                .unwrap()
-                .rule("store_down")
-                .is_none()
-        );
+        assert_eq!(rule.severity, Severity::Warning);
+        let down = Invariant::StoreDown;
+        assert_eq!(c.rule(down), Config::default().rule(down));
+        let off = read("[monitor.store_down]\nenabled=false").unwrap();
+        assert!(off.rule(down).is_none());
     }
 
     #[test]
@@ -265,32 +182,46 @@ mod tests {
             interval: Some(Duration::from_secs(1)),
             ..Default::default()
         };
-        let c = Config::from_table(&"[monitor]\ninterval='9s'".parse().unwrap(), over).unwrap();
+        let c = Config::new(section("[monitor]\ninterval='9s'").unwrap(), over).unwrap();
         assert_eq!(c.interval, Duration::from_secs(1));
     }
 
     #[test]
     fn mistakes_are_named() {
-        for (text, word) in [
-            ("[monitor.store_dwon]\ngrace='1s'", "store_dwon"),
-            ("[monitor]\ninterval='soon'", "interval"),
+        for (text, words) in [
+            (
+                "[monitor.store_dwon]\ngrace='1s'",
+                "line 1: unknown field `store_dwon`, expected one of `interval`",
+            ),
+            ("[monitor.store_dwon]", "; did you mean `store_down`?"),
+            (
+                "[monitor]\n\nintervall='5s'",
+                "line 3: unknown field `intervall`",
+            ),
+            ("[monitor]\ninterval='soon'", "line 2: interval: soon"),
             ("[monitor]\ninterval='0s'", "interval"),
-            ("[monitor.store_down]\nseverity='bad'", "severity"),
-            ("[monitor.store_down]\nthresold=1", "thresold"),
+            (
+                "[monitor.store_down]\nseverity='bad'",
+                "line 2: severity: unknown variant `bad`, expected one of `critical`",
+            ),
+            (
+                "[monitor.store_down]\nthresold=1",
+                "line 2: unknown field `thresold`, expected one of `threshold`",
+            ),
+            ("[monitor.store_down]\nthreshold=-1", "store_down.threshold"),
         ] {
-            let err = read(text).unwrap_err().to_string();
-            assert!(err.contains(word), "{text}: {err}");
+            let err = read(text).unwrap_err();
+            assert!(err.contains(words), "{text}: {err}");
         }
     }
 
     #[test]
     fn a_hold_is_twice_the_time_it_takes_to_see_a_violation() {
         let c = Config::default();
-        assert_eq!(c.hold("store_down"), Duration::from_secs(2 * (20 + 5)));
-        assert_eq!(
-            c.hold("high_latency"),
-            Duration::from_secs(2 * (20 + 5 + 10))
-        );
-        assert!(c.rule("region_unavailable").unwrap().grace > c.election_limit);
+        let secs = Duration::from_secs;
+        assert_eq!(c.hold(Invariant::StoreDown), secs(2 * (20 + 5)));
+        assert_eq!(c.hold(Invariant::HighLatency), secs(2 * (20 + 5 + 10)));
+        let unavailable = c.rule(Invariant::RegionUnavailable).unwrap();
+        assert_eq!(unavailable.grace, secs(30));
     }
 }

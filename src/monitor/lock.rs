@@ -3,7 +3,7 @@
 //! One is named after the first PD address, known without asking; one after the cluster's id, so
 //! that two addresses of one cluster do not make two monitors.
 
-use super::run::MonitorError;
+use super::MonitorError;
 use operator_ledger::SystemId;
 use std::{
     fs::{self, File, TryLockError},

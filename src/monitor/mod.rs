@@ -1,12 +1,15 @@
 //! The monitor: observes a cluster, checks invariants, and writes what it finds into the ledger.
 //! It alone closes tickets.
 //!
-//! `invariants` judges a snapshot and `alerts` what Alertmanager told, both pure; `config` holds
-//! thresholds, graces and severities; `run` is the loop, `listener` its ear, `notify` its mouth. It
-//! repairs nothing and knows nothing of agents.
+//! `invariants` says what there is to judge and how, `evaluate` does so for a snapshot, `alerts` for
+//! what Alertmanager told, all pure; `config` holds thresholds, graces and severities; `run` is the
+//! loop, `listener` takes alerts in, `notify` tells people. It repairs nothing and knows nothing of
+//! agents.
 
 pub mod alerts;
 pub mod config;
+mod error;
+mod evaluate;
 pub mod invariants;
 pub mod listener;
 pub mod lock;
@@ -14,4 +17,6 @@ pub mod notify;
 mod run;
 
 pub use config::Config;
-pub use run::{Monitor, Report, RunOptions, run};
+pub use error::MonitorError;
+pub use invariants::{Invariant, ViolationKey};
+pub use run::{Happened, Monitor, Report, RunOptions, run};

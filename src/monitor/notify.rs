@@ -12,7 +12,7 @@
 //! Reads the ledger, and keeps there how far it has told. What cannot be sent is tried again, ever
 //! more slowly; the monitor never waits for it. After a day it is old news and left out.
 
-use super::listener::{Counts, Door};
+use super::listener::{Counts, ListenerState};
 use jiff::{SignedDuration, Timestamp};
 use minijinja::{
     Environment, context,
@@ -25,12 +25,11 @@ use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
 
 /// How often the ledger is asked whether it changed.
 const POLL: Duration = Duration::from_secs(1);
-/// Of one request.
-const LIMIT: Duration = Duration::from_secs(10);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 const FIRST_WAIT: Duration = Duration::from_secs(1);
-const LONGEST_WAIT: Duration = Duration::from_secs(300);
-/// What is older is no news.
-const OLD: SignedDuration = SignedDuration::from_hours(24);
+const MAX_WAIT: Duration = Duration::from_secs(300);
+/// What is older is not sent.
+const MAX_AGE: SignedDuration = SignedDuration::from_hours(24);
 
 /// Wins over the file; an address of this kind is a secret.
 pub const URL_VAR: &str = "OPERATOR_NOTIFY_URL";
@@ -42,6 +41,7 @@ pub struct Notify {
     url: Url,
     events: Vec<NewsKind>,
     template: Environment<'static>,
+    client: reqwest::Client,
 }
 
 impl fmt::Debug for Notify {
@@ -51,64 +51,51 @@ impl fmt::Debug for Notify {
 }
 
 #[derive(Debug, thiserror::Error)]
-#[error("config.toml, [notify]: {0}")]
-pub struct NotifyError(String);
+pub enum NotifyError {
+    #[error("config.toml, [notify]: {0}")]
+    Section(String),
+    #[error("cannot make an HTTP client: {0}")]
+    Client(String),
+}
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct File {
+/// `[notify]` of `config.toml`, as it is written.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct NotifySection {
     url: Option<String>,
-    events: Option<Vec<String>>,
+    events: Option<Vec<NewsKind>>,
     template: Option<String>,
 }
 
 impl Notify {
-    /// Reads the `[notify]` table of the whole config file; `url` is that of the environment. None:
-    /// nobody is to be told.
-    pub fn from_table(
-        table: &toml::Table,
-        url: Option<String>,
-    ) -> Result<Option<Self>, NotifyError> {
-        let file: File = match table.get("notify") {
-            Some(part) => part
-                .clone()
-                .try_into()
-                .map_err(|e| NotifyError(e.to_string()))?,
-            None => File {
-                url: None,
-                events: None,
-                template: None,
-            },
-        };
+    /// `url` is that of the environment. None: nobody is to be told.
+    pub fn new(file: NotifySection, url: Option<String>) -> Result<Option<Self>, NotifyError> {
         let Some(url) = url.filter(|u| !u.is_empty()).or(file.url) else {
             return Ok(None);
         };
         // Neither error repeats it: whoever has the address can write there.
-        let url = Url::parse(&url).map_err(|e| NotifyError(format!("url: {e}")))?;
+        let url = Url::parse(&url).map_err(|e| NotifyError::Section(format!("url: {e}")))?;
         if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
-            return Err(NotifyError("url: not an address over HTTP".into()));
+            return Err(NotifyError::Section("url: not an address over HTTP".into()));
         }
-        let events = match file.events {
-            None => NewsKind::ALL.to_vec(),
-            Some(words) => words
-                .iter()
-                .map(|word| {
-                    NewsKind::parse(word).ok_or_else(|| {
-                        let all = NewsKind::ALL.map(NewsKind::as_str).join(", ");
-                        NotifyError(format!("events: {word}: there are {all}"))
-                    })
-                })
-                .collect::<Result<_, _>>()?,
-        };
-        let wrong = |e: &dyn fmt::Display| NotifyError(format!("template: {e}"));
+        let events = file.events.unwrap_or_else(|| NewsKind::ALL.to_vec());
+        let wrong = |e: &dyn fmt::Display| NotifyError::Section(format!("template: {e}"));
         let mut template = Environment::new();
         template
             .add_template_owned("body", file.template.unwrap_or_else(|| TEMPLATE.into()))
             .map_err(|e| wrong(&e))?;
+        // Fails only when a provider is installed already, which is as good.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let client = reqwest::Client::builder()
+            .timeout(REQUEST_TIMEOUT)
+            .redirect(reqwest::redirect::Policy::none())
+            .build()
+            .map_err(|e| NotifyError::Client(cause(&e)))?;
         let notify = Self {
             url,
             events,
             template,
+            client,
         };
         // What is wrong with it is said now, and not when there is something to tell.
         notify.body(&example()).map_err(|e| wrong(&e))?;
@@ -116,17 +103,17 @@ impl Notify {
     }
 
     /// What is sent: JSON, or an error that says why it is none.
-    fn body(&self, news: &News) -> Result<String, String> {
-        let ticket = &news.ticket;
+    fn body(&self, notification: &News) -> Result<String, String> {
+        let ticket = &notification.ticket;
         let body = self
             .template
             .get_template("body")
             .and_then(|template| {
                 template.render(context! {
-                    event => news.kind.as_str(),
-                    text => sentence(news),
-                    detail => &news.detail,
-                    at => news.at.map(|at| at.to_string()),
+                    event => notification.kind.as_str(),
+                    text => sentence(notification),
+                    detail => &notification.detail,
+                    at => notification.at.map(|at| at.to_string()),
                     // As `tickets show --json` prints it.
                     ticket => Value::from(Serde(ticket)),
                 })
@@ -139,15 +126,18 @@ impl Notify {
 }
 
 /// One line for people.
-fn sentence(news: &News) -> String {
-    let ticket = &news.ticket;
+fn sentence(notification: &News) -> String {
+    let ticket = &notification.ticket;
     let subject = ticket.store_id.as_deref().unwrap_or("the cluster");
     let head = format!("#{} {} on {subject}", ticket.id, ticket.invariant);
-    match news.kind {
+    match notification.kind {
         NewsKind::Opened => format!("[{}] {head}: {}", ticket.severity, ticket.message),
-        NewsKind::Escalated => format!("{head} needs a person: {}", news.detail),
-        NewsKind::Proven => format!("{head} is repaired, {}", news.detail),
-        NewsKind::Approval => format!("{head}: a command waits for approval: {}", news.detail),
+        NewsKind::Escalated => format!("{head} needs a person: {}", notification.detail),
+        NewsKind::Proven => format!("{head} is repaired, {}", notification.detail),
+        NewsKind::Approval => format!(
+            "{head}: a command waits for approval: {}",
+            notification.detail
+        ),
     }
 }
 
@@ -174,50 +164,47 @@ fn host(url: &Url) -> &str {
     url.host_str().unwrap_or_default()
 }
 
-/// Tells until it is dropped. `warn` is told once of each new trouble.
-pub async fn run(notify: Notify, ledger: PathBuf, door: Arc<Door>, mut warn: impl FnMut(String)) {
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let client = reqwest::Client::builder()
-        .timeout(LIMIT)
-        .redirect(reqwest::redirect::Policy::none())
-        .build()
-        .unwrap_or_default();
-    let mut teller = Teller {
+/// Delivers until it is dropped. `warn` hears once of each new trouble.
+pub async fn run(
+    notify: Notify,
+    ledger: PathBuf,
+    listener: Arc<ListenerState>,
+    mut warn: impl FnMut(String),
+) {
+    let mut notifier = Notifier {
         notify,
-        client,
-        counts: door.counts.clone(),
+        counts: listener.counts.clone(),
         trouble: None,
         wait: FIRST_WAIT,
     };
     let mut open: Option<MonitorLedger> = None;
     loop {
         tokio::time::sleep(POLL).await;
-        let Some(cluster) = door.cluster() else {
+        let Some(cluster) = listener.cluster() else {
             continue;
         };
         if open.is_none() {
             open = MonitorLedger::open(&ledger).await.ok();
         }
         let Some(ledger) = &open else { continue };
-        if let Err(e) = teller.tell(ledger, &cluster, &mut warn).await {
-            teller.trouble(format!("cannot read what there is to tell: {e}"), &mut warn);
+        if let Err(e) = notifier.deliver(ledger, &cluster, &mut warn).await {
+            notifier.trouble(format!("cannot read what there is to tell: {e}"), &mut warn);
             open = None;
         }
     }
 }
 
-struct Teller {
+struct Notifier {
     notify: Notify,
-    client: reqwest::Client,
     counts: Counts,
-    /// What was told of last.
+    /// The trouble that was reported last.
     trouble: Option<String>,
     wait: Duration,
 }
 
-impl Teller {
+impl Notifier {
     /// Sends what is new, one after the other.
-    async fn tell(
+    async fn deliver(
         &mut self,
         ledger: &MonitorLedger,
         cluster: &SystemId,
@@ -226,37 +213,37 @@ impl Teller {
         if !ledger.changed().await? {
             return Ok(());
         }
-        let Some(mut told) = ledger.told(cluster).await? else {
+        let Some(mut cursor) = ledger.told(cluster).await? else {
             // Nothing that was before somebody asked to be told.
             let now = ledger.told_by_now().await?;
             return ledger.set_told(cluster, now).await;
         };
         loop {
-            let (news, upto) = ledger.news(cluster, told).await?;
-            for one in news {
-                if self.is_wanted(&one) {
-                    self.send(&one, warn).await;
+            let (notifications, upto) = ledger.news(cluster, cursor).await?;
+            for notification in notifications {
+                if self.is_wanted(&notification) {
+                    self.send(&notification, warn).await;
                 }
-                ledger.set_told(cluster, one.told).await?;
+                ledger.set_told(cluster, notification.told).await?;
             }
-            if upto == told {
+            if upto == cursor {
                 return Ok(());
             }
             ledger.set_told(cluster, upto).await?;
-            told = upto;
+            cursor = upto;
         }
     }
 
-    fn is_wanted(&self, news: &News) -> bool {
-        let old = news
+    fn is_wanted(&self, notification: &News) -> bool {
+        let old = notification
             .at
-            .is_some_and(|at| Timestamp::now().duration_since(at) > OLD);
-        self.notify.events.contains(&news.kind) && !old
+            .is_some_and(|at| Timestamp::now().duration_since(at) > MAX_AGE);
+        self.notify.events.contains(&notification.kind) && !old
     }
 
     /// Returns when it is delivered, refused for good, or no news any more.
-    async fn send(&mut self, news: &News, warn: &mut impl FnMut(String)) {
-        let body = match self.notify.body(news) {
+    async fn send(&mut self, notification: &News, warn: &mut impl FnMut(String)) {
+        let body = match self.notify.body(notification) {
             Ok(body) => body,
             Err(why) => {
                 self.counts.sent("given_up");
@@ -265,6 +252,7 @@ impl Teller {
         };
         loop {
             let request = self
+                .notify
                 .client
                 .post(self.notify.url.clone())
                 .header(reqwest::header::CONTENT_TYPE, "application/json")
@@ -293,8 +281,8 @@ impl Teller {
             self.counts.sent("retried");
             self.trouble(format!("{why}; tried again"), warn);
             tokio::time::sleep(self.wait).await;
-            self.wait = (self.wait * 2).min(LONGEST_WAIT);
-            if !self.is_wanted(news) {
+            self.wait = (self.wait * 2).min(MAX_WAIT);
+            if !self.is_wanted(notification) {
                 self.counts.sent("given_up");
                 return;
             }

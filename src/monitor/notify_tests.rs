@@ -1,6 +1,9 @@
 use super::*;
+use crate::cli::ConfigFile;
 use axum::{Router, extract::State, http::StatusCode, routing::post};
-use operator_ledger::{Check, MonitorLedger, Observation, Reading, SystemId};
+use operator_ledger::config;
+use operator_ledger::{Check, Observation, Reading};
+use std::path::Path;
 use std::sync::Mutex;
 
 /// Whoever is told: what it got, and what it answers first.
@@ -38,7 +41,7 @@ async fn check(ledger: &MonitorLedger, store: u64, reading: Reading) {
     let observation = Observation {
         key: format!("store_down:{store}"),
         invariant: "store_down".into(),
-        store_id: Some(store.to_string()),
+        subject: Some(store.to_string()),
         reading,
         message: "tikv \"1\" is down".into(),
         severity: "critical".into(),
@@ -63,29 +66,31 @@ async fn check(ledger: &MonitorLedger, store: u64, reading: Reading) {
         .unwrap();
 }
 
-fn notify(url: &str, more: &str) -> Result<Option<Notify>, NotifyError> {
-    let table = format!("[notify]\nurl = '{url}'\n{more}");
-    Notify::from_table(&table.parse().unwrap(), None)
+fn notify(url: &str, more: &str) -> Result<Option<Notify>, String> {
+    let text = format!("[notify]\nurl = '{url}'\n{more}");
+    let file: Result<ConfigFile, _> = config::parse(Path::new("config.toml"), text.as_bytes());
+    let section = file.map_err(|e| e.to_string())?.notify;
+    Notify::new(section, None).map_err(|e| e.to_string())
 }
 
 struct Desk {
     _dir: tempfile::TempDir,
     ledger: MonitorLedger,
-    teller: Teller,
+    notifier: Notifier,
     warned: Vec<String>,
 }
 
 impl Desk {
     async fn new(url: &str) -> Self {
-        let _ = rustls::crypto::ring::default_provider().install_default();
         let dir = tempfile::tempdir().unwrap();
+        let mut notify = notify(url, "").unwrap().unwrap();
+        notify.client = reqwest::Client::builder().no_proxy().build().unwrap();
         Self {
             ledger: MonitorLedger::open(&dir.path().join("tickets.db"))
                 .await
                 .unwrap(),
-            teller: Teller {
-                notify: notify(url, "").unwrap().unwrap(),
-                client: reqwest::Client::builder().no_proxy().build().unwrap(),
+            notifier: Notifier {
+                notify,
                 counts: Counts::default(),
                 trouble: None,
                 wait: Duration::from_millis(10),
@@ -102,8 +107,8 @@ impl Desk {
         let warned = &mut self.warned;
         let mut warn = |text| warned.push(text);
         let cluster = SystemId::new("7");
-        self.teller
-            .tell(&ledger, &cluster, &mut warn)
+        self.notifier
+            .deliver(&ledger, &cluster, &mut warn)
             .await
             .unwrap();
     }
@@ -162,15 +167,12 @@ fn mistakes_are_named_and_the_address_is_not() {
         (good, "template = '{\"text\": {{ text }}}'", "not JSON"),
         (good, "tempalte = ''", "tempalte"),
     ] {
-        let why = notify(url, more).unwrap_err().to_string();
+        let why = notify(url, more).unwrap_err();
         assert!(why.contains(word) && !why.contains("secret"), "{why}");
     }
-    assert!(
-        Notify::from_table(&toml::Table::new(), None)
-            .unwrap()
-            .is_none()
-    );
-    let from_environment = Notify::from_table(&toml::Table::new(), Some(good.into()));
+    let none = NotifySection::default;
+    assert!(Notify::new(none(), None).unwrap().is_none());
+    let from_environment = Notify::new(none(), Some(good.into()));
     assert_eq!(
         format!("{:?}", from_environment.unwrap().unwrap()),
         "Notify(h)"

@@ -4,29 +4,34 @@
 //! one waits for it to end and then takes over.
 
 use super::{
-    Config,
-    alerts::{self, Word},
-    invariants::{self, LiveKey},
-    listener::Door,
+    Config, MonitorError,
+    alerts::{self, RuleState},
+    evaluate::{evaluate, known_keys},
+    invariants::ViolationKey,
+    listener::ListenerState,
     lock::{address_lock, lock_path, remembered, take_lock},
 };
-use crate::cluster::{Client, ClusterSnapshot, StoreState};
+use crate::cluster::{Client, ClusterSnapshot};
 use jiff::Timestamp;
 use operator_ledger::{
-    Check, CheckOutcome, LedgerError, MonitorLedger, Observation, Reading, Stopwatch, SystemId,
+    Check, CheckOutcome, LedgerError, LiveTicket, MonitorLedger, Observation, Reading, Stopwatch,
+    SystemId,
 };
 use serde::Serialize;
 use std::{
     fs::File,
-    io,
     path::{Path, PathBuf},
     sync::Arc,
-    time::{Duration, Instant},
+    time::Duration,
 };
-use tokio::sync::watch;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 /// How often the loop looks whether somebody waits for an early check.
 const EARLY_POLL: Duration = Duration::from_millis(200);
+
+/// At most so many checks in an interval, whatever comes in.
+const MAX_CHECKS: u32 = 4;
 
 /// Between the two looks of a single check.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(600);
@@ -40,7 +45,7 @@ pub struct RunOptions {
     pub cluster_id: Option<SystemId>,
     pub once: bool,
     /// Where alerts come in.
-    pub door: Arc<Door>,
+    pub listener: Arc<ListenerState>,
 }
 
 /// What stands for a cluster where none is watched: alerts alone.
@@ -56,16 +61,6 @@ pub struct Report {
     pub violations: Vec<Observation>,
     pub outcome: CheckOutcome,
     pub took_ms: u64,
-}
-
-#[derive(Debug, thiserror::Error)]
-pub enum MonitorError {
-    #[error(transparent)]
-    Ledger(#[from] LedgerError),
-    #[error("cannot lock {}: {source}", .path.display())]
-    Lock { path: PathBuf, source: io::Error },
-    #[error("another monitor watches this cluster ({})", .0.display())]
-    Taken(PathBuf),
 }
 
 /// What the record of a cluster is kept under.
@@ -95,7 +90,7 @@ pub struct Monitor {
     known: ClusterSnapshot,
     /// The lock on the cluster's id, once that is known, and the id.
     lock: Option<(SystemId, File)>,
-    door: Arc<Door>,
+    listener: Arc<ListenerState>,
 }
 
 impl Monitor {
@@ -121,7 +116,7 @@ impl Monitor {
             provisional: !given,
             known: ClusterSnapshot::default(),
             lock: None,
-            door: options.door.clone(),
+            listener: options.listener.clone(),
         })
     }
 
@@ -143,13 +138,16 @@ impl Monitor {
         };
         self.lock_cluster()?;
         let system = self.watched.id().clone();
-        self.door.watches(Some(&system));
+        self.listener.watches(Some(&system));
         let live = self.ledger.live_keys(&system).await?;
         let alerts = self.alerts(&live).await?;
         let mut observations = match &snapshot {
             Some(snapshot) => {
-                let live = self.with_known(live);
-                invariants::evaluate(snapshot, &self.config, &live)
+                // Subjects that were seen before read unknown, not nothing, while they cannot be
+                // seen.
+                let mut known = known_keys(&self.known);
+                known.extend(live.iter().filter_map(ViolationKey::of_ticket));
+                evaluate(snapshot, &self.config, &known)
             }
             None => Vec::new(),
         };
@@ -159,12 +157,10 @@ impl Monitor {
             .flat_map(|s| [&s.stores.error, &s.pd.error, &s.regions.error])
             .flatten()
             .next();
-        let detail = failed.cloned().unwrap_or_default();
+        let detail = failed.map(ToString::to_string).unwrap_or_default();
         let failed = failed.is_some();
-        let sample = snapshot
-            .as_ref()
-            .and_then(|s| serde_json::to_string(s).ok());
         let numbers = snapshot.as_ref().and_then(|s| serde_json::to_value(s).ok());
+        let sample = numbers.as_ref().map(ToString::to_string);
         let mut context = None;
         if let Some(mut shown) = snapshot {
             shown.remember(&self.known);
@@ -185,6 +181,8 @@ impl Monitor {
             detail: detail.clone(),
         });
         let outcome = recorded.await?;
+        let took_ms = started.elapsed().as_millis() as u64;
+        tracing::debug!(cluster = %system, took_ms, ?outcome, "checked");
         Ok(Report {
             cluster_id: system,
             ok: !failed,
@@ -194,29 +192,29 @@ impl Monitor {
                 .filter(|o| o.reading != Reading::Clear)
                 .collect(),
             outcome,
-            took_ms: started.elapsed().as_millis() as u64,
+            took_ms,
         })
     }
 
     /// What the alerts of this cluster's Alertmanager read. Prometheus is asked only about those
     /// that are said to be over.
-    async fn alerts(&self, live: &[LiveKey]) -> Result<Vec<Observation>, MonitorError> {
+    async fn alerts(&self, live: &[LiveTicket]) -> Result<Vec<Observation>, MonitorError> {
         let standing = self.ledger.standing_alerts(self.watched.id()).await?;
         let over = standing.iter().any(|a| !a.notice.firing);
-        let word = match &self.client.options().prometheus {
+        let state = match &self.client.options().prometheus {
             Some(prometheus) if over => {
                 let answers = tokio::try_join!(prometheus.rules(), prometheus.started());
-                let word = answers.map(|(rules, started)| Word {
+                let read = answers.map(|(rules, started)| RuleState {
                     rules,
                     started,
                     at: Timestamp::now(),
                 });
-                Some(word.map_err(|e| e.to_string()))
+                Some(read.map_err(|e| e.to_string()))
             }
             _ => None,
         };
         let patience = self.config.alert_patience;
-        Ok(alerts::evaluate(&standing, word.as_ref(), patience, live))
+        Ok(alerts::evaluate(&standing, state.as_ref(), patience, live))
     }
 
     /// Takes the id that PD gives. What another cluster says than the one asked for is not looked
@@ -268,28 +266,6 @@ impl Monitor {
         Ok(())
     }
 
-    /// Subjects that were seen before read unknown, not nothing, while they cannot be seen.
-    fn with_known(&self, mut live: Vec<LiveKey>) -> Vec<LiveKey> {
-        for store in self.known.stores.value.iter().flatten() {
-            if store.state == StoreState::Tombstone {
-                continue;
-            }
-            for invariant in ["store_down", "high_latency", "low_disk_space"] {
-                let id = store.id.to_string();
-                live.push((format!("{invariant}:{id}"), invariant.to_owned(), Some(id)));
-            }
-        }
-        for member in self.known.pd.value.iter().flatten() {
-            let name = member.name.clone();
-            live.push((
-                format!("pd_member_down:{name}"),
-                "pd_member_down".to_owned(),
-                Some(name),
-            ));
-        }
-        live
-    }
-
     /// Where things are; never what is wrong with them.
     fn context(&self, snapshot: &ClusterSnapshot) -> String {
         use std::fmt::Write;
@@ -313,17 +289,25 @@ impl Monitor {
     }
 }
 
-/// Runs until `stop` turns true, or for one check. `report` gets each check, `waiting` whether
-/// another monitor has the cluster.
+/// What happens while a monitor runs, for whoever tells people.
+#[derive(Debug)]
+pub enum Happened<'a> {
+    Checked(&'a Report),
+    /// The ledger was locked or full for a while; the next check may do.
+    NotRecorded(&'a LedgerError),
+    /// Another monitor has the cluster, and with it this lock.
+    Waiting(&'a Path),
+}
+
+/// Runs until it is cancelled, or for one check.
 pub async fn run(
     client: Client,
     options: RunOptions,
-    stop: watch::Receiver<bool>,
-    report: impl FnMut(&Report),
-    waiting: impl FnMut(&Path),
+    stop: CancellationToken,
+    tell: impl FnMut(Happened<'_>),
 ) -> Result<(), MonitorError> {
     let mut monitor = Monitor::new(client, &options).await?;
-    let ran = watch(&mut monitor, &options, stop, report, waiting).await;
+    let ran = watch(&mut monitor, &options, stop, tell).await;
     let _ = monitor.ledger.close().await;
     ran
 }
@@ -331,9 +315,8 @@ pub async fn run(
 async fn watch(
     monitor: &mut Monitor,
     options: &RunOptions,
-    mut stop: watch::Receiver<bool>,
-    mut report: impl FnMut(&Report),
-    mut waiting: impl FnMut(&Path),
+    stop: CancellationToken,
+    mut tell: impl FnMut(Happened<'_>),
 ) -> Result<(), MonitorError> {
     let interval = options.config.interval;
     let mut lock = None;
@@ -344,7 +327,7 @@ async fn watch(
                 monitor.client.observe().await;
                 tokio::time::sleep(BETWEEN_LOOKS).await;
             } => {}
-            _ = stop.wait_for(|s| *s) => return Ok(()),
+            () = stop.cancelled() => return Ok(()),
         }
     }
     loop {
@@ -353,9 +336,9 @@ async fn watch(
             let path = address_lock(&options.ledger, &monitor.client.options().pd);
             lock = take_lock(&path)?;
             if lock.is_none() {
-                options.door.watches(None);
-                waiting(&path);
-                if options.once || sleep_or_stop(interval, &mut stop).await {
+                options.listener.watches(None);
+                tell(Happened::Waiting(&path));
+                if options.once || sleep_or_stop(interval, &stop).await {
                     return Ok(());
                 }
                 continue;
@@ -363,36 +346,40 @@ async fn watch(
         }
         tokio::select! {
             checked = monitor.check() => match checked {
-                Ok(r) => report(&r),
-                // Locked or full for a while: the next check may do.
+                Ok(report) => tell(Happened::Checked(&report)),
                 Err(MonitorError::Ledger(e @ (LedgerError::Busy | LedgerError::Sqlite { .. }))) if !options.once => {
-                    tracing::warn!("check not recorded: {e}");
-                    eprintln!("operator-tui monitor: check not recorded: {e}");
+                    tell(Happened::NotRecorded(&e));
                 }
                 Err(MonitorError::Taken(path)) => {
-                    options.door.watches(None);
-                    waiting(&path);
+                    options.listener.watches(None);
+                    tell(Happened::Waiting(&path));
                     if options.once {
                         return Ok(());
                     }
                 }
                 Err(e) => return Err(e),
             },
-            _ = stop.wait_for(|s| *s) => return Ok(()),
+            () = stop.cancelled() => return Ok(()),
         }
         if options.once {
             return Ok(());
         }
         loop {
             let left = interval.saturating_sub(started.elapsed());
-            let stopped = tokio::select! {
-                stopped = sleep_or_stop(left.min(EARLY_POLL), &mut stop) => stopped,
-                () = options.door.came.notified() => break,
+            let (stopped, alerted) = tokio::select! {
+                stopped = sleep_or_stop(left.min(EARLY_POLL), &stop) => (stopped, false),
+                () = options.listener.alert_received.notified() => {
+                    // However many alerts come in, PD is not asked without a pause.
+                    let pause = (interval / MAX_CHECKS).saturating_sub(started.elapsed());
+                    (sleep_or_stop(pause, &stop).await, true)
+                }
             };
             if stopped {
                 return Ok(());
             }
-            if started.elapsed() >= interval || monitor.early_check_wanted().await.unwrap_or(false)
+            if alerted
+                || started.elapsed() >= interval
+                || monitor.early_check_wanted().await.unwrap_or(false)
             {
                 break;
             }
@@ -400,10 +387,10 @@ async fn watch(
     }
 }
 
-async fn sleep_or_stop(length: Duration, stop: &mut watch::Receiver<bool>) -> bool {
+async fn sleep_or_stop(length: Duration, stop: &CancellationToken) -> bool {
     tokio::select! {
         () = tokio::time::sleep(length) => false,
-        _ = stop.wait_for(|s| *s) => true,
+        () = stop.cancelled() => true,
     }
 }
 

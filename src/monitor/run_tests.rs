@@ -35,11 +35,13 @@ async fn monitor(folder: &Path, pd: &str, cluster_id: Option<&str>) -> Monitor {
         config: Config::default(),
         cluster_id: cluster_id.map(SystemId::new),
         once: false,
-        door: Arc::default(),
+        listener: Arc::default(),
     };
     let mut look = Options::new(pd);
     look.timeout = Duration::from_millis(700);
-    Monitor::new(Client::new(look), &options).await.unwrap()
+    Monitor::new(Client::new(look).unwrap(), &options)
+        .await
+        .unwrap()
 }
 
 #[tokio::test]
@@ -104,10 +106,42 @@ async fn a_cluster_made_anew_at_the_same_address_is_watched_under_its_own_id() {
     m.check().await.unwrap();
     let mut look = Options::new(&new);
     look.timeout = Duration::from_millis(700);
-    m.client = Client::new(look);
+    m.client = Client::new(look).unwrap();
     let report = m.check().await.unwrap();
     assert_eq!(
         (report.cluster_id.as_str(), report.outcome.opened.as_slice()),
         ("9", [2].as_slice())
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_flood_of_alerts_makes_checks_sooner_but_never_without_a_pause() {
+    let tmp = tempfile::tempdir().unwrap();
+    let interval = Duration::from_secs(8);
+    let mut config = Config::default();
+    config.interval = interval;
+    let options = RunOptions {
+        ledger: tmp.path().join("tickets.db"),
+        config,
+        cluster_id: None,
+        once: false,
+        listener: Arc::default(),
+    };
+    let (listener, stop) = (options.listener.clone(), CancellationToken::new());
+    let client = Client::new(Options::new("")).unwrap();
+    let mut checked = Vec::new();
+    run(client, options, stop.clone(), |happened| {
+        assert!(matches!(happened, Happened::Checked(_)), "{happened:?}");
+        checked.push(Instant::now());
+        listener.alert_received.notify_one();
+        if checked.len() == 5 {
+            stop.cancel();
+        }
+    })
+    .await
+    .unwrap();
+    for pair in checked.windows(2) {
+        let pause = pair[1] - pair[0];
+        assert!(pause >= interval / 4 && pause < interval, "{pause:?}");
+    }
 }

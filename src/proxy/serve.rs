@@ -22,9 +22,9 @@ use tokio::{
 };
 
 /// Bytes of a request's body.
-const LARGEST: usize = 1 << 20;
+const MAX_REQUEST: usize = 1 << 20;
 /// Bytes of an answer that is read before it is passed on.
-const LARGEST_ANSWER: usize = 32 << 20;
+const MAX_ANSWER: usize = 32 << 20;
 /// Until Docker begins to answer. A stop takes its grace.
 const LIMIT: Duration = Duration::from_secs(60);
 const CONNECT: Duration = Duration::from_secs(5);
@@ -185,7 +185,7 @@ impl Proxy {
     async fn json(&self, path: &str) -> Result<Value, Failure> {
         let response = self.ask(Method::GET, path, None, false).await?;
         let status = response.status();
-        let body = Limited::new(response.into_body(), LARGEST_ANSWER);
+        let body = Limited::new(response.into_body(), MAX_ANSWER);
         let body = timeout(LIMIT, body.collect())
             .await
             .map_err(|_| Failure::Broken("Docker's answer does not end".into()))?
@@ -277,7 +277,7 @@ impl Proxy {
 }
 
 async fn read_body(request: Request<Incoming>) -> Result<Bytes, Failure> {
-    let body = Limited::new(request.into_body(), LARGEST);
+    let body = Limited::new(request.into_body(), MAX_REQUEST);
     let read = timeout(LIMIT, body.collect()).await;
     match read {
         Ok(Ok(body)) => Ok(body.to_bytes()),

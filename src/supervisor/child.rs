@@ -54,6 +54,7 @@ async fn supervise(
         stderr: LastWords::default(),
     };
     loop {
+        tracing::debug!(child = spec.name, started = first.is_ok(), "started");
         let next = match first {
             Ok(run) => match task.run(&spec, run, &mut orders, &mut reaper).await {
                 RunEnd::Exited { ran, success } => task.policy.ended(Instant::now(), ran, success),

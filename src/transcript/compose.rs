@@ -183,7 +183,9 @@ impl Composer {
                 let (kind, word) = match state {
                     VerifyState::Waiting => (Kind::Waiting, "claimed, waiting for proof"),
                     VerifyState::Proven => (Kind::Good, "proven"),
-                    VerifyState::External => (Kind::Good, "gone, by word from outside"),
+                    VerifyState::External => {
+                        (Kind::Good, "cleared (reported from outside, not proven)")
+                    }
                     VerifyState::Failed => (Kind::Bad, "not proven"),
                     VerifyState::Unverifiable => (Kind::Bad, "claimed, could not be verified"),
                 };

@@ -123,6 +123,90 @@ fn errors_name_the_thing_and_what_to_do() {
 }
 
 #[test]
+fn what_is_unknown_in_the_config_file_is_refused_with_its_line_and_what_there_is() {
+    let home = home();
+    let home = home.path();
+    let agent = ["agent", "--once", "--model", "rehearsal"];
+    let monitor = ["monitor", "run", "--no-cluster", "--listen", ":0"];
+    let cluster = ["cluster"];
+    let cases: [(&[u8], &[&str], &str); 8] = [
+        (
+            b"[agnet.budget]\nusd_per_day = 1.0\n",
+            &agent,
+            "line 1: unknown field `agnet`",
+        ),
+        (
+            b"\n[notfy]\nurl = 'http://127.0.0.1:1'\n",
+            &monitor,
+            "line 2: unknown field `notfy`, expected one of `pd`, `prometheus`",
+        ),
+        (b"pdd = 'http://x'", &cluster, "did you mean `pd`?"),
+        (b"pd = 5", &cluster, "line 1: pd: invalid type: integer `5`"),
+        (
+            b"prometheus = ['http://x']",
+            &cluster,
+            "line 1: prometheus: invalid type",
+        ),
+        (
+            b"[monitor]\nintervall = '5s'",
+            &monitor,
+            "line 2: unknown field `intervall`, expected one of `interval`",
+        ),
+        (b"\xff\xfe", &agent, "line 1: this is not UTF-8"),
+        (
+            b"[agent.budget]\nusd_per_dya = 1",
+            &agent,
+            "did you mean `usd_per_day`?",
+        ),
+    ];
+    for (file, args, words) in cases {
+        fs::write(home.join("config.toml"), file).unwrap();
+        let text = err(home, args);
+        assert!(
+            text.contains("config.toml, line ") && text.contains(words),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn a_log_for_developers_is_a_file_in_the_record_and_never_on_stderr() {
+    let home = home();
+    let run = ["monitor", "run", "--once", "--pd", "127.0.0.1:9"];
+    let log = home.path().join("log");
+    operator(home.path()).args(run).assert().code(1);
+    assert!(!log.exists(), "only if it is asked for");
+    let mut command = operator(home.path());
+    let done = command
+        .env("OPERATOR_LOG", "debug")
+        .args(run)
+        .assert()
+        .code(1);
+    assert_eq!(String::from_utf8_lossy(&done.get_output().stderr), "");
+    let files: Vec<_> = fs::read_dir(&log).unwrap().map(Result::unwrap).collect();
+    assert_eq!(files.len(), 1);
+    let name = files[0].file_name().into_string().unwrap();
+    assert!(
+        name.starts_with("monitor.20") && name.contains(".log"),
+        "{name}"
+    );
+    let text = fs::read_to_string(files[0].path()).unwrap();
+    assert!(
+        text.contains("monitor starts") && text.contains("checked"),
+        "{text}"
+    );
+
+    let mut command = operator(home.path());
+    let done = command
+        .env("OPERATOR_LOG", "louder")
+        .args(run)
+        .assert()
+        .code(1);
+    let why = String::from_utf8_lossy(&done.get_output().stderr).into_owned();
+    assert!(why.contains("OPERATOR_LOG=louder"), "{why}");
+}
+
+#[test]
 fn without_a_ledger_there_is_a_hint_at_the_demos() {
     let home = home();
     out(home.path(), &["tickets", "open", "--lab", "--message", "m"]);

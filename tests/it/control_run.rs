@@ -2,16 +2,21 @@
 //!
 //! How the machine is loaded otherwise decides nothing here: a slow second may read violated, and
 //! is forgiven within the grace that its invariant has. What may not be is a ticket, a region
-//! without a leader, leaders that wander, or a write that is lost. What a lab costs at rest is
-//! measured by `cargo bench --bench dashboard -- lab`.
+//! without a leader, leaders that wander, or a write that is lost. Only where a single small write
+//! is slow most of the time may a ticket say that the lab is. What a lab costs at rest is measured
+//! by `cargo bench --bench dashboard -- lab`.
 
 use operator_lab::timing::MONITOR_TIMES;
 use serde_json::Value;
 use std::{
     collections::BTreeMap,
     fs,
-    io::{BufRead, BufReader},
+    io::{BufRead, BufReader, Write},
     process::{Child, Command, Output, Stdio},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -20,6 +25,9 @@ const LENGTH: Duration = Duration::from_mins(3);
 const REGIONS: usize = 6;
 /// Longer than anything here may take, on a busy machine.
 const LIMIT: Duration = Duration::from_secs(60);
+
+/// From here on a machine is so slow for a single small write that a lab on it is slow, too.
+const SLOW: Duration = Duration::from_millis(25);
 
 struct Lab(tempfile::TempDir);
 
@@ -112,6 +120,33 @@ fn all_led(lab: &Lab) -> BTreeMap<u64, u64> {
     }
 }
 
+/// How long the machine takes to wake somebody up and to put a byte on the disk: what each write of
+/// the lab needs several times.
+struct Probe(Arc<AtomicU64>);
+
+impl Probe {
+    fn start() -> Self {
+        let worst = Arc::new(AtomicU64::new(0));
+        let shared = Arc::downgrade(&worst);
+        std::thread::spawn(move || {
+            let mut file = tempfile::tempfile().unwrap();
+            while let Some(worst) = shared.upgrade() {
+                let began = Instant::now();
+                std::thread::sleep(Duration::from_millis(5));
+                file.write_all(b".").unwrap();
+                file.sync_data().unwrap();
+                worst.fetch_max(began.elapsed().as_millis() as u64, Ordering::Relaxed);
+            }
+        });
+        Self(worst)
+    }
+
+    /// Whether the worst since the last time was slow.
+    fn is_slow(&self) -> bool {
+        u128::from(self.0.swap(0, Ordering::Relaxed)) > SLOW.as_millis()
+    }
+}
+
 fn array(value: &Value) -> &[Value] {
     value.as_array().unwrap()
 }
@@ -132,7 +167,9 @@ fn a_lab_that_nobody_breaks_opens_no_ticket() {
         .map(Monitor)
         .unwrap();
     let started = Instant::now();
-    let mut whole = 0;
+    let probe = Probe::start();
+    let (mut checks, mut slow, mut whole) = (0, 0, 0);
+    let mut excused = Vec::new();
     for line in BufReader::new(monitor.0.stdout.take().unwrap()).lines() {
         let report: Value = serde_json::from_str(&line.unwrap()).unwrap();
         let after = started.elapsed();
@@ -143,8 +180,22 @@ fn a_lab_that_nobody_breaks_opens_no_ticket() {
             }
         }
         let outcome = &report["outcome"];
-        for tickets in ["opened", "reopened"] {
-            assert!(array(&outcome[tickets]).is_empty(), "{report:#}");
+        checks += 1;
+        slow += u64::from(probe.is_slow());
+        for ticket in ["opened", "reopened"]
+            .map(|which| array(&outcome[which]))
+            .concat()
+        {
+            let of_latency = array(&report["violations"])
+                .iter()
+                .all(|v| v["reading"] != "violated" || v["invariant"] == "high_latency");
+            // On a machine that is slow most of the time a slow lab is no false alarm.
+            assert!(
+                of_latency && slow * 2 > checks,
+                "{slow}/{checks} {report:#}"
+            );
+            println!("after {after:?}: excused, {slow} of {checks} seconds were slow");
+            excused.push(ticket);
         }
         whole += u64::from(report["ok"] == true);
         let now = leaders(&lab);
@@ -166,7 +217,10 @@ fn a_lab_that_nobody_breaks_opens_no_ticket() {
     assert!(moved <= REGIONS, "leaders moved {moved} times");
     all_led(&lab);
     let tickets = lab.json(&["tickets", "list", "--lab", "--json"]);
-    assert_eq!(array(&tickets).len(), 0, "{tickets:#}");
+    let unexcused = array(&tickets)
+        .iter()
+        .filter(|t| !excused.contains(&t["id"]));
+    assert_eq!(unexcused.count(), 0, "{tickets:#}");
     let verified = lab.ok(&["lab", "verify"]);
     assert!(
         verified.contains(" 0 lost") && !verified.starts_with("0 "),

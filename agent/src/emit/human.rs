@@ -137,7 +137,7 @@ impl Human {
                 let sign = match state {
                     VerifyState::Waiting => "~ waiting for proof",
                     VerifyState::Proven => "✓ proven",
-                    VerifyState::External => "✓ gone, by word from outside",
+                    VerifyState::External => "✓ cleared (reported from outside, not proven)",
                     VerifyState::Failed => "✗ not proven",
                     VerifyState::Unverifiable => "? could not be verified",
                 };

@@ -1,7 +1,10 @@
 use super::*;
+use operator_ledger::config;
+use std::path::Path;
 
 fn settle(config: &str, flags: Flags, env: &[(&str, &str)]) -> Result<Settings, SettingsError> {
-    Settings::settle(&config.parse().unwrap(), flags, |name| {
+    let config: ConfigFile = config::parse(Path::new("config.toml"), config.as_bytes()).unwrap();
+    Settings::settle(config.agent, flags, |name| {
         let found = env.iter().find(|(n, _)| *n == name);
         found.map(|(_, v)| (*v).to_string())
     })
@@ -95,9 +98,19 @@ fn a_small_model_of_unknown_price_is_not_used_and_that_is_said() {
 }
 
 #[test]
+fn a_key_that_is_none_is_said_with_what_there_is() {
+    let file = "[agent]\n\n[agent.api]\nbase_ulr = 'x'";
+    let read: Result<ConfigFile, _> = config::parse(Path::new("config.toml"), file.as_bytes());
+    let why = read.unwrap_err().to_string();
+    assert!(
+        why.contains("config.toml, line 4") && why.ends_with("did you mean `base_url`?"),
+        "{why}"
+    );
+}
+
+#[test]
 fn what_is_wrong_is_named() {
     for (file, word) in [
-        ("[agent]\nmodle = 'x'", "modle"),
         ("[agent]\neffort = 'huge'", "no effort huge"),
         ("[agent.budget]\nusd = -1", "US dollars"),
         ("[agent.budget]\ntime = 'soon'", "soon"),

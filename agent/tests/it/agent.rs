@@ -241,7 +241,7 @@ impl Monitor {
                 let observation = Observation {
                     key: "store_down:tikv1".into(),
                     invariant: "store_down".into(),
-                    store_id: Some("tikv1".into()),
+                    subject: Some("tikv1".into()),
                     reading: if down {
                         Reading::Violated
                     } else {

@@ -11,7 +11,7 @@ use crate::{
     engine::{Engine, Result},
 };
 use jiff::Timestamp;
-use rusqlite::{OptionalExtension, Transaction, params};
+use rusqlite::{OptionalExtension, Transaction, params, types::Type};
 use serde::Serialize;
 use std::{collections::BTreeMap, time::Duration};
 
@@ -108,7 +108,7 @@ impl Engine {
                 Ok(StandingAlert {
                     notice: AlertNotice {
                         fingerprint: r.get(0)?,
-                        starts_at: parse_time(&r.get::<_, String>(1)?).unwrap_or_default(),
+                        starts_at: start(1, &r.get::<_, String>(1)?)?,
                         ends_at: time(2)?.as_deref().and_then(parse_time),
                         firing: r.get::<_, String>(3)? == "firing",
                         name: r.get(4)?,
@@ -123,6 +123,14 @@ impl Engine {
             })?
             .collect::<rusqlite::Result<_>>()?)
     }
+}
+
+/// When an alert began. One that cannot be read is an error: any other time would be made up.
+fn start(column: usize, text: &str) -> rusqlite::Result<Timestamp> {
+    parse_time(text).ok_or_else(|| {
+        let why = format!("an alert that began at {text:?}, which is no time");
+        rusqlite::Error::FromSqlConversionFailure(column, Type::Text, why.into())
+    })
 }
 
 fn receive(
@@ -231,6 +239,7 @@ fn receive(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::LedgerError;
 
     fn notice(start: i64, firing: bool) -> AlertNotice {
         AlertNotice {
@@ -245,6 +254,22 @@ mod tests {
             labels: BTreeMap::new(),
             context: String::new(),
         }
+    }
+
+    #[test]
+    fn a_start_that_cannot_be_read_is_an_error_and_not_1970() {
+        let mut desk = Desk::new();
+        desk.told(0, true);
+        desk.ledger
+            .write(|tx| Ok(tx.execute("UPDATE alerts SET starts_at = 'soon'", [])?))
+            .unwrap();
+        let why = LedgerError::from(
+            desk.ledger
+                .standing_alerts(&SystemId::new("c"))
+                .unwrap_err(),
+        )
+        .to_string();
+        assert!(why.contains("\"soon\", which is no time"), "{why}");
     }
 
     struct Desk {

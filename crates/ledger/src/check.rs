@@ -43,7 +43,9 @@ pub struct Observation {
     /// `invariant` or `invariant:store`.
     pub key: String,
     pub invariant: String,
-    pub store_id: Option<String>,
+    /// What it is violated on: a store's id, a member's name, an instance. None: the whole cluster.
+    #[serde(rename = "store_id")]
+    pub subject: Option<String>,
     /// The raw condition, grace period left aside.
     pub reading: Reading,
     pub message: String,
@@ -334,7 +336,7 @@ fn open_or_reopen(
         params![
             o.key,
             o.invariant,
-            o.store_id,
+            o.subject,
             batch,
             since,
             now,

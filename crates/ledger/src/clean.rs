@@ -3,6 +3,10 @@
 //!
 //! Does not hide secrets ([`agent_lab::redact`]) and does not cut ([`agent_lab::tools::capture`]).
 
+mod one_line;
+
+pub use one_line::one_line;
+
 /// Longest part of a sequence that may be incomplete at the end of a chunk; a string sequence that
 /// is longer is taken to be none, so that a stray one cannot swallow the rest of the output.
 const LONGEST_STRING: usize = 4096;

@@ -1,5 +1,6 @@
-//! Where things live: the record, which is OPERATOR_HOME with its ledger and its config file, and
-//! the folder of the lab, which commands of an agent may know while the record is not their business.
+//! Where things live: the record, which is OPERATOR_HOME with its ledger and its config file (`config`
+//! reads it), and the folder of the lab, which commands of an agent may know while the record is not
+//! their business.
 //!
 //! Knows paths and permissions; does not know what is in the files.
 
@@ -24,11 +25,6 @@ pub enum HomeError {
     Unknown,
     #[error("cannot use {} as OPERATOR_HOME: {source}; set {HOME_VAR} to a folder that Operator may write to", .path.display())]
     Io { path: PathBuf, source: io::Error },
-    #[error("{}: {source}", .path.display())]
-    Config {
-        path: PathBuf,
-        source: Box<toml::de::Error>,
-    },
 }
 
 impl Home {
@@ -75,19 +71,6 @@ impl Home {
             return older;
         }
         ledger
-    }
-
-    /// `config.toml`, empty if there is none.
-    pub fn config(&self) -> Result<toml::Table, HomeError> {
-        let path = self.0.join("config.toml");
-        match fs::read_to_string(&path) {
-            Ok(text) => text.parse().map_err(|source| HomeError::Config {
-                path,
-                source: Box::new(source),
-            }),
-            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(toml::Table::new()),
-            Err(source) => Err(HomeError::Io { path, source }),
-        }
     }
 }
 
@@ -139,13 +122,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_home_is_private_and_a_missing_config_is_empty() {
+    fn a_home_is_private() {
         let tmp = tempfile::tempdir().unwrap();
         let home = Home::at(tmp.path().join("a/b"));
         home.create().unwrap();
         let mode = fs::metadata(home.dir()).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o700);
-        assert!(home.config().unwrap().is_empty());
     }
 
     #[test]
@@ -162,16 +144,5 @@ mod tests {
         fs::create_dir(ledger.parent().unwrap()).unwrap();
         fs::write(&ledger, "").unwrap();
         assert_eq!(home.lab_ledger(), ledger);
-    }
-
-    #[test]
-    fn a_broken_config_names_file_and_line() {
-        let tmp = tempfile::tempdir().unwrap();
-        fs::write(tmp.path().join("config.toml"), "a = 1\nb = = 2\n").unwrap();
-        let err = Home::at(tmp.path()).config().unwrap_err().to_string();
-        assert!(
-            err.contains("config.toml") && err.contains("line 2"),
-            "{err}"
-        );
     }
 }

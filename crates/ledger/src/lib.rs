@@ -39,6 +39,7 @@ mod claim;
 pub mod clean;
 mod clock;
 mod commands;
+pub mod config;
 mod engine;
 mod entries;
 pub mod event;
@@ -82,7 +83,7 @@ pub use roles::{AgentLedger, MonitorLedger, PersonLedger, Reader};
 pub use sessions::{NewSession, OutputChunk, SessionRow, SessionWriter, Totals, UsageTotals};
 pub use spending::{Beside, Payment, Reservation};
 pub use system::SystemId;
-pub use tickets::{Resolution, Status, Ticket, TicketEvent};
+pub use tickets::{LiveTicket, Resolution, Status, Ticket, TicketEvent};
 
 use clock::Mono;
 use std::{path::PathBuf, time::Duration};

@@ -81,6 +81,14 @@ impl Resolution {
     }
 }
 
+/// What an unresolved ticket is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LiveTicket {
+    pub key: String,
+    pub invariant: String,
+    pub subject: Option<String>,
+}
+
 /// One row of `tickets`. Field names are the reference's column names where it has the column.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Ticket {
@@ -334,10 +342,7 @@ impl Engine {
             .query_row("SELECT coalesce(max(id), 0) FROM tickets", [], |r| r.get(0))?)
     }
 
-    pub(crate) fn live_keys(
-        &self,
-        cluster_id: &SystemId,
-    ) -> Result<Vec<(String, String, Option<String>)>> {
+    pub(crate) fn live_keys(&self, cluster_id: &SystemId) -> Result<Vec<LiveTicket>> {
         let rows = self
             .conn
             .prepare_cached(
@@ -346,7 +351,11 @@ impl Engine {
                    AND (cluster_id = ?1 OR cluster_id IS NULL)",
             )?
             .query_map([cluster_id.as_str()], |r| {
-                Ok((r.get(0)?, r.get(1)?, r.get(2)?))
+                Ok(LiveTicket {
+                    key: r.get(0)?,
+                    invariant: r.get(1)?,
+                    subject: r.get(2)?,
+                })
             })?
             .collect::<rusqlite::Result<_>>()?;
         Ok(rows)

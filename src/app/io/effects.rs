@@ -8,7 +8,7 @@ use crate::{
             clerk::Clerk,
             follower::Follower,
             sources::{LedgerReader, Observer},
-            stage::{Order, Stage},
+            stage::{LabHandle, Order},
         },
         model::{
             child::Child,
@@ -33,7 +33,7 @@ pub struct Hands {
     follower: Option<Follower>,
     path: PathBuf,
     observer: Option<Observer>,
-    stage: Option<Stage>,
+    stage: Option<LabHandle>,
     populate: Option<MakeChildren>,
     bell: Arc<Notify>,
     events: mpsc::Sender<Event>,
@@ -88,7 +88,7 @@ impl Hands {
         }
         let _there = back.enter();
         if let Some(demo) = config.demo {
-            hands.stage = Some(Stage::set(
+            hands.stage = Some(LabHandle::bring_up(
                 demo.lab,
                 hands.path.clone(),
                 hands.events.clone(),
@@ -154,7 +154,7 @@ impl Hands {
             Effect::Populate => self.populate(),
             Effect::Inject { fault, node } => self.order(Order::Inject { fault, node }),
             Effect::SetLoad(load) => self.order(Order::SetLoad(load)),
-            Effect::Strike => self.order(Order::Strike),
+            Effect::Strike => self.order(Order::TearDown),
             Effect::Read(read) => self.archive.read(read),
             Effect::Write(write) => self.clerk.write(write),
             Effect::Follow(session) => {

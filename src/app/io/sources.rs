@@ -33,8 +33,16 @@ pub struct Observer(JoinHandle<()>);
 
 impl Observer {
     pub fn start(look: Options, events: mpsc::Sender<Event>) -> Self {
-        let mut client = Client::new(look);
+        let client = Client::new(look);
         Self(tokio::spawn(async move {
+            let mut client = match client {
+                Ok(client) => client,
+                Err(e) => {
+                    let unknown = ClusterSnapshot::unknown(&e.to_string());
+                    let _ = events.send(Event::Cluster(Box::new(unknown))).await;
+                    return;
+                }
+            };
             let mut missed = 0;
             let mut past_is_known = false;
             loop {

@@ -28,20 +28,20 @@ const GONE_LIMIT: Duration = Duration::from_secs(8);
 pub enum Order {
     Inject { fault: Fault, node: String },
     SetLoad(Load),
-    Strike,
+    TearDown,
 }
 
 /// Orders for the task. Dropping it ends the lab, if it is tied to this process.
 #[derive(Debug)]
-pub struct Stage {
+pub struct LabHandle {
     orders: mpsc::Sender<Order>,
     /// Set before [`StageNews::Ready`].
     pub info: Arc<OnceLock<(LabInfo, Launch)>>,
 }
 
-impl Stage {
+impl LabHandle {
     /// Begins to bring the lab up.
-    pub fn set(options: UpOptions, ledger: PathBuf, events: mpsc::Sender<Event>) -> Self {
+    pub fn bring_up(options: UpOptions, ledger: PathBuf, events: mpsc::Sender<Event>) -> Self {
         let (sender, orders) = mpsc::channel(16);
         let info = Arc::new(OnceLock::new());
         let task = Task {
@@ -83,7 +83,7 @@ impl Task {
         });
         let lab = tokio::select! {
             up = up => up,
-            () = struck(&mut orders) => {
+            () = told_to_tear_down(&mut orders) => {
                 // Dropping `up` cut the lifeline.
                 self.wait_until_gone().await;
                 return self.tell(StageNews::Gone).await;
@@ -116,7 +116,7 @@ impl Task {
             };
             let Some(order) = order else { break };
             let result = match order {
-                Order::Strike => break,
+                Order::TearDown => break,
                 Order::SetLoad(load) => {
                     let rate = match load {
                         Load::On => None,
@@ -178,10 +178,10 @@ impl Task {
     }
 }
 
-/// Waits for the order to strike; there is nothing to do any other to yet.
-async fn struck(orders: &mut mpsc::Receiver<Order>) {
+/// Waits for the order to tear the lab down; there is nothing yet that another one could be about.
+async fn told_to_tear_down(orders: &mut mpsc::Receiver<Order>) {
     while let Some(order) = orders.recv().await {
-        if matches!(order, Order::Strike) {
+        if matches!(order, Order::TearDown) {
             return;
         }
     }

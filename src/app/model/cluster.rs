@@ -1,7 +1,9 @@
 //! The cluster as last seen, how it fared before, and what that amounts to in one word.
 
 use crate::{
-    cluster::{self, ClusterSnapshot, MemberState, Observed, Store, StoreState, Traffic},
+    cluster::{
+        self, ClusterSnapshot, MemberState, Observed, Store, StoreState, Traffic, UnknownReason,
+    },
     transcript::clean::clean_text,
 };
 use jiff::{SignedDuration, Timestamp};
@@ -265,7 +267,9 @@ fn clean(snapshot: &mut ClusterSnapshot) {
         &mut snapshot.regions.error,
         &mut snapshot.traffic.error,
     ] {
-        error.as_mut().map(clean_text);
+        if let Some(UnknownReason::Failed(why)) = error {
+            clean_text(why);
+        }
     }
 }
 

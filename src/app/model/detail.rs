@@ -171,7 +171,7 @@ impl Writing {
             let (kind, word) = match proof.state {
                 V::Waiting => (Kind::Waiting, "not decided"),
                 V::Proven => (Kind::Good, "proven"),
-                V::External => (Kind::Good, "gone, by word from outside"),
+                V::External => (Kind::Good, "cleared (reported from outside, not proven)"),
                 V::Failed => (Kind::Bad, "still violated"),
                 V::Unverifiable => (Kind::Bad, "could not be verified"),
             };

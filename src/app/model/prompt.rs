@@ -38,9 +38,9 @@ pub struct Prompt {
 /// What a key did to it.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Typed {
-    GoOn,
+    Continue,
     Entered(String),
-    Left,
+    Cancelled,
     /// The next completion, or the one before.
     Complete(bool),
 }
@@ -98,10 +98,10 @@ impl Prompt {
     pub fn key(&mut self, key: KeyEvent, history: &VecDeque<String>) -> Typed {
         let ctrl = key.modifiers.contains(KeyModifiers::CONTROL);
         match key.code {
-            KeyCode::Esc => return Typed::Left,
+            KeyCode::Esc => return Typed::Cancelled,
             // It closes the line; it does not end the program under somebody who is typing.
-            KeyCode::Char('c' | 'g') if ctrl => return Typed::Left,
-            KeyCode::Backspace if self.text().is_empty() => return Typed::Left,
+            KeyCode::Char('c' | 'g') if ctrl => return Typed::Cancelled,
+            KeyCode::Backspace if self.text().is_empty() => return Typed::Cancelled,
             KeyCode::Enter => return Typed::Entered(self.text().to_owned()),
             KeyCode::Tab => return Typed::Complete(true),
             KeyCode::BackTab => return Typed::Complete(false),
@@ -118,7 +118,7 @@ impl Prompt {
             }
         }
         self.typed();
-        Typed::GoOn
+        Typed::Continue
     }
 
     /// The line is as it was typed again.
@@ -160,7 +160,7 @@ mod tests {
 
     fn type_in(prompt: &mut Prompt, keys: &[KeyCode]) -> Typed {
         let history = VecDeque::from(["newest".to_owned(), "older".to_owned()]);
-        let mut last = Typed::GoOn;
+        let mut last = Typed::Continue;
         for code in keys {
             last = prompt.key(KeyEvent::new(*code, KeyModifiers::NONE), &history);
         }
@@ -188,7 +188,10 @@ mod tests {
         assert_eq!(prompt.text(), "older");
         type_in(&mut prompt, &[KeyCode::Down, KeyCode::Down]);
         assert_eq!(prompt.text(), "");
-        assert_eq!(type_in(&mut prompt, &[KeyCode::Backspace]), Typed::Left);
+        assert_eq!(
+            type_in(&mut prompt, &[KeyCode::Backspace]),
+            Typed::Cancelled
+        );
     }
 
     #[test]

@@ -84,7 +84,7 @@ fn typed(state: &mut State, key: KeyEvent) -> Line {
     };
     let command = prompt.kind == PromptKind::Command;
     match prompt.key(key, &state.history) {
-        Typed::Left => return Line::Goes(Vec::new()),
+        Typed::Cancelled => return Line::Goes(Vec::new()),
         Typed::Entered(text) => {
             if !text.is_empty() {
                 remember(&mut state.history, &text);
@@ -95,7 +95,7 @@ fn typed(state: &mut State, key: KeyEvent) -> Line {
             state.prompt = Some(prompt);
             return Line::Complete(forward);
         }
-        Typed::Complete(_) | Typed::GoOn => {}
+        Typed::Complete(_) | Typed::Continue => {}
     }
     state.prompt = Some(prompt);
     Line::Goes(Vec::new())

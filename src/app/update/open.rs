@@ -155,7 +155,7 @@ pub fn store_named(state: &mut State, name: &str) -> Vec<Effect> {
             store(state, id, name)
         }
         None => {
-            state.say(format!("There is no store `{name}` in sight."));
+            state.say(format!("No such store: {name}"));
             Vec::new()
         }
     }

@@ -1,10 +1,16 @@
 //! `audit export`: one session and its ticket, whole, in a file of its own: JSON lines for
 //! programs, a post-mortem in Markdown, or one self-contained HTML page.
 
-use super::{PIECES, Running, each_entry, html, markdown, stdout, story::Story, verify};
+use super::{
+    html,
+    item::{self, AuditItem, items},
+    markdown, stdout,
+    story::Story,
+    verify,
+};
 use crate::cli::target;
 use color_eyre::eyre::Context;
-use operator_ledger::{EntryRow, Reader};
+use operator_ledger::Reader;
 use serde_json::json;
 use std::{
     fs::File,
@@ -112,19 +118,19 @@ fn lines(out: &mut impl Write, story: &Story, ledger: &Reader) -> color_eyre::Re
     for payment in &story.payments {
         line("payment", serde_json::to_value(payment)?)?;
     }
-    let mut running = Running::default();
-    each_entry(ledger, &story.session.session_id, |entry: &EntryRow| {
-        running.see(entry);
-        line("entry", serde_json::to_value(entry)?)?;
-        if entry.entry_type == "tool_result" {
-            for chunk in ledger.output_of(entry, PIECES).wait()? {
-                line("output", serde_json::to_value(&chunk)?)?;
-            }
+    for item in items(ledger, &story.session.session_id) {
+        let item = item?;
+        if let Some(entry) = item.entry() {
+            line("entry", serde_json::to_value(entry)?)?;
         }
-        Ok(())
-    })?;
-    for chunk in running.output(ledger)? {
-        line("output", serde_json::to_value(&chunk)?)?;
+        let output = match item {
+            AuditItem::Result(entry) => item::output(ledger, &entry)?,
+            AuditItem::CutOff(printed) => printed,
+            AuditItem::Call(_) | AuditItem::Text(_) => Vec::new(),
+        };
+        for chunk in output {
+            line("output", serde_json::to_value(&chunk)?)?;
+        }
     }
     line("chain", serde_json::to_value(&story.chain)?)?;
     line("chain_means", json!(verify::CANNOT))

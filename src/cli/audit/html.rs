@@ -1,152 +1,149 @@
 //! A session as one HTML page that needs nothing else: no script, no font, no picture from
 //! elsewhere. Every output is in it, folded.
+//!
+//! The page is written piece by piece, for it may be longer than memory: `templates/head.html`, an
+//! `entry.html` for each item, `tail.html`. Whatever a template is given is cleaned and escaped.
 
 use super::{
-    PIECES, Running, each_entry, show,
+    item::{self, AuditItem, items},
     story::{Story, clock},
 };
-use operator_ledger::{Reader, clean::clean};
+use minijinja::{
+    AutoEscape, Environment, context, escape_formatter,
+    value::{Serde, Value},
+};
+use operator_ledger::{EntryRow, Reader, clean::clean};
+use serde::Serialize;
 use std::io::Write;
 
-/// Lines of a result that are shown unfolded.
-const OPEN: usize = 6;
+/// Lines of a text that are shown unfolded.
+const MAX_OPEN: usize = 6;
 
-const STYLE: &str = "\
-:root{color-scheme:light dark}\
-body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}\
-h1{font-size:1.4rem}h2{font-size:1.1rem;margin-top:2rem;border-bottom:1px solid #8884}\
-table{border-collapse:collapse}td{padding:.15rem 1rem .15rem 0;vertical-align:top}\
-td:first-child{opacity:.7;white-space:nowrap}\
-pre{font:13px/1.45 ui-monospace,monospace;white-space:pre-wrap;overflow-wrap:anywhere;\
-background:#8881;padding:.5rem .75rem;border-radius:4px;margin:.25rem 0}\
-.entry{margin:1rem 0;padding-left:.75rem;border-left:3px solid #8884}\
-.call{border-color:#48f8}.bad{border-color:#d448}.good{border-color:#2a48}\
-.at{font:12px ui-monospace,monospace;opacity:.7;margin-right:.5rem}\
-.why,.end{opacity:.8;font-size:.9em}summary{cursor:pointer}";
+const TEMPLATES: [(&str, &str); 3] = [
+    ("head.html", include_str!("templates/head.html")),
+    ("entry.html", include_str!("templates/entry.html")),
+    ("tail.html", include_str!("templates/tail.html")),
+];
+
+/// What `entry.html` shows; what is empty is left out.
+#[derive(Default, Serialize)]
+struct Entry {
+    class: &'static str,
+    at: Option<String>,
+    /// What kind of entry it is, in front of a text that stands by itself.
+    kind: String,
+    why: String,
+    end: String,
+    /// In the line, without a block of its own.
+    inline: String,
+    text: Option<String>,
+    /// What is shown in place of the text while it is folded.
+    summary: Option<String>,
+}
 
 pub fn write(out: &mut impl Write, story: &Story, ledger: &Reader) -> color_eyre::Result<()> {
-    let title = escape(&story.title());
-    writeln!(
-        out,
-        "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">\
-         <meta name=\"viewport\" content=\"width=device-width\">\
-         <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\
-         <title>{title}</title><style>{STYLE}</style></head><body>\n<h1>{title}</h1>\n<table>"
-    )?;
-    for (name, value) in story.facts() {
-        writeln!(out, "<tr><td>{name}</td><td>{}</td></tr>", escape(&value))?;
-    }
-    writeln!(out, "</table>\n<h2>What happened</h2>")?;
-    for (at, text) in story.timeline() {
-        let (at, text) = (clock(at), escape(&text));
-        writeln!(out, "<div><span class=\"at\">{at}</span>{text}</div>")?;
-    }
-    if let Some(text) = story.ticket.as_ref().and_then(|t| t.diagnosis.as_deref()) {
-        writeln!(
-            out,
-            "<h2>What the agent found</h2>\n<pre>{}</pre>",
-            escape(text)
-        )?;
-    }
-    writeln!(out, "<h2>Every entry</h2>")?;
-    let mut running = Running::default();
-    each_entry(ledger, &story.session.session_id, |e| {
-        running.see(e);
-        let at = format!("<span class=\"at\">{}</span>", clock(e.at));
-        let raw = e.raw_content.as_deref().unwrap_or(&e.content);
-        match e.entry_type.as_str() {
-            "tool_call" => writeln!(
-                out,
-                "<div class=\"entry call\">{at}<span class=\"why\">{}</span><pre>{}</pre></div>",
-                escape(show::param(e, "reasoning")),
-                escape(&show::call_line(e))
-            )?,
-            "tool_result" => {
-                let class = if e.exit_code == Some(0) {
-                    "good"
-                } else {
-                    "bad"
-                };
-                writeln!(
-                    out,
-                    "<div class=\"entry {class}\">{at}<span class=\"end\">{}</span>",
-                    escape(&show::ending(e))
-                )?;
-                let mut whole = String::new();
-                if show::hidden_from_model(e) > 0 {
-                    for chunk in ledger.output_of(e, PIECES).wait()? {
-                        whole.push_str(&chunk.text);
-                    }
-                }
-                let text = if whole.is_empty() { raw } else { &whole };
-                folded(out, &e.content, text)?;
-                writeln!(out, "</div>")?;
-            }
-            kind @ ("system" | "ticket" | "compaction" | "thinking") => {
-                writeln!(out, "<div class=\"entry\">{at}{}", escape(kind))?;
-                folded(out, &e.content, raw)?;
-                writeln!(out, "</div>")?;
-            }
-            "reasoning" => writeln!(
-                out,
-                "<div class=\"entry\">{at}<pre>{}</pre></div>",
-                escape(raw)
-            )?,
-            kind => writeln!(
-                out,
-                "<div class=\"entry\">{at}<b>{}</b> {}</div>",
-                escape(kind),
-                escape(raw)
-            )?,
-        }
-        Ok(())
+    let page = environment()?;
+    let timeline = story.timeline().into_iter();
+    let timeline: Vec<_> = timeline.map(|(at, text)| (clock(at), text)).collect();
+    let ticket = story.ticket.as_ref();
+    let head = page.get_template("head.html")?.render(context! {
+        title => story.title(),
+        facts => Value::from(Serde(story.facts())),
+        timeline => Value::from(Serde(timeline)),
+        diagnosis => ticket.and_then(|t| t.diagnosis.as_deref()),
     })?;
-    let cut: String = running
-        .output(ledger)?
-        .iter()
-        .map(|c| c.text.as_str())
-        .collect();
-    if !cut.is_empty() {
-        writeln!(
-            out,
-            "<div class=\"entry bad\"><span class=\"end\">{}</span>",
-            show::NO_END
-        )?;
-        folded(out, show::NO_END, &cut)?;
-        writeln!(out, "</div>")?;
+    out.write_all(head.as_bytes())?;
+    let template = page.get_template("entry.html")?;
+    for item in items(ledger, &story.session.session_id) {
+        let entry = Entry::of(&item?, ledger)?;
+        let entry = template.render(Value::from(Serde(entry)))?;
+        out.write_all(entry.as_bytes())?;
     }
-    writeln!(out, "<h2>What this does not say</h2><ul>")?;
-    for gap in story.gaps() {
-        writeln!(out, "<li>{}</li>", escape(&gap))?;
-    }
-    Ok(writeln!(out, "</ul></body></html>")?)
+    let gaps = Value::from(Serde(story.gaps()));
+    let tail = page.get_template("tail.html")?.render(context! { gaps })?;
+    Ok(out.write_all(tail.as_bytes())?)
 }
 
-/// A text that unfolds, if it is long.
-fn folded(out: &mut impl Write, short: &str, text: &str) -> std::io::Result<()> {
-    let text = escape(text);
-    if text.lines().count() <= OPEN {
-        return writeln!(out, "<pre>{text}</pre>");
+fn environment() -> Result<Environment<'static>, minijinja::Error> {
+    let mut page = Environment::new();
+    page.set_auto_escape_callback(|_| AutoEscape::Html);
+    page.set_formatter(|out, state, value| match value.as_str() {
+        Some(text) => escape_formatter(out, state, &clean(text).into()),
+        None => escape_formatter(out, state, value),
+    });
+    for (name, source) in TEMPLATES {
+        page.add_template(name, source)?;
     }
-    writeln!(
-        out,
-        "<details><summary>{}</summary><pre>{text}</pre></details>",
-        escape(short)
-    )
+    Ok(page)
 }
 
-/// Text of others that is no markup.
-fn escape(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in clean(text).chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&#39;"),
-            c => out.push(c),
+impl Entry {
+    fn of(item: &AuditItem, ledger: &Reader) -> color_eyre::Result<Self> {
+        Ok(match item {
+            AuditItem::Call(e) => Self {
+                class: "call",
+                why: item::why(e).to_owned(),
+                text: Some(item::call_line(e)),
+                ..Self::at(e)
+            },
+            AuditItem::Result(e) => {
+                let mut text = String::new();
+                if item::hidden_from_model(e) > 0 {
+                    text = item::text_of(&item::output(ledger, e)?);
+                }
+                if text.is_empty() {
+                    item::whole(e).clone_into(&mut text);
+                }
+                Self {
+                    class: if e.exit_code == Some(0) {
+                        "good"
+                    } else {
+                        "bad"
+                    },
+                    end: item::ending(e),
+                    ..Self::at(e)
+                }
+                .folded(&e.content, text)
+            }
+            AuditItem::Text(e) => match e.entry_type.as_str() {
+                "reasoning" => Self {
+                    text: Some(item::whole(e).to_owned()),
+                    ..Self::at(e)
+                },
+                kind @ ("system" | "ticket" | "compaction" | "thinking") => Self {
+                    inline: kind.to_owned(),
+                    ..Self::at(e)
+                }
+                .folded(&e.content, item::whole(e).to_owned()),
+                kind => Self {
+                    kind: kind.to_owned(),
+                    inline: item::whole(e).to_owned(),
+                    ..Self::at(e)
+                },
+            },
+            AuditItem::CutOff(printed) => Self {
+                class: "bad",
+                end: item::NO_END.to_owned(),
+                ..Self::default()
+            }
+            .folded(item::NO_END, item::text_of(printed)),
+        })
+    }
+
+    fn at(e: &EntryRow) -> Self {
+        Self {
+            at: Some(clock(e.at)),
+            ..Self::default()
         }
     }
-    out
+
+    /// With a text that unfolds, if it is long.
+    fn folded(self, summary: &str, text: String) -> Self {
+        let is_long = clean(&text).lines().count() > MAX_OPEN;
+        Self {
+            summary: is_long.then(|| summary.to_owned()),
+            text: Some(text),
+            ..self
+        }
+    }
 }

@@ -2,14 +2,17 @@
 //! and what is not known.
 
 use super::{
-    Running, each_entry, show,
-    story::{Story, clock, one_line},
+    item::{self, AuditItem, items},
+    story::{Story, clock},
 };
-use operator_ledger::{Reader, clean::clean};
+use operator_ledger::{
+    EntryRow, Reader,
+    clean::{clean, one_line},
+};
 use std::io::Write;
 
 /// Lines of a result that are given.
-const LINES: usize = 12;
+const MAX_LINES: usize = 12;
 
 pub fn write(out: &mut impl Write, story: &Story, ledger: &Reader) -> color_eyre::Result<()> {
     writeln!(out, "# {}\n", escape(&story.title()))?;
@@ -29,59 +32,46 @@ pub fn write(out: &mut impl Write, story: &Story, ledger: &Reader) -> color_eyre
         }
     }
     writeln!(out, "\n## What it did\n")?;
-    let mut running = Running::default();
-    each_entry(ledger, &story.session.session_id, |e| {
-        running.see(e);
-        match e.entry_type.as_str() {
-            "reasoning" => writeln!(out, "{}\n", escape(&one_line(&e.content)))?,
-            "tool_call" => {
-                writeln!(
-                    out,
-                    "`{}` {}",
-                    clock(e.at),
-                    escape(&one_line(show::param(e, "reasoning")))
-                )?;
-                fence(out, &show::call_line(e))?;
+    for item in items(ledger, &story.session.session_id) {
+        match item? {
+            AuditItem::Call(e) => {
+                let why = escape(&one_line(item::why(&e)));
+                writeln!(out, "`{}` {why}", clock(e.at))?;
+                fence(out, &item::call_line(&e))?;
             }
-            "tool_result" => {
-                writeln!(out, "{}", escape(&show::ending(e)))?;
-                let raw = e.raw_content.as_deref().unwrap_or(&e.content);
-                let lines: Vec<&str> = raw.lines().skip(1).collect();
-                let mut text = lines
-                    .iter()
-                    .take(LINES)
-                    .copied()
-                    .collect::<Vec<_>>()
-                    .join("\n");
-                if lines.len() > LINES {
-                    text.push_str(&format!("\n... {} more lines", lines.len() - LINES));
+            AuditItem::Result(e) => {
+                writeln!(out, "{}", escape(&item::ending(&e)))?;
+                fence(out, &beginning(&e))?;
+            }
+            AuditItem::Text(e) => match e.entry_type.as_str() {
+                "reasoning" => writeln!(out, "{}\n", escape(&one_line(&e.content)))?,
+                "usage" | "system" | "ticket" | "thinking" => {}
+                kind => {
+                    let text = escape(&one_line(&e.content));
+                    writeln!(out, "**{}** {text}\n", escape(kind))?;
                 }
-                fence(out, &text)?;
+            },
+            AuditItem::CutOff(printed) => {
+                writeln!(out, "{}", item::NO_END)?;
+                fence(out, &item::text_of(&printed))?;
             }
-            "usage" | "system" | "ticket" | "thinking" => {}
-            kind => writeln!(
-                out,
-                "**{}** {}\n",
-                escape(kind),
-                escape(&one_line(&e.content))
-            )?,
         }
-        Ok(())
-    })?;
-    let cut: String = running
-        .output(ledger)?
-        .iter()
-        .map(|c| c.text.as_str())
-        .collect();
-    if !cut.is_empty() {
-        writeln!(out, "{}", show::NO_END)?;
-        fence(out, &cut)?;
     }
     writeln!(out, "## What this does not say\n")?;
     for gap in story.gaps() {
         writeln!(out, "- {}", escape(&gap))?;
     }
     Ok(())
+}
+
+/// The first lines of a result.
+fn beginning(result: &EntryRow) -> String {
+    let lines: Vec<&str> = item::whole(result).lines().skip(1).collect();
+    let mut text = lines[..lines.len().min(MAX_LINES)].join("\n");
+    if lines.len() > MAX_LINES {
+        text.push_str(&format!("\n... {} more lines", lines.len() - MAX_LINES));
+    }
+    text
 }
 
 /// Text of others between fences that it cannot end.

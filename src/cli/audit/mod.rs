@@ -2,6 +2,7 @@
 
 mod export;
 mod html;
+mod item;
 mod list;
 mod markdown;
 mod show;
@@ -9,15 +10,12 @@ mod story;
 mod verify;
 
 use super::{CliResult, target::LedgerArgs};
-use operator_ledger::{EntryRow, OutputChunk, Reader};
+use operator_ledger::Reader;
 use std::{
     io::{self, BufWriter, StdoutLock},
     path::PathBuf,
     process::ExitCode,
 };
-
-/// Entries read from the ledger at a time: a session may be longer than memory.
-const PAGE: usize = 500;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -117,58 +115,6 @@ fn named(prefix: Option<String>, ledger: &Reader) -> color_eyre::Result<Option<S
         Some(prefix) => Some(ledger.find_session(&prefix).wait()?),
         None => ledger.sessions(1).wait()?.pop().map(|s| s.session_id),
     })
-}
-
-/// Calls `f` with each entry of a session, oldest first, without having all of them at once.
-fn each_entry(
-    ledger: &Reader,
-    session: &str,
-    mut f: impl FnMut(&EntryRow) -> color_eyre::Result<()>,
-) -> color_eyre::Result<()> {
-    let mut after = 0;
-    loop {
-        let page = ledger.entries(session, after, PAGE).wait()?;
-        let Some(last) = page.last() else {
-            return Ok(());
-        };
-        after = last.id;
-        for entry in &page {
-            f(entry)?;
-        }
-    }
-}
-
-/// Pieces of output of one call that are read.
-const PIECES: usize = 1_000_000;
-
-/// The call whose end was never recorded, if there is one: its agent died while it ran.
-#[derive(Default)]
-struct Running(Option<EntryRow>);
-
-impl Running {
-    /// Takes note of an entry.
-    fn see(&mut self, entry: &EntryRow) {
-        match entry.entry_type.as_str() {
-            "tool_call" => self.0 = Some(entry.clone()),
-            "tool_result" | "notice" | "decision" if self.is_of(entry) => self.0 = None,
-            _ => {}
-        }
-    }
-
-    fn is_of(&self, entry: &EntryRow) -> bool {
-        self.0
-            .as_ref()
-            .is_some_and(|call| call.call_id == entry.call_id)
-    }
-
-    /// What that call had printed until then.
-    fn output(&self, ledger: &Reader) -> color_eyre::Result<Vec<OutputChunk>> {
-        let Some(call) = &self.0 else {
-            return Ok(Vec::new());
-        };
-        let id = call.call_id.as_deref().unwrap_or_default();
-        Ok(ledger.output(&call.session_id, id, PIECES).wait()?)
-    }
 }
 
 /// stdout for much text.

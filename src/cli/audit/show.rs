@@ -1,17 +1,15 @@
 //! `audit show`: one session for a reader, its short forms or all of it.
 
-use super::{PIECES, Running, each_entry, stdout};
-use crate::cli::{
-    table,
-    tickets::{indent, took},
+use super::{
+    item::{self, AuditItem, items},
+    stdout,
 };
-use operator_ledger::{EntryRow, LedgerError, Reader};
+use crate::cli::tickets::indent;
+use operator_ledger::{EntryRow, LedgerError, Reader, clean::one_line};
 use std::io::Write;
 
 /// Lines of output that are shown whole without being asked for.
-const SHORT: usize = 24;
-/// Of a call whose agent died while it ran.
-pub const NO_END: &str = "its end was never recorded; this is what it had printed";
+const MAX_SHORT: usize = 24;
 
 pub fn run(id: &str, all: bool, json: bool, ledger: &Reader) -> color_eyre::Result<()> {
     let session = ledger
@@ -28,11 +26,13 @@ pub fn run(id: &str, all: bool, json: bool, ledger: &Reader) -> color_eyre::Resu
             head.strip_suffix('}').unwrap_or(&head)
         )?;
         let mut first = true;
-        each_entry(ledger, id, |entry| {
+        for item in items(ledger, id) {
+            let item = item?;
+            let Some(entry) = item.entry() else { continue };
             out.write_all(if first { b"\n" } else { b",\n" })?;
             first = false;
-            Ok(serde_json::to_writer(&mut out, entry)?)
-        })?;
+            serde_json::to_writer(&mut out, entry)?;
+        }
         writeln!(out, "\n]}}")?;
         return Ok(out.flush()?);
     }
@@ -40,12 +40,12 @@ pub fn run(id: &str, all: bool, json: bool, ledger: &Reader) -> color_eyre::Resu
     writeln!(
         out,
         "Session {}  ticket {}  {}  model {}{}",
-        table::one_line(id),
+        one_line(id),
         session
             .ticket_id
             .map_or_else(|| "-".into(), |t| format!("#{t}")),
-        table::one_line(&session.status),
-        table::one_line(session.model.as_deref().unwrap_or("unknown")),
+        one_line(&session.status),
+        one_line(session.model.as_deref().unwrap_or("unknown")),
         usage
             .cost_usd
             .filter(|usd| *usd > 0.0)
@@ -55,128 +55,63 @@ pub fn run(id: &str, all: bool, json: bool, ledger: &Reader) -> color_eyre::Resu
     if let Some(summary) = &session.outcome_summary {
         writeln!(out, "{}", indent(summary))?;
     }
-    let mut running = Running::default();
-    each_entry(ledger, id, |entry| {
-        running.see(entry);
-        print_entry(&mut out, entry, all, ledger)
-    })?;
-    let cut: String = running
-        .output(ledger)?
-        .iter()
-        .map(|c| c.text.as_str())
-        .collect();
-    if !cut.is_empty() {
-        writeln!(out, "{}\n          {NO_END}", indent(&cut))?;
+    for item in items(ledger, id) {
+        print(&mut out, &item?, all, ledger)?;
     }
     Ok(out.flush()?)
 }
 
-fn print_entry(
+fn print(
     out: &mut impl Write,
-    e: &EntryRow,
+    item: &AuditItem,
     all: bool,
     ledger: &Reader,
 ) -> color_eyre::Result<()> {
-    let at = e.at.map_or_else(
-        || "--:--:--".to_owned(),
-        |t| t.strftime("%H:%M:%S").to_string(),
-    );
-    match e.entry_type.as_str() {
-        "tool_call" => {
-            writeln!(out, "\n{at}  {}", indent(&call_line(e)).trim_start())?;
-            let why = param(e, "reasoning");
+    match item {
+        AuditItem::Call(e) => {
+            let call = indent(&item::call_line(e));
+            writeln!(out, "\n{}  {}", time(e), call.trim_start())?;
+            let why = item::why(e);
             if !why.is_empty() {
-                writeln!(out, "          why: {}", table::one_line(why))?;
+                writeln!(out, "          why: {}", one_line(why))?;
             }
         }
-        "tool_result" => {
+        AuditItem::Result(e) => {
             let text = match &e.raw_content {
-                Some(raw) if all || raw.lines().count() <= SHORT => raw,
+                Some(raw) if all || raw.lines().count() <= MAX_SHORT => raw,
                 _ => &e.content,
             };
-            if all && hidden_from_model(e) > 0 {
-                for chunk in ledger.output_of(e, PIECES).wait()? {
+            if all && item::hidden_from_model(e) > 0 {
+                for chunk in item::output(ledger, e)? {
                     write!(out, "{}", indent(&chunk.text))?;
                 }
                 writeln!(out)?;
             } else if !text.is_empty() {
                 writeln!(out, "{}", indent(text))?;
             }
-            writeln!(out, "          {}", ending(e))?;
+            writeln!(out, "          {}", item::ending(e))?;
         }
-        kind => {
+        AuditItem::Text(e) => {
             // The prompt and the ticket are long; their first line says which they are.
-            let long = matches!(kind, "system" | "ticket") && !all;
-            let text = if all {
-                e.raw_content.as_deref().unwrap_or(&e.content)
-            } else {
-                &e.content
+            let shown = match e.entry_type.as_str() {
+                _ if all => item::whole(e),
+                "system" | "ticket" => e.content.lines().next().unwrap_or_default(),
+                _ => &e.content,
             };
-            let shown = if long {
-                text.lines().next().unwrap_or_default()
-            } else {
-                text
-            };
-            writeln!(
-                out,
-                "\n{at}  [{}]\n{}",
-                table::one_line(kind),
-                indent(shown)
-            )?;
+            let kind = one_line(&e.entry_type);
+            writeln!(out, "\n{}  [{kind}]\n{}", time(e), indent(shown))?;
+        }
+        AuditItem::CutOff(printed) => {
+            let text = indent(&item::text_of(printed));
+            writeln!(out, "{text}\n          {}", item::NO_END)?;
         }
     }
     Ok(())
 }
 
-/// A parameter of a call.
-pub fn param<'e>(e: &'e EntryRow, name: &str) -> &'e str {
-    e.tool_params
-        .as_ref()
-        .and_then(|p| p.get(name)?.as_str())
-        .unwrap_or_default()
-}
-
-/// A call as it would be typed.
-pub fn call_line(e: &EntryRow) -> String {
-    let input = ["command", "url", "query"]
-        .map(|name| param(e, name))
-        .concat();
-    match e.tool_name.as_deref() {
-        None | Some("shell") => format!("$ {input}"),
-        Some(tool) => format!("[{tool}] {input}"),
-    }
-}
-
-/// Bytes of an output that its model was not shown.
-pub fn hidden_from_model(e: &EntryRow) -> u64 {
-    let hidden = || e.meta.as_ref()?.get("not_shown_to_model")?.as_u64();
-    hidden().unwrap_or(0)
-}
-
-/// How a call ended, in one line.
-pub fn ending(e: &EntryRow) -> String {
-    let meta = |name: &str| e.meta.as_ref().and_then(|m| m.get(name));
-    let signal = meta("signal").and_then(serde_json::Value::as_i64);
-    let mut text = match (e.exit_code, signal) {
-        (Some(code), _) => format!("exit {code}"),
-        (None, Some(signal)) => format!("signal {signal}"),
-        (None, None) => "ended".to_owned(),
-    };
-    text.push_str(&format!(", {}", took(e.duration_ms.unwrap_or(0))));
-    if e.timed_out {
-        text.push_str(", time limit");
-    }
-    if hidden_from_model(e) > 0 {
-        text.push_str(&format!(
-            ", {} bytes not shown to the model",
-            hidden_from_model(e)
-        ));
-    }
-    if e.omitted_bytes > 0 {
-        text.push_str(&format!(", {} bytes not in the ledger", e.omitted_bytes));
-    }
-    if let Some(file) = meta("file").and_then(serde_json::Value::as_str) {
-        text.push_str(&format!(", whole in {}", table::one_line(file)));
-    }
-    text
+fn time(e: &EntryRow) -> String {
+    e.at.map_or_else(
+        || "--:--:--".to_owned(),
+        |t| t.strftime("%H:%M:%S").to_string(),
+    )
 }

@@ -6,7 +6,7 @@ use crate::span;
 use jiff::Timestamp;
 use operator_ledger::{
     ChainReport, CommandRow, Fault, LedgerError, Payment, Reader, Resolution, SessionRow, Status,
-    Ticket, TicketEvent, VerificationRow,
+    Ticket, TicketEvent, VerificationRow, clean::one_line,
 };
 use std::time::Duration;
 
@@ -203,8 +203,4 @@ pub fn time(at: Option<Timestamp>) -> String {
 /// Only the time of day.
 pub fn clock(at: Option<Timestamp>) -> String {
     at.map_or_else(|| "--:--:--".into(), |t| t.strftime("%H:%M:%S").to_string())
-}
-
-pub fn one_line(text: &str) -> String {
-    crate::cli::one_line(text)
 }

@@ -1,7 +1,7 @@
 //! `audit verify`: recomputes hash chains; says what is damaged, and what it cannot tell.
 
-use crate::cli::{CliResult, table};
-use operator_ledger::{ChainReport, Reader, Verdict};
+use crate::cli::CliResult;
+use operator_ledger::{ChainReport, Reader, Verdict, clean::one_line};
 use std::process::ExitCode;
 
 /// What no check of the file itself can show.
@@ -29,7 +29,7 @@ pub fn run(session: Option<String>, json: bool, ledger: &Reader) -> CliResult {
         if !json {
             println!(
                 "{}  {} entries  {}",
-                table::one_line(id),
+                one_line(id),
                 report.entries,
                 in_words(&report)
             );

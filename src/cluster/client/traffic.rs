@@ -1,10 +1,10 @@
 //! What the stores serve: read from each of them, or from Prometheus.
 
-use super::{Client, FIRST_SAMPLE};
+use super::Client;
 use crate::cluster::{
     http::{self, HttpError},
     rates::{self, Counters},
-    snapshot::{ClusterSnapshot, Observed, Store, StoreState, Traffic},
+    snapshot::{ClusterSnapshot, Observed, Store, StoreState, Traffic, UnknownReason},
 };
 use futures_util::future::join_all;
 use jiff::Timestamp;
@@ -85,7 +85,7 @@ impl Client {
                         let window = self.windows.entry(store.id).or_default();
                         match window.add(at, counters, self.options.rate_window) {
                             Some(traffic) => Observed::known(traffic, now),
-                            None => Observed::unknown(FIRST_SAMPLE),
+                            None => Observed::unknown(UnknownReason::FirstSample),
                         }
                     }
                 },

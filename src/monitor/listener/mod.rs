@@ -5,13 +5,13 @@
 //! |---|---|
 //! | `alertmanager` | a notification read into alerts |
 //! | `counts` | what came in, counted |
-//! | `figures` | `/metrics`: the ledger in numbers |
+//! | `metrics` | `/metrics`: the ledger in numbers |
 //! | `serve` | the routes, and who may use them |
 
 mod alertmanager;
 mod counts;
-mod figures;
+mod metrics;
 mod serve;
 
 pub use counts::Counts;
-pub use serve::{Door, ListenError, Listener, Token};
+pub use serve::{ListenError, Listener, ListenerState, Token};

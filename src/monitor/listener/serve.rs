@@ -1,9 +1,9 @@
 //! The routes of the listener, and who may use them.
 //!
 //! A notification is in the ledger before it is acknowledged. Whoever can reach the port may read
-//! the figures; alerts are taken with the token, or without one from this machine alone.
+//! the metrics; alerts are taken with the token, or without one from this machine alone.
 
-use super::{Counts, alertmanager, counts::Taken, figures};
+use super::{Counts, alertmanager, counts::Taken, metrics};
 use axum::{
     Router,
     body::Bytes,
@@ -25,19 +25,19 @@ use std::{
 use tokio::{net::TcpListener, sync::Notify};
 
 /// Bytes of a notification.
-const LARGEST: usize = 1024 * 1024;
+const MAX_BODY: usize = 1024 * 1024;
 
 /// What the listener and the monitor's loop share.
 #[derive(Debug, Default)]
-pub struct Door {
+pub struct ListenerState {
     /// The cluster that is watched; none while another monitor has it.
     cluster: Mutex<Option<SystemId>>,
     /// Something came in that the monitor should look at.
-    pub came: Notify,
+    pub alert_received: Notify,
     pub counts: Counts,
 }
 
-impl Door {
+impl ListenerState {
     pub fn watches(&self, cluster: Option<&SystemId>) {
         *self.lock() = cluster.cloned();
     }
@@ -114,20 +114,20 @@ impl Listener {
         self,
         ledger: PathBuf,
         token: Option<Token>,
-        door: Arc<Door>,
+        state: Arc<ListenerState>,
     ) -> io::Result<()> {
         let served = Served {
             ledger,
             token,
             local: self.address.ip().is_loopback(),
-            door,
+            state,
             writer: Arc::default(),
         };
         let routes = Router::new()
             .route("/metrics", get(metrics))
             .route("/healthz", get(health))
             .route("/webhook/alertmanager", post(webhook))
-            .layer(DefaultBodyLimit::max(LARGEST))
+            .layer(DefaultBodyLimit::max(MAX_BODY))
             .with_state(served);
         axum::serve(self.socket, routes).await
     }
@@ -139,7 +139,7 @@ struct Served {
     token: Option<Token>,
     /// Nobody but this machine reaches it.
     local: bool,
-    door: Arc<Door>,
+    state: Arc<ListenerState>,
     writer: Arc<Mutex<Option<MonitorLedger>>>,
 }
 
@@ -188,7 +188,7 @@ impl Served {
 
     /// Writes a notification down.
     async fn take(&self, body: &[u8]) -> Answer {
-        let counts = &self.door.counts;
+        let counts = &self.state.counts;
         let told = match alertmanager::read(body) {
             Ok(told) => told,
             Err(why) => {
@@ -200,14 +200,14 @@ impl Served {
             counts.taken(Taken::Failed);
             (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n"))
         };
-        let Some(cluster) = self.door.cluster() else {
+        let Some(cluster) = self.state.cluster() else {
             return again("this monitor waits for another one to end".into());
         };
         match self.write(&cluster, &told.alerts).await {
             Ok(received) => {
                 counts.taken(Taken::Accepted);
                 counts.received(received, told.left_out);
-                self.door.came.notify_one();
+                self.state.alert_received.notify_one();
                 (StatusCode::OK, "taken\n".into())
             }
             Err(e) => {
@@ -225,7 +225,7 @@ async fn webhook(
     body: Result<Bytes, BytesRejection>,
 ) -> Answer {
     if let Some(refusal) = served.refused(&headers) {
-        served.door.counts.taken(Taken::Unauthorized);
+        served.state.counts.taken(Taken::Unauthorized);
         return refusal;
     }
     // A page in somebody's browser can send anything here but this.
@@ -234,19 +234,19 @@ async fn webhook(
         .and_then(|v| v.to_str().ok())
         .is_some_and(|kind| kind.starts_with("application/json"));
     if !json {
-        served.door.counts.taken(Taken::Malformed);
+        served.state.counts.taken(Taken::Malformed);
         let text = "the content type is not application/json\n".to_owned();
         return (StatusCode::UNSUPPORTED_MEDIA_TYPE, text);
     }
     match body {
         Ok(body) => served.take(&body).await,
         Err(e) if e.status() == StatusCode::PAYLOAD_TOO_LARGE => {
-            served.door.counts.taken(Taken::TooLarge);
-            let text = format!("more than {LARGEST} bytes; set max_alerts in Alertmanager\n");
+            served.state.counts.taken(Taken::TooLarge);
+            let text = format!("more than {MAX_BODY} bytes; set max_alerts in Alertmanager\n");
             (StatusCode::PAYLOAD_TOO_LARGE, text)
         }
         Err(e) => {
-            served.door.counts.taken(Taken::Malformed);
+            served.state.counts.taken(Taken::Malformed);
             (StatusCode::BAD_REQUEST, format!("cut off: {e}\n"))
         }
     }
@@ -255,13 +255,13 @@ async fn webhook(
 async fn metrics(State(served): State<Served>) -> Response {
     let read = async {
         let ledger = Reader::open(&served.ledger).await?;
-        let beat = beat(&ledger, &served.door).await?;
+        let beat = beat(&ledger, &served.state).await?;
         Ok::<_, LedgerError>((ledger.figures().await?, beat))
     };
     let (status, text) = match read.await {
         Ok((counted, beat)) => {
-            let register = |r: &_| served.door.counts.register(r);
-            match figures::text(&counted, beat.as_ref(), register) {
+            let register = |r: &_| served.state.counts.register(r);
+            match metrics::text(&counted, beat.as_ref(), register) {
                 Ok(text) => (StatusCode::OK, text),
                 Err(e) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{e}\n")),
             }
@@ -277,7 +277,7 @@ async fn metrics(State(served): State<Served>) -> Response {
 
 /// Well only if somebody looks.
 async fn health(State(served): State<Served>) -> Answer {
-    let read = async { beat(&Reader::open(&served.ledger).await?, &served.door).await };
+    let read = async { beat(&Reader::open(&served.ledger).await?, &served.state).await };
     match read.await {
         Ok(Some(beat)) if beat.is_silent() => (
             StatusCode::SERVICE_UNAVAILABLE,
@@ -293,8 +293,8 @@ async fn health(State(served): State<Served>) -> Answer {
     }
 }
 
-async fn beat(ledger: &Reader, door: &Door) -> Result<Option<Heartbeat>, LedgerError> {
-    match door.cluster() {
+async fn beat(ledger: &Reader, state: &ListenerState) -> Result<Option<Heartbeat>, LedgerError> {
+    match state.cluster() {
         Some(cluster) => ledger.heartbeat(Some(&cluster)).await,
         None => Ok(None),
     }

@@ -8,7 +8,7 @@ const BODY: &str = r#"{"version":"4","groupKey":"g","alerts":[{"status":"firing"
 struct Desk {
     _dir: tempfile::TempDir,
     path: PathBuf,
-    door: Arc<Door>,
+    state: Arc<ListenerState>,
     http: reqwest::Client,
     url: String,
 }
@@ -20,19 +20,19 @@ impl Desk {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("tickets.db");
         MonitorLedger::open(&path).await.unwrap();
-        let door = Arc::new(Door::default());
-        door.watches(Some(&SystemId::new("7")));
+        let state = Arc::new(ListenerState::default());
+        state.watches(Some(&SystemId::new("7")));
         let mut listener = Listener::bind(":0").await.unwrap();
         let url = format!("http://{}", listener.address());
         if !local {
             listener.address.set_ip(Ipv4Addr::UNSPECIFIED.into());
         }
-        let served = listener.serve(path.clone(), token.map(Token::new), door.clone());
+        let served = listener.serve(path.clone(), token.map(Token::new), state.clone());
         tokio::spawn(served);
         Self {
             _dir: dir,
             path,
-            door,
+            state,
             http: reqwest::Client::builder().no_proxy().build().unwrap(),
             url,
         }
@@ -94,7 +94,7 @@ async fn a_notification_is_in_the_ledger_when_it_is_acknowledged() {
     assert_eq!(desk.post(None, BODY).await.0, 200);
     assert_eq!(desk.standing().await, 1);
     // And the loop is woken.
-    desk.door.came.notified().await;
+    desk.state.alert_received.notified().await;
 }
 
 #[tokio::test]
@@ -127,11 +127,11 @@ async fn what_cannot_be_taken_is_answered_with_a_reason_and_counted() {
     let desk = Desk::new(None, true).await;
     let (status, why) = desk.post(None, &BODY[..60]).await;
     assert!(status == 400 && why.contains("EOF"), "{why}");
-    assert_eq!(desk.post(None, vec![b' '; LARGEST + 1]).await.0, 413);
-    desk.door.watches(None);
+    assert_eq!(desk.post(None, vec![b' '; MAX_BODY + 1]).await.0, 413);
+    desk.state.watches(None);
     let (status, why) = desk.post(None, BODY).await;
     assert!(status == 503 && why.contains("another"), "{why}");
-    desk.door.watches(Some(&SystemId::new("7")));
+    desk.state.watches(Some(&SystemId::new("7")));
     // A ledger that is away is tried again, and found when it is back.
     let aside = desk.path.with_extension("aside");
     std::fs::rename(&desk.path, &aside).unwrap();
@@ -169,7 +169,7 @@ async fn health_is_that_somebody_looks() {
             .1
             .contains("operator_monitor_sees 0")
     );
-    desk.door.watches(Some(&SystemId::new("8")));
+    desk.state.watches(Some(&SystemId::new("8")));
     assert_eq!(desk.get("/healthz").await.0, 503);
     assert_eq!(desk.get("/else").await.0, 404);
 }

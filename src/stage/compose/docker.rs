@@ -2,6 +2,7 @@
 //! in time, and errors in words for whoever has to do something about them.
 
 use bollard::{API_DEFAULT_VERSION, errors::Error};
+use operator_ledger::clean::one_line;
 use std::{future::Future, time::Duration};
 
 const DEFAULT_HOST: &str = "unix:///var/run/docker.sock";
@@ -118,7 +119,7 @@ impl Docker {
             } => DockerError::Refused {
                 what: what.into(),
                 status: *status_code,
-                message: crate::cli::one_line(message),
+                message: one_line(message),
             },
             Error::SocketNotFoundError(_)
             | Error::HyperLegacyError { .. }
@@ -140,5 +141,5 @@ fn root_cause(e: &Error) -> String {
     while let Some(next) = inner.source() {
         inner = next;
     }
-    crate::cli::one_line(&inner.to_string())
+    one_line(&inner.to_string())
 }

@@ -3,7 +3,7 @@
 //! `docker compose` has started it; this starts again what an earlier demo left killed or frozen.
 
 use crate::{
-    cluster::{self, ClusterSnapshot, StoreState},
+    cluster::{self, ClusterSnapshot, StoreState, http::HttpError},
     stage::{
         compose::Compose,
         control::{Control, ControlError, Verb},
@@ -22,6 +22,8 @@ const STEPS: usize = 4;
 pub enum UpError {
     #[error(transparent)]
     Control(Box<ControlError>),
+    #[error(transparent)]
+    Http(#[from] HttpError),
     #[error(
         "the cluster is not well after {} s: {waiting_for}; `docker compose ps` and `docker compose logs` show more",
         LIMIT.as_secs()
@@ -63,7 +65,7 @@ pub async fn up(
         step(&format!("{} {}", verb.name(), node.node), 1);
         compose.act(verb, &node.node).await?;
     }
-    let mut client = cluster::Client::new(cluster::Options::new(pd));
+    let mut client = cluster::Client::new(cluster::Options::new(pd))?;
     let deadline = Instant::now() + LIMIT;
     let mut shown = 1;
     loop {

@@ -6,7 +6,7 @@ use crate::{
         pane::Pane,
         state::State,
     },
-    cluster::{ClusterSnapshot, MemberState, PdMember, Store, StoreState},
+    cluster::{ClusterSnapshot, MemberState, PdMember, Store, StoreState, UnknownReason},
     ui::{
         format::{age, lasting, millis, percent, rate},
         pane_name,
@@ -143,7 +143,7 @@ fn nothing(
         return paragraph(text, columns, theme.style(Role::Unknown));
     }
     if state.replayed {
-        let text = "? Of the cluster nothing was on record yet.";
+        let text = "? No cluster data recorded yet.";
         return paragraph(text, columns, theme.style(Role::Unknown));
     }
     let Some(snapshot) = snapshot else {
@@ -157,8 +157,8 @@ fn nothing(
     let why = snapshot
         .stores
         .error
-        .as_deref()
-        .unwrap_or("PD gave no answer");
+        .as_ref()
+        .map_or("PD gave no answer", UnknownReason::as_str);
     let tried = &state.cluster.pd;
     text.extend(paragraph(
         &format!("? Unknown. PD at {tried}:"),
@@ -201,7 +201,8 @@ fn table(
     if let Some(members) = &snapshot.pd.value {
         text.extend(members.iter().map(|m| shape.member(m, members_now, theme)));
     } else {
-        let why = snapshot.pd.error.clone().unwrap_or_default();
+        let why = snapshot.pd.error.as_ref();
+        let why = why.map_or("", UnknownReason::as_str);
         let line = left(&format!("? PD members: {why}"), columns);
         text.push(Line::styled(line, theme.style(Role::Unknown)));
     }

@@ -7,6 +7,7 @@ use crate::{
         state::State,
         tickets::{Look, look},
     },
+    monitor::Invariant,
     ui::{
         format::{age, lasting},
         pane_name,
@@ -251,15 +252,8 @@ fn short_name(state: &State, ticket: &Ticket) -> String {
         return ticket.message.clone();
     }
     let subject = subject(state, ticket);
-    let what = match ticket.invariant.as_str() {
-        "store_down" | "pd_member_down" => "down",
-        "pd_no_leader" => "no PD leader",
-        "region_unavailable" => "regions cut off",
-        "under_replicated" => "too few copies",
-        "high_latency" => "slow",
-        "low_disk_space" => "disk full",
-        other => other,
-    };
+    let known = ticket.invariant.parse::<Invariant>();
+    let what = known.map_or(ticket.invariant.as_str(), |i| i.facts().title);
     match subject {
         Some(subject) => format!("{subject} {what}"),
         None => what.to_owned(),

@@ -26,7 +26,7 @@ fn short(path: &Path) -> io::Result<(PathBuf, Option<OwnedFd>)> {
         return Err(io::Error::new(
             io::ErrorKind::InvalidInput,
             format!(
-                "{} is too long for a socket; use a shorter OPERATOR_HOME",
+                "{} is too long for a socket; use a shorter OPERATOR_LAB_DIR",
                 path.display()
             ),
         ));

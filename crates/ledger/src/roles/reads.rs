@@ -3,9 +3,9 @@
 use super::{Carry, Reader, Reply, calls};
 use crate::{
     ChainReport, CommandRow, EntryMark, EntryRow, Fault, Figures, Heartbeat, ListedSession,
-    Measured, News, OutputChunk, Payment, RunningSession, Sample, SessionRow, StandingAlert,
-    Status, SystemId, Ticket, TicketEvent, Told, Verification, VerificationRow, WaitingProposal,
-    usage::Spent,
+    LiveTicket, Measured, News, OutputChunk, Payment, RunningSession, Sample, SessionRow,
+    StandingAlert, Status, SystemId, Ticket, TicketEvent, Told, Verification, VerificationRow,
+    WaitingProposal, usage::Spent,
 };
 use jiff::Timestamp;
 use std::time::Duration;
@@ -35,8 +35,8 @@ calls!(Reader {
     /// The id of the newest ticket; 0 if there is none.
     fn newest_ticket() -> i64;
 
-    /// Violation keys of unresolved tickets of a cluster that were not opened by hand.
-    fn live_keys(cluster_id: &SystemId) -> Vec<(String, String, Option<String>)>;
+    /// What the unresolved tickets of a cluster are about that were not opened by hand.
+    fn live_keys(cluster_id: &SystemId) -> Vec<LiveTicket>;
 
     /// Tickets of a cluster that were unresolved at some time between two, oldest first.
     fn tickets_between(

@@ -46,7 +46,7 @@ impl Bench {
         let observation = Observation {
             key: "store_down:2".into(),
             invariant: "store_down".into(),
-            store_id: Some("2".into()),
+            subject: Some("2".into()),
             reading,
             message: format!("{reading:?}"),
             severity: "critical".into(),

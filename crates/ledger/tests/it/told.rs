@@ -39,7 +39,7 @@ fn check(bench: &mut Bench) -> CheckOutcome {
         .map(|alert| Observation {
             key: alert.notice.key(),
             invariant: alert.notice.name.clone(),
-            store_id: None,
+            subject: None,
             reading: if alert.notice.firing {
                 Reading::Violated
             } else {

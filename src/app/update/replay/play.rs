@@ -201,7 +201,7 @@ impl Replay {
             .zip(before)
             .map(|(a, b)| a.duration_since(b).unsigned_abs());
         let snapshot = self.stage.cluster.snapshot.as_ref();
-        let blind = snapshot.and_then(|s| s.stores.error.clone());
+        let blind = snapshot.and_then(|s| s.stores.error.as_ref().map(ToString::to_string));
         let heartbeat = last.map(|last| Heartbeat {
             cluster_id: incident
                 .session

@@ -1,7 +1,12 @@
 use super::*;
-use crate::cluster::{Observed, PdMember, Regions, Traffic};
+use crate::{
+    cli::ConfigFile,
+    cluster::{MemberState, Observed, PdMember, Regions, Store, Traffic, UnknownReason},
+    monitor::config::Overrides,
+};
 use jiff::Timestamp;
-use operator_ledger::SystemId;
+use operator_ledger::{SystemId, config};
+use std::path::Path;
 
 fn store(id: u64, state: StoreState) -> Store {
     let now = Timestamp::now();
@@ -58,7 +63,7 @@ fn healthy() -> ClusterSnapshot {
     }
 }
 
-fn not_clear(snapshot: &ClusterSnapshot, live: &[LiveKey]) -> Vec<(String, Reading)> {
+fn not_clear(snapshot: &ClusterSnapshot, live: &[ViolationKey]) -> Vec<(String, Reading)> {
     evaluate(snapshot, &Config::default(), live)
         .into_iter()
         .filter(|o| o.reading != Reading::Clear)
@@ -124,11 +129,7 @@ fn a_dead_pd_is_not_a_dead_store() {
         traffic: Observed::unknown(why),
         ..Default::default()
     };
-    let live = vec![(
-        "store_down:2".to_owned(),
-        "store_down".to_owned(),
-        Some("2".to_owned()),
-    )];
+    let live = [Invariant::StoreDown.on(Some(2))];
     let seen = not_clear(&s, &live);
     assert!(
         seen.contains(&pair("store_down:2", Reading::Unknown)),
@@ -161,11 +162,7 @@ fn pd_without_a_leader_is_seen_and_is_not_blindness() {
 
 #[test]
 fn a_store_that_left_the_cluster_reads_clear_only_if_the_list_was_seen() {
-    let live = vec![(
-        "store_down:9".to_owned(),
-        "store_down".to_owned(),
-        Some("9".to_owned()),
-    )];
+    let live = [Invariant::StoreDown.on(Some(9))];
     assert_eq!(not_clear(&healthy(), &live), []);
     let mut s = healthy();
     s.stores = Observed::unknown("x");
@@ -190,8 +187,9 @@ fn a_remembered_value_is_no_evidence() {
 
 #[test]
 fn a_disabled_invariant_is_silent() {
-    let table = "[monitor.store_down]\nenabled=false".parse().unwrap();
-    let config = Config::from_table(&table, super::super::config::Overrides::default()).unwrap();
+    let text = b"[monitor.store_down]\nenabled=false";
+    let file: ConfigFile = config::parse(Path::new("config.toml"), text).unwrap();
+    let config = Config::new(file.monitor, Overrides::default()).unwrap();
     let all = evaluate(&healthy(), &config, &[]);
     assert!(!all.iter().any(|o| o.invariant == "store_down"));
 }
@@ -199,11 +197,7 @@ fn a_disabled_invariant_is_silent() {
 #[test]
 fn a_slow_store_that_falls_silent_is_not_fast_again() {
     let config = Config::default();
-    let live: Vec<LiveKey> = vec![(
-        "high_latency:2".into(),
-        "high_latency".into(),
-        Some("2".into()),
-    )];
+    let live = [Invariant::HighLatency.on(Some(2))];
     let mut s = healthy();
     let quiet = Traffic {
         ops_per_s: Some(0.0),
@@ -234,7 +228,7 @@ fn a_slow_store_that_falls_silent_is_not_fast_again() {
 #[test]
 fn the_first_look_is_no_failed_look() {
     let mut s = healthy();
-    s.stores.value.as_mut().unwrap()[0].traffic = Observed::unknown(FIRST_SAMPLE);
+    s.stores.value.as_mut().unwrap()[0].traffic = Observed::unknown(UnknownReason::FirstSample);
     let all = evaluate(&s, &Config::default(), &[]);
     let read = |key: &str| all.iter().find(|o| o.key == key).unwrap().reading;
     assert_eq!(read("observation_failed:1"), Reading::Clear);

@@ -1,6 +1,7 @@
 //! Which model an agent that we start may use: a real one needs a key and somebody's consent to
 //! give it a shell on this host. What is done without either is for the caller; people are told why.
 
+use super::ConfigFile;
 use agent_lab::{
     consent::{self, Consent},
     model::rehearsal,
@@ -16,7 +17,7 @@ use std::{
 
 /// What was settled before the dashboard opens.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Brain {
+pub enum ModelChoice {
     /// A real model; arguments for the agent.
     Real(Vec<OsString>),
     /// The rehearsal, because somebody asked for it.
@@ -27,7 +28,7 @@ pub enum Brain {
 
 /// Who settles it, and with whom.
 #[derive(Debug, Clone, Copy)]
-pub struct Terms<'a> {
+pub struct ConsentContext<'a> {
     pub home: &'a Home,
     pub ledger: &'a Path,
     /// `--host-shell` was given.
@@ -37,39 +38,42 @@ pub struct Terms<'a> {
 }
 
 /// Settles it; asks, once, if there is a person to ask.
-pub fn settle(terms: Terms<'_>) -> color_eyre::Result<Brain> {
+pub fn settle(context: ConsentContext<'_>) -> color_eyre::Result<ModelChoice> {
     if std::env::var("ANTHROPIC_MODEL").is_ok_and(|m| m == rehearsal::NAME) {
-        return Ok(Brain::Rehearsal);
+        return Ok(ModelChoice::Rehearsal);
     }
     let set = |name| std::env::var_os(name).is_some_and(|v: OsString| !v.is_empty());
     if !set("ANTHROPIC_API_KEY") && !set("ANTHROPIC_AUTH_TOKEN") {
-        return Ok(Brain::Without("no key is set (ANTHROPIC_API_KEY)".into()));
+        return Ok(ModelChoice::Without(
+            "no key is set (ANTHROPIC_API_KEY)".into(),
+        ));
     }
     if consent::in_container() {
-        return Ok(Brain::Real(Vec::new()));
+        return Ok(ModelChoice::Real(Vec::new()));
     }
-    let real = || Ok(Brain::Real(vec!["--host-shell".into()]));
-    let settings = Settings::settle(&terms.home.config()?, Flags::default(), |name| {
+    let real = || Ok(ModelChoice::Real(vec!["--host-shell".into()]));
+    let config: ConfigFile = context.home.config()?;
+    let settings = Settings::settle(config.agent, Flags::default(), |name| {
         std::env::var(name).ok()
     })?;
-    let wanted = Consent::wanted(terms.ledger, settings.budget.usd);
-    if terms.agreed || wanted.remembered(terms.home).is_some() {
+    let wanted = Consent::wanted(context.ledger, settings.budget.usd);
+    if context.agreed || wanted.remembered(context.home).is_some() {
         return real();
     }
-    let Some(otherwise) = terms
+    let Some(otherwise) = context
         .ask
         .filter(|_| io::stdin().is_terminal() && io::stderr().is_terminal())
     else {
         let why = "a key is set, but nobody agreed to give a model a shell on this host; --host-shell does";
-        return Ok(Brain::Without(why.into()));
+        return Ok(ModelChoice::Without(why.into()));
     };
     if !asked(&wanted, otherwise)? {
-        return Ok(Brain::Without(
+        return Ok(ModelChoice::Without(
             "a shell on this host was not agreed to".into(),
         ));
     }
     wanted
-        .remember(terms.home)
+        .remember(context.home)
         .context("cannot remember the consent")?;
     real()
 }
