@@ -11,7 +11,7 @@ use std::time::Duration;
 /// Tokens of the last turn, in which the model says what it knows.
 pub const CLOSING_ROOM: u32 = 2_000;
 /// A turn with less room than this is not worth taking.
-pub const LEAST_ROOM: u32 = 2_000;
+pub const MIN_ROOM: u32 = 2_000;
 
 /// Caps for one ticket, all its sessions together, and for a day of all agents.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -76,7 +76,7 @@ impl Budget {
                 return Next::Turn { room, usd: turn };
             }
             room /= 2;
-            if room < LEAST_ROOM {
+            if room < MIN_ROOM {
                 return Next::Close(format!(
                     "spent {:.2} of {:.2} US dollars, and another turn may not fit",
                     spent.usd, self.usd

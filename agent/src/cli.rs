@@ -3,22 +3,22 @@
 use crate::{
     cluster_id::ClusterId,
     consent::{self, Consent},
-    control::{self, Desk, Stop},
+    control::{self, ControlInbox, Stop},
     emit::{Emitter, Form},
     log,
     model::{
         Model,
-        anthropic::{Anthropic, Api, Manner},
+        anthropic::{Anthropic, Api, RequestOptions},
         rehearsal,
     },
     prompt::Place,
     redact::Redactor,
-    session::Setting,
+    session::SessionContext,
     settings::{ConfigFile, Flags, Settings},
-    summaries::{Purse, Summaries},
+    summaries::{Summaries, SummaryBudget},
     tools::{
         environment::{LAB, RunFolder, Surroundings},
-        shell, strays,
+        orphans, shell,
         web_fetch::Fetcher,
         web_search::Search,
     },
@@ -263,14 +263,14 @@ fn choose_model(args: &Args, home: &Home, ledger: &Path) -> color_eyre::Result<C
         );
     }
     let api = Api::new(&settings.api).map_err(|e| eyre!(e))?;
-    let manner = Manner {
+    let options = RequestOptions {
         model: id,
         effort: settings.effort.clone(),
         thinking: settings.facts.thinking,
     };
     let model = Box::new(Anthropic {
         api: api.clone(),
-        manner,
+        options,
         tries: settings.api.tries,
     });
     Ok(Chosen {
@@ -293,14 +293,14 @@ async fn agent(
     } = chosen;
     let model = model.as_mut();
     let stop = Stop::new();
-    control::heed_signals(&stop).wrap_err("cannot listen for signals")?;
+    control::handle_signals(&stop).wrap_err("cannot listen for signals")?;
     let last_resort = stop.clone();
     tokio::spawn(async move {
         last_resort.until_asked().await;
         tokio::time::sleep(LAST_RESORT).await;
         std::process::exit(1);
     });
-    let (requests, mut desk) = Desk::new();
+    let (requests, mut inbox) = ControlInbox::new();
     if args.supervised || !io::stdin().is_terminal() {
         control::read_stdin(args.supervised, stop.clone(), requests)
             .wrap_err("cannot read control lines")?;
@@ -318,7 +318,7 @@ async fn agent(
         .wrap_err_with(|| format!("cannot use {}", home.dir().display()))?;
     let tell = |e: String| eyre!(e);
     let search = Search::new(&settings.search, api.as_ref(), settings.small.as_ref());
-    let purse = Purse {
+    let summary_budget = SummaryBudget {
         ticket: settings.budget.usd * SUMMARIES_UP_TO,
         day: settings.budget.usd_per_day * SUMMARIES_UP_TO,
     };
@@ -332,14 +332,14 @@ async fn agent(
             api.clone(),
             small.clone(),
             behind.clone(),
-            purse,
+            summary_budget,
         )),
         _ => None,
     };
     // Hidden even in a rehearsal: they are in this process all the same.
     let mut secrets = settings.api.secrets();
     secrets.extend(settings.search.secret());
-    let setting = Setting {
+    let context = SessionContext {
         ledger: ledger.clone(),
         behind,
         watch,
@@ -362,8 +362,8 @@ async fn agent(
             prometheus: args.prometheus.clone(),
         },
         folder,
-        executable: operator_ledger::home::executable(),
-        adopts: strays::adopt(),
+        executable: operator_process::executable(),
+        adopts: orphans::adopt(),
         mode: args.mode.into(),
         lease: lease(args.lease)?,
         facts: settings.facts,
@@ -379,7 +379,7 @@ async fn agent(
         version: env!("CARGO_PKG_VERSION").into(),
         pid: std::process::id(),
         model: model.name().into(),
-        mode: setting.mode,
+        mode: context.mode,
         ledger: ledger.path().display().to_string(),
     });
     for warning in &settings.warnings {
@@ -390,12 +390,12 @@ async fn agent(
         once: args.once,
         ticket: args.ticket,
     };
-    let finished = work::run(&setting, &plan, model, &mut desk).await;
+    let finished = work::run(&context, &plan, model, &mut inbox).await;
     if let Err(e) = &finished {
         emitter.notice(None, operator_ledger::event::Level::Error, e.to_string());
     }
-    if let Some(summaries) = &setting.summaries {
-        let stopped = setting.stop.asked().is_some();
+    if let Some(summaries) = &context.summaries {
+        let stopped = context.stop.asked().is_some();
         summaries
             .finish(if stopped { LAST_WORDS } else { LAST_SUMMARIES })
             .await;

@@ -3,7 +3,8 @@
 //! Told by a flag, else asked of PD, else read from the heartbeat of the monitor that writes the
 //! same ledger. Knows nothing else about PD.
 
-use operator_ledger::{Reader, SystemId};
+use crate::http;
+use operator_ledger::{Reader, SystemId, endpoints};
 use serde_json::Value;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -12,7 +13,7 @@ const TIMEOUT: Duration = Duration::from_secs(2);
 /// PD is asked again, for a cluster can be made anew at the same address.
 const AGAIN: Duration = Duration::from_secs(5);
 /// An answer of PD that is longer than this is no answer.
-const LONGEST: usize = 64 * 1024;
+const MAX_ANSWER: usize = 64 * 1024;
 
 #[derive(Debug, Clone)]
 pub enum ClusterId {
@@ -31,19 +32,7 @@ impl ClusterId {
         if let Some(id) = given {
             return Self::Given(id);
         }
-        let endpoints: Vec<String> = pd
-            .unwrap_or_default()
-            .split(',')
-            .map(|e| e.trim().trim_end_matches('/'))
-            .filter(|e| !e.is_empty())
-            .map(|e| {
-                if e.contains("://") {
-                    e.to_string()
-                } else {
-                    format!("http://{e}")
-                }
-            })
-            .collect();
+        let endpoints = endpoints::parse(pd.unwrap_or_default());
         if endpoints.is_empty() {
             return Self::FromLedger;
         }
@@ -111,15 +100,46 @@ async fn ask(client: &reqwest::Client, endpoint: &str) -> Option<SystemId> {
         .send()
         .await
         .ok()?;
-    if !answer.status().is_success() || answer.content_length().is_some_and(|n| n > LONGEST as u64)
-    {
+    if !answer.status().is_success() {
         return None;
     }
-    let body = answer.bytes().await.ok()?;
-    let value: Value = serde_json::from_slice(body.get(..body.len().min(LONGEST))?).ok()?;
+    let (body, false) = http::body(answer, MAX_ANSWER).await.ok()? else {
+        return None;
+    };
+    let value: Value = serde_json::from_slice(&body).ok()?;
     value
         .get("id")?
         .as_u64()
         .filter(|id| *id != 0)
         .map(SystemId::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::TcpListener,
+    };
+
+    #[tokio::test]
+    async fn an_answer_without_end_is_not_read_to_its_end() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let server = tokio::spawn(async move {
+            let (mut socket, _) = listener.accept().await.unwrap();
+            let _ = socket.read(&mut [0; 4096]).await.unwrap();
+            socket.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.unwrap();
+            let mut sent = 0;
+            while socket.write_all(&[b' '; 1024]).await.is_ok() {
+                sent += 1;
+            }
+            sent
+        });
+        // No time limit: it ends by itself, as enough was read.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        assert_eq!(ask(&client, &format!("http://{address}")).await, None);
+        assert!(server.await.unwrap() > 64);
+    }
 }

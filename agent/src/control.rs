@@ -14,7 +14,7 @@ use tokio::{
 };
 
 /// Longest control line; what is longer is ignored.
-const LONGEST_LINE: u64 = 64 * 1024;
+const MAX_LINE: u64 = 64 * 1024;
 /// Requests that may wait; further ones are ignored.
 const WAITING: usize = 256;
 
@@ -66,18 +66,18 @@ impl Default for Stop {
 
 /// Requests of a person, as they come.
 #[derive(Debug)]
-pub struct Desk {
+pub struct ControlInbox {
     requests: mpsc::Receiver<Control>,
     /// For whatever else takes requests in: the ledger's commands.
     tell: mpsc::Sender<Control>,
-    messages: Vec<Words>,
+    messages: Vec<Message>,
     /// An interrupt that came while nothing could be interrupted: for whatever comes next.
     interrupted_by: Option<String>,
 }
 
 /// What a person said, and who it was.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Words {
+pub struct Message {
     pub text: String,
     pub by: String,
 }
@@ -115,16 +115,16 @@ fn name(by: String) -> String {
     }
 }
 
-impl Desk {
+impl ControlInbox {
     pub fn new() -> (mpsc::Sender<Control>, Self) {
         let (tell, requests) = mpsc::channel(WAITING);
-        let desk = Self {
+        let inbox = Self {
             requests,
             tell: tell.clone(),
             messages: Vec::new(),
             interrupted_by: None,
         };
-        (tell, desk)
+        (tell, inbox)
     }
 
     /// A way for requests that do not come by stdin.
@@ -188,7 +188,7 @@ impl Desk {
     }
 
     /// Messages that came since the last call, without waiting.
-    pub fn take_messages(&mut self) -> Vec<Words> {
+    pub fn take_messages(&mut self) -> Vec<Message> {
         while let Ok(request) = self.requests.try_recv() {
             self.keep(request);
         }
@@ -197,7 +197,7 @@ impl Desk {
 
     fn keep(&mut self, request: Control) {
         match request {
-            Control::Message { text, by } => self.messages.push(Words { text, by: name(by) }),
+            Control::Message { text, by } => self.messages.push(Message { text, by: name(by) }),
             Control::Interrupt { by } => self.interrupted_by = Some(name(by)),
             _ => {}
         }
@@ -221,13 +221,9 @@ pub fn read_stdin(supervised: bool, stop: Stop, requests: mpsc::Sender<Control>)
             let mut line = Vec::new();
             loop {
                 line.clear();
-                match input
-                    .by_ref()
-                    .take(LONGEST_LINE)
-                    .read_until(b'\n', &mut line)
-                {
+                match input.by_ref().take(MAX_LINE).read_until(b'\n', &mut line) {
                     Ok(0) => break,
-                    Ok(_) if line.last() != Some(&b'\n') && line.len() as u64 == LONGEST_LINE => {
+                    Ok(_) if line.last() != Some(&b'\n') && line.len() as u64 == MAX_LINE => {
                         // Skips the rest of a line that is too long.
                         if skip_line(&mut input).is_err() {
                             break;
@@ -269,7 +265,7 @@ fn skip_line(input: &mut impl BufRead) -> io::Result<()> {
 }
 
 /// SIGTERM, SIGINT and SIGHUP ask for the end.
-pub fn heed_signals(stop: &Stop) -> io::Result<()> {
+pub fn handle_signals(stop: &Stop) -> io::Result<()> {
     for (kind, name) in [
         (SignalKind::terminate(), "SIGTERM"),
         (SignalKind::interrupt(), "SIGINT"),
@@ -292,7 +288,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_interrupt_that_comes_between_two_things_is_for_the_next() {
-        let (tell, mut desk) = Desk::new();
+        let (tell, mut inbox) = ControlInbox::new();
         let message = |text: &str| Control::Message {
             text: text.into(),
             by: "ada".into(),
@@ -301,20 +297,20 @@ mod tests {
         tell.send(Control::Interrupt { by: "ada".into() })
             .await
             .unwrap();
-        assert_eq!(desk.take_messages().len(), 1);
-        assert_eq!(desk.interrupt().await, "ada");
+        assert_eq!(inbox.take_messages().len(), 1);
+        assert_eq!(inbox.interrupt().await, "ada");
         // One that comes while it waits anyway is no second one.
         tell.send(Control::Interrupt { by: "ada".into() })
             .await
             .unwrap();
         tell.send(message("two")).await.unwrap();
-        desk.message().await;
-        let none = tokio::time::timeout(std::time::Duration::from_millis(50), desk.interrupt());
+        inbox.message().await;
+        let none = tokio::time::timeout(std::time::Duration::from_millis(50), inbox.interrupt());
         assert!(none.await.is_err());
         tell.send(Control::Interrupt { by: String::new() })
             .await
             .unwrap();
-        let decision = desk.decision("c").await;
+        let decision = inbox.decision("c").await;
         assert!(decision.interrupt && !decision.approved && decision.by == A_PERSON);
     }
 }

@@ -10,7 +10,7 @@ pub mod consent;
 pub mod control;
 pub mod emit;
 pub mod http;
-pub mod leash;
+pub mod lease_keeper;
 pub mod log;
 pub mod model;
 pub mod output_log;

@@ -1,7 +1,7 @@
 //! Output of commands on its way to the ledger, behind the work: a task stores it in batches. A slow
 //! disk delays the record of the output, never the command.
 
-use crate::leash::Until;
+use crate::lease_keeper::Until;
 use operator_ledger::{AgentLedger, OutputChunk};
 use std::time::Duration;
 use tokio::{

@@ -11,7 +11,7 @@ use std::{
 
 const MARK: &str = "[redacted]";
 /// A line longer than this is given on in parts.
-const LONGEST_LINE: usize = 16 * 1024;
+const MAX_LINE: usize = 16 * 1024;
 /// How much of an overlong line is kept back, so that a token at the cut is still seen whole.
 const KEPT_BACK: usize = 2 * 1024;
 /// Lines after the head of a private key that are taken to belong to it.
@@ -198,7 +198,7 @@ impl RedactStream {
             let lines = std::mem::replace(&mut self.pending, rest);
             self.lines(&lines, &mut out);
         }
-        if self.pending.len() > LONGEST_LINE {
+        if self.pending.len() > MAX_LINE {
             let redacted = self.redactor.part(&self.pending);
             let cut = redacted.floor_char_boundary(redacted.len().saturating_sub(KEPT_BACK));
             out.push_str(if self.in_key > 0 {

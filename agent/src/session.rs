@@ -21,9 +21,9 @@ mod turn;
 
 use crate::{
     budget::Budget,
-    control::{Desk, Stop, Words},
+    control::{ControlInbox, Message, Stop},
     emit::Emitter,
-    leash::Leash,
+    lease_keeper::LeaseKeeper,
     model::{Conversation, Model, ModelError, Stop as Why, Turn, catalog::Facts},
     output_log::OutputLog,
     prompt::{self, Place},
@@ -59,11 +59,11 @@ pub use opening::title;
 pub use proof::FAILURES_ALLOWED;
 
 /// Empty, cut or unfinished turns in a row before the session is escalated.
-const MOST_ODD_TURNS: u32 = 5;
+const MAX_ODD_TURNS: u32 = 5;
 
 /// What all sessions of an agent share.
 #[derive(Debug)]
-pub struct Setting {
+pub struct SessionContext {
     pub ledger: AgentLedger,
     /// Another way to it, behind the work: for what may be late, whatever that has to wait for.
     pub behind: AgentLedger,
@@ -147,7 +147,7 @@ impl Verdict {
 }
 
 /// What came of asking the model.
-enum Got {
+enum TurnOutcome {
     /// And what tries that broke off before it had used.
     Turn(Turn, Usage),
     /// This person interrupted it.
@@ -161,18 +161,18 @@ enum Got {
 }
 
 struct Session<'a> {
-    setting: &'a Setting,
+    context: &'a SessionContext,
     ledger: AgentLedger,
     writer: SessionWriter,
     ticket: Ticket,
-    leash: Leash,
-    desk: &'a mut Desk,
+    lease_keeper: LeaseKeeper,
+    inbox: &'a mut ControlInbox,
     shell: Shell,
     output: OutputLog,
     files: OutputFiles,
     /// Chunks of output so far.
     chunks: u64,
-    /// Takes commands from the ledger to the desk, as long as the session lasts.
+    /// Takes commands from the ledger to the inbox, as long as the session lasts.
     _steering: Steering,
     conversation: Conversation,
     /// What the conversation began with; it stays in it whatever else is dropped.
@@ -197,12 +197,12 @@ struct Session<'a> {
 
 /// Works on a claimed ticket to the end.
 pub async fn run(
-    setting: &Setting,
+    context: &SessionContext,
     claim: Claim,
     model: &mut dyn Model,
-    desk: &mut Desk,
+    inbox: &mut ControlInbox,
 ) -> Result<(Outcome, Ended), LedgerError> {
-    let mut session = Session::begin(setting, claim, model.name(), desk).await?;
+    let mut session = Session::begin(context, claim, model.name(), inbox).await?;
     let verdict = session.work(model).await;
     session.shell.close().await;
     Ok(session.end(verdict).await)
@@ -213,7 +213,7 @@ impl Session<'_> {
     async fn work(&mut self, model: &mut dyn Model) -> Result<Verdict, Halt> {
         let (mut odd, mut failures) = (0, 0);
         loop {
-            if odd > MOST_ODD_TURNS {
+            if odd > MAX_ODD_TURNS {
                 let why = format!("the model gave no usable turn {odd} times in a row");
                 return Ok(Verdict::escalate(self.last_words(), why));
             }
@@ -223,13 +223,13 @@ impl Session<'_> {
             };
             let limit = self.time_left().await?;
             let (turn, wasted) = match self.turn(model, allowance, limit).await? {
-                Got::Turn(turn, wasted) => (turn, wasted),
-                Got::BrokeOff | Got::OutOfTime => continue,
-                Got::Interrupted(by) => {
+                TurnOutcome::Turn(turn, wasted) => (turn, wasted),
+                TurnOutcome::BrokeOff | TurnOutcome::OutOfTime => continue,
+                TurnOutcome::Interrupted(by) => {
                     self.wait_for_words(&by).await?;
                     continue;
                 }
-                Got::TooLong(why) => {
+                TurnOutcome::TooLong(why) => {
                     odd += 1;
                     self.compact(&why).await?;
                     continue;
@@ -262,7 +262,7 @@ impl Session<'_> {
                 Why::Pause => continue,
                 Why::MaxTokens => {
                     self.refuse_calls(&calls, prompt::NOT_RUN_CUT).await?;
-                    self.room = self.room.saturating_mul(2).min(self.setting.facts.output);
+                    self.room = self.room.saturating_mul(2).min(self.context.facts.output);
                     self.tell(prompt::CUT_OFF).await?;
                     continue;
                 }
@@ -340,9 +340,9 @@ impl Session<'_> {
         self.record_notice(Level::Warn, &text).await?;
         let time_is_up = self.time_is_up().await?;
         tokio::select! {
-            why = self.leash.until_lost() => return Err(Halt::Lost(why)),
-            why = self.setting.stop.until_asked() => return Err(Halt::Stopped(why)),
-            () = self.desk.message() => {}
+            why = self.lease_keeper.until_lost() => return Err(Halt::Lost(why)),
+            why = self.context.stop.until_asked() => return Err(Halt::Stopped(why)),
+            () = self.inbox.message() => {}
             () = time_is_up => return Ok(()),
         }
         let words = self.take_messages().await?;
@@ -353,8 +353,8 @@ impl Session<'_> {
     /// Words of a person that came meanwhile, recorded.
     async fn take_messages(&mut self) -> Result<Vec<String>, Halt> {
         let mut messages = Vec::new();
-        for Words { text, by } in self.desk.take_messages() {
-            let shown = self.setting.redactor.apply(&text);
+        for Message { text, by } in self.inbox.take_messages() {
+            let shown = self.context.redactor.apply(&text);
             let meta = serde_json::json!({ "by": by });
             self.record(NewEntry {
                 meta: Some(meta),
@@ -392,10 +392,10 @@ impl Session<'_> {
 
     /// Stops what must not go on.
     fn check(&self) -> Result<(), Halt> {
-        if let Some(why) = self.leash.lost() {
+        if let Some(why) = self.lease_keeper.lost() {
             return Err(Halt::Lost(why));
         }
-        self.setting
+        self.context
             .stop
             .asked()
             .map_or(Ok(()), |why| Err(Halt::Stopped(why)))

@@ -41,10 +41,10 @@ use crate::{
     model::{
         DEFAULT_MODEL, SMALL_MODEL,
         anthropic::{Credential, Options},
-        catalog::Facts,
+        catalog::{Facts, SmallModel},
         rehearsal,
     },
-    tools::web_search::Wanted,
+    tools::web_search::SearchBackend,
 };
 pub use file::{AgentSection, ConfigFile};
 use jiff::SignedDuration;
@@ -55,7 +55,7 @@ const MAX_TOKENS: u32 = 32_000;
 /// Sent to models that are known to take one, where nobody says.
 const EFFORT: &str = "high";
 /// Tries of one turn that may be asked for.
-const MOST_TRIES: u32 = 15;
+const MAX_TRIES: u32 = 15;
 const EFFORTS: [&str; 5] = ["low", "medium", "high", "xhigh", "max"];
 /// For `small_model`: do without.
 const NONE: &str = "none";
@@ -80,7 +80,7 @@ pub struct Settings {
     /// Facts of the model for the work.
     pub facts: Facts,
     /// The model for summaries and searches, if there is to be one.
-    pub small: Option<Small>,
+    pub small: Option<SmallModel>,
     pub effort: Option<String>,
     pub max_tokens: u32,
     pub api: Options,
@@ -90,15 +90,8 @@ pub struct Settings {
     pub usd_chosen: bool,
     /// What people should know about what was made of their settings.
     pub warnings: Vec<String>,
-    pub search: Wanted,
+    pub search: SearchBackend,
     pub private_addresses: bool,
-}
-
-/// The small model.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Small {
-    pub model: String,
-    pub facts: Facts,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -125,7 +118,7 @@ impl Settings {
         api.headers = env("ANTHROPIC_CUSTOM_HEADERS")
             .or(file.api.headers)
             .unwrap_or_default();
-        api.tries = file.api.tries.unwrap_or(api.tries).clamp(1, MOST_TRIES);
+        api.tries = file.api.tries.unwrap_or(api.tries).clamp(1, MAX_TRIES);
         let asked = flags.model.filter(|m| !m.is_empty());
         if let Some(id) = &asked
             && id != rehearsal::NAME
@@ -155,7 +148,7 @@ impl Settings {
             .or(file.small_model)
             .or_else(|| api.is_original().then(|| SMALL_MODEL.into()))
             .filter(|id| id != NONE && model != rehearsal::NAME)
-            .map(|id| Small {
+            .map(|id| SmallModel {
                 facts: Facts::of_model(&id, &file.models),
                 model: id,
             });
@@ -198,7 +191,7 @@ impl Settings {
                 .unwrap_or(usual.usd_per_day),
         };
         check(&budget)?;
-        let search = Wanted::settle(
+        let search = SearchBackend::settle(
             file.web.search.as_deref(),
             file.web.searxng,
             file.web.brave.as_deref(),

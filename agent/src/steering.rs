@@ -1,4 +1,4 @@
-//! Commands that people leave in the ledger, on their way to the desk: how an agent is steered by
+//! Commands that people leave in the ledger, on their way to the inbox: how an agent is steered by
 //! somebody who did not start it.
 //!
 //! Does not carry them out: to the session they are the same as control lines on stdin.
@@ -23,7 +23,7 @@ impl Steering {
         ledger: AgentLedger,
         session: String,
         lease: Lease,
-        desk: mpsc::Sender<Control>,
+        inbox: mpsc::Sender<Control>,
         stop: Stop,
     ) -> Self {
         let (keep, mut stopped) = oneshot::channel();
@@ -44,7 +44,7 @@ impl Steering {
                             if command == Control::Shutdown {
                                 stop.ask("asked to shut down");
                             } else {
-                                let _ = desk.try_send(command);
+                                let _ = inbox.try_send(command);
                             }
                         }
                     }

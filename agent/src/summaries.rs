@@ -5,9 +5,9 @@
 use crate::{
     model::{
         Block, Conversation, Quiet,
-        anthropic::{Api, Manner},
+        anthropic::{Api, RequestOptions},
+        catalog::SmallModel,
     },
-    settings::Small,
     summarize,
     tools::capture::{Capture, Limits},
 };
@@ -45,7 +45,7 @@ struct Job {
 
 /// Who pays, and how much at most.
 #[derive(Debug, Clone, Copy)]
-pub struct Purse {
+pub struct SummaryBudget {
     /// US dollars on the ticket, everything else included, up to which summaries are written.
     pub ticket: f64,
     /// The same for the day.
@@ -61,17 +61,17 @@ pub struct Summaries {
 
 impl Summaries {
     /// Starts the task that writes them. Needs a runtime.
-    pub fn start(api: Api, small: Small, ledger: AgentLedger, purse: Purse) -> Self {
+    pub fn start(api: Api, small: SmallModel, ledger: AgentLedger, summary_budget: SummaryBudget) -> Self {
         let (jobs, queue) = mpsc::channel(WAITING);
         let waiting = watch::Sender::new(0);
         let scribe = Scribe {
-            manner: Manner {
+            options: RequestOptions {
                 effort: small.facts.effort.then(|| "low".into()),
-                ..Manner::plain(&small.model)
+                ..RequestOptions::plain(&small.model)
             },
             api,
             small,
-            purse,
+            summary_budget,
         };
         tokio::spawn(scribe.work(ledger, queue, waiting.clone()));
         Self { jobs, waiting }
@@ -109,9 +109,9 @@ impl Summaries {
 
 struct Scribe {
     api: Api,
-    small: Small,
-    manner: Manner,
-    purse: Purse,
+    small: SmallModel,
+    options: RequestOptions,
+    summary_budget: SummaryBudget,
 }
 
 impl Scribe {
@@ -163,7 +163,7 @@ impl Scribe {
              not for you.\n\n{}",
             job.text
         ));
-        let body = self.manner.body(&conversation, MAX_TOKENS);
+        let body = self.options.body(&conversation, MAX_TOKENS);
         let mut quiet = Quiet::default();
         let turn = timeout(LIMIT, self.api.turn(body, TRIES, &mut quiet)).await;
         let mut used = quiet.wasted;
@@ -200,10 +200,10 @@ impl Scribe {
             .and_then(|s| s.ticket_id);
         let Some(ticket) = ticket else { return false };
         let spent = ledger.spent_on_ticket(ticket, None).await;
-        spent.is_ok_and(|s| s.usd + most <= self.purse.ticket)
+        spent.is_ok_and(|s| s.usd + most <= self.summary_budget.ticket)
             && ledger
                 .spent_today()
                 .await
-                .is_ok_and(|usd| usd + most <= self.purse.day)
+                .is_ok_and(|usd| usd + most <= self.summary_budget.day)
     }
 }

@@ -1,15 +1,15 @@
 //! Short forms of long texts, for lists and panes: an extract, made without a model, at once.
 
 /// Longest summary, bytes.
-const LONGEST: usize = 200;
+const MAX_LEN: usize = 200;
 
 /// The first sentences of `text`, at most 200 bytes of them, on one line.
 pub fn extract(text: &str) -> String {
     let flat = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    if flat.len() <= LONGEST {
+    if flat.len() <= MAX_LEN {
         return flat;
     }
-    let room = &flat[..flat.floor_char_boundary(LONGEST)];
+    let room = &flat[..flat.floor_char_boundary(MAX_LEN)];
     let sentence = room
         .char_indices()
         .filter(|(i, c)| {
@@ -18,12 +18,12 @@ pub fn extract(text: &str) -> String {
         .map(|(i, c)| i + c.len_utf8())
         .next_back();
     match sentence {
-        Some(end) if end >= LONGEST / 5 => room[..end].to_string(),
+        Some(end) if end >= MAX_LEN / 5 => room[..end].to_string(),
         _ => {
-            let room = &flat[..flat.floor_char_boundary(LONGEST - '…'.len_utf8())];
+            let room = &flat[..flat.floor_char_boundary(MAX_LEN - '…'.len_utf8())];
             let end = room
                 .rfind(' ')
-                .filter(|end| *end >= LONGEST / 2)
+                .filter(|end| *end >= MAX_LEN / 2)
                 .unwrap_or(room.len());
             format!("{}…", &room[..end])
         }
@@ -55,10 +55,10 @@ mod tests {
             "First it was down. Then it came up again, slowly."
         );
         let endless = extract(&"é".repeat(500));
-        assert!(endless.len() <= LONGEST && endless.ends_with('…'));
+        assert!(endless.len() <= MAX_LEN && endless.ends_with('…'));
         let words = extract(&"word ".repeat(100));
         assert!(
-            words.len() <= LONGEST && words.ends_with("word…"),
+            words.len() <= MAX_LEN && words.ends_with("word…"),
             "{words}"
         );
     }

@@ -2,10 +2,11 @@
 
 use crate::{
     cluster_id::ClusterId,
-    control::Desk,
+    control::ControlInbox,
     model::Model,
-    session::{self, Ended, Setting},
+    session::{self, Ended, SessionContext},
 };
+use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use operator_ledger::{
     AgentLedger, ClaimRequest, LedgerError, PRESENCE, Reader, Status,
     event::{Level, Outcome},
@@ -14,11 +15,11 @@ use std::time::{Duration, Instant};
 
 const POLL: Duration = Duration::from_secs(1);
 /// Waits after a session that the model or the ledger let down; doubles.
-const FIRST_REST: Duration = Duration::from_secs(5);
-const LONGEST_REST: Duration = Duration::from_secs(120);
+const MIN_REST: Duration = Duration::from_secs(5);
+const MAX_REST: Duration = Duration::from_secs(120);
 
 /// Tokens of prompt and answer that a session takes at least.
-const SMALLEST: (u64, u32) = (4_000, 2_000);
+const MIN_SESSION: (u64, u32) = (4_000, 2_000);
 
 /// Which tickets, and how many.
 #[derive(Debug, Clone)]
@@ -53,36 +54,36 @@ pub enum WorkError {
 
 /// Runs until asked to stop, or as `plan` says.
 pub async fn run(
-    setting: &Setting,
+    context: &SessionContext,
     plan: &Plan,
     model: &mut dyn Model,
-    desk: &mut Desk,
+    inbox: &mut ControlInbox,
 ) -> Result<Finished, WorkError> {
-    let ledger = &setting.ledger;
-    let finished = work(ledger, setting, plan, model, desk).await;
+    let ledger = &context.ledger;
+    let finished = work(ledger, context, plan, model, inbox).await;
     // It only makes the others wait a little before they take it to be gone.
-    let _ = ledger.agent_is_gone(&setting.holder).await;
+    let _ = ledger.agent_is_gone(&context.holder).await;
     finished
 }
 
 async fn work(
     ledger: &AgentLedger,
-    setting: &Setting,
+    context: &SessionContext,
     plan: &Plan,
     model: &mut dyn Model,
-    desk: &mut Desk,
+    inbox: &mut ControlInbox,
 ) -> Result<Finished, WorkError> {
-    let mut rest = FIRST_REST;
+    let mut rests = rests();
     let mut trouble: Option<String> = None;
     let mut tries = 0;
     let mut there: Option<Instant> = None;
     loop {
-        if setting.stop.asked().is_some() {
+        if context.stop.asked().is_some() {
             return Ok(Finished::Stopped);
         }
         if there.is_none_or(|at| at.elapsed() >= PRESENCE) {
             // A ledger that cannot be written is told of below, by the claim.
-            let _ = ledger.agent_is_there(&setting.holder, model.name()).await;
+            let _ = ledger.agent_is_there(&context.holder, model.name()).await;
             there = Some(Instant::now());
         }
         let cluster = match plan.ticket {
@@ -97,23 +98,23 @@ async fn work(
             None => plan.cluster.now(ledger).await,
         };
         let mut wait = POLL;
-        let claim = match day_is_spent(setting, ledger).await? {
+        let claim = match day_is_spent(context, ledger).await? {
             Some(why) if plan.once || plan.ticket.is_some() => return Err(WorkError::Budget(why)),
             Some(why) => {
                 if trouble.as_ref() != Some(&why) {
-                    setting.emitter.notice(None, Level::Warn, why.clone());
+                    context.emitter.notice(None, Level::Warn, why.clone());
                     trouble = Some(why);
                 }
-                wait = LONGEST_REST / 10;
+                wait = MAX_REST / 10;
                 None
             }
             None => Some(
                 ledger
                     .claim(ClaimRequest {
-                        holder: setting.holder.clone(),
+                        holder: context.holder.clone(),
                         cluster_id: cluster,
                         ticket: plan.ticket,
-                        lease: setting.lease,
+                        lease: context.lease,
                     })
                     .await,
             ),
@@ -123,37 +124,36 @@ async fn work(
             Some(Ok(Some(claim))) => {
                 trouble = None;
                 // Words meant for an earlier session are not for this one.
-                desk.clear();
-                match session::run(setting, claim, model, desk).await {
+                inbox.clear();
+                match session::run(context, claim, model, inbox).await {
                     Ok((_, Ended::Stopped)) => return Ok(Finished::Stopped),
                     Ok((_, Ended::Hopeless(why))) => return Err(WorkError::Model(why)),
                     Ok((outcome, _)) if plan.once || plan.ticket.is_some() => {
                         return Ok(Finished::Once(outcome));
                     }
                     Ok((_, Ended::Rest(why))) => {
-                        wait = rest;
-                        rest = (rest * 2).min(LONGEST_REST);
+                        wait = next(&mut rests);
                         let text =
                             format!("the next ticket is taken in {} s: {why}", wait.as_secs());
-                        setting.emitter.notice(None, Level::Warn, text);
+                        context.emitter.notice(None, Level::Warn, text);
                     }
                     Ok((_, Ended::Away(why))) => {
                         let text = format!("no ticket is taken until the model answers: {why}");
-                        setting.emitter.notice(None, Level::Warn, text);
+                        context.emitter.notice(None, Level::Warn, text);
                         tokio::select! {
-                            _ = setting.stop.until_asked() => return Ok(Finished::Stopped),
-                            () = until_it_answers(model, &mut rest) => {}
+                            _ = context.stop.until_asked() => return Ok(Finished::Stopped),
+                            () = until_it_answers(model, &mut rests) => {}
                         }
-                        setting
+                        context
                             .emitter
                             .notice(None, Level::Info, "the model answers again");
                         continue;
                     }
                     Ok((_, Ended::GoOn)) => {
-                        rest = FIRST_REST;
+                        rests = self::rests();
                         continue;
                     }
-                    Err(e) => setting.emitter.notice(None, Level::Error, e.to_string()),
+                    Err(e) => context.emitter.notice(None, Level::Error, e.to_string()),
                 }
             }
             Some(Ok(None)) => {
@@ -172,24 +172,35 @@ async fn work(
             Some(Err(e)) => {
                 let text = e.to_string();
                 if trouble.as_ref() != Some(&text) {
-                    setting.emitter.notice(None, Level::Error, text.clone());
+                    context.emitter.notice(None, Level::Error, text.clone());
                     trouble = Some(text);
                 }
             }
         }
         tokio::select! {
-            _ = setting.stop.until_asked() => return Ok(Finished::Stopped),
+            _ = context.stop.until_asked() => return Ok(Finished::Stopped),
             () = tokio::time::sleep(wait) => {}
         }
     }
 }
 
+fn rests() -> ExponentialBackoff {
+    ExponentialBuilder::default()
+        .with_min_delay(MIN_REST)
+        .with_max_delay(MAX_REST)
+        .without_max_times()
+        .build()
+}
+
+fn next(rests: &mut ExponentialBackoff) -> Duration {
+    rests.next().unwrap_or(MAX_REST)
+}
+
 /// Waits until whoever makes the turns answers, asking seldom.
-/// It answers to this, yet may not to what is asked next: `rest` grows until a session went on.
-async fn until_it_answers(model: &mut dyn Model, rest: &mut Duration) {
+/// It answers to this, yet may not to what is asked next: `rests` grow until a session went on.
+async fn until_it_answers(model: &mut dyn Model, rests: &mut ExponentialBackoff) {
     loop {
-        tokio::time::sleep(*rest).await;
-        *rest = (*rest * 2).min(LONGEST_REST);
+        tokio::time::sleep(next(rests)).await;
         if model.answers().await {
             return;
         }
@@ -197,15 +208,15 @@ async fn until_it_answers(model: &mut dyn Model, rest: &mut Duration) {
 }
 
 /// Why no session can be paid for today.
-async fn day_is_spent(setting: &Setting, ledger: &Reader) -> Result<Option<String>, LedgerError> {
-    let Some(most) = setting
+async fn day_is_spent(context: &SessionContext, ledger: &Reader) -> Result<Option<String>, LedgerError> {
+    let Some(most) = context
         .facts
-        .most(SMALLEST.0, SMALLEST.1)
+        .most(MIN_SESSION.0, MIN_SESSION.1)
         .filter(|m| *m > 0.0)
     else {
         return Ok(None);
     };
-    let (spent, cap) = (ledger.spent_today().await?, setting.budget.usd_per_day);
+    let (spent, cap) = (ledger.spent_today().await?, context.budget.usd_per_day);
     Ok((spent + most > cap).then(|| {
         format!(
             "{spent:.2} of {cap:.2} US dollars of the day (UTC) are spent or set aside: no ticket \
@@ -271,9 +282,8 @@ mod tests {
             until: began + gone,
             asked: 0,
         };
-        let mut rest = FIRST_REST;
-        until_it_answers(&mut model, &mut rest).await;
-        assert!(began.elapsed() < gone + LONGEST_REST);
+        until_it_answers(&mut model, &mut rests()).await;
+        assert!(began.elapsed() < gone + MAX_REST);
         assert!((20..50).contains(&model.asked), "{}", model.asked);
     }
 }

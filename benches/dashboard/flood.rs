@@ -108,7 +108,7 @@ pub fn bare(what: &str, how: &str, count: usize) -> Duration {
     let folder = tempfile::tempdir().expect("a folder");
     let go = folder.path().join("go");
     fifo(&go);
-    let own = std::env::current_exe().expect("a path");
+    let own = operator_process::executable();
     let mut child = Command::new(own)
         .args(["child", "flood", what, how, &count.to_string()])
         .arg(&go)

@@ -63,7 +63,8 @@ impl Tool {
 
     /// Starts it with this executable in the role `child`.
     pub fn start(self, child: &str) -> Running {
-        let own = std::env::current_exe().expect("a path");
+        // By its own name: another program starts it.
+        let own = std::fs::canonicalize(operator_process::executable()).expect("a path");
         let child = format!("{} child {child}", own.display());
         let program = self.path().expect("asked before");
         let home = tempfile::tempdir().expect("a folder");

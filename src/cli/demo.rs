@@ -27,10 +27,8 @@ use crate::{
 };
 use color_eyre::eyre::Context;
 use operator_lab::{LabDir, LabInfo, UpOptions};
-use operator_ledger::{
-    PersonLedger,
-    home::{Home, executable},
-};
+use operator_ledger::{PersonLedger, home::Home};
+use operator_process::executable;
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use std::{
     ffi::OsString,

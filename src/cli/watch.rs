@@ -21,16 +21,9 @@ use crate::{
 use agent_lab::{cli::ModeArg, model::rehearsal};
 use clap::ValueEnum;
 use color_eyre::eyre::eyre;
-use operator_ledger::{
-    PersonLedger, Reader,
-    home::{Home, executable},
-};
-use std::{
-    ffi::OsString,
-    path::{Path, PathBuf},
-    process::ExitCode,
-    time::Duration,
-};
+use operator_ledger::{PersonLedger, Reader, home::Home};
+use operator_process::executable;
+use std::{ffi::OsString, path::PathBuf, process::ExitCode, time::Duration};
 
 /// The dashboard needs a terminal and has none.
 const NO_TERMINAL: u8 = 2;
@@ -215,30 +208,20 @@ fn ours(mut argv: Vec<OsString>, place: &Place) -> Vec<OsString> {
 /// The words of a command line, or a shell for one that needs it. A program that is not there is
 /// an error here and not a crash loop later.
 fn command(line: &str) -> color_eyre::Result<Vec<OsString>> {
-    const SHELL: &str = "|&;<>()$`\\\"'*?[]#~=%{}\n";
+    const SHELL: &str = "|&;<>()$`*?[]#~=%{}\n";
     if line.contains(|c| SHELL.contains(c)) {
         return Ok(["sh", "-c", line].map(Into::into).to_vec());
     }
-    let words: Vec<OsString> = line.split_whitespace().map(Into::into).collect();
+    let words = shell_words::split(line).map_err(|e| eyre!("--agent-cmd {line}: {e}"))?;
     let Some(program) = words.first() else {
         return Err(eyre!(
             "--agent-cmd is empty; give a program, or --no-agent for none"
         ));
     };
-    let path = Path::new(program);
-    let folders = std::env::var_os("PATH").unwrap_or_default();
-    let there = if path.components().count() > 1 {
-        path.exists()
-    } else {
-        std::env::split_paths(&folders).any(|folder| folder.join(path).is_file())
-    };
-    if !there {
-        return Err(eyre!(
-            "--agent-cmd {line}: there is no program {}",
-            path.display()
-        ));
+    if which::which(program).is_err() {
+        return Err(eyre!("--agent-cmd {line}: there is no program {program}"));
     }
-    Ok(words)
+    Ok(words.into_iter().map(Into::into).collect())
 }
 
 #[cfg(test)]
@@ -248,7 +231,9 @@ mod tests {
     #[test]
     fn an_agent_command_is_words_or_a_shell_line_or_an_error() {
         assert_eq!(command("cat -n").unwrap(), ["cat", "-n"]);
+        assert_eq!(command("cat 'a b' c\\ d").unwrap(), ["cat", "a b", "c d"]);
         assert_eq!(command("cat | cat").unwrap(), ["sh", "-c", "cat | cat"]);
+        assert!(command("cat 'a b").is_err());
         let error = command("no-such-agent --json").unwrap_err().to_string();
         assert!(error.contains("no-such-agent"), "{error}");
         assert!(command("  ").is_err());

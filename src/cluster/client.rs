@@ -18,7 +18,7 @@ use super::{
 };
 use futures_util::future::join_all;
 use jiff::Timestamp;
-use operator_ledger::SystemId;
+use operator_ledger::{SystemId, endpoints};
 use std::{collections::HashMap, time::Duration};
 
 /// Above this many regions the full list is not fetched, only PD's own checks are.
@@ -40,20 +40,8 @@ pub struct Options {
 impl Options {
     /// Endpoints as people write them: separated by commas, `http://` left out or not.
     pub fn new(pd: &str) -> Self {
-        let pd = pd
-            .split(',')
-            .map(|e| e.trim().trim_end_matches('/'))
-            .filter(|e| !e.is_empty())
-            .map(|e| {
-                if e.contains("://") {
-                    e.to_owned()
-                } else {
-                    format!("http://{e}")
-                }
-            })
-            .collect();
         Self {
-            pd,
+            pd: endpoints::parse(pd),
             timeout: Duration::from_secs(2),
             rate_window: Duration::from_secs(10),
             prometheus: None,

@@ -67,16 +67,12 @@ pub fn entry(session: &SessionRow, row: &EntryRow) -> Option<Event> {
             delta: text(),
             end: true,
         },
-        "tool_call" => {
-            let param = |key: &str| row.tool_params.as_ref()?.get(key)?.as_str();
-            let input = ["command", "query", "url"].into_iter().find_map(param);
-            Kind::ToolCall {
-                call: call(),
-                tool: row.tool_name.clone().unwrap_or_else(|| "shell".into()),
-                input: input.unwrap_or(&row.content).to_owned(),
-                reasoning: param("reasoning").unwrap_or_default().to_owned(),
-            }
-        }
+        "tool_call" => Kind::ToolCall {
+            call: call(),
+            tool: row.tool().to_owned(),
+            input: row.input().to_owned(),
+            reasoning: row.reasoning().to_owned(),
+        },
         "tool_result" => Kind::ToolResult {
             call: call(),
             exit_code: row.exit_code,

@@ -320,7 +320,7 @@ fn decisions_and_messages_keep_who_it_was() {
         .unwrap();
     let proposal = waiting[0].proposal.clone().unwrap();
     assert_eq!(
-        (proposal.call.as_str(), proposal.command.as_str()),
+        (proposal.call.as_str(), proposal.input.as_str()),
         ("c", "reboot")
     );
     let meta = json!({ "approved": false, "by": "kim", "why": "not now" });

@@ -148,12 +148,13 @@ fn usual(invariant: Invariant, election: Duration) -> Rule {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::ConfigFile;
-    use operator_ledger::config;
+    use operator_ledger::config::{self, ConfigFile};
+    use serde::de::IgnoredAny;
     use std::path::Path;
 
     fn section(text: &str) -> Result<MonitorSection, String> {
-        let file: Result<ConfigFile, _> = config::parse(Path::new("config.toml"), text.as_bytes());
+        let file: Result<ConfigFile<IgnoredAny, MonitorSection>, _> =
+            config::parse(Path::new("config.toml"), text.as_bytes());
         file.map(|f| f.monitor).map_err(|e| e.to_string())
     }
 

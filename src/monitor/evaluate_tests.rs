@@ -1,11 +1,14 @@
 use super::*;
 use crate::{
-    cli::ConfigFile,
     cluster::{MemberState, Observed, PdMember, Regions, Store, Traffic, UnknownReason},
-    monitor::config::Overrides,
+    monitor::config::{MonitorSection, Overrides},
 };
 use jiff::Timestamp;
-use operator_ledger::{SystemId, config};
+use operator_ledger::{
+    SystemId,
+    config::{self, ConfigFile},
+};
+use serde::de::IgnoredAny;
 use std::path::Path;
 
 fn store(id: u64, state: StoreState) -> Store {
@@ -188,7 +191,8 @@ fn a_remembered_value_is_no_evidence() {
 #[test]
 fn a_disabled_invariant_is_silent() {
     let text = b"[monitor.store_down]\nenabled=false";
-    let file: ConfigFile = config::parse(Path::new("config.toml"), text).unwrap();
+    let file: ConfigFile<IgnoredAny, MonitorSection> =
+        config::parse(Path::new("config.toml"), text).unwrap();
     let config = Config::new(file.monitor, Overrides::default()).unwrap();
     let all = evaluate(&healthy(), &config, &[]);
     assert!(!all.iter().any(|o| o.invariant == "store_down"));

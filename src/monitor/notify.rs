@@ -13,6 +13,7 @@
 //! more slowly; the monitor never waits for it. After a day it is old news and left out.
 
 use super::listener::{Counts, ListenerState};
+use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use jiff::{SignedDuration, Timestamp};
 use minijinja::{
     Environment, context,
@@ -26,7 +27,7 @@ use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
 /// How often the ledger is asked whether it changed.
 const POLL: Duration = Duration::from_secs(1);
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
-const FIRST_WAIT: Duration = Duration::from_secs(1);
+const MIN_WAIT: Duration = Duration::from_secs(1);
 const MAX_WAIT: Duration = Duration::from_secs(300);
 /// What is older is not sent.
 const MAX_AGE: SignedDuration = SignedDuration::from_hours(24);
@@ -175,7 +176,7 @@ pub async fn run(
         notify,
         counts: listener.counts.clone(),
         trouble: None,
-        wait: FIRST_WAIT,
+        waits: waits(MIN_WAIT),
     };
     let mut open: Option<MonitorLedger> = None;
     loop {
@@ -199,7 +200,16 @@ struct Notifier {
     counts: Counts,
     /// The trouble that was reported last.
     trouble: Option<String>,
-    wait: Duration,
+    waits: ExponentialBackoff,
+}
+
+/// From one try to the next.
+fn waits(first: Duration) -> ExponentialBackoff {
+    ExponentialBuilder::default()
+        .with_min_delay(first)
+        .with_max_delay(MAX_WAIT)
+        .without_max_times()
+        .build()
 }
 
 impl Notifier {
@@ -261,7 +271,7 @@ impl Notifier {
             let why = match request.send().await {
                 Ok(answer) if answer.status().is_success() => {
                     self.counts.sent("delivered");
-                    (self.trouble, self.wait) = (None, FIRST_WAIT);
+                    (self.trouble, self.waits) = (None, waits(MIN_WAIT));
                     return;
                 }
                 Ok(answer) => {
@@ -280,8 +290,7 @@ impl Notifier {
             };
             self.counts.sent("retried");
             self.trouble(format!("{why}; tried again"), warn);
-            tokio::time::sleep(self.wait).await;
-            self.wait = (self.wait * 2).min(MAX_WAIT);
+            tokio::time::sleep(self.waits.next().unwrap_or(MAX_WAIT)).await;
             if !self.is_wanted(notification) {
                 self.counts.sent("given_up");
                 return;

@@ -1,8 +1,8 @@
 use super::*;
-use crate::cli::ConfigFile;
 use axum::{Router, extract::State, http::StatusCode, routing::post};
-use operator_ledger::config;
+use operator_ledger::config::{self, ConfigFile};
 use operator_ledger::{Check, Observation, Reading};
+use serde::de::IgnoredAny;
 use std::path::Path;
 use std::sync::Mutex;
 
@@ -68,7 +68,8 @@ async fn check(ledger: &MonitorLedger, store: u64, reading: Reading) {
 
 fn notify(url: &str, more: &str) -> Result<Option<Notify>, String> {
     let text = format!("[notify]\nurl = '{url}'\n{more}");
-    let file: Result<ConfigFile, _> = config::parse(Path::new("config.toml"), text.as_bytes());
+    let file: Result<ConfigFile<IgnoredAny, IgnoredAny, NotifySection>, _> =
+        config::parse(Path::new("config.toml"), text.as_bytes());
     let section = file.map_err(|e| e.to_string())?.notify;
     Notify::new(section, None).map_err(|e| e.to_string())
 }
@@ -93,7 +94,7 @@ impl Desk {
                 notify,
                 counts: Counts::default(),
                 trouble: None,
-                wait: Duration::from_millis(10),
+                waits: waits(Duration::from_millis(10)),
             },
             warned: Vec::new(),
             _dir: dir,

@@ -10,7 +10,8 @@ use operator_lab::{
     Lab, LabError, LabInfo, Progress, UpOptions, load::verify::VerifyError, timing::MONITOR_TIMES,
     topology::TopologyError, up,
 };
-use operator_ledger::home::{HomeError, executable};
+use operator_ledger::home::HomeError;
+use operator_process::executable;
 use std::{ffi::OsString, path::PathBuf};
 
 /// What is passed on to an agent in its own container, if it is set here: who it is to ask, with

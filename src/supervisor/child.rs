@@ -9,11 +9,12 @@ use super::{
     policy::{Next, Policy},
     process::{Run, describe, launch, writer},
     spawn::Spec,
-    stop::{Step, group_alive},
     stream::Chunk,
 };
 use operator_ledger::event::Control;
+use operator_process::stop::{Step, group_alive};
 use std::{
+    io,
     os::unix::process::ExitStatusExt,
     process::ExitStatus,
     time::{Duration, Instant},
@@ -35,7 +36,8 @@ const SLICE: usize = 64 * 1024;
 pub fn start(spec: Spec, mailbox: Mailbox) -> Handle {
     let (handle, receiver) = Handle::new(mailbox.clone());
     let first = launch(&spec);
-    tokio::spawn(supervise(spec, mailbox, receiver, first));
+    let listen = || signal(SignalKind::child());
+    tokio::spawn(supervise(spec, mailbox, receiver, first, listen));
     handle
 }
 
@@ -44,14 +46,28 @@ async fn supervise(
     mailbox: Mailbox,
     mut orders: mpsc::Receiver<Order>,
     mut first: Result<Run, String>,
+    listen: impl Fn() -> io::Result<SignalStream>,
 ) {
-    let Ok(mut reaper) = signal(SignalKind::child()) else {
-        return;
-    };
     let mut task = Task {
         mailbox,
         policy: Policy::default(),
         stderr: LastWords::default(),
+    };
+    let mut reaper = loop {
+        let error = match listen() {
+            Ok(reaper) => break reaper,
+            Err(error) => error,
+        };
+        // Ends the child: nobody would see it exit by itself.
+        drop(first);
+        task.fact(Fact::GaveUp {
+            why: format!("cannot be watched: {error}"),
+            stderr: Vec::new(),
+        });
+        if !task.idle(None, &mut orders).await {
+            return task.fact(Fact::Stopped);
+        }
+        first = launch(&spec);
     };
     loop {
         tracing::debug!(child = spec.name, started = first.is_ok(), "started");

@@ -5,11 +5,8 @@
 //! Facts and events that carry state are all kept; if the main loop stands still for thousands of
 //! them, and only then, the reader waits.
 
-use super::{
-    delta,
-    loose::{Heap, Loose},
-};
-use operator_ledger::event::{self, Event};
+use super::droppable::{Droppable, LineBuffer};
+use operator_ledger::event::{self, Event, delta};
 use std::{
     collections::VecDeque,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -18,7 +15,7 @@ use std::{
 use tokio::sync::Notify;
 
 /// Facts and state events kept before the reader waits.
-const FIRM: usize = 8192;
+const MAX_RELIABLE: usize = 8192;
 
 /// What the supervisor knows of the process itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,31 +73,31 @@ pub struct Mailbox(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     inner: Mutex<Inner>,
-    /// Rung when something arrives; shared by all children of a dashboard.
-    bell: Arc<Notify>,
+    /// Notified when something arrives; shared by all children of a dashboard.
+    wake_up: Arc<Notify>,
     drained: Notify,
 }
 
 #[derive(Debug, Default)]
 struct Inner {
     next: u64,
-    loose: Heap,
-    firm: VecDeque<(u64, Item)>,
+    droppable: LineBuffer,
+    reliable: VecDeque<(u64, Item)>,
 }
 
 impl Mailbox {
-    pub fn new(bell: Arc<Notify>) -> Self {
+    pub fn new(wake_up: Arc<Notify>) -> Self {
         let inner = Mutex::default();
         Self(Arc::new(Shared {
             inner,
-            bell,
+            wake_up,
             drained: Notify::new(),
         }))
     }
 
     pub fn fact(&self, fact: Fact) {
-        self.lock().firm(Item::Fact(fact));
-        self.0.bell.notify_one();
+        self.lock().reliable(Item::Fact(fact));
+        self.0.wake_up.notify_one();
     }
 
     /// For lines of the child.
@@ -117,7 +114,7 @@ impl Mailbox {
     pub async fn room(&self) {
         loop {
             let drained = self.0.drained.notified();
-            if self.lock().firm.len() < FIRM {
+            if self.lock().reliable.len() < MAX_RELIABLE {
                 return;
             }
             drained.await;
@@ -126,26 +123,26 @@ impl Mailbox {
 
     /// Takes everything, in order.
     pub fn drain(&self) -> Vec<Item> {
-        let (loose, firm, lost) = {
+        let (droppable, reliable, lost) = {
             let mut inner = self.lock();
             (
-                inner.loose.take(),
-                std::mem::take(&mut inner.firm),
-                std::mem::take(&mut inner.loose.lost),
+                inner.droppable.take(),
+                std::mem::take(&mut inner.reliable),
+                std::mem::take(&mut inner.droppable.lost),
             )
         };
         self.0.drained.notify_one();
-        let mut items = Vec::with_capacity(loose.len() + firm.len() + 1);
-        let mut firm = firm.into_iter().peekable();
+        let mut items = Vec::with_capacity(droppable.len() + reliable.len() + 1);
+        let mut reliable = reliable.into_iter().peekable();
         let mut lost = (lost > 0).then_some(Item::Lost(lost));
-        for (seq, what, line) in loose {
-            while let Some((_, item)) = firm.next_if(|(s, _)| *s < seq) {
+        for (seq, what, line) in droppable {
+            while let Some((_, item)) = reliable.next_if(|(s, _)| *s < seq) {
                 items.push(item);
             }
             items.extend(lost.take());
             items.push(match what {
-                Loose::Delta => Item::Delta(line),
-                Loose::Plain { stderr, omitted } => Item::Plain {
+                Droppable::Delta => Item::Delta(line),
+                Droppable::Plain { stderr, omitted } => Item::Plain {
                     line,
                     stderr,
                     omitted,
@@ -153,7 +150,7 @@ impl Mailbox {
             });
         }
         items.extend(lost);
-        items.extend(firm.map(|(_, item)| item));
+        items.extend(reliable.map(|(_, item)| item));
         items
     }
 
@@ -163,13 +160,13 @@ impl Mailbox {
 }
 
 impl Inner {
-    fn firm(&mut self, item: Item) {
-        self.firm.push_back((self.next, item));
+    fn reliable(&mut self, item: Item) {
+        self.reliable.push_back((self.next, item));
         self.next += 1;
     }
 
-    fn loose(&mut self, what: Loose, line: &[u8]) {
-        self.loose.push(self.next, what, line);
+    fn droppable(&mut self, what: Droppable, line: &[u8]) {
+        self.droppable.push(self.next, what, line);
         self.next += 1;
     }
 }
@@ -185,28 +182,29 @@ impl Batch<'_> {
     /// A line without its newline, and how many of its bytes were left out.
     pub fn line(&mut self, line: &[u8], omitted: u64, stderr: bool) {
         self.pushed = true;
-        if !stderr && delta::possible(line) {
-            if delta::certain(line) {
-                return self.inner.loose(Loose::Delta, line);
+        if !stderr && delta::may_be_event(line) {
+            if delta::is_delta(line) {
+                return self.inner.droppable(Droppable::Delta, line);
             }
             if let Some(event) = std::str::from_utf8(line).ok().and_then(event::parse) {
                 return if event.kind.is_state() {
-                    self.inner.firm(Item::State(event));
+                    self.inner.reliable(Item::State(event));
                 } else {
-                    self.inner.loose(Loose::Delta, line);
+                    self.inner.droppable(Droppable::Delta, line);
                 };
             }
         }
-        self.inner.loose(Loose::Plain { stderr, omitted }, line);
+        self.inner
+            .droppable(Droppable::Plain { stderr, omitted }, line);
     }
 
     /// True: the reader should wait for [`Mailbox::room`] before it goes on.
     #[must_use]
     pub fn finish(self) -> bool {
-        let full = self.inner.firm.len() >= FIRM;
+        let full = self.inner.reliable.len() >= MAX_RELIABLE;
         drop(self.inner);
         if self.pushed {
-            self.mailbox.0.bell.notify_one();
+            self.mailbox.0.wake_up.notify_one();
         }
         full
     }
@@ -215,7 +213,7 @@ impl Batch<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{supervisor::loose::PIECES, transcript::ring::CAPACITY};
+    use crate::{supervisor::droppable::PIECES, transcript::ring::CAPACITY};
 
     fn mailbox() -> Mailbox {
         Mailbox::new(Arc::default())

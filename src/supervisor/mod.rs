@@ -8,17 +8,15 @@
 //! lines and every event that carries state. What the lines mean is decided elsewhere.
 
 mod child;
-mod delta;
+mod droppable;
 mod handle;
 mod last_words;
 mod lifeline;
-mod loose;
 pub mod mailbox;
 pub mod policy;
 mod process;
 mod spawn;
 pub mod splitter;
-mod stop;
 mod stream;
 pub mod warden;
 

@@ -2,13 +2,14 @@
 //!
 //! Pure: it is told when things happened.
 
+use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use std::{
     collections::VecDeque,
     time::{Duration, Instant},
 };
 
-const FIRST_DELAY: Duration = Duration::from_millis(500);
-const LONGEST_DELAY: Duration = Duration::from_secs(30);
+const MIN_DELAY: Duration = Duration::from_millis(500);
+const MAX_DELAY: Duration = Duration::from_secs(30);
 /// A run this long was no part of a crash loop.
 const HEALTHY: Duration = Duration::from_mins(1);
 /// So many failures without a healthy run between them are a crash loop.
@@ -20,9 +21,23 @@ pub enum Next {
     GiveUp { why: String },
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Policy {
     failures: VecDeque<Instant>,
+    delays: ExponentialBackoff,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self {
+            failures: VecDeque::new(),
+            delays: ExponentialBuilder::default()
+                .with_min_delay(MIN_DELAY)
+                .with_max_delay(MAX_DELAY)
+                .without_max_times()
+                .build(),
+        }
+    }
 }
 
 impl Policy {
@@ -34,7 +49,7 @@ impl Policy {
             };
         }
         if ran >= HEALTHY {
-            self.failures.clear();
+            self.forgive();
         }
         self.failures.push_back(now);
         if self.failures.len() >= FAILURES {
@@ -42,9 +57,8 @@ impl Policy {
             let why = format!("it failed {FAILURES} times in {} s", span.as_secs().max(1));
             return Next::GiveUp { why };
         }
-        let doublings = self.failures.len() as u32 - 1;
         Next::Restart {
-            after: (FIRST_DELAY * 2u32.pow(doublings)).min(LONGEST_DELAY),
+            after: self.delays.next().unwrap_or(MAX_DELAY),
         }
     }
 
@@ -57,7 +71,7 @@ impl Policy {
 
     /// A person asked for it to run again.
     pub fn forgive(&mut self) {
-        self.failures.clear();
+        *self = Self::default();
     }
 }
 
@@ -90,7 +104,7 @@ mod tests {
         let (mut policy, now) = (Policy::default(), Instant::now());
         for _ in 0..20 {
             let next = policy.ended(now, Duration::from_mins(2), false);
-            assert_eq!(next, Next::Restart { after: FIRST_DELAY });
+            assert_eq!(next, Next::Restart { after: MIN_DELAY });
         }
         assert!(matches!(
             policy.ended(now, Duration::ZERO, true),

@@ -6,10 +6,10 @@ use super::{
     mailbox::{Fact, Mailbox},
     spawn::{Spec, spawn},
     splitter::Splitter,
-    stop::{Stop, signal_group},
     stream::Output,
 };
 use operator_ledger::event::Control;
+use operator_process::stop::{Stop, signal_group};
 use rustix::process::{Pid, Signal};
 use std::{
     os::unix::process::ExitStatusExt,

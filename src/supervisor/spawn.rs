@@ -1,6 +1,8 @@
 //! Starting one child: its own session, all three streams piped, no survivor of its parent.
 
 use super::{lifeline::Lifeline, warden::ROLE};
+use operator_process::start::ChildSetup;
+use rustix::process::Signal;
 use std::{ffi::OsString, io, os::fd::AsRawFd, path::PathBuf, process::Stdio};
 use tokio::process::{Child, Command};
 
@@ -57,31 +59,13 @@ pub fn spawn(spec: &Spec) -> io::Result<(Child, Option<Lifeline>)> {
     for name in &spec.env_remove {
         command.env_remove(name);
     }
-    let parent = rustix::process::getpid();
-    let before_exec = move || {
-        // With a group alone the child could still reach our terminal through /dev/tty.
-        rustix::process::setsid()?;
-        #[cfg(target_os = "linux")]
-        {
-            use rustix::process::{Signal, getppid, set_parent_process_death_signal};
-            // They end with their stdin or their lifeline, once they run: a frozen one would not
-            // see that it ended.
-            set_parent_process_death_signal(Some(Signal::CONT))?;
-            if getppid() != Some(parent) {
-                return Err(io::Error::other("the dashboard ended"));
-            }
-        }
-        if let Some(theirs) = &theirs {
-            rustix::io::fcntl_setfd(theirs, rustix::io::FdFlags::empty())?;
-        }
-        Ok(())
-    };
-    #[expect(
-        unsafe_code,
-        reason = "pre_exec; the hook makes system calls only, no allocation"
-    )]
-    unsafe {
-        command.pre_exec(before_exec);
+    ChildSetup {
+        own_session: true,
+        // They end with their stdin or their lifeline, once they run: a frozen one would not see
+        // that it ended.
+        on_parent_death: Some(Signal::CONT),
+        inherited: theirs,
     }
+    .apply(command.as_std_mut());
     Ok((command.spawn()?, lifeline))
 }

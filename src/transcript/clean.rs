@@ -1,12 +1,12 @@
-//! Bytes from outside to text that is safe to show: whole escape sequences, control characters,
-//! bidi controls and invisible characters out, invalid UTF-8 replaced, tabs expanded, colours
-//! dropped.
+//! One line of bytes from outside, as the screen shows it: tabs expanded, what goes back over the
+//! line done, marks that pile up and all that is over the cap left out.
 //!
-//! Works on one line at a time, in pieces if it must: an escape sequence may be cut in two by
-//! whoever sent it, but never reaches past the end of its line.
+//! What is harmless is told by [`operator_ledger::clean`], for all alike. A line may come in
+//! pieces; an escape sequence may be cut in two by whoever sent it, but never reaches past the end
+//! of its line.
 
+use operator_ledger::clean::{Sink, Stripper};
 use unicode_width::UnicodeWidthChar;
-use vte::{Params, Parser, Perform};
 
 /// Longest text of a line, bytes. What is over it is counted, not kept.
 pub const LINE_CAP: usize = 8 * 1024;
@@ -16,71 +16,49 @@ const TAB: usize = 8;
 const MARKS: u8 = 4;
 
 /// Cleans one line, in pieces.
+#[derive(Debug, Default)]
 pub struct Cleaner {
-    parser: Parser,
+    stripper: Stripper,
+    place: Place,
+}
+
+/// Where on its line the next character goes.
+#[derive(Debug, Default)]
+struct Place {
     column: usize,
     marks: u8,
     /// A carriage return was read: what comes next replaces the line.
     returned: bool,
     /// Bytes of clean text that did not fit under [`LINE_CAP`].
-    pub omitted: u64,
-}
-
-impl Default for Cleaner {
-    fn default() -> Self {
-        Self {
-            parser: Parser::new(),
-            column: 0,
-            marks: 0,
-            returned: false,
-            omitted: 0,
-        }
-    }
-}
-
-impl std::fmt::Debug for Cleaner {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Cleaner")
-            .field("column", &self.column)
-            .finish_non_exhaustive()
-    }
+    omitted: u64,
 }
 
 impl Cleaner {
     /// Appends the clean form of `text` to `line`, which holds what earlier pieces gave. `text`
     /// holds no newline.
     pub fn feed(&mut self, text: &str, line: &mut String) {
-        self.bytes(text.as_bytes(), line);
+        let place = &mut self.place;
+        self.stripper
+            .push(text.as_bytes(), &mut Cells { place, line });
     }
 
-    fn bytes(&mut self, bytes: &[u8], line: &mut String) {
-        // Moved out while its performer borrows the rest.
-        let mut parser = std::mem::take(&mut self.parser);
-        parser.advance(
-            &mut Performer {
-                cleaner: self,
-                line,
-            },
-            bytes,
-        );
-        self.parser = parser;
+    /// Bytes of clean text that did not fit under [`LINE_CAP`].
+    pub fn omitted(&self) -> u64 {
+        self.place.omitted
     }
 }
 
 /// Cleans a whole line. Returns the text and how many bytes of it were left out.
 pub fn clean(bytes: &[u8]) -> (String, u64) {
     let mut line = String::with_capacity(bytes.len().min(LINE_CAP));
-    let mut cleaner = Cleaner::default();
-    cleaner.bytes(bytes, &mut line);
-    // A line that ends inside a character: a space completes it as invalid, and is not kept.
-    if bytes.last().is_some_and(|b| *b >= 0x80) {
-        let before = line.len();
-        cleaner.bytes(b" ", &mut line);
-        if line.len() > before && line.ends_with(' ') {
-            line.pop();
-        }
-    }
-    (line, cleaner.omitted)
+    let (mut stripper, mut place) = (Stripper::default(), Place::default());
+    let mut cells = Cells {
+        place: &mut place,
+        line: &mut line,
+    };
+    stripper.push(bytes, &mut cells);
+    stripper.finish(&mut cells);
+    (line, place.omitted)
 }
 
 /// Cleans a short text in place, one line of it: a name, an address, an error.
@@ -91,85 +69,75 @@ pub fn clean_text(text: &mut String) {
     }
 }
 
-struct Performer<'a> {
-    cleaner: &'a mut Cleaner,
+struct Cells<'a> {
+    place: &'a mut Place,
     line: &'a mut String,
 }
 
-impl Performer<'_> {
-    fn put(&mut self, c: char) {
+impl Sink for Cells<'_> {
+    fn plain(&mut self, text: &str) {
+        if self.place.returned || text.bytes().any(|b| matches!(b, b'\t' | b'\n')) {
+            text.chars().for_each(|c| self.character(c));
+            return;
+        }
+        let (kept, over) = text.split_at(text.len().min(LINE_CAP.saturating_sub(self.line.len())));
+        self.line.push_str(kept);
+        self.place.omitted += over.len() as u64;
+        self.place.marks = 0;
+        self.place.column += text.len();
+    }
+
+    fn character(&mut self, c: char) {
+        match c {
+            '\t' => {
+                for _ in 0..TAB - self.place.column % TAB {
+                    self.print(' ');
+                }
+            }
+            '\r' => self.place.returned = true,
+            '\x08' => {
+                if let Some(c) = self.line.pop() {
+                    let width = c.width().unwrap_or(0);
+                    self.place.column = self.place.column.saturating_sub(width);
+                }
+            }
+            c if c.is_control() => {}
+            c => self.print(c),
+        }
+    }
+}
+
+impl Cells<'_> {
+    fn print(&mut self, c: char) {
+        if std::mem::take(&mut self.place.returned) {
+            self.place.column = 0;
+            self.line.clear();
+        }
+        match c.width() {
+            Some(0) => {
+                self.place.marks += 1;
+                if self.place.marks > MARKS || self.line.is_empty() {
+                    self.place.marks = self.place.marks.min(MARKS);
+                    return;
+                }
+            }
+            width => {
+                self.place.marks = 0;
+                self.place.column += width.unwrap_or(0);
+            }
+        }
         if self.line.len() + c.len_utf8() > LINE_CAP {
-            self.cleaner.omitted += c.len_utf8() as u64;
+            self.place.omitted += c.len_utf8() as u64;
         } else {
             self.line.push(c);
         }
     }
 }
 
-impl Perform for Performer<'_> {
-    fn print(&mut self, c: char) {
-        if invisible(c) {
-            return;
-        }
-        if self.cleaner.returned {
-            self.cleaner.returned = false;
-            self.cleaner.column = 0;
-            self.line.clear();
-        }
-        match c.width() {
-            Some(0) => {
-                self.cleaner.marks += 1;
-                if self.cleaner.marks > MARKS || self.line.is_empty() {
-                    self.cleaner.marks = self.cleaner.marks.min(MARKS);
-                    return;
-                }
-            }
-            width => {
-                self.cleaner.marks = 0;
-                self.cleaner.column += width.unwrap_or(0);
-            }
-        }
-        self.put(c);
-    }
-
-    fn execute(&mut self, byte: u8) {
-        match byte {
-            b'\t' => {
-                let spaces = TAB - self.cleaner.column % TAB;
-                for _ in 0..spaces {
-                    self.print(' ');
-                }
-            }
-            b'\r' => self.cleaner.returned = true,
-            0x08 => {
-                if let Some(c) = self.line.pop() {
-                    let width = c.width().unwrap_or(0);
-                    self.cleaner.column = self.cleaner.column.saturating_sub(width);
-                }
-            }
-            _ => {}
-        }
-    }
-
-    fn csi_dispatch(&mut self, _: &Params, _: &[u8], _: bool, _: char) {}
-    fn esc_dispatch(&mut self, _: &[u8], _: bool, _: u8) {}
-    fn osc_dispatch(&mut self, _: &[&[u8]], _: bool) {}
-}
-
-/// Characters that show nothing, move text about or hide it.
-fn invisible(c: char) -> bool {
-    matches!(c,
-        '\u{0}'..='\u{1f}' | '\u{7f}'..='\u{9f}'
-        | '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'
-        | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-        | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}'
-        | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}' | '\u{1d173}'..='\u{1d17a}'
-        | '\u{e0000}'..='\u{e0fff}')
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use operator_ledger::clean::is_invisible;
     use proptest::prelude::*;
 
     fn text(bytes: &[u8]) -> String {
@@ -205,7 +173,7 @@ mod tests {
     #[test]
     fn controls_bidi_and_invisible_characters_are_dropped() {
         assert_eq!(
-            text("a\u{202e}b\u{2066}c\u{200b}d\u{feff}e\u{9b}f".as_bytes()),
+            text("a\u{202e}b\u{2066}c\u{200b}d\u{feff}e\u{9b}31mf".as_bytes()),
             "abcdef"
         );
         assert_eq!(text(b"a\x00\x07\x0bb\x7f"), "ab");
@@ -232,7 +200,7 @@ mod tests {
         #[test]
         fn whatever_comes_in_no_control_character_comes_out(bytes: Vec<u8>) {
             let (line, _) = clean(&bytes);
-            prop_assert!(!line.chars().any(invisible), "{line:?}");
+            prop_assert!(!line.contains(|c: char| is_invisible(c) || c.is_control()), "{line:?}");
         }
 
         #[test]

@@ -277,7 +277,7 @@ impl Composer {
         }
         if let (Some(open), Some(line)) = (&mut self.open, ring.last_mut()) {
             open.cleaner.feed(piece, &mut line.text);
-            line.omitted = open.cleaner.omitted;
+            line.omitted = open.cleaner.omitted();
         }
     }
 }

@@ -5,7 +5,6 @@ use operator_ledger::{
     AgentLedger, ClaimRequest, EntryKind, Holder, NewEntry, NewSession, NewTicket, OutputChunk,
     PersonLedger, SessionWriter,
     event::{Mode, Outcome, Stream},
-    hex,
 };
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -82,7 +81,7 @@ impl Stage {
             .wait()
             .unwrap();
         let meta = json!({ "not_shown_to_model": 9, "output_from": 0, "output_to": 1,
-            "output_sha256": hex(&Sha256::digest(OUTPUT)) });
+            "output_sha256": hex::encode(Sha256::digest(OUTPUT)) });
         stage.append(NewEntry {
             tool: Some("shell".into()),
             call: Some("c1".into()),

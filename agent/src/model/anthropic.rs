@@ -26,7 +26,7 @@ use stream::Assembly;
 use tokio::time::{Instant, timeout_at};
 
 pub use options::{Credential, Options};
-pub use request::Manner;
+pub use request::RequestOptions;
 
 const CONNECT: Duration = Duration::from_secs(10);
 /// Longest silence in a stream. Servers send pings in between.
@@ -34,12 +34,12 @@ const IDLE: Duration = Duration::from_secs(300);
 /// Longest time without anything but pings. A model may think for a while without a word.
 const NO_NEWS: Duration = Duration::from_secs(600);
 /// Bytes of one turn on the wire; more is no turn.
-const LONGEST_TURN: usize = 64 * 1024 * 1024;
-const LONGEST_ERROR: usize = 64 * 1024;
+const MAX_TURN: usize = 64 * 1024 * 1024;
+const MAX_ERROR: usize = 64 * 1024;
 /// Longest wait between tries of its own accord.
-const LONGEST_OWN_WAIT: Duration = Duration::from_secs(30);
+const MAX_OWN_WAIT: Duration = Duration::from_secs(30);
 /// Longest wait a server may ask for.
-const LONGEST_WAIT: Duration = Duration::from_secs(600);
+const MAX_WAIT: Duration = Duration::from_secs(600);
 
 /// A server that speaks the Messages API. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -102,7 +102,7 @@ impl Api {
         })
     }
 
-    /// One turn for a body of [`Manner::body`], tried at most `tries` times.
+    /// One turn for a body of [`RequestOptions::body`], tried at most `tries` times.
     pub async fn turn(
         &self,
         body: Vec<u8>,
@@ -113,7 +113,7 @@ impl Api {
         let body = Bytes::from(body);
         let mut waits = ExponentialBuilder::default()
             .with_min_delay(self.first_wait)
-            .with_max_delay(LONGEST_OWN_WAIT)
+            .with_max_delay(MAX_OWN_WAIT)
             .with_max_times(tries as usize - 1)
             .with_jitter()
             .build();
@@ -131,7 +131,7 @@ impl Api {
                 sink.broken_off(failure.used);
                 return Err(ModelError::BrokeOff {
                     reason: failure.reason,
-                    wait: failure.wait.map(|wait| wait.min(LONGEST_WAIT)),
+                    wait: failure.wait.map(|wait| wait.min(MAX_WAIT)),
                 });
             }
             let Some(wait) = waits.next() else {
@@ -140,7 +140,7 @@ impl Api {
                     failure.reason
                 )));
             };
-            let wait = failure.wait.unwrap_or(wait).min(LONGEST_WAIT);
+            let wait = failure.wait.unwrap_or(wait).min(MAX_WAIT);
             attempt += 1;
             sink.retry(failure.status, (attempt, tries), wait, &failure.reason);
             tokio::time::sleep(wait).await;
@@ -163,7 +163,7 @@ impl Api {
         let status = response.status();
         if !status.is_success() {
             let headers = response.headers().clone();
-            let body = body_of(response, LONGEST_ERROR).await.unwrap_or_default();
+            let body = body_of(response, MAX_ERROR).await.unwrap_or_default();
             return Err(Failure::status(status, &headers, &body));
         }
         let header = |name: &str| {
@@ -176,7 +176,7 @@ impl Api {
         let request = Some(header("request-id").to_string()).filter(|id| !id.is_empty());
         let kind = header("content-type").to_ascii_lowercase();
         let mut turn = if kind.contains("json") {
-            let body = body_of(response, LONGEST_TURN).await?;
+            let body = body_of(response, MAX_TURN).await?;
             let message: Value = serde_json::from_slice(&body)
                 .map_err(|_| Failure::passing("the server answered JSON that does not read"))?;
             stream::whole(&message, sink)?
@@ -197,13 +197,13 @@ impl Api {
 #[derive(Debug)]
 pub struct Anthropic {
     pub api: Api,
-    pub manner: Manner,
+    pub options: RequestOptions,
     pub tries: u32,
 }
 
 impl Model for Anthropic {
     fn name(&self) -> &str {
-        &self.manner.model
+        &self.options.model
     }
 
     fn turn<'a>(
@@ -212,7 +212,7 @@ impl Model for Anthropic {
         max_tokens: u32,
         sink: &'a mut dyn Sink,
     ) -> BoxFuture<'a, Result<Turn, ModelError>> {
-        let body = self.manner.body(conversation, max_tokens);
+        let body = self.options.body(conversation, max_tokens);
         Box::pin(self.api.turn(body, self.tries, sink))
     }
 
@@ -241,9 +241,9 @@ async fn assemble(
     let bytes = response.bytes_stream().map(move |chunk| {
         let chunk = chunk.map_err(|e| io::Error::other(e.without_url()))?;
         received += chunk.len();
-        if received > LONGEST_TURN {
+        if received > MAX_TURN {
             return Err(io::Error::other(format!(
-                "the turn is longer than {LONGEST_TURN} bytes"
+                "the turn is longer than {MAX_TURN} bytes"
             )));
         }
         Ok(chunk)

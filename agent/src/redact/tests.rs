@@ -134,7 +134,7 @@ fn a_line_without_end_does_not_grow_without_end() {
     let mut out = 0;
     for _ in 0..1000 {
         out += stream.push(&"x".repeat(1000)).len();
-        assert!(stream.pending.len() <= LONGEST_LINE + 1000);
+        assert!(stream.pending.len() <= MAX_LINE + 1000);
     }
     out += stream.finish().len();
     assert_eq!(out, 1_000_000);

@@ -5,7 +5,7 @@ use crate::tools::call::Request;
 use std::fmt::Write as _;
 
 /// Characters of a call, of why it was made, and of how it ended.
-const LONGEST: usize = 300;
+const MAX_LEN: usize = 300;
 
 #[derive(Debug, Default)]
 pub struct Actions(Vec<String>);
@@ -68,7 +68,7 @@ impl Actions {
 
 fn short(text: &str) -> String {
     let flat = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    match flat.char_indices().nth(LONGEST) {
+    match flat.char_indices().nth(MAX_LEN) {
         Some((end, _)) => format!("{}...", &flat[..end]),
         None => flat,
     }

@@ -1,9 +1,9 @@
 //! What the next turn may take of the budget, set aside before it is taken; and the closing turn
 //! when nothing is left for another.
 
-use super::{Got, Halt, Session, Verdict};
+use super::{Halt, Session, TurnOutcome, Verdict};
 use crate::{
-    budget::{CLOSING_ROOM, LEAST_ROOM, Next},
+    budget::{CLOSING_ROOM, MIN_ROOM, Next},
     model::Model,
     prompt,
 };
@@ -40,7 +40,7 @@ impl Session<'_> {
     /// Whether another turn fits into the budget, and how long it may be. Makes the conversation
     /// shorter first, where it would not fit into the model.
     pub(super) async fn allow(&mut self) -> Result<Allowed, Halt> {
-        let context = self.setting.facts.context;
+        let context = self.context.facts.context;
         let room = self
             .room
             .min(u32::try_from(context / 4).unwrap_or(u32::MAX));
@@ -48,9 +48,9 @@ impl Session<'_> {
             self.compact("the conversation nearly fills the model's context")
                 .await?;
         }
-        let budget = &self.setting.budget;
+        let budget = &self.context.budget;
         let spent = self.spent().await?;
-        let next = budget.next(&self.setting.facts, &spent, self.gauge.prompt(), room);
+        let next = budget.next(&self.context.facts, &spent, self.gauge.prompt(), room);
         match next {
             Next::Close(why) => Ok(Allowed::Close(Closing { why, final_: true })),
             Next::Turn { room, usd } => self.within_the_day(room, usd).await,
@@ -62,9 +62,9 @@ impl Session<'_> {
         loop {
             match self.set_aside(usd).await? {
                 Ok(reservation) => return Ok(Allowed::Turn(Allowance { room, reservation })),
-                Err(_) if room / 2 >= LEAST_ROOM => {
+                Err(_) if room / 2 >= MIN_ROOM => {
                     room /= 2;
-                    let most = self.setting.facts.most(self.gauge.prompt(), room);
+                    let most = self.context.facts.most(self.gauge.prompt(), room);
                     usd = most.unwrap_or(0.0);
                 }
                 Err(why) => {
@@ -87,16 +87,16 @@ impl Session<'_> {
         let mut diagnosis = self.last_words();
         let spent = self.spent().await?;
         let prompt = self.gauge.prompt();
-        let budget = &self.setting.budget;
-        let affordable = budget.closing(&self.setting.facts, &spent, prompt);
+        let budget = &self.context.budget;
+        let affordable = budget.closing(&self.context.facts, &spent, prompt);
         if let Some(usd) = affordable
             && let Ok(reservation) = self.set_aside(usd).await?
         {
             self.tell(&prompt::closing(&why)).await?;
-            let room = CLOSING_ROOM.min(self.setting.facts.output);
+            let room = CLOSING_ROOM.min(self.context.facts.output);
             let allowance = Allowance { room, reservation };
             match self.turn(model, allowance, CLOSING_TIME).await {
-                Ok(Got::Turn(turn, wasted)) => {
+                Ok(TurnOutcome::Turn(turn, wasted)) => {
                     let said = self
                         .record_turn(model.name(), &turn, wasted, allowance)
                         .await?;
@@ -130,9 +130,9 @@ impl Session<'_> {
         &mut self,
         usd: f64,
     ) -> Result<Result<Option<Reservation>, String>, Halt> {
-        let (spent, facts) = (self.spent().await?, &self.setting.facts);
+        let (spent, facts) = (self.spent().await?, &self.context.facts);
         let closing = facts.most(self.gauge.prompt(), CLOSING_ROOM).unwrap_or(0.0);
-        let cap = self.setting.budget.usd;
+        let cap = self.context.budget.usd;
         if usd > 0.0 && spent.usd + usd + closing > cap {
             return Ok(Err(format!(
                 "{:.2} of {cap:.2} US dollars for the ticket are spent: nothing is left for this",
@@ -150,7 +150,7 @@ impl Session<'_> {
         if usd <= 0.0 {
             return Ok(Ok(None));
         }
-        let cap = self.setting.budget.usd_per_day;
+        let cap = self.context.budget.usd_per_day;
         let reserved = self
             .write(|ledger, session| ledger.reserve(&session.lease, &session.id, usd, cap))
             .await?;
@@ -171,7 +171,7 @@ impl Session<'_> {
     /// Time of the ticket that is left.
     pub(super) async fn time_left(&self) -> Result<Duration, Halt> {
         Ok(self
-            .setting
+            .context
             .budget
             .wall
             .saturating_sub(self.spent().await?.wall))

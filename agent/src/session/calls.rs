@@ -3,7 +3,7 @@
 //!
 //! How a tool runs is in [`super::run_tool`], whether it may in [`super::gate`].
 
-use super::{Halt, Session, Verdict, gate::Closed, loops::Pace};
+use super::{Halt, Session, Verdict, gate::Denied, loops::Pace};
 use crate::{
     model::conversation::tool_result,
     prompt, summarize,
@@ -88,7 +88,7 @@ impl Session<'_> {
         if let Pace::Again(times) | Pace::Stuck(times) = pace {
             answer.push_str(&prompt::again(times));
         }
-        let redactor = &self.setting.redactor;
+        let redactor = &self.context.redactor;
         let text = redactor.apply(&format!("{}: {why}", call.name));
         let cut = input.floor_char_boundary(REFUSED);
         let meta = json!({ "input": redactor.apply(&input[..cut]) });
@@ -110,10 +110,10 @@ impl Session<'_> {
     async fn call(&mut self, call: &Call, request: &Request<'_>) -> Result<Answer, Halt> {
         self.check()?;
         let tool = request.tool.name();
-        let redactor = &self.setting.redactor;
+        let redactor = &self.context.redactor;
         let input = redactor.apply(request.input);
         let reasoning = redactor.apply(request.reasoning);
-        let mut params = json!({ request.tool.key(): input, "reasoning": reasoning });
+        let mut params = json!({ request.tool.input_key(): input, "reasoning": reasoning });
         if request.tool == Tool::Shell {
             params["timeout_s"] = request.limit.as_secs().into();
         }
@@ -132,7 +132,7 @@ impl Session<'_> {
             input,
             reasoning,
         });
-        if let Some(Closed {
+        if let Some(Denied {
             why,
             interrupted_by,
         }) = self.gate(call, request).await?
@@ -145,11 +145,10 @@ impl Session<'_> {
         }
         self.ledger.check_lease(&self.writer.lease).await?;
         let mut ran = self.run_tool(call, request).await?;
-        if let Some(why) = self.leash.lost() {
+        if let Some(why) = self.lease_keeper.lost() {
             return Err(Halt::Lost(why));
         }
         let pace = self.loops.note(tool, request.input, &ran.fingerprint);
-        ran.text = self.setting.redactor.apply(&ran.text);
         if let Pace::Again(times) | Pace::Stuck(times) = pace {
             ran.text.push_str(&prompt::again(times));
         }

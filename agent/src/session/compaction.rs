@@ -26,7 +26,7 @@ impl Session<'_> {
     pub(super) async fn compact(&mut self, why: &str) -> Result<(), Halt> {
         let before = self.gauge.prompt();
         // A third of a small model's context, at a byte and a half a token.
-        let room = usize::try_from(self.setting.facts.context / 2).unwrap_or(usize::MAX);
+        let room = usize::try_from(self.context.facts.context / 2).unwrap_or(usize::MAX);
         let [actions, words, results] =
             PARTS.map(|part| part.min(room.saturating_mul(part) / PARTS.iter().sum::<usize>()));
         let actions = self.actions.list(actions);
@@ -64,7 +64,7 @@ impl Session<'_> {
             results: &results,
             unanswered: &unanswered,
         });
-        let shown = self.setting.redactor.apply(&text);
+        let shown = self.context.redactor.apply(&text);
         let meta = json!({
             "why": why,
             "messages_dropped": messages,

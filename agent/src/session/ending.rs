@@ -42,7 +42,7 @@ impl Session<'_> {
             Err(Halt::Ledger(e)) => format!("the ledger cannot be written: {e}"),
             Err(Halt::Model(e)) => format!("the model cannot go on: {e}"),
         };
-        let summary = self.setting.redactor.apply(&summary);
+        let summary = self.context.redactor.apply(&summary);
         if let Err(Halt::Lost(_)) = verdict {
             self.notice(
                 Level::Error,
@@ -73,7 +73,7 @@ impl Session<'_> {
             Ok(_) | Err(Halt::Lost(_)) => Ended::GoOn,
             Err(Halt::Stopped(_)) => Ended::Stopped,
             Err(Halt::Model(ModelError::Hopeless(why))) => {
-                Ended::Hopeless(self.setting.redactor.apply(&why))
+                Ended::Hopeless(self.context.redactor.apply(&why))
             }
             Err(Halt::Ledger(_)) => Ended::Rest(summary),
             Err(Halt::Model(_)) => Ended::Away(summary),
@@ -97,7 +97,7 @@ impl Session<'_> {
                 diagnosis,
                 why,
                 final_,
-            }) => (self.setting.redactor.apply(diagnosis), why, *final_),
+            }) => (self.context.redactor.apply(diagnosis), why, *final_),
             Err(Halt::Model(ModelError::Hopeless(why))) => (summary.to_string(), why, false),
             Err(_) => {
                 let ticket = self.ledger.ticket(self.ticket.id).await?;
@@ -109,7 +109,7 @@ impl Session<'_> {
                 return Ok(head);
             }
         };
-        let why = self.setting.redactor.apply(why);
+        let why = self.context.redactor.apply(why);
         self.write(|ledger, session| ledger.escalate(&session.lease, &found, &why, final_))
             .await?;
         Ok(head)

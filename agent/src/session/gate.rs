@@ -16,7 +16,7 @@ use operator_ledger::{
 use serde_json::json;
 
 /// Why a call does not run.
-pub struct Closed {
+pub struct Denied {
     pub why: String,
     /// A person did not decide, but interrupted.
     pub interrupted_by: Option<String>,
@@ -28,8 +28,8 @@ impl Session<'_> {
         &mut self,
         call: &Call,
         request: &Request<'_>,
-    ) -> Result<Option<Closed>, Halt> {
-        let mode = self.setting.mode;
+    ) -> Result<Option<Denied>, Halt> {
+        let mode = self.context.mode;
         let reads = request.tool == Tool::Shell && read_only::is_read_only(request.input);
         if mode == Mode::Autonomous || reads {
             return Ok(None);
@@ -49,7 +49,7 @@ impl Session<'_> {
         } else {
             self.propose(call).await?
         };
-        let why = self.setting.redactor.apply(&why);
+        let why = self.context.redactor.apply(&why);
         let word = if approved { "approved" } else { "rejected" };
         let meta = json!({ "approved": approved, "by": by, "why": why });
         self.record(NewEntry {
@@ -64,7 +64,7 @@ impl Session<'_> {
             by: by.clone(),
             why: why.clone(),
         });
-        Ok((!approved).then(|| Closed {
+        Ok((!approved).then(|| Denied {
             why: format!("not run: rejected by {by}: {why}"),
             interrupted_by: interrupt.then_some(by),
         }))
@@ -84,9 +84,9 @@ impl Session<'_> {
         });
         let time_is_up = self.time_is_up().await?;
         tokio::select! {
-            why = self.leash.until_lost() => Err(Halt::Lost(why)),
-            why = self.setting.stop.until_asked() => Err(Halt::Stopped(why)),
-            decision = self.desk.decision(&call.id) => Ok(decision),
+            why = self.lease_keeper.until_lost() => Err(Halt::Lost(why)),
+            why = self.context.stop.until_asked() => Err(Halt::Stopped(why)),
+            decision = self.inbox.decision(&call.id) => Ok(decision),
             () = time_is_up => Ok(Decision {
                 approved: false,
                 interrupt: false,

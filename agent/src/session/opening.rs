@@ -1,9 +1,9 @@
 //! How a session begins: lease, shell, first entries, and the words the model is given.
 
-use super::{Session, Setting, actions::Actions, gauge::Gauge, loops::Loops};
+use super::{Session, SessionContext, actions::Actions, gauge::Gauge, loops::Loops};
 use crate::{
-    control::Desk,
-    leash::Leash,
+    control::ControlInbox,
+    lease_keeper::LeaseKeeper,
     model::Conversation,
     output_log::OutputLog,
     prompt::{self, Earlier},
@@ -14,6 +14,7 @@ use crate::{
 use operator_ledger::{
     Claim, EntryKind, LedgerError, NewEntry, NewSession, Reader, Stopwatch, Ticket,
     event::{Kind, Level},
+    spoken,
     usage::Usage,
 };
 use serde_json::json;
@@ -21,80 +22,80 @@ use std::{collections::VecDeque, time::Instant};
 
 impl<'a> Session<'a> {
     pub(super) async fn begin(
-        setting: &'a Setting,
+        context: &'a SessionContext,
         claim: Claim,
         model: &str,
-        desk: &'a mut Desk,
+        inbox: &'a mut ControlInbox,
     ) -> Result<Self, LedgerError> {
         let Claim {
             ticket,
             lease,
             recovered,
         } = claim;
-        let leash = Leash::hold(setting.watch.clone(), lease.clone(), setting.lease).await?;
-        let ledger = setting.ledger.clone();
+        let lease_keeper = LeaseKeeper::hold(context.watch.clone(), lease.clone(), context.lease).await?;
+        let ledger = context.ledger.clone();
         let earlier = earlier_sessions(&ledger, ticket.id).await?;
         let siblings = ledger.siblings(&ticket).await?;
         let writer = ledger
             .begin_session(NewSession {
                 lease: lease.clone(),
                 model: model.to_owned(),
-                mode: setting.mode,
+                mode: context.mode,
                 cluster_id: ticket.cluster_id.clone(),
-                holder: setting.holder.clone(),
+                holder: context.holder.clone(),
             })
             .await?;
         let environment = environment(
             std::env::vars_os(),
-            &setting.folder,
-            &setting.around,
+            &context.folder,
+            &context.around,
             &writer.id,
         );
         let start = std::env::home_dir()
             .filter(|h| h.is_dir())
             .unwrap_or_else(|| "/".into());
         let mut shell = Shell::new(
-            setting.executable.clone(),
+            context.executable.clone(),
             environment,
             start,
-            setting.folder.path(),
-            setting.redactor.clone(),
+            context.folder.path(),
+            context.redactor.clone(),
         )
         .map_err(|e| LedgerError::Refused(format!("cannot prepare a shell: {e}")))?;
-        shell.adopts = setting.adopts;
-        shell.right = Some(leash.until());
+        shell.adopts = context.adopts;
+        shell.right = Some(lease_keeper.until());
         let id = writer.id.clone();
-        let (emitter, session) = (setting.emitter.clone(), id.clone());
+        let (emitter, session) = (context.emitter.clone(), id.clone());
         let output = OutputLog::start(
-            setting.behind.clone(),
+            context.behind.clone(),
             id.clone(),
-            leash.until(),
+            lease_keeper.until(),
             move |why| {
                 emitter.notice(Some(&session), Level::Warn, why);
             },
         );
         let steering = Steering::follow(
-            setting.watch.clone(),
+            context.watch.clone(),
             id.clone(),
             lease.clone(),
-            desk.door(),
-            setting.stop.clone(),
+            inbox.door(),
+            context.stop.clone(),
         );
         let mut session = Self {
-            setting,
+            context,
             ledger,
             writer,
             ticket,
-            leash,
-            desk,
+            lease_keeper,
+            inbox,
             shell,
             output,
             _steering: steering,
-            files: OutputFiles::new(&setting.home, &id),
+            files: OutputFiles::new(&context.home, &id),
             chunks: 0,
             conversation: Conversation::new(
-                prompt::system(&setting.place),
-                tools::definitions(setting.search.is_some()),
+                prompt::system(&context.place),
+                tools::definitions(context.search.is_some()),
             ),
             opening: String::new(),
             actions: Actions::default(),
@@ -103,9 +104,9 @@ impl<'a> Session<'a> {
             gauge: Gauge::default(),
             turns: 0,
             usage: Usage::default(),
-            cost: setting.facts.price.map(|_| 0.0),
+            cost: context.facts.price.map(|_| 0.0),
             broken: 0,
-            room: setting.max_tokens,
+            room: context.max_tokens,
             began: Instant::now(),
             lasts: Stopwatch::start(),
         };
@@ -121,20 +122,20 @@ impl<'a> Session<'a> {
                 ),
             );
         }
-        let text = setting
+        let text = context
             .redactor
             .apply(&prompt::ticket(&session.ticket, &siblings, &earlier));
         let system = session.conversation.system().to_string();
         let meta = json!({
             "tools": session.conversation.tools(),
-            "max_tokens": setting.max_tokens,
-            "effort": setting.effort,
+            "max_tokens": context.max_tokens,
+            "effort": context.effort,
             "budget": {
-                "turns": setting.budget.turns,
-                "tokens": setting.budget.tokens,
-                "usd": setting.budget.usd,
-                "seconds": setting.budget.wall.as_secs(),
-                "usd_per_day": setting.budget.usd_per_day,
+                "turns": context.budget.turns,
+                "tokens": context.budget.tokens,
+                "usd": context.budget.usd,
+                "seconds": context.budget.wall.as_secs(),
+                "usd_per_day": context.budget.usd_per_day,
             },
         });
         let entry = NewEntry {
@@ -187,13 +188,8 @@ async fn earlier_sessions(ledger: &Reader, ticket: i64) -> Result<Vec<Earlier>, 
         for entry in ledger.entries(&session.session_id, 0, ENTRIES).await? {
             match entry.entry_type.as_str() {
                 "tool_call" => {
-                    let params = entry.tool_params.as_ref();
-                    let command = params.and_then(|p| p.get("command")?.as_str());
-                    let text = command
-                        .unwrap_or(&entry.content)
-                        .chars()
-                        .take(300)
-                        .collect();
+                    let text = spoken(entry.tool(), entry.input());
+                    let text = text.chars().take(300).collect();
                     commands.push((entry.call_id, text));
                 }
                 "tool_result" => {

@@ -16,7 +16,7 @@ const POLL: Duration = Duration::from_millis(200);
 /// the invariant any more.
 const TAKEN_UP: Duration = Duration::from_secs(60);
 /// No proof takes longer.
-const LONGEST: Duration = Duration::from_secs(20 * 60);
+const MAX_VERIFY: Duration = Duration::from_secs(20 * 60);
 
 pub enum Proof {
     Proven(String),
@@ -40,7 +40,7 @@ impl Session<'_> {
             )
             .await?;
         }
-        let claim = self.setting.redactor.apply(claim);
+        let claim = self.context.redactor.apply(claim);
         self.write(|ledger, session| ledger.set_diagnosis(&session.lease, &claim))
             .await?;
         let request = self
@@ -79,7 +79,7 @@ impl Session<'_> {
                 return self.unverifiable(why).await;
             }
             let waited = asked.elapsed();
-            if (v.deadline_in.is_none() && waited > TAKEN_UP) || waited > LONGEST {
+            if (v.deadline_in.is_none() && waited > TAKEN_UP) || waited > MAX_VERIFY {
                 let why = format!("the monitor did not decide in {} s", waited.as_secs());
                 return self.unverifiable(why).await;
             }
@@ -91,8 +91,8 @@ impl Session<'_> {
                 });
             }
             tokio::select! {
-                why = self.leash.until_lost() => return Err(Halt::Lost(why)),
-                why = self.setting.stop.until_asked() => stopped = Some(why),
+                why = self.lease_keeper.until_lost() => return Err(Halt::Lost(why)),
+                why = self.context.stop.until_asked() => stopped = Some(why),
                 () = tokio::time::sleep(POLL) => {}
             }
         }

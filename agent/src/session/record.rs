@@ -41,7 +41,7 @@ impl Session<'_> {
                 _ => continue,
             };
             if !text.trim().is_empty() {
-                let text = self.setting.redactor.apply(text);
+                let text = self.context.redactor.apply(text);
                 let short = summarize::extract(&text);
                 texts.push((kind, text, short));
             }
@@ -50,7 +50,7 @@ impl Session<'_> {
         self.usage.add(turn.usage);
         self.usage.add(wasted);
         self.gauge.turn(&turn.usage, bytes);
-        let price = |usage| self.setting.facts.cost(usage);
+        let price = |usage| self.context.facts.cost(usage);
         let cost = price(&turn.usage).zip(price(&wasted)).map(|(a, b)| a + b);
         self.cost = self.cost.zip(cost).map(|(sum, turn)| sum + turn);
         let meta = serde_json::json!({
@@ -115,7 +115,7 @@ impl Session<'_> {
 
     /// Has a long text put in short, behind the work.
     pub(super) fn summarize(&self, entry: i64, kind: EntryKind, text: &str) {
-        if let Some(summaries) = &self.setting.summaries {
+        if let Some(summaries) = &self.context.summaries {
             summaries.want(entry, &self.writer.id, kind, text);
         }
     }
@@ -137,7 +137,7 @@ impl Session<'_> {
         loop {
             match write(&self.ledger, &self.writer).await {
                 Err(LedgerError::Busy)
-                    if self.setting.stop.asked().is_none() && self.leash.until().holds() =>
+                    if self.context.stop.asked().is_none() && self.lease_keeper.until().holds() =>
                 {
                     if !std::mem::replace(&mut told, true) {
                         self.notice(
@@ -152,7 +152,7 @@ impl Session<'_> {
     }
 
     pub(super) async fn record_notice(&mut self, level: Level, text: &str) -> Result<(), Halt> {
-        let text = self.setting.redactor.apply(text);
+        let text = self.context.redactor.apply(text);
         self.record(NewEntry::new(EntryKind::Notice, text.as_str()))
             .await?;
         self.notice(level, &text);
@@ -160,11 +160,11 @@ impl Session<'_> {
     }
 
     pub(super) fn emit(&self, kind: Kind) {
-        self.setting.emitter.emit_in(Some(&self.writer.id), kind);
+        self.context.emitter.emit_in(Some(&self.writer.id), kind);
     }
 
     pub(super) fn notice(&self, level: Level, text: &str) {
-        self.setting
+        self.context
             .emitter
             .notice(Some(&self.writer.id), level, text);
     }

@@ -1,6 +1,6 @@
 //! Runs one call that may run, and makes of its end what the model and the record are told.
 
-use super::{Halt, Session, Setting};
+use super::{Halt, Session, SessionContext};
 use crate::{
     emit::Emitter,
     output_log::OutputLog,
@@ -27,7 +27,7 @@ const PIECE: usize = 16 * 1024;
 
 /// A call that ran.
 #[derive(Debug, Default)]
-pub struct Ran {
+pub struct ToolRun {
     /// What the model is told.
     pub text: String,
     pub is_error: bool,
@@ -49,14 +49,14 @@ impl Session<'_> {
         &mut self,
         call: &Call,
         request: &Request<'_>,
-    ) -> Result<Ran, Halt> {
+    ) -> Result<ToolRun, Halt> {
         match request.tool {
             Tool::Shell => self.shell(call, request).await,
             Tool::WebFetch | Tool::WebSearch => self.web(call, request).await,
         }
     }
 
-    async fn shell(&mut self, call: &Call, request: &Request<'_>) -> Result<Ran, Halt> {
+    async fn shell(&mut self, call: &Call, request: &Request<'_>) -> Result<ToolRun, Halt> {
         // The time of the ticket leaves some for the closing turn.
         let limit = request
             .limit
@@ -66,19 +66,22 @@ impl Session<'_> {
         let mut interrupted_by = None;
         let outcome = {
             let mut output = Live {
-                emitter: &self.setting.emitter,
+                emitter: &self.context.emitter,
                 session: &self.writer.id,
                 call: &call.id,
                 log: &self.output,
                 seq: &mut self.chunks,
             };
-            let (lost, stop) = (self.leash.until_lost(), self.setting.stop.until_asked());
-            let (desk, who) = (&mut *self.desk, &mut interrupted_by);
+            let (lost, stop) = (
+                self.lease_keeper.until_lost(),
+                self.context.stop.until_asked(),
+            );
+            let (inbox, who) = (&mut *self.inbox, &mut interrupted_by);
             let end = async {
                 tokio::select! {
                     _ = lost => {}
                     _ = stop => {}
-                    by = desk.interrupt() => *who = Some(by),
+                    by = inbox.interrupt() => *who = Some(by),
                 }
             };
             match self.shell.start(request.input, limit) {
@@ -91,7 +94,7 @@ impl Session<'_> {
             ..shell::Outcome::default()
         });
         for left in &mut outcome.left {
-            left.command = self.setting.redactor.apply(&left.command);
+            left.command = self.context.redactor.apply(&left.command);
         }
         let collected = self.collected(collector);
         let mut meta = meta_of(&collected, from..self.chunks);
@@ -114,8 +117,10 @@ impl Session<'_> {
                 list.join(", ")
             )
         });
-        Ok(Ran {
-            text: prompt::result(&outcome, &collected.text),
+        Ok(ToolRun {
+            // What was printed went through it already, but in pieces: a slow one may have been cut
+            // in a secret.
+            text: (self.context.redactor).apply(&prompt::result(&outcome, &collected.text)),
             is_error: false,
             exit_code: outcome.exit_code,
             duration: outcome.duration,
@@ -128,22 +133,22 @@ impl Session<'_> {
         })
     }
 
-    async fn web(&mut self, call: &Call, request: &Request<'_>) -> Result<Ran, Halt> {
+    async fn web(&mut self, call: &Call, request: &Request<'_>) -> Result<ToolRun, Halt> {
         let began = Instant::now();
-        let setting = self.setting;
+        let context = self.context;
         let mut reservation = None;
-        if let (Tool::WebSearch, Some(search)) = (request.tool, &setting.search) {
+        if let (Tool::WebSearch, Some(search)) = (request.tool, &context.search) {
             reservation = match self.set_aside_beside(search.most()).await? {
                 Ok(reservation) => reservation,
-                Err(why) => return Ok(failed(began, &why)),
+                Err(why) => return Ok(failed(began, &context.redactor.apply(&why))),
             };
         }
         let mut interrupted_by = None;
-        let asked = look(setting, request);
+        let asked = look(context, request);
         let seen = tokio::select! {
-            why = self.leash.until_lost() => return Err(Halt::Lost(why)),
-            why = setting.stop.until_asked() => return Err(Halt::Stopped(why)),
-            by = self.desk.interrupt() => {
+            why = self.lease_keeper.until_lost() => return Err(Halt::Lost(why)),
+            why = context.stop.until_asked() => return Err(Halt::Stopped(why)),
+            by = self.inbox.interrupt() => {
                 interrupted_by = Some(by);
                 // What it would have cost stays set aside: it may have been spent.
                 reservation = None;
@@ -151,7 +156,7 @@ impl Session<'_> {
             }
             seen = asked => seen,
         };
-        if let (Some(reservation), Some(search)) = (reservation, &setting.search) {
+        if let (Some(reservation), Some(search)) = (reservation, &context.search) {
             let paid = Beside {
                 what: "web_search",
                 model: search.model().into(),
@@ -166,17 +171,17 @@ impl Session<'_> {
         let (head, text) = match seen.text {
             Ok(both) => both,
             Err(why) => {
-                return Ok(Ran {
+                return Ok(ToolRun {
                     interrupted_by,
-                    ..failed(began, &why)
+                    ..failed(began, &context.redactor.apply(&why))
                 });
             }
         };
-        let text = setting.redactor.apply(&text);
+        let text = context.redactor.apply(&text);
         let from = self.chunks;
         let mut collector = Collector::new(self.files.begin());
         let mut output = Live {
-            emitter: &setting.emitter,
+            emitter: &context.emitter,
             session: &self.writer.id,
             call: &call.id,
             log: &self.output,
@@ -190,15 +195,15 @@ impl Session<'_> {
             rest = more;
         }
         let collected = self.collected(collector);
-        Ok(Ran {
-            text: prompt::from_the_web(&head, &collected.text),
+        Ok(ToolRun {
+            text: prompt::from_the_web(&context.redactor.apply(&head), &collected.text),
             is_error: false,
             exit_code: Some(i32::from(!seen.good)),
             duration: began.elapsed(),
             unrecorded: collected.unrecorded,
             meta: meta_of(&collected, from..self.chunks),
             fingerprint: format!("{head} {}", collected.digest),
-            ..Ran::default()
+            ..ToolRun::default()
         })
     }
 
@@ -229,9 +234,9 @@ impl Seen {
     }
 }
 
-async fn look(setting: &Setting, request: &Request<'_>) -> Seen {
-    match (request.tool, &setting.search) {
-        (Tool::WebFetch, _) => match setting.fetcher.fetch(request.input).await {
+async fn look(context: &SessionContext, request: &Request<'_>) -> Seen {
+    match (request.tool, &context.search) {
+        (Tool::WebFetch, _) => match context.fetcher.fetch(request.input).await {
             Ok(page) => {
                 let cut = if page.cut { ", its beginning" } else { "" };
                 let head = format!(
@@ -263,14 +268,14 @@ async fn look(setting: &Setting, request: &Request<'_>) -> Seen {
 }
 
 /// A call that came to nothing.
-fn failed(began: Instant, why: &str) -> Ran {
-    Ran {
+fn failed(began: Instant, why: &str) -> ToolRun {
+    ToolRun {
         text: why.to_string(),
         fingerprint: why.to_string(),
         is_error: true,
         exit_code: Some(1),
         duration: began.elapsed(),
-        ..Ran::default()
+        ..ToolRun::default()
     }
 }
 

@@ -1,8 +1,9 @@
 //! One turn of the model: asked for within its allowance and its time, paid for however it ends,
 //! retries recorded as they happen.
 
-use super::{Got, Halt, Session, allowance::Allowance, screen::Screen};
+use super::{Halt, Session, TurnOutcome, allowance::Allowance, screen::Screen};
 use crate::model::{Block, Model, ModelError};
+use backon::{BackoffBuilder, ExponentialBuilder};
 use operator_ledger::{
     EntryKind, NewEntry, Totals,
     event::{self, Kind},
@@ -14,9 +15,9 @@ use tokio::sync::mpsc;
 /// Tokens that an interrupted turn is taken to have had.
 const BEGUN: u32 = 1_000;
 /// Tries of a turn that broke off, the first included.
-const MOST_BROKEN: u32 = 8;
-const FIRST_WAIT: Duration = Duration::from_millis(500);
-const LONGEST_WAIT: Duration = Duration::from_secs(30);
+const MAX_BROKEN: u32 = 8;
+const MIN_WAIT: Duration = Duration::from_millis(500);
+const MAX_WAIT: Duration = Duration::from_secs(30);
 
 impl Session<'_> {
     /// The next turn, for which there is at most `limit`.
@@ -25,14 +26,14 @@ impl Session<'_> {
         model: &mut dyn Model,
         allowance: Allowance,
         limit: Duration,
-    ) -> Result<Got, Halt> {
+    ) -> Result<TurnOutcome, Halt> {
         self.check()?;
         let prompt = self.gauge.prompt();
         let (tell, mut retries) = mpsc::unbounded_channel();
         let mut screen = Screen::new(
-            self.setting.emitter.clone(),
+            self.context.emitter.clone(),
             self.writer.id.clone(),
-            self.setting.redactor.clone(),
+            self.context.redactor.clone(),
             tell,
         );
         // Apart, so that rows can be written while it is being read.
@@ -41,19 +42,19 @@ impl Session<'_> {
         let got = {
             let turn = model.turn(&conversation, allowance.room, &mut screen);
             let (ledger, writer) = (&self.ledger, &self.writer);
-            let (lost, stop) = (self.leash.until_lost(), self.setting.stop.until_asked());
-            let interrupt = self.desk.interrupt();
+            let (lost, stop) = (self.lease_keeper.until_lost(), self.context.stop.until_asked());
+            let interrupt = self.inbox.interrupt();
             let time_is_up = tokio::time::sleep(limit);
             tokio::pin!(turn, lost, stop, interrupt, time_is_up);
             loop {
                 tokio::select! {
                     why = &mut lost => break Err(Halt::Lost(why)),
                     why = &mut stop => break Err(Halt::Stopped(why)),
-                    by = &mut interrupt => break Ok(Got::Interrupted(by)),
-                    () = &mut time_is_up => break Ok(Got::OutOfTime),
+                    by = &mut interrupt => break Ok(TurnOutcome::Interrupted(by)),
+                    () = &mut time_is_up => break Ok(TurnOutcome::OutOfTime),
                     turn = &mut turn => {
                         break turn
-                            .map(|turn| Got::Turn(turn, Usage::default()))
+                            .map(|turn| TurnOutcome::Turn(turn, Usage::default()))
                             .map_err(Halt::Model);
                     }
                     Some(retry) = retries.recv() => {
@@ -76,13 +77,13 @@ impl Session<'_> {
             }
         }
         match got {
-            Ok(Got::Turn(turn, _)) => {
+            Ok(TurnOutcome::Turn(turn, _)) => {
                 self.broken = 0;
-                Ok(Got::Turn(turn, used))
+                Ok(TurnOutcome::Turn(turn, used))
             }
-            Ok(Got::Interrupted(by)) => {
+            Ok(TurnOutcome::Interrupted(by)) => {
                 self.pay_for_begun(allowance, prompt).await?;
-                Ok(Got::Interrupted(by))
+                Ok(TurnOutcome::Interrupted(by))
             }
             Ok(other) => {
                 self.pay_for_begun(allowance, prompt).await?;
@@ -90,7 +91,7 @@ impl Session<'_> {
             }
             Err(Halt::Model(error)) => {
                 // Nothing is charged for an answer that did not come, but for what broke off.
-                self.pay_for_none(allowance, used, self.setting.facts.cost(&used))
+                self.pay_for_none(allowance, used, self.context.facts.cost(&used))
                     .await?;
                 self.failed(error, prompt).await
             }
@@ -100,7 +101,7 @@ impl Session<'_> {
 
     /// The server has read the prompt and begun; how far it got it no longer says.
     async fn pay_for_begun(&mut self, allowance: Allowance, prompt: u64) -> Result<(), Halt> {
-        let most = self.setting.facts.most(prompt, BEGUN);
+        let most = self.context.facts.most(prompt, BEGUN);
         self.pay_for_none(allowance, Usage::default(), most).await
     }
 
@@ -129,25 +130,30 @@ impl Session<'_> {
     }
 
     /// What is to be done about a turn that did not come.
-    async fn failed(&mut self, error: ModelError, prompt: u64) -> Result<Got, Halt> {
+    async fn failed(&mut self, error: ModelError, prompt: u64) -> Result<TurnOutcome, Halt> {
         match error {
             ModelError::BrokeOff { reason, wait } => {
                 self.broken += 1;
-                if self.broken >= MOST_BROKEN {
+                if self.broken >= MAX_BROKEN {
                     let why = format!("{reason} ({} tries)", self.broken);
                     return Err(Halt::Model(ModelError::Unavailable(why)));
                 }
-                let own = FIRST_WAIT * 2u32.pow(self.broken - 1);
-                let wait = wait.unwrap_or(own.min(LONGEST_WAIT));
+                let own = ExponentialBuilder::default()
+                    .with_min_delay(MIN_WAIT)
+                    .with_max_delay(MAX_WAIT)
+                    .without_max_times()
+                    .build()
+                    .nth(self.broken as usize - 1);
+                let wait = wait.or(own).unwrap_or(MAX_WAIT);
                 self.wait_to_retry(&reason, wait).await?;
-                Ok(Got::BrokeOff)
+                Ok(TurnOutcome::BrokeOff)
             }
             // A server that refuses a long conversation may take a shorter one.
-            ModelError::TooLong(why) if self.may_compact() => Ok(Got::TooLong(why)),
+            ModelError::TooLong(why) if self.may_compact() => Ok(TurnOutcome::TooLong(why)),
             ModelError::Refused(why)
-                if self.may_compact() && prompt > self.setting.facts.context / 2 =>
+                if self.may_compact() && prompt > self.context.facts.context / 2 =>
             {
-                Ok(Got::TooLong(why))
+                Ok(TurnOutcome::TooLong(why))
             }
             // It would refuse the next ticket for the same reason: a limit, a setting.
             ModelError::Refused(why) | ModelError::TooLong(why) => {
@@ -161,21 +167,21 @@ impl Session<'_> {
         let attempt = self.broken + 1;
         let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
         let reason = self
-            .setting
+            .context
             .redactor
             .apply(&operator_ledger::clean::clean(reason));
-        let text = event::retry(None, &reason, attempt, MOST_BROKEN, wait_ms);
+        let text = event::retry(None, &reason, attempt, MAX_BROKEN, wait_ms);
         self.record(NewEntry::new(EntryKind::Retry, text)).await?;
         self.emit(Kind::Retry {
             status: None,
             attempt,
-            of: MOST_BROKEN,
+            of: MAX_BROKEN,
             wait_ms,
             reason,
         });
         tokio::select! {
-            why = self.leash.until_lost() => Err(Halt::Lost(why)),
-            why = self.setting.stop.until_asked() => Err(Halt::Stopped(why)),
+            why = self.lease_keeper.until_lost() => Err(Halt::Lost(why)),
+            why = self.context.stop.until_asked() => Err(Halt::Stopped(why)),
             () = tokio::time::sleep(wait) => Ok(()),
         }
     }

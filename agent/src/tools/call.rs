@@ -2,6 +2,7 @@
 
 use super::shell::{DEFAULT_LIMIT, HIGHEST_LIMIT};
 use crate::model::Block;
+pub use operator_ledger::Tool;
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -39,48 +40,19 @@ pub struct Request<'c> {
     pub limit: Duration,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Tool {
-    Shell,
-    WebFetch,
-    WebSearch,
-}
-
-impl Tool {
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Shell => "shell",
-            Self::WebFetch => "web_fetch",
-            Self::WebSearch => "web_search",
-        }
-    }
-
-    /// What its input is called.
-    pub fn key(self) -> &'static str {
-        match self {
-            Self::Shell => "command",
-            Self::WebFetch => "url",
-            Self::WebSearch => "query",
-        }
-    }
-}
-
 impl Call {
     /// What it asks for; the error is for the model.
     pub fn request(&self) -> Result<Request<'_>, String> {
-        let tool = match self.name.as_str() {
-            "shell" => Tool::Shell,
-            "web_fetch" => Tool::WebFetch,
-            "web_search" => Tool::WebSearch,
-            other => return Err(format!("there is no tool called {other}")),
+        let Some(tool) = Tool::parse(&self.name) else {
+            return Err(format!("there is no tool called {}", self.name));
         };
         if let Some(raw) = self.input.get("INVALID_JSON") {
             // What the documentation says such a call is to be answered with.
             return Err(json!({ "INVALID_JSON": raw }).to_string());
         }
         let text = |key: &str| self.input.get(key).and_then(Value::as_str);
-        let input = text(tool.key()).unwrap_or_default();
-        let (name, key) = (tool.name(), tool.key());
+        let input = text(tool.input_key()).unwrap_or_default();
+        let (name, key) = (tool.name(), tool.input_key());
         if input.trim().is_empty() {
             return Err(format!(
                 "{name} needs a `{key}`; it was given {}",

@@ -7,7 +7,6 @@ use super::{
     capture::{Capture, FOR_MODEL},
     output_file::{OutputFile, Place},
 };
-use operator_ledger::hex;
 use sha2::{Digest, Sha256};
 
 /// Bytes of one call's output that go to the ledger; the rest is counted.
@@ -90,7 +89,7 @@ impl Collector {
             omitted: self.capture.omitted(),
             unrecorded: self.unrecorded,
             place,
-            digest: hex(&self.digest.finalize()),
+            digest: hex::encode(self.digest.finalize()),
         };
         (collected, self.file)
     }
@@ -125,7 +124,7 @@ mod tests {
         assert!(long.text.ends_with("line 19999\n"));
         let said = format!("; the whole output is in {} ...]", place.path.display());
         assert!(long.text.contains(&said), "{said}");
-        assert_eq!(long.digest, hex(&Sha256::digest(all.as_bytes())));
+        assert_eq!(long.digest, hex::encode(Sha256::digest(all.as_bytes())));
     }
 
     #[test]

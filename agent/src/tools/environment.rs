@@ -138,7 +138,8 @@ fn sweep(run: &Path) {
 
 /// The dashboard's executable: this one, or, in `agent_lab`, the one that lies beside it.
 fn dashboard_executable() -> Option<PathBuf> {
-    let this = std::env::current_exe().ok()?;
+    let this = operator_process::executable();
+    let this = fs::read_link(&this).unwrap_or(this);
     let name = this.file_name()?.to_str()?;
     if name.starts_with("agent_lab") {
         return Some(this.with_file_name(DASHBOARD)).filter(|p| p.exists());

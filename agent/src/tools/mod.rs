@@ -4,13 +4,12 @@ pub mod call;
 pub mod capture;
 pub mod collect;
 pub mod environment;
+pub mod orphans;
 pub mod output_file;
-pub mod process_tree;
 pub mod public_address;
 pub mod read_only;
 pub mod runner;
 pub mod shell;
-pub mod strays;
 pub mod web_fetch;
 pub mod web_search;
 

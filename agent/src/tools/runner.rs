@@ -10,16 +10,16 @@
 //! It does not read the command's output: that goes straight to the agent through the runner's
 //! inherited stdout and stderr, which it gives up as soon as the shell has them.
 
-use super::process_tree;
 use operator_ledger::Stopwatch;
-use rustix::process::{Pid, Signal, WaitOptions, getpid, set_child_subreaper, setsid, wait};
+use operator_process::{reaper::Reaper, tree};
+use rustix::process::{getpid, setsid};
 use serde::{Deserialize, Serialize};
 use std::{
     fs::OpenOptions,
     io,
     os::unix::process::ExitStatusExt,
     path::PathBuf,
-    process::{Command, ExitCode, Stdio},
+    process::{Child, Command, ExitCode, Stdio},
     time::Duration,
 };
 use tokio::{
@@ -39,8 +39,8 @@ pub const ROLE: &str = "__runner";
 const GRACE: Duration = Duration::from_millis(400);
 /// How long children may need to follow their shell before they count as background.
 const SETTLE: Duration = Duration::from_millis(60);
-/// After this, what KILL could not end (another user's process, say) is reported and left.
-const GIVE_UP: Duration = Duration::from_secs(5);
+/// After so much KILL, what is left (another user's process, say) is reported and left.
+const GIVE_UP: Duration = Duration::from_millis(4600);
 
 /// What to run. The environment is the runner's own.
 #[derive(Debug, Serialize, Deserialize)]
@@ -113,21 +113,17 @@ pub fn main() -> ExitCode {
 struct Runner {
     words: Lines<BufReader<OwnedReadHalf>>,
     reports: OwnedWriteHalf,
-    children: tokio::signal::unix::Signal,
     terminate: tokio::signal::unix::Signal,
-    shell: Pid,
-    exit: Option<(Option<i32>, Option<i32>)>,
-    /// All children have been reaped, so there is no descendant.
-    alone: bool,
+    reaper: Reaper,
 }
 
 async fn run() -> io::Result<()> {
     // Fails only where the caller made this process a group leader; nothing is lost then.
     let _ = setsid();
-    set_child_subreaper(Some(getpid()))?;
+    let mut reaper = Reaper::new()?;
     // A frozen runner does not see its lifeline end; one that is not takes no harm.
     #[cfg(target_os = "linux")]
-    rustix::process::set_parent_process_death_signal(Some(Signal::CONT))?;
+    rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::CONT))?;
     let lifeline = std::os::unix::net::UnixStream::from(rustix::io::fcntl_dupfd_cloexec(
         rustix::stdio::stdin(),
         3,
@@ -139,10 +135,9 @@ async fn run() -> io::Result<()> {
         return Ok(());
     };
     let job: Job = serde_json::from_str(&job)?;
-    let children = signal(SignalKind::child())?;
     let terminate = signal(SignalKind::terminate())?;
-    let shell = match start(&job) {
-        Ok(pid) => pid,
+    match start(&job) {
+        Ok(shell) => reaper.watch(&shell),
         Err(error) => {
             return tell(
                 &mut reports,
@@ -152,20 +147,17 @@ async fn run() -> io::Result<()> {
             )
             .await;
         }
-    };
+    }
     let mut runner = Runner {
         words,
         reports,
-        children,
         terminate,
-        shell,
-        exit: None,
-        alone: false,
+        reaper,
     };
     runner.hold(&job).await
 }
 
-fn start(job: &Job) -> io::Result<Pid> {
+fn start(job: &Job) -> io::Result<Child> {
     if job.right_ms == Some(0) {
         return Err(io::Error::other(
             "the lease on the ticket ran out before it started",
@@ -188,7 +180,7 @@ fn start(job: &Job) -> io::Result<Pid> {
     let null = OpenOptions::new().write(true).open("/dev/null")?;
     rustix::stdio::dup2_stdout(&null)?;
     rustix::stdio::dup2_stderr(&null)?;
-    Ok(Pid::from_child(&child))
+    Ok(child)
 }
 
 /// The agent's right to run anything, as it was last told.
@@ -227,16 +219,16 @@ impl Runner {
         let mut settle: Option<Instant> = None;
         let mut reported = false;
         loop {
-            self.reap();
-            if self.exit.is_some() && !reported {
+            self.reaper.reap();
+            if self.reaper.exit().is_some() && !reported {
                 let now = Instant::now();
                 let until = *settle.get_or_insert(now + SETTLE);
-                if self.alone || now >= until {
+                if self.reaper.is_alone() || now >= until {
                     self.report(None).await;
                     reported = true;
                 }
             }
-            if self.alone {
+            if self.reaper.is_alone() {
                 return Ok(());
             }
             let pending = settle.filter(|_| !reported);
@@ -253,9 +245,9 @@ impl Runner {
                     Ok(None) | Err(_) => Ended::Asked,
                 },
                 _ = self.terminate.recv() => Ended::Asked,
-                _ = self.children.recv() => continue,
+                () = self.reaper.child_ended() => continue,
                 () = sleep_until(pending.unwrap_or(limit)), if pending.is_some() => continue,
-                () = sleep_until(limit), if self.exit.is_none() => Ended::TimeLimit,
+                () = sleep_until(limit), if self.reaper.exit().is_none() => Ended::TimeLimit,
                 () = tokio::time::sleep(left(right.as_ref())), if right.is_some() => {
                     // Slept through a suspend, or woken a little early.
                     if !left(right.as_ref()).is_zero() {
@@ -264,7 +256,7 @@ impl Runner {
                     Ended::LeaseLost
                 }
             };
-            self.end_all().await;
+            self.reaper.end_all(GRACE, GIVE_UP).await;
             if !reported {
                 self.report(Some(why)).await;
             }
@@ -272,52 +264,14 @@ impl Runner {
         }
     }
 
-    fn reap(&mut self) {
-        loop {
-            match wait(WaitOptions::NOHANG) {
-                Ok(Some((pid, status))) if pid == self.shell => {
-                    let status = std::process::ExitStatus::from_raw(status.as_raw());
-                    self.exit = Some((status.code(), status.signal()));
-                }
-                Ok(Some(_)) | Err(rustix::io::Errno::INTR) => {}
-                Ok(None) => return,
-                Err(_) => {
-                    self.alone = true;
-                    return;
-                }
-            }
-        }
-    }
-
-    /// TERM, grace, then STOP and KILL until nobody is left.
-    async fn end_all(&mut self) {
-        let began = Instant::now();
-        let tree = process_tree::descendants(getpid());
-        process_tree::signal_all(&tree, Signal::TERM);
-        // A stopped process takes its TERM only when it goes on.
-        process_tree::signal_all(&tree, Signal::CONT);
-        while !self.alone && began.elapsed() < GRACE {
-            self.pause(Duration::from_millis(20)).await;
-        }
-        while !self.alone && began.elapsed() < GIVE_UP {
-            process_tree::kill_all(getpid());
-            self.pause(Duration::from_millis(20)).await;
-        }
-    }
-
-    async fn pause(&mut self, at_most: Duration) {
-        let _ = tokio::time::timeout(at_most, self.children.recv()).await;
-        self.reap();
-    }
-
     /// Best effort: an agent that is gone hears nothing.
     async fn report(&mut self, ended: Option<Ended>) {
-        let (code, signal) = self.exit.unwrap_or_default();
+        let exit = self.reaper.exit();
         // Looking through all processes costs more than most commands do.
-        let tree = if self.alone {
+        let tree = if self.reaper.is_alone() {
             Vec::new()
         } else {
-            process_tree::described(getpid())
+            tree::described(getpid())
         };
         let left = tree
             .into_iter()
@@ -330,8 +284,8 @@ impl Runner {
         let _ = tell(
             &mut self.reports,
             &Report::Exited {
-                code,
-                signal,
+                code: exit.and_then(|status| status.code()),
+                signal: exit.and_then(|status| status.signal()),
                 ended,
                 left,
             },

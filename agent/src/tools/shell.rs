@@ -7,8 +7,8 @@ mod lane;
 
 use super::{
     collect::Collector,
+    orphans,
     runner::{Ended, Job, Left, ROLE, Report, Word},
-    strays,
 };
 use crate::{leash::Until, redact::Redactor};
 use lane::{Lane, Sink};
@@ -50,7 +50,7 @@ pub struct Shell {
     pub executable: PathBuf,
     pub environment: BTreeMap<OsString, OsString>,
     pub redactor: Redactor,
-    /// Whether what a killed runner leaves is ours to end; see [`strays`].
+    /// Whether what a killed runner leaves is ours to end; see [`orphans`].
     pub adopts: bool,
     /// How long commands may run at all. None: as long as they like.
     pub right: Option<Until>,
@@ -102,7 +102,7 @@ impl Shell {
             &start,
             format!(
                 "unset BASH_ENV\ntrap 'pwd -P > {}' EXIT\n",
-                quote(&note.to_string_lossy())
+                shell_words::quote(&note.to_string_lossy())
             ),
         )?;
         let mut environment = environment;
@@ -172,17 +172,17 @@ impl Shell {
             }
         })
         .await;
-        self.end_strays().await;
+        self.end_orphans().await;
     }
 
     /// Ends what has no runner any more.
-    async fn end_strays(&mut self) {
+    async fn end_orphans(&mut self) {
         if self.adopts {
             let held = self.holding.iter().filter_map(|held| held.child.id());
             let held: Vec<Pid> = held
                 .filter_map(|id| Pid::from_raw(id.cast_signed()))
                 .collect();
-            strays::end(&held).await;
+            orphans::end(&held).await;
         }
     }
 
@@ -312,7 +312,7 @@ impl Running<'_> {
                 if !asked {
                     outcome.failed = Some("its runner was killed, and so is the command".into());
                 }
-                shell.end_strays().await;
+                shell.end_orphans().await;
             }
         }
         shell.note_folder();
@@ -370,9 +370,4 @@ async fn say(words: &mut OwnedWriteHalf, word: &Word) {
         line.push(b'\n');
         let _ = words.write_all(&line).await;
     }
-}
-
-/// Single quotes for a shell.
-fn quote(text: &str) -> String {
-    format!("'{}'", text.replace('\'', r"'\''"))
 }

@@ -23,10 +23,10 @@ const LIMIT: Duration = Duration::from_secs(30);
 const CONNECT: Duration = Duration::from_secs(10);
 const REDIRECTS: usize = 5;
 /// Bytes of a page that are read, unpacked.
-const LARGEST: usize = 4 * 1024 * 1024;
+const MAX_BODY: usize = 4 * 1024 * 1024;
 /// Bytes of HTML that are converted, and how deep it may be nested: the parser's time grows with
 /// the square of the depth.
-const LARGEST_HTML: usize = 1024 * 1024;
+const MAX_HTML: usize = 1024 * 1024;
 const DEEPEST: usize = 1_000;
 /// One page at a time is converted.
 static CONVERTING: Semaphore = Semaphore::const_new(1);
@@ -166,7 +166,7 @@ async fn page(url: Url, response: Response) -> Result<Page, String> {
         let size = size.map_or(String::new(), |n| format!(", {n} bytes"));
         format!("{url} is {kind}{size}: only text is read")
     })?;
-    let (body, mut cut) = http::body(response, LARGEST)
+    let (body, mut cut) = http::body(response, MAX_BODY)
         .await
         .map_err(|e| format!("{url} broke off: {}", cause(&e.without_url())))?;
     let encoding = charset
@@ -178,7 +178,7 @@ async fn page(url: Url, response: Response) -> Result<Page, String> {
     let text = match form {
         Form::Plain => text,
         Form::Html => {
-            cut |= text.len() > LARGEST_HTML;
+            cut |= text.len() > MAX_HTML;
             // One after the other: a page that takes long holds up no more than the next page.
             let _turn = CONVERTING.acquire().await;
             tokio::task::spawn_blocking(move || from_html(&text))
@@ -236,7 +236,7 @@ impl Form {
 }
 
 fn from_html(html: &str) -> Result<String, String> {
-    let html = &html[..html.floor_char_boundary(LARGEST_HTML)];
+    let html = &html[..html.floor_char_boundary(MAX_HTML)];
     if depth(html) > DEEPEST {
         return Err(format!(
             "the page is nested more than {DEEPEST} levels deep"

@@ -8,9 +8,9 @@ use crate::{
     http,
     model::{
         Conversation, Quiet, Stop,
-        anthropic::{Api, Manner},
+        anthropic::{Api, RequestOptions},
+        catalog::SmallModel,
     },
-    settings::Small,
 };
 use operator_ledger::{clean, usage::Usage};
 use reqwest::{StatusCode, Url, redirect::Policy};
@@ -28,20 +28,20 @@ const API_TOKENS: u32 = 4_000;
 const API_PAUSES: usize = 3;
 const RESULTS: usize = 10;
 /// Bytes of an answer that are read.
-const LARGEST: usize = 2 * 1024 * 1024;
-const LONGEST_QUERY: usize = 400;
+const MAX_BODY: usize = 2 * 1024 * 1024;
+const MAX_QUERY: usize = 400;
 const BRAVE: &str = "https://api.search.brave.com";
 
 /// Which search somebody wants.
 #[derive(Debug, Clone)]
-pub enum Wanted {
+pub enum SearchBackend {
     Api,
     Searxng(Url),
     Brave { base: Url, key: SecretString },
     None,
 }
 
-impl Wanted {
+impl SearchBackend {
     /// From settings: the name of one, or the first that there is all for.
     pub fn settle(
         name: Option<&str>,
@@ -103,7 +103,7 @@ pub struct Search {
 enum With {
     Api {
         api: Api,
-        small: Small,
+        small: SmallModel,
     },
     Searxng {
         client: reqwest::Client,
@@ -139,9 +139,9 @@ impl Found {
 impl Search {
     /// None: there is nothing to search with.
     pub fn new(
-        wanted: &Wanted,
+        wanted: &SearchBackend,
         api: Option<&Api>,
-        small: Option<&Small>,
+        small: Option<&SmallModel>,
     ) -> Result<Option<Self>, String> {
         let client = || {
             reqwest::Client::builder()
@@ -157,19 +157,19 @@ impl Search {
                 .map_err(|e| format!("cannot make an HTTP client: {e}"))
         };
         let with = match wanted {
-            Wanted::None => return Ok(None),
-            Wanted::Api => match (api, small) {
+            SearchBackend::None => return Ok(None),
+            SearchBackend::Api => match (api, small) {
                 (Some(api), Some(small)) => With::Api {
                     api: api.clone(),
                     small: small.clone(),
                 },
                 _ => return Err("search by the API needs a small_model".into()),
             },
-            Wanted::Searxng(base) => With::Searxng {
+            SearchBackend::Searxng(base) => With::Searxng {
                 client: client()?,
                 base: base.clone(),
             },
-            Wanted::Brave { base, key } => With::Brave {
+            SearchBackend::Brave { base, key } => With::Brave {
                 client: client()?,
                 base: base.clone(),
                 key: key.clone(),
@@ -203,7 +203,7 @@ impl Search {
     }
 
     pub async fn search(&self, query: &str) -> Found {
-        let query: String = query.trim().chars().take(LONGEST_QUERY).collect();
+        let query: String = query.trim().chars().take(MAX_QUERY).collect();
         match &self.with {
             With::Api { api, small } => by_api(api, small, &query).await,
             With::Searxng { client, base } => {
@@ -235,7 +235,7 @@ impl Search {
 const MAX_USES: u32 = 3;
 
 /// The API's own search: a small model searches and says what it found.
-async fn by_api(api: &Api, small: &Small, query: &str) -> Found {
+async fn by_api(api: &Api, small: &SmallModel, query: &str) -> Found {
     let tool = json!([{
         "type": "web_search_20260318",
         "name": "web_search",
@@ -243,7 +243,7 @@ async fn by_api(api: &Api, small: &Small, query: &str) -> Found {
         // Plain results, without a container to run code in.
         "allowed_callers": ["direct"],
     }]);
-    let manner = Manner::plain(&small.model);
+    let options = RequestOptions::plain(&small.model);
     let mut conversation = Conversation::new("", tool);
     conversation.say(&format!(
         "Search the web for what stands below, and report what you find: the facts that matter, \
@@ -255,7 +255,7 @@ async fn by_api(api: &Api, small: &Small, query: &str) -> Found {
     let mut failed = None;
     let deadline = Instant::now() + API_LIMIT;
     for _ in 0..=API_PAUSES {
-        let body = manner.body(&conversation, API_TOKENS);
+        let body = options.body(&conversation, API_TOKENS);
         let mut quiet = Quiet::default();
         let turn = timeout_at(deadline, api.turn(body, API_TRIES, &mut quiet)).await;
         usage.add(quiet.wasted);
@@ -318,11 +318,11 @@ async fn ask(asked: reqwest::RequestBuilder, who: &str, hint: &str) -> Result<Va
     if !status.is_success() {
         return Err(format!("{who} answered {status}"));
     }
-    let (body, more) = http::body(response, LARGEST)
+    let (body, more) = http::body(response, MAX_BODY)
         .await
         .map_err(|e| format!("{who} broke off: {}", e.without_url()))?;
     if more {
-        return Err(format!("{who} answered more than {LARGEST} bytes"));
+        return Err(format!("{who} answered more than {MAX_BODY} bytes"));
     }
     serde_json::from_slice(&body).map_err(|_| format!("{who} answered something else than JSON"))
 }

@@ -7,6 +7,7 @@ use operator_ledger::{
     Resolution, SessionRow, Status, Stopwatch, SystemId, Ticket, Verdict,
     event::{Event, Kind, Outcome, VerifyState, parse},
 };
+use rustix::process::Pid;
 use std::{
     fs,
     io::{BufRead, BufReader},
@@ -170,8 +171,8 @@ impl Agent {
         }
     }
 
-    fn pid(&self) -> rustix::process::Pid {
-        rustix::process::Pid::from_child(&self.child)
+    fn pid(&self) -> Pid {
+        Pid::from_child(&self.child)
     }
 
     fn signal(&self, signal: rustix::process::Signal) {
@@ -208,8 +209,7 @@ impl Drop for Agent {
 }
 
 fn alive(pid: i32) -> bool {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    !stat.is_empty() && !stat.contains(") Z ")
+    Pid::from_raw(pid).is_some_and(operator_process::proc::is_alive)
 }
 
 fn ticket(ledger: &Reader, id: i64) -> Ticket {

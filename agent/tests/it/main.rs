@@ -5,6 +5,7 @@ mod agent;
 mod budget;
 mod claude_session;
 mod common;
+mod gate;
 mod long_session;
 mod messages_api;
 mod shell;

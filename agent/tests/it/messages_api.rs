@@ -4,7 +4,7 @@ use crate::common::{Answer, Server, error, event, events, shell, text, turn};
 use agent_lab::{
     model::{
         Conversation, Model, ModelError, Sink, Stop, Turn,
-        anthropic::{Anthropic, Api, Credential, Manner, Options},
+        anthropic::{Anthropic, Api, Credential, Options, RequestOptions},
     },
     tools,
 };
@@ -46,7 +46,7 @@ fn client(server: &Server) -> Anthropic {
     };
     Anthropic {
         api: Api::new(&options).unwrap(),
-        manner: Manner {
+        options: RequestOptions {
             model: "claude-test".into(),
             effort: Some("high".into()),
             thinking: false,

@@ -12,6 +12,7 @@ use agent_lab::{
     },
 };
 use operator_ledger::event::Stream;
+use rustix::process::Pid;
 use std::{
     future::pending,
     path::Path,
@@ -99,8 +100,7 @@ impl Stage {
 }
 
 fn alive(pid: i32) -> bool {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    !stat.is_empty() && !stat.contains(") Z ")
+    Pid::from_raw(pid).is_some_and(operator_process::proc::is_alive)
 }
 
 /// Numbers in the output, in order.

@@ -29,8 +29,7 @@ fn pid_of(child: &tokio::process::Child) -> Pid {
 }
 
 fn alive(pid: i32) -> bool {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    !stat.is_empty() && !stat.contains(") Z ")
+    Pid::from_raw(pid).is_some_and(operator_process::proc::is_alive)
 }
 
 fn lines(path: &Path) -> Vec<String> {

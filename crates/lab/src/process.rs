@@ -1,8 +1,8 @@
 //! What every node's `/metrics` says of the process itself.
 
 use crate::node;
+use operator_process::proc::resident_bytes;
 use prometheus::{Counter, Gauge, Opts, Registry};
-use std::fs;
 
 /// `process_*` metrics, brought up to date when they are read.
 #[derive(Debug)]
@@ -36,18 +36,10 @@ impl ProcessMetrics {
         let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
         let seconds = time.tv_sec as f64 + time.tv_nsec as f64 / 1e9;
         self.cpu.inc_by((seconds - self.cpu.get()).max(0.0));
-        if let Some(bytes) = resident_bytes() {
-            self.memory.set(bytes);
+        if let Some(bytes) = resident_bytes(rustix::process::getpid()) {
+            self.memory.set(bytes as f64);
         }
     }
-}
-
-fn resident_bytes() -> Option<f64> {
-    let status = fs::read_to_string("/proc/self/status").ok()?;
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmRSS:"))?;
-    Some(line.split_whitespace().next()?.parse::<f64>().ok()? * 1024.0)
 }
 
 /// All metrics of a registry as text.

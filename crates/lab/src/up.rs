@@ -13,6 +13,7 @@ use crate::{
     timing::UP_LIMIT,
     topology::{Node, NodeRole, Topology, TopologyError},
 };
+use operator_process::start::ChildSetup;
 use rustix::process::{Pid, Signal, kill_process};
 use std::{
     fs::{self, OpenOptions},
@@ -320,7 +321,12 @@ fn start_keeper(options: &UpOptions) -> Result<Keeper, LabError> {
         command.arg("--fresh");
     }
     // Woken, it sees that its lifeline is cut. A keeper that is not frozen takes no harm.
-    exe::own_session(&mut command, options.lifeline.then_some(Signal::CONT));
+    ChildSetup {
+        own_session: true,
+        on_parent_death: options.lifeline.then_some(Signal::CONT),
+        ..ChildSetup::default()
+    }
+    .apply(&mut command);
     let mut child = tokio::process::Command::from(command)
         .spawn()
         .map_err(|e| LabError::Keeper(format!("cannot start: {e}")))?;

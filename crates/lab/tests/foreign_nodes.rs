@@ -40,7 +40,7 @@ fn nodes(ports: &mut Ports) -> Result<Vec<NodeSpec>, PortError> {
         ports: Vec::new(),
         ready: Ready::Started,
     };
-    let own = env::current_exe().unwrap();
+    let own = operator_process::executable();
     let part = ["listener", "--exact", "--ignored", "--nocapture"];
     Ok(vec![
         node("shell", "sh".into(), &["-c", STUBBORN]),
@@ -85,7 +85,7 @@ struct Lab {
 impl Lab {
     fn up() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let keeper = Command::new(env::current_exe().unwrap())
+        let keeper = Command::new(operator_process::executable())
             .args(["keeper", "--exact", "--ignored", "--nocapture"])
             .env(DIR, folder.path())
             .stdin(Stdio::piped())

@@ -60,18 +60,7 @@ pub(crate) fn genesis(
 }
 
 fn digest(text: &str) -> String {
-    hex(&Sha256::digest(text.as_bytes()))
-}
-
-/// Bytes as lower-case hex.
-pub fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-    bytes
-        .iter()
-        .fold(String::with_capacity(2 * bytes.len()), |mut out, b| {
-            let _ = write!(out, "{b:02x}");
-            out
-        })
+    hex::encode(Sha256::digest(text.as_bytes()))
 }
 
 /// What `audit verify` found in one session.
@@ -243,7 +232,7 @@ impl Engine {
             while let Some(chunk) = found.next()? {
                 hash.update(chunk.get_ref(0)?.as_str().unwrap_or_default());
             }
-            if expected != Some(hex(&hash.finalize())) {
+            if expected != Some(hex::encode(hash.finalize())) {
                 differ.push(row);
             }
         }

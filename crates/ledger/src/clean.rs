@@ -1,42 +1,51 @@
-//! Bytes from outside to harmless text: UTF-8 made valid, escape sequences and invisible
-//! direction marks out, line ends made `\n`. Works across chunk edges.
+//! Bytes from outside to harmless text: UTF-8 made valid, escape sequences whole and invisible
+//! characters out. The one rule of what is harmless, for the record, the model and the screen.
 //!
-//! Does not hide secrets ([`agent_lab::redact`]) and does not cut ([`agent_lab::tools::capture`]).
+//! [`Cleaner`] is what the record and the model get; what else a terminal would do with a line is
+//! the screen's, which has a [`Sink`] of its own. Does not hide secrets and does not cut.
 
 mod one_line;
 
 pub use one_line::one_line;
 
-/// Longest part of a sequence that may be incomplete at the end of a chunk; a string sequence that
-/// is longer is taken to be none, so that a stray one cannot swallow the rest of the output.
-const LONGEST_STRING: usize = 4096;
+use vte::{Params, Parser, Perform};
 
-#[derive(Debug, Default)]
-pub struct Cleaner {
+/// A sequence that is longer than so many bytes is taken to be none, so that a stray beginning of
+/// one cannot swallow the rest of the output.
+const MAX_SEQUENCE: usize = 4096;
+
+/// Bytes of a sequence that are looked at together; most are shorter.
+const PIECE: usize = 32;
+
+/// Takes what is left of a text.
+pub trait Sink {
+    /// Printable ASCII, tabs and line ends.
+    fn plain(&mut self, text: &str);
+    /// One more character that is seen, or a control character that is no part of a sequence.
+    fn character(&mut self, c: char);
+}
+
+/// Takes sequences and invisible characters out of a stream, wherever its chunks end.
+#[derive(Default)]
+pub struct Stripper {
     /// Bytes of a character that is not complete yet.
     partial: Vec<u8>,
-    state: State,
-    string_length: usize,
-    after_return: bool,
+    parser: Parser,
+    /// Bytes of the sequence that is open. None: none is, and the parser has nothing pending.
+    sequence: Option<usize>,
 }
 
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-enum State {
-    #[default]
-    Text,
-    Escape,
-    /// Escape and an intermediate: one more character.
-    Intermediate,
-    Csi,
-    /// OSC, DCS, APC, PM, SOS: until BEL or ST.
-    String,
-    StringEscape,
+impl std::fmt::Debug for Stripper {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Stripper")
+            .field("partial", &self.partial)
+            .field("sequence", &self.sequence)
+            .finish_non_exhaustive()
+    }
 }
 
-impl Cleaner {
-    /// The clean text of one more chunk.
-    pub fn push(&mut self, bytes: &[u8]) -> String {
-        let mut out = String::with_capacity(bytes.len());
+impl Stripper {
+    pub fn push(&mut self, bytes: &[u8], sink: &mut impl Sink) {
         let joined;
         let mut rest = if self.partial.is_empty() {
             bytes
@@ -46,121 +55,166 @@ impl Cleaner {
         };
         while !rest.is_empty() {
             match std::str::from_utf8(rest) {
-                Ok(text) => {
-                    self.text(text, &mut out);
-                    break;
-                }
+                Ok(text) => return self.text(text, sink),
                 Err(e) => {
                     let (good, bad) = rest.split_at(e.valid_up_to());
-                    self.text(std::str::from_utf8(good).unwrap_or_default(), &mut out);
+                    self.text(std::str::from_utf8(good).unwrap_or_default(), sink);
                     let Some(n) = e.error_len() else {
                         self.partial = bad.to_vec();
-                        break;
+                        return;
                     };
-                    self.character(char::REPLACEMENT_CHARACTER, &mut out);
+                    self.text("\u{fffd}", sink);
                     rest = &bad[n..];
                 }
             }
         }
-        out
     }
 
-    /// What is left at the end of the output.
-    pub fn finish(&mut self) -> String {
-        let mut out = String::new();
+    /// The end of the stream.
+    pub fn finish(&mut self, sink: &mut impl Sink) {
         if !std::mem::take(&mut self.partial).is_empty() {
-            self.character(char::REPLACEMENT_CHARACTER, &mut out);
+            self.text("\u{fffd}", sink);
         }
-        out
     }
 
-    fn text(&mut self, text: &str, out: &mut String) {
+    fn text(&mut self, text: &str, sink: &mut impl Sink) {
         let mut rest = text;
         while !rest.is_empty() {
-            // Most text has nothing to look at closely: it goes as it is.
-            if self.state == State::Text && !self.after_return {
-                let plain = rest
-                    .bytes()
-                    .position(|b| !is_plain(b))
-                    .unwrap_or(rest.len());
-                let (run, more) = rest.split_at(plain);
-                out.push_str(run);
-                rest = more;
-            }
-            let mut chars = rest.chars();
-            if let Some(c) = chars.next() {
-                self.character(c, out);
-            }
-            rest = chars.as_str();
+            rest = match self.sequence {
+                None => self.outside(rest, sink),
+                Some(length) => self.inside(rest, length, sink),
+            };
         }
     }
 
-    fn character(&mut self, c: char, out: &mut String) {
-        // A line end closes what was left open: the next line is readable whatever came before.
-        if c == '\n' && self.state != State::Text {
-            self.state = State::Text;
+    /// No sequence is open: what is left after a run of plain text and what ended it.
+    fn outside<'t>(&mut self, text: &'t str, sink: &mut impl Sink) -> &'t str {
+        // Most text has nothing to look at closely: it goes as it is.
+        let plain = text.bytes().position(|b| !is_plain(b));
+        let (run, rest) = text.split_at(plain.unwrap_or(text.len()));
+        if !run.is_empty() {
+            sink.plain(run);
         }
-        match self.state {
-            State::Text => self.plain(c, out),
-            State::Escape => {
-                self.state = match c {
-                    '[' => State::Csi,
-                    ']' | 'P' | 'X' | '^' | '_' => self.open_string(),
-                    ' '..='/' => State::Intermediate,
-                    '\x1b' => State::Escape,
-                    _ => State::Text,
-                };
-            }
-            State::Intermediate => {
-                if !matches!(c, ' '..='/') {
-                    self.state = State::Text;
-                }
-            }
-            State::Csi => match c {
-                '@'..='~' | '\x18' | '\x1a' => self.state = State::Text,
-                '\x1b' => self.state = State::Escape,
-                _ => {}
+        let mut chars = rest.chars();
+        match chars.next() {
+            Some('\x1b') => self.begin(b"\x1b"),
+            Some(c) => match introducer(c) {
+                Some(short) => self.begin(&short),
+                None if !is_invisible(c) => sink.character(c),
+                None => {}
             },
-            State::String => {
-                self.string_length += 1;
-                match c {
-                    '\x07' | '\u{9c}' | '\x18' | '\x1a' => self.state = State::Text,
-                    '\x1b' => self.state = State::StringEscape,
-                    _ if self.string_length > LONGEST_STRING => self.state = State::Text,
-                    _ => {}
+            None => {}
+        }
+        chars.as_str()
+    }
+
+    fn begin(&mut self, introducer: &[u8]) {
+        self.parser.advance(&mut Inside::default(), introducer);
+        self.sequence = Some(0);
+    }
+
+    /// A sequence is open: what is left after a part of it, which the parser was given.
+    fn inside<'t>(&mut self, text: &'t str, length: usize, sink: &mut impl Sink) -> &'t str {
+        let special = |c: char| c == '\n' || is_c1(c);
+        let piece = &text[..text.floor_char_boundary(PIECE)];
+        let end = piece.find(special).unwrap_or(piece.len());
+        if end == 0 {
+            let mut chars = text.chars();
+            match chars.next() {
+                // A line end closes what was left open: the next line is readable, whatever came
+                // before it.
+                Some('\n') => {
+                    self.close();
+                    return text;
                 }
-            }
-            State::StringEscape => {
-                self.state = State::Text;
-                if c != '\\' {
-                    self.state = State::Escape;
-                    self.character(c, out);
+                Some(c) => {
+                    if let Some(short) = introducer(c) {
+                        self.advance(&short, length, sink);
+                    }
                 }
+                None => {}
             }
+            return chars.as_str();
+        }
+        let taken = self.advance(&piece.as_bytes()[..end], length, sink);
+        // It ends with an ASCII character, wherever it ends.
+        text.get(taken..).unwrap_or_default()
+    }
+
+    fn advance(&mut self, bytes: &[u8], length: usize, sink: &mut impl Sink) -> usize {
+        let mut inside = Inside::default();
+        let taken = self.parser.advance_until_terminated(&mut inside, bytes);
+        self.sequence = Some(length + taken);
+        if inside.ended {
+            self.sequence = None;
+        } else if length + taken >= MAX_SEQUENCE {
+            self.close();
+        }
+        // Never part of it: a terminal obeys them at once.
+        for c in inside.controls {
+            sink.character(c);
+        }
+        taken
+    }
+
+    fn close(&mut self) {
+        self.parser = Parser::new();
+        self.sequence = None;
+    }
+}
+
+/// What the parser says of a sequence.
+#[derive(Default)]
+struct Inside {
+    ended: bool,
+    controls: Vec<char>,
+}
+
+impl Perform for Inside {
+    fn print(&mut self, c: char) {
+        self.ended = true;
+        if !is_invisible(c) {
+            self.controls.push(c);
         }
     }
 
-    fn open_string(&mut self) -> State {
-        self.string_length = 0;
-        State::String
+    fn execute(&mut self, byte: u8) {
+        match byte {
+            // They cancel it.
+            0x18 | 0x1a => self.ended = true,
+            _ => self.controls.push(char::from(byte)),
+        }
     }
 
-    fn plain(&mut self, c: char, out: &mut String) {
-        // CR LF is one line end; a lone CR (a progress line that redraws itself) is one too.
-        let after_return = std::mem::take(&mut self.after_return);
-        match c {
-            '\n' if after_return => {}
-            '\n' | '\t' => out.push(c),
-            '\r' => {
-                self.after_return = true;
-                out.push('\n');
-            }
-            '\x1b' => self.state = State::Escape,
-            '\u{9b}' => self.state = State::Csi,
-            '\u{90}' | '\u{98}' | '\u{9d}'..='\u{9f}' => self.state = self.open_string(),
-            c if c.is_control() || is_invisible(c) => {}
-            c => out.push(c),
+    fn csi_dispatch(&mut self, _: &Params, _: &[u8], _: bool, _: char) {
+        self.ended = true;
+    }
+
+    fn esc_dispatch(&mut self, _: &[u8], _: bool, _: u8) {
+        self.ended = true;
+    }
+
+    fn osc_dispatch(&mut self, _: &[&[u8]], by_bell: bool) {
+        // Otherwise the backslash of its end is still to come.
+        self.ended = by_bell;
+    }
+
+    fn terminated(&self) -> bool {
+        self.ended
+    }
+}
+
+fn is_c1(c: char) -> bool {
+    matches!(c, '\u{80}'..='\u{9f}')
+}
+
+/// How the C1 characters that begin or end a sequence are written in ASCII.
+fn introducer(c: char) -> Option<[u8; 2]> {
+    match c {
+        '\u{90}' | '\u{98}' | '\u{9b}'..='\u{9f}' => {
+            u8::try_from(c).ok().map(|byte| [0x1b, byte - 0x40])
         }
+        _ => None,
     }
 }
 
@@ -169,14 +223,76 @@ fn is_plain(b: u8) -> bool {
     matches!(b, b' '..=b'~' | b'\n' | b'\t')
 }
 
-/// Direction marks, zero-width characters and tags: they change what a line seems to say.
-fn is_invisible(c: char) -> bool {
+/// Characters that show nothing, move text about or hide it: they change what a line seems to say.
+pub fn is_invisible(c: char) -> bool {
     matches!(c,
-        '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}'
-        | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+        '\u{7f}'..='\u{9f}'
+        | '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'
+        | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}'
+        | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}' | '\u{1d173}'..='\u{1d17a}'
+        | '\u{e0000}'..='\u{e0fff}')
 }
 
-/// One whole text, cleaned.
+/// A stream, cleaned for the record and the model: line ends made `\n`, tabs kept, other control
+/// characters out.
+#[derive(Debug, Default)]
+pub struct Cleaner {
+    stripper: Stripper,
+    after_return: bool,
+}
+
+impl Cleaner {
+    /// The clean text of one more chunk.
+    pub fn push(&mut self, bytes: &[u8]) -> String {
+        self.give(bytes.len(), |stripper, lines| stripper.push(bytes, lines))
+    }
+
+    /// What is left at the end of the output.
+    pub fn finish(&mut self) -> String {
+        self.give(0, Stripper::finish)
+    }
+
+    fn give(&mut self, room: usize, by: impl FnOnce(&mut Stripper, &mut Lines)) -> String {
+        let mut lines = Lines {
+            out: String::with_capacity(room),
+            after_return: self.after_return,
+        };
+        by(&mut self.stripper, &mut lines);
+        self.after_return = lines.after_return;
+        lines.out
+    }
+}
+
+struct Lines {
+    out: String,
+    after_return: bool,
+}
+
+impl Sink for Lines {
+    fn plain(&mut self, text: &str) {
+        // CR LF is one line end.
+        let after_return = std::mem::take(&mut self.after_return);
+        let text = match text.strip_prefix('\n') {
+            Some(rest) if after_return => rest,
+            _ => text,
+        };
+        self.out.push_str(text);
+    }
+
+    fn character(&mut self, c: char) {
+        self.after_return = c == '\r';
+        match c {
+            // A lone one (a progress line that redraws itself) is a line end too.
+            '\r' => self.out.push('\n'),
+            '\t' => self.out.push(c),
+            c if c.is_control() => {}
+            c => self.out.push(c),
+        }
+    }
+}
+
+/// One whole text, cleaned for the record and the model.
 pub fn clean(text: &str) -> String {
     let mut cleaner = Cleaner::default();
     let mut out = cleaner.push(text.as_bytes());
@@ -201,9 +317,12 @@ mod tests {
             ("\x1b]0;title\x07x", "x"),
             ("\x1b]8;;http://x\x1b\\link\x1b]8;;\x1b\\", "link"),
             ("a\x1b]never ended\nb", "a\nb"),
+            ("a\x1b[31\nb", "a\nb"),
             ("\x1bPdcs\x1b\\y", "y"),
             ("\x1b(Bz", "z"),
             ("a\u{9b}31mb", "ab"),
+            ("a\u{9d}0;title ✓\u{9c}b", "ab"),
+            ("a\x1b[3\x18b\x1b\x1b[1mc", "abc"),
             ("one\r\ntwo\rthree", "one\ntwo\nthree"),
             ("tab\there", "tab\there"),
             ("bell\x07 back\x08", "bell back"),
@@ -220,22 +339,81 @@ mod tests {
         assert_eq!(all(b"cut \xe2\x9c"), "cut \u{fffd}");
     }
 
+    #[test]
+    fn letters_that_nobody_sees_are_dropped() {
+        for hidden in [
+            // Bidi controls and marks.
+            "\u{61c}",
+            "\u{200e}",
+            "\u{200f}",
+            "\u{202a}",
+            "\u{202b}",
+            "\u{202c}",
+            "\u{202d}",
+            "\u{202e}",
+            "\u{2066}",
+            "\u{2067}",
+            "\u{2068}",
+            "\u{2069}",
+            "\u{206a}",
+            "\u{206f}",
+            // Soft hyphen, zero width, fillers.
+            "\u{ad}",
+            "\u{200b}",
+            "\u{200c}",
+            "\u{200d}",
+            "\u{2060}",
+            "\u{feff}",
+            "\u{3164}",
+            "\u{115f}",
+            "\u{ffa0}",
+            // Variation selectors, tags.
+            "\u{fe00}",
+            "\u{fe0f}",
+            "\u{180b}",
+            "\u{e0100}",
+            "\u{e0041}",
+            // Line ends that are none, C1.
+            "\u{2028}",
+            "\u{2029}",
+            "\u{85}",
+            "\u{80}",
+            "\u{7f}",
+        ] {
+            assert_eq!(clean(&format!("a{hidden}b")), "ab", "{hidden:?}");
+        }
+    }
+
+    #[test]
+    fn a_sequence_that_never_ends_hides_no_more_than_a_page() {
+        let text = format!("a\x1b]0;{}seen\n", "x".repeat(2 * MAX_SEQUENCE));
+        assert!(clean(&text).ends_with("xseen\n"));
+    }
+
     proptest! {
         #[test]
-        fn chunk_edges_change_nothing(bytes in proptest::collection::vec(any::<u8>(), 0..200), cuts in proptest::collection::vec(0usize..200, 0..6)) {
+        fn chunk_edges_change_nothing(
+            bytes in prop_oneof![
+                proptest::collection::vec(any::<u8>(), 0..200),
+                "[a-c\u{1b}\\[\\];0-9mP\\\\\u{7}é字\u{9b}\u{9c}\t\r\n\u{18}]{0,60}"
+                    .prop_map(String::into_bytes),
+            ],
+            cuts in proptest::collection::vec(0usize..200, 0..6),
+        ) {
             let whole = all(&bytes);
             let mut cleaner = Cleaner::default();
             let mut cuts = cuts;
             cuts.sort_unstable();
             let (mut out, mut at) = (String::new(), 0);
             for cut in cuts {
-                let cut = cut.clamp(at, bytes.len());
+                let cut = cut.min(bytes.len()).max(at);
                 out.push_str(&cleaner.push(&bytes[at..cut]));
                 at = cut;
             }
             out.push_str(&cleaner.push(&bytes[at..]));
             out.push_str(&cleaner.finish());
-            prop_assert!(!out.contains('\x1b'));
+            let hidden = |c: char| is_invisible(c) || (c.is_control() && c != '\n' && c != '\t');
+            prop_assert!(!out.contains(hidden), "{out:?}");
             prop_assert_eq!(out, whole);
         }
     }

@@ -2,6 +2,7 @@
 //! and the name of a process that stays its own when pids are used again.
 
 use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
+use operator_process::proc::Stat;
 use std::{fmt, sync::OnceLock, time::Duration};
 
 /// Milliseconds since boot, suspended time included, with the boot they count from. Comparable
@@ -76,12 +77,7 @@ pub struct Holder {
 
 impl Holder {
     pub fn this_process() -> Self {
-        let start = std::fs::read_to_string("/proc/self/stat")
-            .ok()
-            // The name, in parentheses, may hold anything; fields count from its end.
-            .and_then(|s| s.rsplit_once(')').map(|(_, rest)| rest.to_owned()))
-            .and_then(|rest| rest.split_whitespace().nth(19)?.parse().ok())
-            .unwrap_or(0);
+        let start = Stat::of_this_process().map_or(0, |stat| stat.start_ticks);
         Self {
             boot: boot_id().to_owned(),
             pid: std::process::id(),

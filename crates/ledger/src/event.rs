@@ -5,6 +5,8 @@
 //! does not decide when they are sent. Readers ignore unknown types and fields; a line that is not
 //! an event is plain text, not an error.
 
+pub mod delta;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 

@@ -107,16 +107,6 @@ pub fn create_private(folder: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// The running executable. Where there is a `/proc`, that file even if its name now leads to
-/// another one, so that a rebuild or an upgrade underneath does not mix versions.
-pub fn executable() -> PathBuf {
-    let own = PathBuf::from("/proc/self/exe");
-    if own.exists() {
-        return own;
-    }
-    std::env::current_exe().unwrap_or_else(|_| PathBuf::from("operator-tui"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -40,6 +40,7 @@ pub mod clean;
 mod clock;
 mod commands;
 pub mod config;
+pub mod endpoints;
 mod engine;
 mod entries;
 pub mod event;
@@ -60,12 +61,13 @@ mod spending;
 mod system;
 mod thread;
 mod tickets;
+mod tool;
 mod transitions;
 pub mod usage;
 
 pub use alerts::{AlertNotice, KEY as ALERT_KEY, Received, StandingAlert};
 pub use by_hand::NewTicket;
-pub use chain::{ChainReport, Verdict, hex};
+pub use chain::{ChainReport, Verdict};
 pub use check::{Check, CheckOutcome, Observation, Outside, Reading};
 pub use claim::{Claim, ClaimRequest, DEFAULT_LEASE, Lease, MAX_SESSIONS};
 pub use clock::{Holder, Stopwatch, parse_time};
@@ -84,6 +86,7 @@ pub use sessions::{NewSession, OutputChunk, SessionRow, SessionWriter, Totals, U
 pub use spending::{Beside, Payment, Reservation};
 pub use system::SystemId;
 pub use tickets::{LiveTicket, Resolution, Status, Ticket, TicketEvent};
+pub use tool::{Tool, spoken};
 
 use clock::Mono;
 use std::{path::PathBuf, time::Duration};

@@ -5,7 +5,7 @@ use crate::{
     Status, SystemId, Ticket,
     clock::parse_time,
     engine::{Engine, Result},
-    tickets,
+    spoken, tickets,
 };
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension, params};
@@ -164,7 +164,7 @@ impl Engine {
                     kind: NewsKind::Approval,
                     at: proposal.since,
                     ticket,
-                    detail: proposal.command,
+                    detail: spoken(&proposal.tool, &proposal.input).into_owned(),
                     told: seen,
                 });
             }

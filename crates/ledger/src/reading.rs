@@ -23,11 +23,13 @@ pub struct RunningSession {
     pub proposal: Option<WaitingProposal>,
 }
 
-/// A command that is not run before a person approves it.
+/// A call that is not run before a person approves it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WaitingProposal {
     pub call: String,
-    pub command: String,
+    pub tool: String,
+    /// The command, the address or the query.
+    pub input: String,
     pub reasoning: String,
     /// Why it waits.
     pub why: String,
@@ -91,21 +93,23 @@ impl Engine {
     }
 
     pub(crate) fn waiting_proposal(&self, session: &str) -> Result<Option<WaitingProposal>> {
-        let last = self.entries_before(session, i64::MAX, 8)?;
+        let last = self.entries_before(session, i64::MAX, 1)?;
         let Some(asked) = last.last().filter(|e| e.entry_type == "proposal") else {
             return Ok(None);
         };
-        let called = |e: &&EntryRow| e.entry_type == "tool_call" && e.call_id == asked.call_id;
-        let call = last.iter().rfind(called);
-        let param = |key: &str| {
-            let params = call.and_then(|e| e.tool_params.as_ref());
-            let text = params.and_then(|p| p.get(key)?.as_str());
-            text.unwrap_or_default().to_owned()
+        // Nobody may decide about a call of which nothing is known.
+        let Some(id) = &asked.call_id else {
+            return Ok(None);
+        };
+        let of_call = self.entries_of_call(session, id)?;
+        let Some(call) = of_call.first().filter(|e| e.entry_type == "tool_call") else {
+            return Ok(None);
         };
         Ok(Some(WaitingProposal {
-            call: asked.call_id.clone().unwrap_or_default(),
-            command: param("command"),
-            reasoning: param("reasoning"),
+            call: id.clone(),
+            tool: call.tool().to_owned(),
+            input: call.input().to_owned(),
+            reasoning: call.reasoning().to_owned(),
             why: asked.content.clone(),
             since: asked.at,
         }))

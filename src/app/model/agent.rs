@@ -6,7 +6,10 @@ use crate::{
     transcript::{Composer, Ring, View, clean::clean, ring::CAPACITY},
 };
 use jiff::Timestamp;
-use operator_ledger::event::{Event, Kind, Outcome, VerifyState, WAITS};
+use operator_ledger::{
+    event::{Event, Kind, Outcome, VerifyState, WAITS},
+    spoken,
+};
 use std::collections::VecDeque;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -197,13 +200,13 @@ impl Agent {
             }
             Kind::ToolCall {
                 call,
+                tool,
                 input,
                 reasoning,
-                ..
             } => {
                 self.running = Some(Running {
                     call: call.clone(),
-                    input: lines(input),
+                    input: lines(&spoken(tool, input)),
                     reasoning: lines(reasoning),
                     since: at,
                 });

@@ -67,7 +67,8 @@ pub fn queue(state: &State) -> Vec<&Proposal> {
         .into_iter()
         .chain(followed)
         .chain(listed)
-        .filter(|p| !answered(p))
+        // Nobody decides about what cannot be shown.
+        .filter(|p| !answered(p) && !p.command.is_empty())
         .collect();
     queue.sort_by_key(|p| p.since);
     queue

@@ -79,10 +79,7 @@ fn output(view: &OutputView, what: What) -> Option<String> {
     let output = view.output.as_ref()?.as_ref().ok()?;
     match what {
         What::Line => view.doc.current().map(|l| l.text.into_owned()),
-        What::Command => {
-            let param = output.call.tool_params.as_ref()?.get("command")?.as_str();
-            param.map(super::agent::lines)
-        }
+        What::Command => Some(super::agent::lines(output.call.input())),
         What::Block => Some(super::agent::lines(view.doc.lines().text())),
     }
 }

@@ -34,6 +34,7 @@ use super::{
 };
 use crate::{supervisor::Item, terminal::signals::Signal};
 use jiff::Timestamp;
+use operator_ledger::spoken;
 use std::time::{Duration, Instant};
 
 /// A toast is read by then.
@@ -140,7 +141,7 @@ fn on_ledger(state: &mut State, view: LedgerView) -> Vec<Effect> {
         Some(Proposal {
             session: Some(running.session.session_id.clone()),
             call: proposal.call.clone(),
-            command: lines(&proposal.command),
+            command: lines(&spoken(&proposal.tool, &proposal.input)),
             reasoning: lines(&proposal.reasoning),
             why: lines(&proposal.why),
             since: proposal.since.unwrap_or(state.now),

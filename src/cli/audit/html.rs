@@ -82,7 +82,7 @@ impl Entry {
         Ok(match item {
             AuditItem::Call(e) => Self {
                 class: "call",
-                why: item::why(e).to_owned(),
+                why: e.reasoning().to_owned(),
                 text: Some(item::call_line(e)),
                 ..Self::at(e)
             },

@@ -134,23 +134,9 @@ pub fn whole(e: &EntryRow) -> &str {
     e.raw_content.as_deref().unwrap_or(&e.content)
 }
 
-/// Why a call was made.
-pub fn why(e: &EntryRow) -> &str {
-    param(e, "reasoning")
-}
-
-fn param<'e>(e: &'e EntryRow, name: &str) -> &'e str {
-    e.tool_params
-        .as_ref()
-        .and_then(|p| p.get(name)?.as_str())
-        .unwrap_or_default()
-}
-
 /// A call as it would be typed.
 pub fn call_line(e: &EntryRow) -> String {
-    let input = ["command", "url", "query"]
-        .map(|name| param(e, name))
-        .concat();
+    let input = e.input();
     match e.tool_name.as_deref() {
         None | Some("shell") => format!("$ {input}"),
         Some(tool) => format!("[{tool}] {input}"),

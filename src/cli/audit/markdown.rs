@@ -35,7 +35,7 @@ pub fn write(out: &mut impl Write, story: &Story, ledger: &Reader) -> color_eyre
     for item in items(ledger, &story.session.session_id) {
         match item? {
             AuditItem::Call(e) => {
-                let why = escape(&one_line(item::why(&e)));
+                let why = escape(&one_line(e.reasoning()));
                 writeln!(out, "`{}` {why}", clock(e.at))?;
                 fence(out, &item::call_line(&e))?;
             }

@@ -71,7 +71,7 @@ fn print(
         AuditItem::Call(e) => {
             let call = indent(&item::call_line(e));
             writeln!(out, "\n{}  {}", time(e), call.trim_start())?;
-            let why = item::why(e);
+            let why = e.reasoning();
             if !why.is_empty() {
                 writeln!(out, "          why: {}", one_line(why))?;
             }

@@ -2,26 +2,30 @@
 
 use super::*;
 use crate::supervisor::Item;
+use rustix::process::Pid;
 use std::sync::Arc;
 use tokio::{sync::Notify, time::timeout};
 
 struct Child {
     handle: Handle,
-    bell: Arc<Notify>,
+    wake_up: Arc<Notify>,
     items: Vec<Item>,
 }
 
-fn sh(script: &str) -> Child {
-    let bell = Arc::new(Notify::new());
-    let spec = Spec {
+fn shell(script: &str) -> Spec {
+    Spec {
         name: "test",
         argv: ["sh", "-c", script].map(Into::into).to_vec(),
         ..Spec::default()
-    };
-    let handle = start(spec, Mailbox::new(bell.clone()));
+    }
+}
+
+fn sh(script: &str) -> Child {
+    let wake_up = Arc::new(Notify::new());
+    let handle = start(shell(script), Mailbox::new(wake_up.clone()));
     Child {
         handle,
-        bell,
+        wake_up,
         items: Vec::new(),
     }
 }
@@ -35,7 +39,7 @@ impl Child {
                 if self.items.iter().any(&wanted) {
                     return;
                 }
-                self.bell.notified().await;
+                self.wake_up.notified().await;
             }
         });
         assert!(found.await.is_ok(), "not seen in {:#?}", self.items);
@@ -64,9 +68,7 @@ impl Child {
 }
 
 fn alive(pid: u32) -> bool {
-    // A zombie that its parent has not reaped yet is dead enough.
-    std::fs::read_to_string(format!("/proc/{pid}/stat"))
-        .is_ok_and(|stat| !stat.rsplit(')').next().unwrap_or("").starts_with(" Z"))
+    Pid::from_raw(pid.cast_signed()).is_some_and(operator_process::proc::is_alive)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -97,16 +99,44 @@ async fn a_crash_loop_stops_and_shows_the_last_words() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn one_that_cannot_be_watched_does_not_run_and_says_why() {
+    let wake_up = Arc::new(Notify::new());
+    let (spec, mailbox) = (shell("exec sleep 600"), Mailbox::new(wake_up.clone()));
+    let (handle, orders) = Handle::new(mailbox.clone());
+    let run = launch(&spec).unwrap();
+    let pid = run.group.pid.unwrap();
+    let listen = || Err(io::Error::other("no signals here"));
+    tokio::spawn(supervise(spec, mailbox, orders, Ok(run), listen));
+    let mut child = Child {
+        handle,
+        wake_up,
+        items: Vec::new(),
+    };
+    child
+        .until_fact(|f| matches!(f, Fact::GaveUp { why, .. } if why.contains("no signals here")))
+        .await;
+    timeout(Duration::from_secs(30), async {
+        while operator_process::proc::is_alive(pid) {
+            yield_now().await;
+        }
+    })
+    .await
+    .expect("it was ended");
+    child.handle.stop();
+    child.until_fact(|f| *f == Fact::Stopped).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_command_that_does_not_exist_is_named() {
-    let bell = Arc::new(Notify::new());
+    let wake_up = Arc::new(Notify::new());
     let spec = Spec {
         argv: vec!["/no/such/agent".into()],
         ..Spec::default()
     };
-    let handle = start(spec, Mailbox::new(bell.clone()));
+    let handle = start(spec, Mailbox::new(wake_up.clone()));
     let mut child = Child {
         handle,
-        bell,
+        wake_up,
         items: Vec::new(),
     };
     child

@@ -26,6 +26,7 @@ use crate::{
     },
     transcript::{Doc, Size, compose::seconds, doc::Lines},
 };
+use operator_ledger::spoken;
 use ratatui::{
     Frame,
     layout::Rect,
@@ -106,9 +107,8 @@ fn output(
         None => title.push(Span::styled(" · reading …", dim)),
         Some(Err(why)) => note = Some((format!("? {why}"), Role::Unknown)),
         Some(Ok(output)) => {
-            let command = output.call.tool_params.as_ref();
-            let command = command.and_then(|p| p.get("command")?.as_str());
-            let first = crate::app::model::agent::lines(command.unwrap_or(&output.call.content));
+            let call = spoken(output.call.tool(), output.call.input());
+            let first = crate::app::model::agent::lines(&call);
             let first = first.lines().next().unwrap_or_default().to_owned();
             let (text, role) = match &output.result {
                 None => ("▌ runs, so far".to_owned(), Role::Accent),

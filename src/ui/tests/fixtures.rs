@@ -170,7 +170,8 @@ pub fn running(stage: &Stage, id: &str) -> RunningSession {
 pub fn proposal(stage: &Stage, command: &str) -> WaitingProposal {
     WaitingProposal {
         call: "p1".into(),
-        command: command.into(),
+        tool: "shell".into(),
+        input: command.into(),
         reasoning: "bring back the process of tikv1; it keeps its data".into(),
         why: "in this mode a person approves what may change something".into(),
         since: Some(stage.at(12)),

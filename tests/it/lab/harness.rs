@@ -2,7 +2,8 @@
 
 pub use crate::wait::until;
 use operator_lab::{LabDir, NodeStatus, topology::Topology};
-use rustix::process::Signal;
+use operator_process::proc::{self, Stat};
+use rustix::process::{Pid, Signal};
 use serde_json::Value;
 use std::{
     fs,
@@ -202,11 +203,7 @@ pub fn text(output: &Output) -> String {
 
 /// Whether a process is there, and not merely waiting to be reaped by whoever adopted it.
 pub fn exists(pid: u32) -> bool {
-    fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| {
-        !stat
-            .rsplit_once(") ")
-            .is_some_and(|(_, rest)| rest.starts_with('Z'))
-    })
+    proc::is_alive(pid_of(pid))
 }
 
 pub fn kill(pid: u32) {
@@ -214,15 +211,16 @@ pub fn kill(pid: u32) {
 }
 
 pub fn signal(pid: u32, signal: Signal) {
-    let pid = rustix::process::Pid::from_raw(pid as i32).unwrap();
-    rustix::process::kill_process(pid, signal).unwrap();
+    rustix::process::kill_process(pid_of(pid), signal).unwrap();
+}
+
+fn pid_of(pid: u32) -> Pid {
+    Pid::from_raw(pid.cast_signed()).unwrap()
 }
 
 /// The keeper of a lab: the parent of its nodes.
 pub fn parent(pid: u32) -> u32 {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
-    let rest = stat.rsplit_once(") ").unwrap().1;
-    rest.split(' ').nth(1).unwrap().parse().unwrap()
+    Stat::of(pid_of(pid)).unwrap().parent.cast_unsigned()
 }
 
 /// A process that brings a lab up and holds its lifeline, as the demo does.

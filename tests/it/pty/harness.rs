@@ -3,6 +3,7 @@
 pub use super::terminal::alive;
 use super::terminal::{Seen, Terminal};
 use crate::wait::until;
+use operator_process::proc::Stat;
 use portable_pty::CommandBuilder;
 use rustix::process::Signal;
 use std::{
@@ -113,7 +114,7 @@ impl Dashboard {
 
     /// A test of this executable, in a terminal, told by a variable that it is.
     pub fn of_this_test(name: &str, (variable, value): (&str, &str)) -> Self {
-        let mut command = CommandBuilder::new(std::env::current_exe().unwrap());
+        let mut command = CommandBuilder::new(operator_process::executable());
         command.args(["--exact", name, "--nocapture", "--test-threads=1"]);
         command.env(variable, value);
         Self::run(80, 24, command)
@@ -233,8 +234,7 @@ impl Dashboard {
 
     /// `T` while stopped.
     pub fn process_state(&self) -> Option<char> {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.terminal.pid())).ok()?;
-        stat.rsplit(") ").next()?.chars().next()
+        Some(Stat::of(self.terminal.pid())?.state)
     }
 
     /// Bytes and frames written in a while, and how many seconds that was: more, on a busy machine.

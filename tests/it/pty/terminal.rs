@@ -4,6 +4,7 @@
 
 #![allow(dead_code, reason = "the tests and the bench each use some of it")]
 
+use operator_process::proc::is_alive;
 use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
 use rustix::process::{Pid, Signal, kill_process};
 use std::{
@@ -223,6 +224,5 @@ fn cells(count: u16) -> NonZero<u16> {
 
 /// A zombie counts as dead.
 pub fn alive(pid: u32) -> bool {
-    std::fs::read_to_string(format!("/proc/{pid}/stat"))
-        .is_ok_and(|stat| !stat.rsplit(") ").next().unwrap_or("").starts_with('Z'))
+    Pid::from_raw(pid.cast_signed()).is_some_and(is_alive)
 }

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 /// What every request of one model has in common.
 #[derive(Debug, Clone)]
-pub struct Manner {
+pub struct RequestOptions {
     pub model: String,
     /// low, medium, high, xhigh or max. None: as the server likes.
     pub effort: Option<String>,
@@ -63,7 +63,7 @@ fn mark() -> Value {
     json!({ "type": "ephemeral" })
 }
 
-impl Manner {
+impl RequestOptions {
     /// As the server likes it.
     pub fn plain(model: &str) -> Self {
         Self {
@@ -125,8 +125,8 @@ fn outgoing(message: &Message, marked: bool) -> Outgoing<'_> {
 mod tests {
     use super::*;
 
-    fn manner() -> Manner {
-        Manner::plain("m")
+    fn options() -> RequestOptions {
+        RequestOptions::plain("m")
     }
 
     #[test]
@@ -142,7 +142,7 @@ mod tests {
         conversation.user(vec![
             json!({ "type": "tool_result", "tool_use_id": "t", "content": "ok" }),
         ]);
-        let first: Value = serde_json::from_slice(&manner().body(&conversation, 1)).unwrap();
+        let first: Value = serde_json::from_slice(&options().body(&conversation, 1)).unwrap();
         assert_eq!(
             serde_json::to_string(&first["messages"][1]["content"][0]).unwrap(),
             serde_json::to_string(&odd).unwrap(),
@@ -159,7 +159,7 @@ mod tests {
     #[test]
     fn what_was_sent_is_the_beginning_of_what_will_be_sent() {
         let unmarked = |c: &Conversation| {
-            let body = String::from_utf8(manner().body(c, 1)).unwrap();
+            let body = String::from_utf8(options().body(c, 1)).unwrap();
             body.replace(r#","cache_control":{"type":"ephemeral"}"#, "")
         };
         let mut conversation = Conversation::new("be careful", json!([{ "name": "shell" }]));
@@ -178,16 +178,16 @@ mod tests {
 
     #[test]
     fn an_effort_is_sent_only_where_there_is_one() {
-        let mut with = manner();
+        let mut with = options();
         with.effort = Some("high".into());
         with.thinking = true;
         let mut conversation = Conversation::default();
         conversation.say("hello");
-        let text = |m: &Manner| String::from_utf8(m.body(&conversation, 7)).unwrap();
+        let text = |m: &RequestOptions| String::from_utf8(m.body(&conversation, 7)).unwrap();
         let asks = r#""output_config":{"effort":"high"},"thinking":{"type":"adaptive","display":"summarized"}"#;
         assert!(text(&with).contains(asks));
         assert_eq!(
-            text(&manner()),
+            text(&options()),
             r#"{"model":"m","max_tokens":7,"stream":true,"messages":[{"role":"user","content":[{"type":"text","text":"hello","cache_control":{"type":"ephemeral"}}]}]}"#
         );
     }

@@ -2,7 +2,6 @@
 
 use crate::{
     dir::LabDir,
-    exe,
     keeper::{
         logs::{self, Follower},
         protocol::{NodeStatus, Reply, Request},
@@ -10,6 +9,7 @@ use crate::{
     },
     timing::KEEPER_CALL,
 };
+use operator_process::proc;
 use rustix::process::{Pid, Signal, kill_process};
 use std::{fs, io, path::PathBuf, time::Duration};
 use tokio::{
@@ -129,7 +129,7 @@ impl Client {
     /// does not answer is killed, and its nodes die with it.
     pub async fn down(&self) -> Result<(), ClientError> {
         let keeper = self.keeper().await;
-        if let Some(pid) = keeper.filter(|pid| exe::is_stopped(*pid) == Some(true)) {
+        if let Some(pid) = keeper.filter(|pid| proc::is_stopped(*pid) == Some(true)) {
             let _ = kill_process(pid, Signal::CONT);
         }
         match (self.done(&Request::Down).await, keeper) {
@@ -224,7 +224,7 @@ async fn frozen(pid: Option<Pid>) -> Pid {
     let mut seen = 0;
     loop {
         sleep(FROZEN_CHECK_INTERVAL).await;
-        seen = if exe::is_stopped(pid) == Some(true) {
+        seen = if proc::is_stopped(pid) == Some(true) {
             seen + 1
         } else {
             0

@@ -13,6 +13,7 @@ use crate::{
 };
 use futures_util::future::join_all;
 use jiff::Timestamp;
+use operator_process::{proc, start::ChildSetup};
 use rustix::process::{Pid, Signal, kill_process_group};
 use std::{
     io,
@@ -70,7 +71,7 @@ impl Process {
 
     /// Whether the kernel says that the process is stopped; `None` where it cannot be asked.
     fn is_stopped(&self) -> Option<bool> {
-        exe::is_stopped(self.pid)
+        proc::is_stopped(self.pid)
     }
 
     /// Signals the node, and what it started that is still in its process group.
@@ -326,7 +327,12 @@ fn spawn(spec: &NodeSpec, dir: &LabDir) -> io::Result<Process> {
         .stdin(Stdio::piped())
         .stdout(theirs.try_clone()?)
         .stderr(theirs);
-    exe::own_session(&mut command, Some(Signal::KILL));
+    ChildSetup {
+        own_session: true,
+        on_parent_death: Some(Signal::KILL),
+        ..ChildSetup::default()
+    }
+    .apply(&mut command);
     let mut child = tokio::process::Command::from(command).spawn()?;
     let pid = child
         .id()

@@ -1,14 +1,15 @@
-//! Whether a line is certainly an event that carries no state, told without parsing it.
+//! Whether a line is certainly an event that carries no state, told without parsing it: knows the
+//! byte order in which [`super::Event`] is written, and changes with it.
 //!
 //! In a flood of output most events are dropped unseen, and a parse each would be most of the
-//! work. What is told here is told of one form only, the one `agent_lab` writes: known keys, once
+//! work. What is told here is told of one form only, the one that is written: known keys, once
 //! each, in its order. Anything else, valid or not, is left to the parser; so a line that this
 //! takes for a delta is one, or no event at all.
 
 use memchr::{memchr2, memmem};
 
 /// True: no state is lost when the line is not looked at.
-pub fn certain(line: &[u8]) -> bool {
+pub fn is_delta(line: &[u8]) -> bool {
     look(line).is_some()
 }
 
@@ -62,7 +63,7 @@ fn text(mut line: &[u8]) -> Option<&[u8]> {
 
 /// Whether a line can be an event at all: every one of them has a type, by that name or with an
 /// escape in it.
-pub fn possible(line: &[u8]) -> bool {
+pub fn may_be_event(line: &[u8]) -> bool {
     let holds = |what: &[u8]| memmem::find(line, what).is_some();
     line.first() == Some(&b'{') && (holds(b"type") || holds(b"\\u00"))
 }
@@ -70,7 +71,7 @@ pub fn possible(line: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use operator_ledger::event::{self, Event, Kind, Level, Outcome, Stream, VerifyState};
+    use crate::event::{self, Event, Kind, Level, Outcome, Stream, VerifyState};
     use proptest::prelude::*;
 
     fn kinds() -> impl Strategy<Value = Kind> {
@@ -136,13 +137,13 @@ mod tests {
             stream: Stream::Stdout,
             text: "a \"quoted\" \\ \u{1b}[31mline\n".into(),
         };
-        assert!(certain(&line(output, Some("s".into()))));
+        assert!(is_delta(&line(output, Some("s".into()))));
         let delta = |end| Kind::Text {
             delta: "\"end\":true".into(),
             end,
         };
-        assert!(certain(&line(delta(false), None)));
-        assert!(!certain(&line(delta(true), None)));
+        assert!(is_delta(&line(delta(false), None)));
+        assert!(!is_delta(&line(delta(true), None)));
     }
 
     #[test]
@@ -162,7 +163,7 @@ mod tests {
             "",
             "{",
         ] {
-            assert!(!certain(odd.as_bytes()), "{odd}");
+            assert!(!is_delta(odd.as_bytes()), "{odd}");
         }
     }
 
@@ -172,10 +173,10 @@ mod tests {
             kind in kinds(), session in prop::option::of(".{0,10}"),
         ) {
             let line = line(kind, session);
-            prop_assert!(!(certain(&line) && state(&line)));
-            prop_assert!(possible(&line));
+            prop_assert!(!(is_delta(&line) && state(&line)));
+            prop_assert!(may_be_event(&line));
             let escaped = String::from_utf8(line).unwrap().replacen("\"type", "\"\\u0074ype", 1);
-            prop_assert!(possible(escaped.as_bytes()) && !certain(escaped.as_bytes()));
+            prop_assert!(may_be_event(escaped.as_bytes()) && !is_delta(escaped.as_bytes()));
         }
 
         /// The same after bytes were changed, cut out or doubled anywhere in it.
@@ -197,14 +198,14 @@ mod tests {
                     }
                 }
             }
-            prop_assert!(!(certain(&line) && state(&line)), "{}", String::from_utf8_lossy(&line));
+            prop_assert!(!(is_delta(&line) && state(&line)), "{}", String::from_utf8_lossy(&line));
         }
 
         /// All but some exotic strings of ours take the quick way.
         #[test]
         fn a_delta_of_ours_is_told(delta in ".{0,60}") {
             let kind = Kind::Text { delta, end: false };
-            prop_assert!(certain(&line(kind, None)));
+            prop_assert!(is_delta(&line(kind, None)));
         }
     }
 }

@@ -14,7 +14,7 @@ pub const BYTES: usize = 4 * 1024 * 1024;
 const SLACK: usize = 64 * 1024;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Loose {
+pub enum Droppable {
     /// An event without state, or what looks like one.
     Delta,
     Plain {
@@ -26,28 +26,28 @@ pub enum Loose {
 #[derive(Debug)]
 struct Piece {
     seq: u64,
-    what: Loose,
+    what: Droppable,
     /// Where it ends in the buffer.
     end: usize,
 }
 
 #[derive(Debug, Default)]
-pub struct Heap {
+pub struct LineBuffer {
     buffer: Vec<u8>,
     /// Where the oldest piece begins.
     start: usize,
     pieces: VecDeque<Piece>,
     /// How many of them are lines of their own.
     plain: usize,
-    /// Pieces that made room since the heap was last taken.
+    /// Pieces that made room since the buffer was last taken.
     pub lost: u64,
 }
 
-impl Heap {
-    pub fn push(&mut self, seq: u64, what: Loose, line: &[u8]) {
+impl LineBuffer {
+    pub fn push(&mut self, seq: u64, what: Droppable, line: &[u8]) {
         self.buffer.extend_from_slice(line);
         let end = self.buffer.len();
-        self.plain += usize::from(what != Loose::Delta);
+        self.plain += usize::from(what != Droppable::Delta);
         self.pieces.push_back(Piece { seq, what, end });
         while self.too_much() {
             self.drop_oldest();
@@ -63,7 +63,7 @@ impl Heap {
     }
 
     /// Takes all pieces, oldest first, with the numbers they were pushed under.
-    pub fn take(&mut self) -> Vec<(u64, Loose, Vec<u8>)> {
+    pub fn take(&mut self) -> Vec<(u64, Droppable, Vec<u8>)> {
         let mut start = self.start;
         let pieces = std::mem::take(&mut self.pieces).into_iter().map(|piece| {
             let line = self.buffer[start..piece.end].to_vec();
@@ -86,14 +86,14 @@ impl Heap {
             return false;
         };
         // With so many whole lines after it, it cannot be seen.
-        let after = self.plain - usize::from(oldest.what != Loose::Delta);
+        let after = self.plain - usize::from(oldest.what != Droppable::Delta);
         after >= CAPACITY || self.pieces.len() > PIECES || self.buffer.len() - self.start > BYTES
     }
 
     fn drop_oldest(&mut self) {
         if let Some(piece) = self.pieces.pop_front() {
             self.start = piece.end;
-            self.plain -= usize::from(piece.what != Loose::Delta);
+            self.plain -= usize::from(piece.what != Droppable::Delta);
             self.lost += 1;
         }
     }
@@ -103,53 +103,53 @@ impl Heap {
 mod tests {
     use super::*;
 
-    const PLAIN: Loose = Loose::Plain {
+    const PLAIN: Droppable = Droppable::Plain {
         stderr: false,
         omitted: 0,
     };
 
     #[test]
     fn the_newest_lines_are_kept_in_a_buffer_that_stays_small() {
-        let mut heap = Heap::default();
+        let mut buffer = LineBuffer::default();
         for n in 0..1_000_000u64 {
-            heap.push(n, PLAIN, format!("line {n}").as_bytes());
+            buffer.push(n, PLAIN, format!("line {n}").as_bytes());
         }
-        assert!(heap.buffer.capacity() < 4 * SLACK);
-        let taken = heap.take();
+        assert!(buffer.buffer.capacity() < 4 * SLACK);
+        let taken = buffer.take();
         assert_eq!(taken.len(), CAPACITY);
-        assert_eq!(heap.lost, 1_000_000 - CAPACITY as u64);
+        assert_eq!(buffer.lost, 1_000_000 - CAPACITY as u64);
         assert_eq!(taken[0].2, b"line 999900");
         assert_eq!(taken[99], (999_999, PLAIN, b"line 999999".to_vec()));
-        assert!(heap.take().is_empty());
+        assert!(buffer.take().is_empty());
     }
 
     #[test]
     fn pieces_of_lines_are_more_than_lines() {
-        let mut heap = Heap::default();
+        let mut buffer = LineBuffer::default();
         for n in 0..1000 {
-            heap.push(n, Loose::Delta, b"piece");
+            buffer.push(n, Droppable::Delta, b"piece");
         }
-        heap.push(1000, PLAIN, b"line");
-        let taken = heap.take();
+        buffer.push(1000, PLAIN, b"line");
+        let taken = buffer.take();
         assert_eq!(taken.len(), PIECES);
         assert_eq!(taken[PIECES - 1].2, b"line");
         for n in 0..CAPACITY as u64 {
-            heap.push(n, Loose::Delta, b"hidden by the lines after it");
-            heap.push(n, PLAIN, b"line");
+            buffer.push(n, Droppable::Delta, b"hidden by the lines after it");
+            buffer.push(n, PLAIN, b"line");
         }
-        heap.push(0, PLAIN, b"line");
+        buffer.push(0, PLAIN, b"line");
         // A hundred lines, and the 98 pieces between them.
-        assert_eq!(heap.take().len(), 2 * CAPACITY - 2);
+        assert_eq!(buffer.take().len(), 2 * CAPACITY - 2);
     }
 
     #[test]
     fn huge_lines_are_bounded_in_bytes_and_leave_no_memory_behind() {
-        let mut heap = Heap::default();
+        let mut buffer = LineBuffer::default();
         for n in 0..100 {
-            heap.push(n, Loose::Delta, &vec![b'x'; 64 * 1024]);
+            buffer.push(n, Droppable::Delta, &vec![b'x'; 64 * 1024]);
         }
-        let bytes: usize = heap.take().iter().map(|(_, _, line)| line.len()).sum();
+        let bytes: usize = buffer.take().iter().map(|(_, _, line)| line.len()).sum();
         assert_eq!(bytes, BYTES);
-        assert_eq!(heap.buffer.capacity(), 0);
+        assert_eq!(buffer.buffer.capacity(), 0);
     }
 }

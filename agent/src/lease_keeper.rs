@@ -10,7 +10,7 @@ use tokio::sync::watch;
 
 /// A lease that is being renewed. Dropping it ends the renewal, not the lease.
 #[derive(Debug)]
-pub struct Leash {
+pub struct LeaseKeeper {
     _stop: Sender<()>,
     lost: watch::Receiver<Option<String>>,
     until: Until,
@@ -72,7 +72,7 @@ impl Renewal {
     }
 }
 
-impl Leash {
+impl LeaseKeeper {
     /// Renews `lease` from now on; each renewal makes it last for `duration`. Nothing that takes
     /// long may be asked of `ledger` besides.
     pub async fn hold(ledger: AgentLedger, lease: Lease, duration: Duration) -> Result<Self> {

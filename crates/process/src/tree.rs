@@ -3,6 +3,7 @@
 //! Complete only in a process that is a child subreaper: there an orphan, whatever session or
 //! group it moved to, is still a descendant. Does not reap; the caller waits for its children.
 
+use crate::proc::{Stat, command_line};
 use rustix::process::{Pid, Signal, kill_process};
 use std::{collections::HashMap, fs};
 
@@ -21,7 +22,7 @@ pub fn descendants(root: Pid) -> Vec<Pid> {
 
 /// Every descendant of `root` that is not a zombie, but for `spared` and their descendants.
 pub fn descendants_without(root: Pid, spared: &[Pid]) -> Vec<Pid> {
-    let mut children: HashMap<i32, Vec<(i32, char)>> = HashMap::new();
+    let mut children: HashMap<i32, Vec<(i32, bool)>> = HashMap::new();
     let Ok(entries) = fs::read_dir("/proc") else {
         return Vec::new();
     };
@@ -33,19 +34,20 @@ pub fn descendants_without(root: Pid, spared: &[Pid]) -> Vec<Pid> {
         else {
             continue;
         };
-        if let Some((state, parent)) = state_and_parent(pid) {
-            children.entry(parent).or_default().push((pid, state));
+        if let Some(stat) = Stat::read(pid) {
+            let ended = stat.has_ended();
+            children.entry(stat.parent).or_default().push((pid, ended));
         }
     }
     let mut found = Vec::new();
     let mut queue = vec![root.as_raw_nonzero().get()];
     while let Some(parent) = queue.pop() {
-        for (pid, state) in children.remove(&parent).unwrap_or_default() {
+        for (pid, ended) in children.remove(&parent).unwrap_or_default() {
             if spared.iter().any(|s| s.as_raw_nonzero().get() == pid) {
                 continue;
             }
             queue.push(pid);
-            if state != 'Z' && state != 'X' {
+            if !ended {
                 found.extend(Pid::from_raw(pid));
             }
         }
@@ -59,7 +61,7 @@ pub fn described(root: Pid) -> Vec<Process> {
         .into_iter()
         .map(|pid| Process {
             pid,
-            command: command_of(pid),
+            command: command_line(pid),
         })
         .collect()
 }
@@ -69,6 +71,14 @@ pub fn signal_all(pids: &[Pid], signal: Signal) {
     for pid in pids {
         let _ = kill_process(*pid, signal);
     }
+}
+
+/// Asks every descendant of `root` to end.
+pub fn terminate(root: Pid) {
+    let tree = descendants(root);
+    signal_all(&tree, Signal::TERM);
+    // A stopped process takes its TERM only when it goes on.
+    signal_all(&tree, Signal::CONT);
 }
 
 /// Freezes the tree until no scan finds a process it did not know, then kills all of it. A fork
@@ -93,29 +103,6 @@ pub fn kill_all(root: Pid) {
 pub fn kill_each(pids: &[Pid]) {
     signal_all(pids, Signal::STOP);
     signal_all(pids, Signal::KILL);
-}
-
-/// State letter and parent of a process, from `/proc/PID/stat`.
-fn state_and_parent(pid: i32) -> Option<(char, i32)> {
-    let stat = fs::read(format!("/proc/{pid}/stat")).ok()?;
-    let stat = String::from_utf8_lossy(&stat);
-    // The name in brackets may hold anything, brackets and spaces included.
-    let mut fields = stat.get(stat.rfind(')')? + 1..)?.split_ascii_whitespace();
-    let state = fields.next()?.chars().next()?;
-    Some((state, fields.next()?.parse().ok()?))
-}
-
-fn command_of(pid: Pid) -> String {
-    let pid = pid.as_raw_nonzero();
-    let args = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-    let args = String::from_utf8_lossy(&args)
-        .trim_end_matches('\0')
-        .replace(['\0', '\n'], " ");
-    if !args.is_empty() {
-        return args.chars().take(200).collect();
-    }
-    let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
-    format!("[{}]", name.trim())
 }
 
 #[cfg(test)]

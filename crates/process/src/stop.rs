@@ -1,5 +1,4 @@
-//! Ending a child and everything in its group: TERM, grace, then STOP and KILL until nobody
-//! answers.
+//! Ending processes, a group or a tree: TERM, grace, then STOP and KILL until nobody answers.
 //!
 //! The order of steps is pure; [`signal_group`] is the only system call.
 
@@ -12,13 +11,14 @@ const LOOK: Duration = Duration::from_millis(10);
 const KILLS: u8 = 3;
 /// After its leader ended by TERM, the rest of the group has this long.
 const REST: Duration = Duration::from_millis(500);
-/// A process the kernel cannot end is not waited for longer than this.
+/// A process that KILL cannot end (another user's, say) is not waited for longer, unless said so.
 const LIMIT: Duration = Duration::from_secs(3);
 
 #[derive(Debug)]
 pub struct Stop {
     kill_at: Instant,
     kills: u8,
+    limit: Duration,
     give_up_at: Option<Instant>,
 }
 
@@ -35,8 +35,15 @@ impl Stop {
         Self {
             kill_at: now + grace,
             kills: 0,
+            limit: LIMIT,
             give_up_at: None,
         }
+    }
+
+    /// How long it goes on killing.
+    #[must_use]
+    pub fn giving_up_after(self, limit: Duration) -> Self {
+        Self { limit, ..self }
     }
 
     /// No more grace.
@@ -54,7 +61,7 @@ impl Stop {
         if now < self.kill_at {
             return Step::Wait(if exited { now + LOOK } else { self.kill_at });
         }
-        let give_up = *self.give_up_at.get_or_insert(now + LIMIT);
+        let give_up = *self.give_up_at.get_or_insert(now + self.limit);
         if now >= give_up {
             return Step::Done;
         }
