@@ -402,8 +402,8 @@ async fn agent(
     }
     // One that is locked by another writer is left as it is.
     let _ = tokio::time::timeout(FLUSH, async {
-        let _ = setting.watch.close().await;
-        let _ = setting.behind.close().await;
+        let _ = context.watch.close().await;
+        let _ = context.behind.close().await;
         ledger.close().await
     })
     .await;

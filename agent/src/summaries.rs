@@ -61,7 +61,12 @@ pub struct Summaries {
 
 impl Summaries {
     /// Starts the task that writes them. Needs a runtime.
-    pub fn start(api: Api, small: SmallModel, ledger: AgentLedger, summary_budget: SummaryBudget) -> Self {
+    pub fn start(
+        api: Api,
+        small: SmallModel,
+        ledger: AgentLedger,
+        summary_budget: SummaryBudget,
+    ) -> Self {
         let (jobs, queue) = mpsc::channel(WAITING);
         let waiting = watch::Sender::new(0);
         let scribe = Scribe {

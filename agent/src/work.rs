@@ -208,7 +208,10 @@ async fn until_it_answers(model: &mut dyn Model, rests: &mut ExponentialBackoff)
 }
 
 /// Why no session can be paid for today.
-async fn day_is_spent(context: &SessionContext, ledger: &Reader) -> Result<Option<String>, LedgerError> {
+async fn day_is_spent(
+    context: &SessionContext,
+    ledger: &Reader,
+) -> Result<Option<String>, LedgerError> {
     let Some(most) = context
         .facts
         .most(MIN_SESSION.0, MIN_SESSION.1)

@@ -32,7 +32,8 @@ impl<'a> Session<'a> {
             lease,
             recovered,
         } = claim;
-        let lease_keeper = LeaseKeeper::hold(context.watch.clone(), lease.clone(), context.lease).await?;
+        let lease_keeper =
+            LeaseKeeper::hold(context.watch.clone(), lease.clone(), context.lease).await?;
         let ledger = context.ledger.clone();
         let earlier = earlier_sessions(&ledger, ticket.id).await?;
         let siblings = ledger.siblings(&ticket).await?;

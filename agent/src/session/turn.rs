@@ -42,7 +42,10 @@ impl Session<'_> {
         let got = {
             let turn = model.turn(&conversation, allowance.room, &mut screen);
             let (ledger, writer) = (&self.ledger, &self.writer);
-            let (lost, stop) = (self.lease_keeper.until_lost(), self.context.stop.until_asked());
+            let (lost, stop) = (
+                self.lease_keeper.until_lost(),
+                self.context.stop.until_asked(),
+            );
             let interrupt = self.inbox.interrupt();
             let time_is_up = tokio::time::sleep(limit);
             tokio::pin!(turn, lost, stop, interrupt, time_is_up);

@@ -10,7 +10,7 @@ use super::{
     orphans,
     runner::{Ended, Job, Left, ROLE, Report, Word},
 };
-use crate::{leash::Until, redact::Redactor};
+use crate::{lease_keeper::Until, redact::Redactor};
 use lane::{Lane, Sink};
 use operator_ledger::event::Stream;
 use rustix::process::{Pid, Signal, kill_process};

@@ -2,7 +2,7 @@
 
 use crate::common::stage::LONG;
 use agent_lab::{
-    leash::Until,
+    lease_keeper::Until,
     redact::Redactor,
     tools::{
         collect::{Collected, Collector},
