@@ -2,7 +2,7 @@
 //!
 //! `cargo bench --bench audit`; `--test` is a quick check on a small ledger.
 
-use operator_ledger::Ledger;
+use operator_ledger::PersonLedger;
 use std::{
     fs,
     path::Path,
@@ -59,7 +59,7 @@ fn main() {
 }
 
 fn fill(db: &Path, entries: u64) {
-    drop(Ledger::open(db).unwrap());
+    drop(PersonLedger::open(db).wait().unwrap());
     let long = entries / 5;
     let each = (entries - long) / (SESSIONS - 1);
     let sql = format!(

@@ -27,7 +27,7 @@ use crate::{
 use clap::{Parser, ValueEnum};
 use color_eyre::eyre::{Context, Report, bail, eyre};
 use operator_ledger::{
-    DEFAULT_LEASE, Holder, Ledger,
+    AgentLedger, DEFAULT_LEASE, Holder, SystemId,
     event::{Kind, Mode, Outcome},
     home::{Home, lab_dir},
 };
@@ -98,7 +98,7 @@ pub struct Args {
     pub json: bool,
     /// Take tickets of this cluster [default: as PD, or the ledger's monitor, says]
     #[arg(long, value_name = "ID")]
-    pub cluster_id: Option<String>,
+    pub cluster_id: Option<SystemId>,
     /// PD addresses, separated by commas
     #[arg(long, env = "PD_ENDPOINT", value_name = "URL")]
     pub pd: Option<String>,
@@ -178,7 +178,7 @@ pub fn run(args: &Args) -> color_eyre::Result<ExitCode> {
         None => home.create()?.ledger(),
     };
     // Says what is wrong with it before anything else starts.
-    drop(Ledger::open(&ledger)?);
+    let opened = AgentLedger::open(&ledger).wait()?;
     let mut chosen = choose_model(args, &home, &ledger)?;
     tracing::info!(model = chosen.settings.model, ledger = %ledger.display(), "model chosen");
     if !chosen.settings.api.secrets().is_empty() || chosen.settings.search.secret().is_some() {
@@ -190,7 +190,7 @@ pub fn run(args: &Args) -> color_eyre::Result<ExitCode> {
         .enable_all()
         .build()
         .wrap_err("cannot start the runtime")?;
-    let outcome = runtime.block_on(agent(args, &home, &ledger, &mut chosen));
+    let outcome = runtime.block_on(agent(args, &home, opened, &mut chosen));
     runtime.shutdown_background();
     Ok(match outcome? {
         Finished::Stopped | Finished::Once(Outcome::Resolved) => ExitCode::SUCCESS,
@@ -283,7 +283,7 @@ fn choose_model(args: &Args, home: &Home, ledger: &Path) -> color_eyre::Result<C
 async fn agent(
     args: &Args,
     home: &Home,
-    ledger: &Path,
+    ledger: AgentLedger,
     chosen: &mut Chosen,
 ) -> color_eyre::Result<Finished> {
     let Chosen {
@@ -322,20 +322,27 @@ async fn agent(
         ticket: settings.budget.usd * SUMMARIES_UP_TO,
         day: settings.budget.usd_per_day * SUMMARIES_UP_TO,
     };
+    let (behind, watch) = (
+        AgentLedger::open(ledger.path()),
+        AgentLedger::open(ledger.path()),
+    );
+    let (behind, watch) = (behind.await?, watch.await?);
     let summaries = match (api, &settings.small) {
         (Some(api), Some(small)) => Some(Summaries::start(
             api.clone(),
             small.clone(),
-            ledger,
+            behind.clone(),
             summary_budget,
-        )?),
+        )),
         _ => None,
     };
     // Hidden even in a rehearsal: they are in this process all the same.
     let mut secrets = settings.api.secrets();
     secrets.extend(settings.search.secret());
     let context = SessionContext {
-        ledger: ledger.to_path_buf(),
+        ledger: ledger.clone(),
+        behind,
+        watch,
         home: home.dir().to_path_buf(),
         emitter: emitter.clone(),
         stop,
@@ -373,7 +380,7 @@ async fn agent(
         pid: std::process::id(),
         model: model.name().into(),
         mode: context.mode,
-        ledger: ledger.display().to_string(),
+        ledger: ledger.path().display().to_string(),
     });
     for warning in &settings.warnings {
         emitter.notice(None, operator_ledger::event::Level::Warn, warning.clone());
@@ -393,6 +400,13 @@ async fn agent(
             .finish(if stopped { LAST_WORDS } else { LAST_SUMMARIES })
             .await;
     }
+    // One that is locked by another writer is left as it is.
+    let _ = tokio::time::timeout(FLUSH, async {
+        let _ = context.watch.close().await;
+        let _ = context.behind.close().await;
+        ledger.close().await
+    })
+    .await;
     writer.close(FLUSH);
     finished.map_err(Report::from)
 }

@@ -4,7 +4,7 @@
 //! same ledger. Knows nothing else about PD.
 
 use crate::http;
-use operator_ledger::{Ledger, endpoints};
+use operator_ledger::{Reader, SystemId, endpoints};
 use serde_json::Value;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -17,10 +17,10 @@ const MAX_ANSWER: usize = 64 * 1024;
 
 #[derive(Debug, Clone)]
 pub enum ClusterId {
-    Given(String),
+    Given(SystemId),
     /// What PD said last.
     FromPd {
-        told: watch::Receiver<Option<String>>,
+        told: watch::Receiver<Option<SystemId>>,
         endpoints: Vec<String>,
     },
     FromLedger,
@@ -28,7 +28,7 @@ pub enum ClusterId {
 
 impl ClusterId {
     /// `pd`: addresses, separated by commas. Needs a runtime: PD is asked by a task of its own.
-    pub fn find(given: Option<String>, pd: Option<&str>) -> Self {
+    pub fn find(given: Option<SystemId>, pd: Option<&str>) -> Self {
         if let Some(id) = given {
             return Self::Given(id);
         }
@@ -72,16 +72,20 @@ impl ClusterId {
     }
 
     /// The id as known now.
-    pub fn now(&self, ledger: &Ledger) -> Option<String> {
+    pub async fn now(&self, ledger: &Reader) -> Option<SystemId> {
         match self {
             Self::Given(id) => Some(id.clone()),
             // PD without a leader does not say; the monitor that watches it knew before.
-            Self::FromPd { told, endpoints } => told
-                .borrow()
-                .clone()
-                .or_else(|| ledger.cluster_at(endpoints).ok().flatten()),
+            Self::FromPd { told, endpoints } => {
+                let told = told.borrow().clone();
+                match told {
+                    Some(id) => Some(id),
+                    None => ledger.cluster_at(endpoints).await.ok().flatten(),
+                }
+            }
             Self::FromLedger => ledger
                 .heartbeat(None)
+                .await
                 .ok()
                 .flatten()
                 .map(|beat| beat.cluster_id),
@@ -90,7 +94,7 @@ impl ClusterId {
 }
 
 /// The id as text: it can be above 2^53.
-async fn ask(client: &reqwest::Client, endpoint: &str) -> Option<String> {
+async fn ask(client: &reqwest::Client, endpoint: &str) -> Option<SystemId> {
     let answer = client
         .get(format!("{endpoint}/pd/api/v1/cluster"))
         .send()
@@ -107,7 +111,7 @@ async fn ask(client: &reqwest::Client, endpoint: &str) -> Option<String> {
         .get("id")?
         .as_u64()
         .filter(|id| *id != 0)
-        .map(|id| id.to_string())
+        .map(SystemId::from)
 }
 
 #[cfg(test)]

@@ -1,15 +1,9 @@
 //! Keeps the lease on a ticket, by a thread of its own: neither a long command, nor a wait, nor a
 //! slow model ever lets it run out. When it is lost, everybody who works under it is told.
 
-use operator_ledger::{Lease, Ledger, LedgerError, Mono, Result};
+use operator_ledger::{AgentLedger, Lease, LedgerError, Result, Stopwatch};
 use std::{
-    path::Path,
-    sync::{
-        Arc,
-        atomic::{AtomicI64, Ordering},
-        mpsc::{RecvTimeoutError, Sender, channel},
-    },
-    thread::JoinHandle,
+    sync::mpsc::{RecvTimeoutError, Sender, channel},
     time::Duration,
 };
 use tokio::sync::watch;
@@ -17,78 +11,110 @@ use tokio::sync::watch;
 /// A lease that is being renewed. Dropping it ends the renewal, not the lease.
 #[derive(Debug)]
 pub struct LeaseKeeper {
-    stop: Option<Sender<()>>,
-    thread: Option<JoinHandle<()>>,
+    _stop: Sender<()>,
     lost: watch::Receiver<Option<String>>,
-    ends: watch::Receiver<i64>,
     until: Until,
 }
 
 /// When the lease ends, as far as this process knows. Cheap to ask, from any thread.
 #[derive(Debug, Clone)]
-pub struct Until(Arc<AtomicI64>);
+pub struct Until {
+    clock: Stopwatch,
+    /// On that clock.
+    end: watch::Receiver<Duration>,
+}
+
+/// The other end of an [`Until`].
+#[derive(Debug)]
+pub struct Renewal {
+    clock: Stopwatch,
+    end: watch::Sender<Duration>,
+}
 
 impl Until {
-    /// Whether the lease still holds. An agent that was frozen finds out here first.
-    pub fn holds(&self) -> bool {
-        Mono::now().ms < self.ms()
+    /// One that ends after `duration`, unless it is renewed.
+    pub fn after(duration: Duration) -> (Renewal, Self) {
+        let clock = Stopwatch::start();
+        let (tell, end) = watch::channel(duration);
+        (Renewal { clock, end: tell }, Self { clock, end })
     }
 
-    /// End of the lease, on the clock of [`Mono`].
-    pub fn ms(&self) -> i64 {
-        self.0.load(Ordering::Acquire)
+    /// Whether the lease still holds. An agent that was frozen finds out here first.
+    pub fn holds(&self) -> bool {
+        self.clock.elapsed() < *self.end.borrow()
+    }
+
+    /// For how many milliseconds it still does.
+    pub fn left_ms(&self) -> u64 {
+        let left = self.end.borrow().saturating_sub(self.clock.elapsed());
+        u64::try_from(left.as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// Waits until the end is another one. False: nobody renews it any more.
+    pub async fn changed(&mut self) -> bool {
+        self.end.changed().await.is_ok()
+    }
+}
+
+impl Renewal {
+    /// The time of a question that may take its own.
+    pub fn asked(&self) -> Duration {
+        self.clock.elapsed()
+    }
+
+    /// It goes on for `duration`, from when that was asked for.
+    pub fn goes_on(&self, asked: Duration, duration: Duration) {
+        self.end.send_replace(asked + duration);
+    }
+
+    fn is_lost(&self) {
+        self.end.send_replace(Duration::ZERO);
     }
 }
 
 impl LeaseKeeper {
-    /// Renews `lease` from now on; each renewal makes it last for `duration`.
-    pub fn hold(ledger: &Path, lease: Lease, duration: Duration) -> Result<Self> {
-        let mut ledger = Ledger::open(ledger)?;
-        let asked = Mono::now().ms;
-        ledger.renew(&lease, duration)?;
-        let millis = i64::try_from(duration.as_millis()).unwrap_or(i64::MAX / 4);
-        let until = Until(Arc::new(AtomicI64::new(asked + millis)));
+    /// Renews `lease` from now on; each renewal makes it last for `duration`. Nothing that takes
+    /// long may be asked of `ledger` besides.
+    pub async fn hold(ledger: AgentLedger, lease: Lease, duration: Duration) -> Result<Self> {
+        // Counted from before the call.
+        let (renewal, until) = Until::after(duration);
+        ledger.renew(&lease, duration).await?;
         let (tell_lost, lost) = watch::channel(None);
-        let (tell_ends, ends) = watch::channel(asked + millis);
         let (stop, stopped) = channel();
-        let thread_until = until.clone();
-        let thread = std::thread::Builder::new()
+        let holds = until.clone();
+        std::thread::Builder::new()
             .name("lease".into())
             .spawn(move || {
-                let until = thread_until;
                 let mut wait = duration / 3;
                 loop {
                     match stopped.recv_timeout(wait) {
                         Err(RecvTimeoutError::Timeout) => {}
                         Ok(()) | Err(RecvTimeoutError::Disconnected) => return,
                     }
-                    // Counted from before the call: it may take its time.
-                    let asked = Mono::now().ms;
-                    let why = match ledger.renew(&lease, duration) {
+                    let asked = renewal.asked();
+                    // One that comes after the lease was given back is refused.
+                    let why = match ledger.renew(&lease, duration).wait() {
                         Ok(()) => {
-                            until.0.store(asked + millis, Ordering::Release);
-                            tell_ends.send_replace(asked + millis);
+                            renewal.goes_on(asked, duration);
                             wait = duration / 3;
                             continue;
                         }
                         Err(LedgerError::Fenced { why, .. }) => why,
-                        Err(_) if until.holds() => {
+                        Err(_) if holds.holds() => {
                             wait = (duration / 10).min(Duration::from_millis(500));
                             continue;
                         }
                         Err(e) => format!("it could not be renewed: {e}"),
                     };
-                    until.0.store(0, Ordering::Release);
+                    renewal.is_lost();
                     tell_lost.send_replace(Some(why));
                     return;
                 }
             })
             .map_err(|e| LedgerError::Refused(format!("cannot start a thread: {e}")))?;
         Ok(Self {
-            stop: Some(stop),
-            thread: Some(thread),
+            _stop: stop,
             lost,
-            ends,
             until,
         })
     }
@@ -116,20 +142,5 @@ impl LeaseKeeper {
 
     pub fn until(&self) -> Until {
         self.until.clone()
-    }
-
-    /// The end of the lease, each time it changes.
-    pub fn ends(&self) -> watch::Receiver<i64> {
-        self.ends.clone()
-    }
-}
-
-impl Drop for LeaseKeeper {
-    fn drop(&mut self) {
-        self.stop.take();
-        if let Some(thread) = self.thread.take() {
-            // Waits for a renewal that is under way, so that none comes after a release.
-            let _ = thread.join();
-        }
     }
 }

@@ -1,13 +1,15 @@
-//! Output of commands on its way to the ledger, behind the work: a thread with its own connection
-//! stores it in batches. A slow disk delays the record of the output, never the command.
+//! Output of commands on its way to the ledger, behind the work: a task stores it in batches. A slow
+//! disk delays the record of the output, never the command.
 
 use crate::lease_keeper::Until;
-use operator_ledger::{Ledger, OutputChunk};
-use std::{
-    path::Path,
-    sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel},
-    thread::JoinHandle,
-    time::{Duration, Instant},
+use operator_ledger::{AgentLedger, OutputChunk};
+use std::time::Duration;
+use tokio::{
+    sync::{
+        mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
+        oneshot,
+    },
+    time::{Instant, sleep, timeout, timeout_at},
 };
 
 /// How long chunks are gathered before they are stored.
@@ -18,79 +20,65 @@ const PATIENCE: Duration = Duration::from_secs(20);
 enum Item {
     Chunk(OutputChunk),
     /// Everything before this is to be stored; then the sender is told.
-    Flush(Sender<()>),
+    Flush(oneshot::Sender<()>),
 }
 
-/// Handle to the storing thread of one session.
+/// Handle to the storing task of one session.
 #[derive(Debug)]
 pub struct OutputLog {
-    items: Option<Sender<Item>>,
-    _thread: JoinHandle<()>,
+    items: UnboundedSender<Item>,
 }
 
 impl OutputLog {
     /// `until`: nothing is stored once the lease is lost. `failed` is called with each batch that
-    /// could not be stored.
+    /// could not be stored. Needs a runtime.
     pub fn start(
-        ledger: &Path,
+        ledger: AgentLedger,
         session: String,
         until: Until,
         failed: impl Fn(String) + Send + 'static,
-    ) -> operator_ledger::Result<Self> {
-        let ledger = Ledger::open(ledger)?;
-        let (items, queue) = channel();
-        let thread = std::thread::Builder::new()
-            .name("output".into())
-            .spawn(move || store(ledger, &session, &until, &queue, &failed))
-            .map_err(|e| {
-                operator_ledger::LedgerError::Refused(format!("cannot start a thread: {e}"))
-            })?;
-        Ok(Self {
-            items: Some(items),
-            _thread: thread,
-        })
+    ) -> Self {
+        let (items, queue) = unbounded_channel();
+        tokio::spawn(store(ledger, session, until, queue, failed));
+        Self { items }
     }
 
     /// Never waits. The caller bounds how much one command may send.
     pub fn push(&self, chunk: OutputChunk) {
-        if let Some(items) = &self.items {
-            let _ = items.send(Item::Chunk(chunk));
-        }
+        let _ = self.items.send(Item::Chunk(chunk));
     }
 
     /// Waits until everything so far is stored, at most `limit`.
-    pub fn flush(&self, limit: Duration) {
-        let (tell, told) = channel();
-        if let Some(items) = &self.items
-            && items.send(Item::Flush(tell)).is_ok()
-        {
-            let _ = told.recv_timeout(limit);
+    pub async fn flush(&self, limit: Duration) {
+        let (tell, told) = oneshot::channel();
+        if self.items.send(Item::Flush(tell)).is_ok() {
+            let _ = timeout(limit, told).await;
         }
     }
 }
 
-fn store(
-    mut ledger: Ledger,
-    session: &str,
-    until: &Until,
-    queue: &Receiver<Item>,
-    failed: &impl Fn(String),
+async fn store(
+    ledger: AgentLedger,
+    session: String,
+    until: Until,
+    mut queue: UnboundedReceiver<Item>,
+    failed: impl Fn(String),
 ) {
-    while let Ok(first) = queue.recv() {
+    while let Some(first) = queue.recv().await {
         let mut batch = Vec::new();
-        let mut flushed = Vec::new();
+        let mut flushed = None;
         let deadline = Instant::now() + GATHER;
-        let mut next = Ok(first);
+        let mut next = Some(first);
         loop {
             match next {
-                Ok(Item::Chunk(chunk)) => batch.push(chunk),
-                Ok(Item::Flush(tell)) => {
-                    flushed.push(tell);
+                Some(Item::Chunk(chunk)) => batch.push(chunk),
+                Some(Item::Flush(tell)) => {
+                    flushed = Some(tell);
                     break;
                 }
-                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => break,
+                None => break,
             }
-            next = queue.recv_timeout(deadline.saturating_duration_since(Instant::now()));
+            next = timeout_at(deadline, queue.recv()).await.ok().flatten();
         }
         if !batch.is_empty() {
             let began = Instant::now();
@@ -98,10 +86,10 @@ fn store(
                 if !until.holds() {
                     break Err("the lease is lost".to_string());
                 }
-                match ledger.append_output(session, &batch) {
+                match ledger.append_output(&session, &batch).await {
                     Ok(()) => break Ok(()),
                     Err(_) if began.elapsed() < PATIENCE => {
-                        std::thread::sleep(Duration::from_millis(100));
+                        sleep(Duration::from_millis(100)).await;
                     }
                     Err(e) => break Err(e.to_string()),
                 }
@@ -113,7 +101,7 @@ fn store(
                 ));
             }
         }
-        for tell in flushed {
+        if let Some(tell) = flushed {
             let _ = tell.send(());
         }
     }

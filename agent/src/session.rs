@@ -44,7 +44,7 @@ use allowance::Allowed;
 use gauge::Gauge;
 use loops::Loops;
 use operator_ledger::{
-    Claim, EntryKind, Holder, Ledger, LedgerError, Mono, NewEntry, SessionWriter, Ticket,
+    AgentLedger, Claim, EntryKind, Holder, LedgerError, NewEntry, SessionWriter, Stopwatch, Ticket,
     event::{Level, Mode, Outcome, WAITS},
     usage::Usage,
 };
@@ -64,7 +64,11 @@ const MAX_ODD_TURNS: u32 = 5;
 /// What all sessions of an agent share.
 #[derive(Debug)]
 pub struct SessionContext {
-    pub ledger: PathBuf,
+    pub ledger: AgentLedger,
+    /// Another way to it, behind the work: for what may be late, whatever that has to wait for.
+    pub behind: AgentLedger,
+    /// Another way to it, on which nothing takes long: for renewals, and for looking what is new.
+    pub watch: AgentLedger,
     /// OPERATOR_HOME: whole outputs are kept there.
     pub home: PathBuf,
     pub emitter: Emitter,
@@ -158,7 +162,7 @@ enum TurnOutcome {
 
 struct Session<'a> {
     context: &'a SessionContext,
-    ledger: Ledger,
+    ledger: AgentLedger,
     writer: SessionWriter,
     ticket: Ticket,
     lease_keeper: LeaseKeeper,
@@ -187,7 +191,8 @@ struct Session<'a> {
     /// Tokens the next turn may have.
     room: u32,
     began: Instant,
-    began_ms: i64,
+    /// The same, time in which the machine slept included.
+    lasts: Stopwatch,
 }
 
 /// Works on a claimed ticket to the end.
@@ -197,10 +202,10 @@ pub async fn run(
     model: &mut dyn Model,
     inbox: &mut ControlInbox,
 ) -> Result<(Outcome, Ended), LedgerError> {
-    let mut session = Session::begin(context, claim, model.name(), inbox)?;
+    let mut session = Session::begin(context, claim, model.name(), inbox).await?;
     let verdict = session.work(model).await;
     session.shell.close().await;
-    Ok(session.end(verdict))
+    Ok(session.end(verdict).await)
 }
 
 impl Session<'_> {
@@ -212,11 +217,11 @@ impl Session<'_> {
                 let why = format!("the model gave no usable turn {odd} times in a row");
                 return Ok(Verdict::escalate(self.last_words(), why));
             }
-            let allowance = match self.allow()? {
+            let allowance = match self.allow().await? {
                 Allowed::Turn(allowance) => allowance,
                 Allowed::Close(closing) => return self.close(model, closing).await,
             };
-            let limit = self.time_left()?;
+            let limit = self.time_left().await?;
             let (turn, wasted) = match self.turn(model, allowance, limit).await? {
                 TurnOutcome::Turn(turn, wasted) => (turn, wasted),
                 TurnOutcome::BrokeOff | TurnOutcome::OutOfTime => continue,
@@ -226,11 +231,13 @@ impl Session<'_> {
                 }
                 TurnOutcome::TooLong(why) => {
                     odd += 1;
-                    self.compact(&why)?;
+                    self.compact(&why).await?;
                     continue;
                 }
             };
-            let said = self.record_turn(model.name(), &turn, wasted, allowance)?;
+            let said = self
+                .record_turn(model.name(), &turn, wasted, allowance)
+                .await?;
             let calls = calls(&turn.content);
             let mut turn = turn;
             if turn.stop == Why::MaxTokens {
@@ -247,22 +254,23 @@ impl Session<'_> {
                     return Ok(Verdict::escalate(why.clone(), why));
                 }
                 Why::ContextFull => {
-                    self.refuse_calls(&calls, prompt::NOT_RUN_CUT)?;
-                    self.compact("the conversation filled the model's context")?;
+                    self.refuse_calls(&calls, prompt::NOT_RUN_CUT).await?;
+                    self.compact("the conversation filled the model's context")
+                        .await?;
                     continue;
                 }
                 Why::Pause => continue,
                 Why::MaxTokens => {
-                    self.refuse_calls(&calls, prompt::NOT_RUN_CUT)?;
+                    self.refuse_calls(&calls, prompt::NOT_RUN_CUT).await?;
                     self.room = self.room.saturating_mul(2).min(self.context.facts.output);
-                    self.tell(prompt::CUT_OFF)?;
+                    self.tell(prompt::CUT_OFF).await?;
                     continue;
                 }
                 Why::Other(ref reason) => {
                     let text = format!("the turn ended for a reason that is not known: {reason}");
-                    self.record_notice(Level::Warn, &text)?;
-                    self.refuse_calls(&calls, prompt::NOT_RUN_UNKNOWN)?;
-                    self.tell(prompt::UNFINISHED)?;
+                    self.record_notice(Level::Warn, &text).await?;
+                    self.refuse_calls(&calls, prompt::NOT_RUN_UNKNOWN).await?;
+                    self.tell(prompt::UNFINISHED).await?;
                     continue;
                 }
                 Why::EndTurn | Why::ToolUse => {}
@@ -275,15 +283,15 @@ impl Session<'_> {
                 continue;
             }
             if said.trim().is_empty() {
-                self.tell(prompt::NOTHING_SAID)?;
+                self.tell(prompt::NOTHING_SAID).await?;
                 continue;
             }
             // Only a turn that its model ended is a claim.
             if turn.stop != Why::EndTurn {
-                self.tell(prompt::UNFINISHED)?;
+                self.tell(prompt::UNFINISHED).await?;
                 continue;
             }
-            let words = self.take_messages()?;
+            let words = self.take_messages().await?;
             if !words.is_empty() {
                 self.say(&words.join("\n\n"));
                 continue;
@@ -310,7 +318,7 @@ impl Session<'_> {
                 proof::Proof::Failed(detail) if failures < FAILURES_ALLOWED => {
                     failures += 1;
                     odd = 0;
-                    self.tell(&prompt::still_violated(&detail))?;
+                    self.tell(&prompt::still_violated(&detail)).await?;
                 }
                 proof::Proof::Failed(detail) => {
                     return Ok(Verdict::escalate(
@@ -329,29 +337,30 @@ impl Session<'_> {
     /// After an interrupt: the session rests until a person says something, or its time is up.
     async fn wait_for_words(&mut self, by: &str) -> Result<(), Halt> {
         let text = format!("interrupted by {by}; {WAITS}");
-        self.record_notice(Level::Warn, &text)?;
-        let time_is_up = self.time_is_up()?;
+        self.record_notice(Level::Warn, &text).await?;
+        let time_is_up = self.time_is_up().await?;
         tokio::select! {
             why = self.lease_keeper.until_lost() => return Err(Halt::Lost(why)),
             why = self.context.stop.until_asked() => return Err(Halt::Stopped(why)),
             () = self.inbox.message() => {}
             () = time_is_up => return Ok(()),
         }
-        let words = self.take_messages()?;
+        let words = self.take_messages().await?;
         self.say(&words.join("\n\n"));
         Ok(())
     }
 
     /// Words of a person that came meanwhile, recorded.
-    fn take_messages(&mut self) -> Result<Vec<String>, Halt> {
+    async fn take_messages(&mut self) -> Result<Vec<String>, Halt> {
         let mut messages = Vec::new();
         for Message { text, by } in self.inbox.take_messages() {
             let shown = self.context.redactor.apply(&text);
             let meta = serde_json::json!({ "by": by });
-            self.record(&NewEntry {
-                meta: Some(&meta),
+            self.record(NewEntry {
+                meta: Some(meta),
                 ..NewEntry::new(EntryKind::Message, &shown)
-            })?;
+            })
+            .await?;
             self.notice(Level::Info, &format!("message of {by}: {shown}"));
             messages.push(text);
         }
@@ -359,12 +368,13 @@ impl Session<'_> {
     }
 
     /// Words of ours for the model, recorded.
-    fn tell(&mut self, text: &str) -> Result<(), Halt> {
+    async fn tell(&mut self, text: &str) -> Result<(), Halt> {
         let meta = serde_json::json!({ "by": "agent_lab" });
-        self.record(&NewEntry {
-            meta: Some(&meta),
+        self.record(NewEntry {
+            meta: Some(meta),
             ..NewEntry::new(EntryKind::Message, text)
-        })?;
+        })
+        .await?;
         self.say(text);
         Ok(())
     }
@@ -393,7 +403,6 @@ impl Session<'_> {
 
     /// How long the session lasts already, time in which the machine slept included.
     fn lasted(&self) -> Duration {
-        let ms = Mono::now().ms - self.began_ms;
-        Duration::from_millis(u64::try_from(ms).unwrap_or(0))
+        self.lasts.elapsed()
     }
 }

@@ -11,8 +11,8 @@ use crate::{
     summarize,
     tools::capture::{Capture, Limits},
 };
-use operator_ledger::{Beside, EntryKind, Ledger, usage::Usage};
-use std::{path::Path, time::Duration};
+use operator_ledger::{AgentLedger, Beside, EntryKind, usage::Usage};
+use std::time::Duration;
 use tokio::{
     sync::{mpsc, watch},
     time::{Instant, timeout},
@@ -64,10 +64,9 @@ impl Summaries {
     pub fn start(
         api: Api,
         small: SmallModel,
-        ledger: &Path,
+        ledger: AgentLedger,
         summary_budget: SummaryBudget,
-    ) -> operator_ledger::Result<Self> {
-        let ledger = Ledger::open(ledger)?;
+    ) -> Self {
         let (jobs, queue) = mpsc::channel(WAITING);
         let waiting = watch::Sender::new(0);
         let scribe = Scribe {
@@ -80,7 +79,7 @@ impl Summaries {
             summary_budget,
         };
         tokio::spawn(scribe.work(ledger, queue, waiting.clone()));
-        Ok(Self { jobs, waiting })
+        Self { jobs, waiting }
     }
 
     /// Wants a short form of an entry, if its text (clean and redacted) is long. Never waits.
@@ -123,14 +122,14 @@ struct Scribe {
 impl Scribe {
     async fn work(
         self,
-        mut ledger: Ledger,
+        ledger: AgentLedger,
         mut jobs: mpsc::Receiver<Job>,
         waiting: watch::Sender<usize>,
     ) {
         let mut failures = 0;
         let mut rests_until = Instant::now();
         while let Some(job) = jobs.recv().await {
-            if Instant::now() >= rests_until && self.may_pay(&ledger, &job.session) {
+            if Instant::now() >= rests_until && self.may_pay(&ledger, &job.session).await {
                 let (summary, usage) = self.write(&job).await;
                 if summary.is_some() {
                     failures = 0;
@@ -140,25 +139,17 @@ impl Scribe {
                         rests_until = Instant::now() + REST;
                     }
                 }
-                let (model, usd) = (
-                    self.small.model.clone(),
-                    self.small.facts.cost(&usage).unwrap_or(0.0),
-                );
-                let stored = tokio::task::spawn_blocking(move || {
+                if summary.is_some() || usage.tokens() > 0 {
                     let paid = Beside {
                         what: "summary",
-                        model: &model,
+                        model: self.small.model.clone(),
                         tokens: usage.tokens(),
-                        usd,
+                        usd: self.small.facts.cost(&usage).unwrap_or(0.0),
                     };
-                    if summary.is_some() || usage.tokens() > 0 {
-                        let _ =
-                            ledger.set_summary(job.entry, &job.session, summary.as_deref(), &paid);
-                    }
-                    ledger
-                });
-                let Ok(back) = stored.await else { return };
-                ledger = back;
+                    let _ = ledger
+                        .set_summary(job.entry, &job.session, summary.as_deref(), paid)
+                        .await;
+                }
             }
             waiting.send_modify(|n| *n -= 1);
         }
@@ -203,19 +194,21 @@ impl Scribe {
         ((!said.is_empty()).then_some(said), used)
     }
 
-    fn may_pay(&self, ledger: &Ledger, session: &str) -> bool {
+    async fn may_pay(&self, ledger: &AgentLedger, session: &str) -> bool {
         let prompt = (SHOWN.head + SHOWN.tail) as u64 / 2;
         let most = self.small.facts.most(prompt, MAX_TOKENS).unwrap_or(0.0);
         let ticket = ledger
             .session(session)
+            .await
             .ok()
             .flatten()
             .and_then(|s| s.ticket_id);
         let Some(ticket) = ticket else { return false };
-        let spent = ledger.spent_on_ticket(ticket, None);
+        let spent = ledger.spent_on_ticket(ticket, None).await;
         spent.is_ok_and(|s| s.usd + most <= self.summary_budget.ticket)
             && ledger
                 .spent_today()
+                .await
                 .is_ok_and(|usd| usd + most <= self.summary_budget.day)
     }
 }

@@ -8,7 +8,7 @@ use crate::{
 };
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use operator_ledger::{
-    ClaimRequest, Ledger, LedgerError, PRESENCE, Status,
+    AgentLedger, ClaimRequest, LedgerError, PRESENCE, Reader, Status,
     event::{Level, Outcome},
 };
 use std::time::{Duration, Instant};
@@ -59,15 +59,15 @@ pub async fn run(
     model: &mut dyn Model,
     inbox: &mut ControlInbox,
 ) -> Result<Finished, WorkError> {
-    let mut ledger = Ledger::open(&context.ledger)?;
-    let finished = work(&mut ledger, context, plan, model, inbox).await;
+    let ledger = &context.ledger;
+    let finished = work(ledger, context, plan, model, inbox).await;
     // It only makes the others wait a little before they take it to be gone.
-    let _ = ledger.agent_is_gone(&context.holder);
+    let _ = ledger.agent_is_gone(&context.holder).await;
     finished
 }
 
 async fn work(
-    ledger: &mut Ledger,
+    ledger: &AgentLedger,
     context: &SessionContext,
     plan: &Plan,
     model: &mut dyn Model,
@@ -83,21 +83,22 @@ async fn work(
         }
         if there.is_none_or(|at| at.elapsed() >= PRESENCE) {
             // A ledger that cannot be written is told of below, by the claim.
-            let _ = ledger.agent_is_there(&context.holder, model.name());
+            let _ = ledger.agent_is_there(&context.holder, model.name()).await;
             there = Some(Instant::now());
         }
         let cluster = match plan.ticket {
             // Asked for by number: whichever cluster it belongs to.
             Some(id) => {
                 ledger
-                    .ticket(id)?
+                    .ticket(id)
+                    .await?
                     .ok_or(LedgerError::NoTicket(id))?
                     .cluster_id
             }
-            None => plan.cluster.now(ledger),
+            None => plan.cluster.now(ledger).await,
         };
         let mut wait = POLL;
-        let claim = match day_is_spent(context, ledger)? {
+        let claim = match day_is_spent(context, ledger).await? {
             Some(why) if plan.once || plan.ticket.is_some() => return Err(WorkError::Budget(why)),
             Some(why) => {
                 if trouble.as_ref() != Some(&why) {
@@ -107,12 +108,16 @@ async fn work(
                 wait = MAX_REST / 10;
                 None
             }
-            None => Some(ledger.claim(&ClaimRequest {
-                holder: &context.holder,
-                cluster_id: cluster.as_deref(),
-                ticket: plan.ticket,
-                lease: context.lease,
-            })),
+            None => Some(
+                ledger
+                    .claim(ClaimRequest {
+                        holder: context.holder.clone(),
+                        cluster_id: cluster,
+                        ticket: plan.ticket,
+                        lease: context.lease,
+                    })
+                    .await,
+            ),
         };
         match claim {
             None => {}
@@ -159,7 +164,7 @@ async fn work(
                     if tries > 3 {
                         return Err(WorkError::Taken {
                             id,
-                            why: why_not(ledger, id)?,
+                            why: why_not(ledger, id).await?,
                         });
                     }
                 }
@@ -203,7 +208,10 @@ async fn until_it_answers(model: &mut dyn Model, rests: &mut ExponentialBackoff)
 }
 
 /// Why no session can be paid for today.
-fn day_is_spent(context: &SessionContext, ledger: &Ledger) -> Result<Option<String>, LedgerError> {
+async fn day_is_spent(
+    context: &SessionContext,
+    ledger: &Reader,
+) -> Result<Option<String>, LedgerError> {
     let Some(most) = context
         .facts
         .most(MIN_SESSION.0, MIN_SESSION.1)
@@ -211,7 +219,7 @@ fn day_is_spent(context: &SessionContext, ledger: &Ledger) -> Result<Option<Stri
     else {
         return Ok(None);
     };
-    let (spent, cap) = (ledger.spent_today()?, context.budget.usd_per_day);
+    let (spent, cap) = (ledger.spent_today().await?, context.budget.usd_per_day);
     Ok((spent + most > cap).then(|| {
         format!(
             "{spent:.2} of {cap:.2} US dollars of the day (UTC) are spent or set aside: no ticket \
@@ -221,8 +229,8 @@ fn day_is_spent(context: &SessionContext, ledger: &Ledger) -> Result<Option<Stri
 }
 
 /// Why a ticket that is there is not to be had.
-fn why_not(ledger: &Ledger, id: i64) -> Result<String, LedgerError> {
-    let ticket = ledger.ticket(id)?.ok_or(LedgerError::NoTicket(id))?;
+async fn why_not(ledger: &Reader, id: i64) -> Result<String, LedgerError> {
+    let ticket = ledger.ticket(id).await?.ok_or(LedgerError::NoTicket(id))?;
     Ok(match ticket.status {
         Status::Resolved => "it is resolved".into(),
         _ if ticket.held => "a person holds it; `operator-tui tickets unhold` gives it back".into(),

@@ -1,6 +1,6 @@
 //! A ledger with much in it: 10,000 tickets, and a million entries of a thousand sessions.
 
-use operator_ledger::Ledger;
+use operator_ledger::PersonLedger;
 use std::path::PathBuf;
 use tempfile::TempDir;
 
@@ -14,7 +14,7 @@ pub struct Full {
 pub fn full(tickets: usize, entries: usize) -> Full {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("tickets.db");
-    drop(Ledger::open(&path).expect("a ledger"));
+    drop(PersonLedger::open(&path).wait().expect("a ledger"));
     let conn = rusqlite::Connection::open(&path).expect("a database");
     let sessions = (tickets / 10).max(1);
     let numbers = |count: usize| {

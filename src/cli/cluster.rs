@@ -8,7 +8,7 @@ use crate::{
     cluster::{Client, ClusterSnapshot, MemberState, Observed, StoreState, http::HttpError},
     span,
 };
-use operator_ledger::clean::one_line;
+use operator_ledger::{SystemId, clean::one_line};
 use std::{process::ExitCode, time::Duration};
 
 #[derive(Debug, clap::Args)]
@@ -50,7 +50,10 @@ pub fn run(args: Args) -> CliResult {
 }
 
 fn print(s: &ClusterSnapshot) {
-    println!("cluster {}", s.cluster_id.as_deref().unwrap_or("unknown"));
+    println!(
+        "cluster {}",
+        s.cluster_id.as_ref().map_or("unknown", SystemId::as_str)
+    );
     unknown("PD", &s.pd);
     if let Some(members) = s.pd.fresh() {
         let rows: Vec<[String; 3]> = members

@@ -27,7 +27,7 @@ use crate::{
 };
 use color_eyre::eyre::Context;
 use operator_lab::{LabDir, LabInfo, UpOptions};
-use operator_ledger::{Ledger, home::Home};
+use operator_ledger::{PersonLedger, home::Home};
 use operator_process::executable;
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use std::{
@@ -78,7 +78,7 @@ pub fn run(args: Args) -> CliResult {
         monitor::lock::sweep(&ledger);
     }
     // A ledger that cannot be used is told here, not after the lab is up.
-    Ledger::open(&ledger)?;
+    PersonLedger::open(&ledger).wait()?;
     let home = Home::from_env()?;
     let choice = model_choice::settle(ConsentContext {
         home: &home,
@@ -153,11 +153,6 @@ fn victim(seed: Option<u64>) -> String {
 /// The agent and the monitor of a lab that is up.
 fn children(info: &LabInfo, launch: &Launch, ledger: &Path, choice: &ModelChoice) -> DemoChildren {
     let cluster = info.cluster_id.to_string();
-    // What an earlier demo left behind was about a lab that is no more. If this cannot be
-    // written now, neither can anything else be, and the children say so.
-    if let Ok(mut open) = Ledger::open(ledger) {
-        let _ = open.retire_other_clusters(&cluster, "the lab that it was about is gone");
-    }
     let pd = info.pd_endpoints.join(",");
     let env: Vec<(OsString, OsString)> = vec![("PD_ENDPOINT".into(), pd.into())];
     let argv = |mut argv: Vec<OsString>| -> Vec<OsString> {

@@ -14,8 +14,7 @@ use crate::{
     span,
 };
 use color_eyre::eyre::{WrapErr, eyre};
-use operator_ledger::Reading;
-use operator_ledger::clean::one_line;
+use operator_ledger::{Reading, SystemId, clean::one_line};
 use std::{
     path::{Path, PathBuf},
     process::ExitCode,
@@ -56,7 +55,7 @@ struct RunArgs {
     rate_window: Option<Duration>,
     /// The cluster's id, if it is known before PD is asked
     #[arg(long)]
-    cluster_id: Option<String>,
+    cluster_id: Option<SystemId>,
     /// One check, then end: exit code 1 if anything is violated or unknown
     #[arg(long)]
     once: bool,

@@ -25,16 +25,17 @@ pub fn run(args: Args) -> CliResult {
     let path = args.ledger.path()?;
     let ledger = args.ledger.open()?;
     let session = match (&args.session, args.ticket) {
-        (Some(prefix), _) => ledger.find_session(prefix)?,
+        (Some(prefix), _) => ledger.find_session(prefix).wait()?,
         (None, Some(ticket)) => {
             ledger
-                .ticket(ticket)?
+                .ticket(ticket)
+                .wait()?
                 .ok_or(LedgerError::NoTicket(ticket))?;
-            let newest = ledger.sessions_of_ticket(ticket)?.pop();
+            let newest = ledger.sessions_of_ticket(ticket).wait()?.pop();
             let newest = newest.ok_or_else(|| eyre!("no agent has worked on ticket #{ticket}"))?;
             newest.session_id
         }
-        (None, None) => match ledger.sessions(1)?.pop() {
+        (None, None) => match ledger.sessions(1).wait()?.pop() {
             Some(newest) => newest.session_id,
             None => return Err(eyre!("{} holds no session yet", path.display())),
         },

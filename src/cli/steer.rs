@@ -7,7 +7,7 @@ use super::{
 };
 use agent_lab::control::person;
 use color_eyre::eyre::{bail, eyre};
-use operator_ledger::{Ledger, LedgerError, event::Control};
+use operator_ledger::{LedgerError, PersonLedger, Reader, event::Control};
 use std::{
     process::ExitCode,
     time::{Duration, Instant},
@@ -92,7 +92,7 @@ pub fn run(args: Args) -> CliResult {
         ledger,
     } = args.command.to().clone();
     ledger.open()?;
-    let mut ledger = Ledger::open(&ledger.path()?)?;
+    let ledger = PersonLedger::open(&ledger.path()?).wait()?;
     let session = session(prefix, &ledger)?;
     let by = person();
     let control = match args.command {
@@ -114,10 +114,14 @@ pub fn run(args: Args) -> CliResult {
         },
         Command::Shutdown { .. } => Control::Shutdown,
     };
-    let id = ledger.send_command(&session, &control, &by)?;
+    let id = ledger.send_command(&session, &control, &by).wait()?;
     let sent = Instant::now();
     while sent.elapsed() < PATIENCE {
-        if ledger.command(id)?.is_some_and(|c| c.taken_at.is_some()) {
+        if ledger
+            .command(id)
+            .wait()?
+            .is_some_and(|c| c.taken_at.is_some())
+        {
             println!("The agent of session {session} has it.");
             return Ok(ExitCode::SUCCESS);
         }
@@ -129,12 +133,13 @@ pub fn run(args: Args) -> CliResult {
     ))
 }
 
-fn session(prefix: Option<String>, ledger: &Ledger) -> color_eyre::Result<String> {
+fn session(prefix: Option<String>, ledger: &Reader) -> color_eyre::Result<String> {
     if let Some(prefix) = prefix {
-        return Ok(ledger.find_session(&prefix)?);
+        return Ok(ledger.find_session(&prefix).wait()?);
     }
     let mut running: Vec<String> = ledger
-        .sessions(RECENT)?
+        .sessions(RECENT)
+        .wait()?
         .into_iter()
         .filter(|s| s.status == "running")
         .map(|s| s.session_id)
@@ -150,8 +155,8 @@ fn session(prefix: Option<String>, ledger: &Ledger) -> color_eyre::Result<String
 }
 
 /// The call that a decision is about.
-fn waiting(call: Option<String>, session: &str, ledger: &Ledger) -> color_eyre::Result<String> {
-    let open = ledger.open_proposals(session)?;
+fn waiting(call: Option<String>, session: &str, ledger: &Reader) -> color_eyre::Result<String> {
+    let open = ledger.open_proposals(session).wait()?;
     match (call, open.first()) {
         (_, None) => bail!("no call of session {session} waits for a decision"),
         (None, Some(first)) => Ok(first.clone()),

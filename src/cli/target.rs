@@ -7,7 +7,7 @@ use crate::{
     stage,
 };
 use color_eyre::eyre::eyre;
-use operator_ledger::{Ledger, home::Home};
+use operator_ledger::{Reader, home::Home};
 use std::{path::PathBuf, time::Duration};
 
 /// Set in the shell of an agent's command: the session it belongs to.
@@ -36,13 +36,13 @@ impl LedgerArgs {
     }
 
     /// Opens an existing ledger; the error says where another one is.
-    pub fn open(&self) -> color_eyre::Result<Ledger> {
+    pub fn open(&self) -> color_eyre::Result<Reader> {
         let path = self.path()?;
         let hint = || -> Option<String> {
             let lab = stage::ledger().ok()?;
             (lab != path && lab.exists()).then(|| "; the demo's is read with --lab".to_owned())
         };
-        match Ledger::open_existing(&path) {
+        match Reader::open_existing(&path).wait() {
             Err(e @ operator_ledger::LedgerError::Missing { .. }) => {
                 Err(eyre!("{e}{}", hint().unwrap_or_default()))
             }

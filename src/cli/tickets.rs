@@ -7,7 +7,7 @@ use super::{
 use crate::span;
 use agent_lab::control::person;
 use color_eyre::eyre::eyre;
-use operator_ledger::{Ledger, NewTicket, Status, Ticket, clean::one_line};
+use operator_ledger::{NewTicket, PersonLedger, Reader, Status, Ticket, clean::one_line};
 use std::{process::ExitCode, time::Duration};
 
 /// Why a ticket is not for an agent to end.
@@ -100,20 +100,22 @@ pub fn run(args: Args) -> CliResult {
             context,
             common,
         } => {
-            let mut ledger = Ledger::open(&common.ledger.path()?)?;
-            let id = ledger.open_ticket(&NewTicket {
-                message: &message,
-                severity: &severity,
-                context: context.as_deref(),
-                cluster_id: None,
-                by: &person(),
-            })?;
+            let ledger = PersonLedger::open(&common.ledger.path()?).wait()?;
+            let id = ledger
+                .open_ticket(NewTicket {
+                    message,
+                    severity,
+                    context,
+                    cluster_id: None,
+                    by: person(),
+                })
+                .wait()?;
             answer(&ledger, id, common.json, &format!("Opened ticket #{id}"))?;
         }
         Command::Resolve { id, common } => {
             target::refuse_in_agent_shell("resolving a ticket", ONLY_PEOPLE)?;
-            let mut ledger = common.open_for_change()?;
-            let said = if ledger.resolve_by_person(id, &person())? {
+            let ledger = common.open_for_change()?;
+            let said = if ledger.resolve_by_person(id, &person()).wait()? {
                 format!("Resolved ticket #{id}")
             } else {
                 format!("Ticket #{id} already was resolved")
@@ -122,8 +124,8 @@ pub fn run(args: Args) -> CliResult {
         }
         Command::Reopen { id, common } => {
             target::refuse_in_agent_shell("reopening a ticket", ONLY_PEOPLE)?;
-            let mut ledger = common.open_for_change()?;
-            let said = if ledger.reopen_by_person(id, &person())? {
+            let ledger = common.open_for_change()?;
+            let said = if ledger.reopen_by_person(id, &person()).wait()? {
                 format!("Reopened ticket #{id}, with the whole of its budget")
             } else {
                 format!("Ticket #{id} is still open")
@@ -132,8 +134,8 @@ pub fn run(args: Args) -> CliResult {
         }
         Command::Hold { id, common } => {
             target::refuse_in_agent_shell("holding a ticket", ONLY_PEOPLE)?;
-            let mut ledger = common.open_for_change()?;
-            let word = if ledger.set_held(id, true, &person())? {
+            let ledger = common.open_for_change()?;
+            let word = if ledger.set_held(id, true, &person()).wait()? {
                 "Holding"
             } else {
                 "Already holding"
@@ -144,8 +146,8 @@ pub fn run(args: Args) -> CliResult {
         }
         Command::Unhold { id, common } => {
             target::refuse_in_agent_shell("releasing a ticket", ONLY_PEOPLE)?;
-            let mut ledger = common.open_for_change()?;
-            let said = if ledger.set_held(id, false, &person())? {
+            let ledger = common.open_for_change()?;
+            let said = if ledger.set_held(id, false, &person()).wait()? {
                 "is open to agents and to the monitor again"
             } else {
                 "was not held, and waits for no person"
@@ -157,9 +159,12 @@ pub fn run(args: Args) -> CliResult {
 }
 
 /// After a change: the ticket as it is now for programs, words for people.
-fn answer(ledger: &Ledger, id: i64, json: bool, said: &str) -> color_eyre::Result<()> {
+fn answer(ledger: &Reader, id: i64, json: bool, said: &str) -> color_eyre::Result<()> {
     if json {
-        println!("{}", serde_json::to_string_pretty(&ledger.ticket(id)?)?);
+        println!(
+            "{}",
+            serde_json::to_string_pretty(&ledger.ticket(id).wait()?)?
+        );
     } else {
         println!("{said}");
     }
@@ -168,21 +173,21 @@ fn answer(ledger: &Ledger, id: i64, json: bool, said: &str) -> color_eyre::Resul
 
 impl Common {
     /// Opens for writing a ledger that must exist.
-    fn open_for_change(&self) -> color_eyre::Result<Ledger> {
+    fn open_for_change(&self) -> color_eyre::Result<PersonLedger> {
         self.ledger.open()?;
-        Ok(Ledger::open(&self.ledger.path()?)?)
+        Ok(PersonLedger::open(&self.ledger.path()?).wait()?)
     }
 }
 
 fn list(status: Option<&str>, limit: usize, common: &Common) -> color_eyre::Result<()> {
     let ledger = common.ledger.open()?;
     let tickets = match status {
-        None => ledger.tickets(limit)?,
+        None => ledger.tickets(limit).wait()?,
         Some(word) => {
             let status = Status::parse(word).ok_or_else(|| {
                 eyre!("no status {word}: it is open, acknowledged, resolved or escalated")
             })?;
-            ledger.tickets_with_status(status, limit)?
+            ledger.tickets_with_status(status, limit).wait()?
         }
     };
     if common.json {
@@ -247,11 +252,12 @@ fn state(t: &Ticket) -> String {
 fn show(id: i64, common: &Common) -> color_eyre::Result<()> {
     let ledger = common.ledger.open()?;
     let ticket = ledger
-        .ticket(id)?
+        .ticket(id)
+        .wait()?
         .ok_or(operator_ledger::LedgerError::NoTicket(id))?;
-    let events = ledger.ticket_events(id)?;
-    let sessions = ledger.sessions_of_ticket(id)?;
-    let proofs = ledger.verifications(id)?;
+    let events = ledger.ticket_events(id).wait()?;
+    let sessions = ledger.sessions_of_ticket(id).wait()?;
+    let proofs = ledger.verifications(id).wait()?;
     if common.json {
         let mut value = serde_json::to_value(&ticket)?;
         value["events"] = serde_json::to_value(&events)?;

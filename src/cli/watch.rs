@@ -21,7 +21,7 @@ use crate::{
 use agent_lab::{cli::ModeArg, model::rehearsal};
 use clap::ValueEnum;
 use color_eyre::eyre::eyre;
-use operator_ledger::{Ledger, home::Home};
+use operator_ledger::{PersonLedger, Reader, home::Home};
 use operator_process::executable;
 use std::{ffi::OsString, path::PathBuf, process::ExitCode, time::Duration};
 
@@ -83,9 +83,9 @@ pub fn run(args: &Args) -> CliResult {
     };
     // What is wrong with the ledger is said here, where it can be read in peace.
     if !args.no_monitor {
-        drop(Ledger::open(&place.ledger)?);
+        drop(PersonLedger::open(&place.ledger).wait()?);
     } else if place.ledger.exists() {
-        drop(Ledger::open_existing(&place.ledger)?);
+        drop(Reader::open_existing(&place.ledger).wait()?);
     }
     let lab = stage::watched(&place.pd)?;
     show(Config {

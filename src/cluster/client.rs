@@ -18,7 +18,7 @@ use super::{
 };
 use futures_util::future::join_all;
 use jiff::Timestamp;
-use operator_ledger::endpoints;
+use operator_ledger::{SystemId, endpoints};
 use std::{collections::HashMap, time::Duration};
 
 /// Above this many regions the full list is not fetched, only PD's own checks are.
@@ -58,7 +58,7 @@ pub struct Client {
     patient: Http,
     windows: HashMap<u64, Window>,
     members: Vec<MemberAnswer>,
-    cluster_id: Option<String>,
+    cluster_id: Option<SystemId>,
     /// The endpoint that answered last, asked first.
     preferred: Option<String>,
 }
@@ -110,7 +110,7 @@ impl Client {
             self.preferred = Some(endpoint.clone());
             self.members.clone_from(&answer.members);
             if answer.header.cluster_id != 0 {
-                self.cluster_id = Some(answer.header.cluster_id.to_string());
+                self.cluster_id = Some(answer.header.cluster_id.into());
             }
         }
         let stores = stores.map(|(_, answer)| {

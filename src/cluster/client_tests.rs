@@ -1,5 +1,6 @@
 use super::*;
 use axum::{Json, Router, http::StatusCode, response::IntoResponse, routing::get};
+use operator_ledger::SystemId;
 use serde_json::json;
 
 /// Serves on a free port of loopback until the test's runtime ends.
@@ -74,7 +75,7 @@ async fn a_look_shows_members_stores_and_regions_in_trouble() {
     let here = serve(pd(members, stores(), health)).await;
     let mut client = client(&[&here]);
     let s = client.observe().await;
-    assert_eq!(s.cluster_id.as_deref(), Some("7468201134512345678"));
+    assert_eq!(s.cluster_id, Some(SystemId::new("7468201134512345678")));
     let states: Vec<_> = s.pd.fresh().unwrap().iter().map(|m| m.state).collect();
     // pd0's own address cannot be reached from here; that it leads and is healthy is known anyway.
     assert_eq!(states, [MemberState::Leader, MemberState::Down]);

@@ -6,6 +6,7 @@ use axum::{
     body::Body,
     http::{Request, Response},
 };
+use operator_ledger::SystemId;
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 /// Status, content type and body.
@@ -101,7 +102,7 @@ fn nothing_but(answer: Answer) -> HashMap<&'static str, Answer> {
 #[tokio::test]
 async fn a_cluster_is_read_as_pd_writes_it() {
     let seen = look(well()).await;
-    assert_eq!(seen.cluster_id.as_deref(), Some("7468201134512345678"));
+    assert_eq!(seen.cluster_id, Some(SystemId::new("7468201134512345678")));
     assert_eq!(seen.pd_leader.fresh(), Some(&Some(LEADER.to_owned())));
     let members: Vec<_> = seen.pd.fresh().unwrap().iter().map(|m| m.state).collect();
     assert_eq!(members, [MemberState::Leader, MemberState::Down]);

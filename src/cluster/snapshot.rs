@@ -4,6 +4,7 @@
 //! `operator-tui cluster --json` prints it, and the ledger keeps samples of it for replay.
 
 use jiff::{SignedDuration, Timestamp};
+use operator_ledger::SystemId;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -128,7 +129,7 @@ pub struct ClusterSnapshot {
     /// When the look ended.
     pub at: Timestamp,
     /// PD's cluster id, as text: it can be above 2^53.
-    pub cluster_id: Option<String>,
+    pub cluster_id: Option<SystemId>,
     pub pd: Observed<Vec<PdMember>>,
     /// Address of the PD member that answers as leader. Known and `None`: PD answered that there
     /// is none.

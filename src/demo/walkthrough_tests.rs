@@ -4,7 +4,7 @@ use crate::{
     demo::chapters,
 };
 use jiff::Timestamp;
-use operator_ledger::{Ledger, NewTicket, Ticket};
+use operator_ledger::Ticket;
 
 fn options(pace: Pace) -> Options {
     Options {
@@ -33,21 +33,14 @@ fn injected(newest_ticket: i64) -> Injected {
     }
 }
 
-/// A ticket as the ledger gives it, turned into one that store 2 is down.
+/// A ticket that store 2 is down.
 fn ticket(id: i64) -> Ticket {
-    let dir = tempfile::tempdir().unwrap();
-    let mut ledger = Ledger::open(&dir.path().join("t.db")).unwrap();
-    let row = ledger
-        .open_ticket(&NewTicket {
-            message: "m",
-            ..Default::default()
-        })
-        .unwrap();
-    let mut ticket = ledger.ticket(row).unwrap().unwrap();
-    ticket.id = id;
-    ticket.invariant = "store_down".into();
-    ticket.store_id = Some("2".into());
-    ticket
+    Ticket {
+        id,
+        invariant: "store_down".into(),
+        store_id: Some("2".into()),
+        ..Ticket::default()
+    }
 }
 
 fn snapshot() -> ClusterSnapshot {

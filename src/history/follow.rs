@@ -2,7 +2,7 @@
 //! ledger.
 
 use super::events;
-use operator_ledger::{CommandRow, Ledger, OutputChunk, Result, SessionRow, event::Event};
+use operator_ledger::{CommandRow, OutputChunk, Reader, Result, SessionRow, event::Event};
 
 /// Entries read at the first look: more than the screen shows.
 const FIRST: usize = 80;
@@ -49,17 +49,21 @@ impl Follow {
     }
 
     /// None: there is no such session.
-    pub fn look(&mut self, ledger: &Ledger) -> Result<Option<News>> {
-        let Some(session) = ledger.session(&self.session)? else {
+    pub fn look(&mut self, ledger: &Reader) -> Result<Option<News>> {
+        let Some(session) = ledger.session(&self.session).wait()? else {
             return Ok(None);
         };
         let mut found = Vec::new();
         let rows = if let Some(after) = self.after {
-            ledger.entries(&self.session, after, MORE)?
+            ledger.entries(&self.session, after, MORE).wait()?
         } else {
-            let ticket = session.ticket_id.map_or(Ok(None), |id| ledger.ticket(id))?;
+            let ticket = session
+                .ticket_id
+                .map_or(Ok(None), |id| ledger.ticket(id).wait())?;
             found.push(events::start(&session, ticket.as_ref()));
-            ledger.entries_before(&self.session, i64::MAX, FIRST)?
+            ledger
+                .entries_before(&self.session, i64::MAX, FIRST)
+                .wait()?
         };
         self.after = rows.last().map(|r| r.id).or(self.after).or(Some(0));
         for row in &rows {
@@ -84,18 +88,20 @@ impl Follow {
             found.extend(events::end(&session));
         }
         Ok(Some(News {
-            commands: ledger.commands(&self.session)?,
+            commands: ledger.commands(&self.session).wait()?,
             session,
             events: found,
         }))
     }
 
     /// What the running command printed since the last look, the newest of it.
-    fn output(&mut self, ledger: &Ledger) -> Result<Vec<OutputChunk>> {
+    fn output(&mut self, ledger: &Reader) -> Result<Vec<OutputChunk>> {
         let Some(running) = &mut self.running else {
             return Ok(Vec::new());
         };
-        let mut rows = ledger.output_tail(&self.session, &running.call, PIECES)?;
+        let mut rows = ledger
+            .output_tail(&self.session, &running.call, PIECES)
+            .wait()?;
         rows.retain(|(id, _)| *id > running.after);
         if let Some((id, _)) = rows.last() {
             running.after = *id;

@@ -5,7 +5,7 @@
 use agent_lab::session::title;
 use jiff::{SignedDuration, Timestamp};
 use operator_ledger::{
-    EntryMark, Fault, Ledger, LedgerError, Measured, Resolution, Result, SessionRow, Status,
+    EntryMark, Fault, LedgerError, Measured, Reader, Resolution, Result, SessionRow, Status,
     Ticket, TicketEvent, VerificationRow, event::VerifyState,
 };
 
@@ -67,12 +67,15 @@ pub enum What {
 }
 
 impl Incident {
-    pub fn read(ledger: &Ledger, session: &str) -> Result<Self> {
+    pub fn read(ledger: &Reader, session: &str) -> Result<Self> {
         let session = ledger
-            .session(session)?
+            .session(session)
+            .wait()?
             .ok_or_else(|| LedgerError::NoSession(session.to_owned()))?;
-        let entries = ledger.entry_marks(&session.session_id, ENTRIES)?;
-        let ticket = session.ticket_id.map_or(Ok(None), |id| ledger.ticket(id))?;
+        let entries = ledger.entry_marks(&session.session_id, ENTRIES).wait()?;
+        let ticket = session
+            .ticket_id
+            .map_or(Ok(None), |id| ledger.ticket(id).wait())?;
         let first = entries.first().and_then(|e| e.at);
         let last = entries.last().and_then(|e| e.at);
         let Some(started) = session.started_at.or(first) else {
@@ -87,7 +90,7 @@ impl Incident {
             .clone()
             .or_else(|| ticket.as_ref()?.cluster_id.clone());
         let faults = match &cluster {
-            Some(cluster) => ledger.faults(cluster)?,
+            Some(cluster) => ledger.faults(cluster).wait()?,
             None => Vec::new(),
         };
         let near = |at: &Timestamp| *at >= started - REACH && *at <= ended + REACH;
@@ -105,15 +108,15 @@ impl Incident {
             to.unwrap_or(ended) + AROUND,
         );
         let mut tickets = Vec::new();
-        for ticket in ledger.tickets_between(cluster.as_deref(), from, to)? {
+        for ticket in ledger.tickets_between(cluster.as_ref(), from, to).wait()? {
             tickets.push(Told {
-                events: ledger.ticket_events(ticket.id)?,
-                proofs: ledger.verifications(ticket.id)?,
+                events: ledger.ticket_events(ticket.id).wait()?,
+                proofs: ledger.verifications(ticket.id).wait()?,
                 ticket,
             });
         }
         let measured = match &cluster {
-            Some(cluster) => ledger.measured(cluster, from, to)?,
+            Some(cluster) => ledger.measured(cluster, from, to).wait()?,
             None => Vec::new(),
         };
         let mut incident = Self {

@@ -2,7 +2,7 @@
 
 use super::events;
 use crate::transcript::{Kind, long::Long};
-use operator_ledger::{EntryRow, Ledger, LedgerError, Result, SessionRow, event};
+use operator_ledger::{EntryRow, LedgerError, Reader, Result, SessionRow, event};
 
 /// Pieces read at a time.
 const PIECES: usize = 500;
@@ -18,18 +18,19 @@ pub struct Output {
 }
 
 impl Output {
-    pub fn read(ledger: &Ledger, session: &str, call: &str) -> Result<Self> {
+    pub fn read(ledger: &Reader, session: &str, call: &str) -> Result<Self> {
         let missing = || LedgerError::Refused(format!("the ledger has no call {call}"));
         let row = ledger
-            .session(session)?
+            .session(session)
+            .wait()?
             .ok_or_else(|| LedgerError::NoSession(session.to_owned()))?;
-        let mut entries = ledger.entries_of_call(session, call)?.into_iter();
+        let mut entries = ledger.entries_of_call(session, call).wait()?.into_iter();
         let asked = entries.next().ok_or_else(missing)?;
         let result = entries.next();
         let mut text = Long::default();
         let mut after = 0;
         loop {
-            let pieces = ledger.output_after(session, call, after, PIECES)?;
+            let pieces = ledger.output_after(session, call, after, PIECES).wait()?;
             let Some((last, _)) = pieces.last() else {
                 break;
             };

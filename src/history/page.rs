@@ -4,7 +4,7 @@ use super::events;
 use crate::transcript::{Composer, Kind, Line, Needle, Ring};
 use jiff::Timestamp;
 use operator_ledger::{
-    EntryRow, Ledger, LedgerError, OutputChunk, Result, SessionRow, event::Event,
+    EntryRow, LedgerError, OutputChunk, Reader, Result, SessionRow, event::Event,
 };
 
 /// Entries on a page.
@@ -49,19 +49,23 @@ pub fn entry_of(line: u64) -> i64 {
 }
 
 impl Page {
-    pub fn read(ledger: &Ledger, session: &str, which: &Which) -> Result<Self> {
+    pub fn read(ledger: &Reader, session: &str, which: &Which) -> Result<Self> {
         let mut at = None;
         let rows = match which {
-            Which::First => ledger.entries(session, 0, ENTRIES)?,
-            Which::Last => ledger.entries_before(session, i64::MAX, ENTRIES)?,
-            Which::Before(id) => ledger.entries_before(session, *id, ENTRIES)?,
-            Which::After(id) => ledger.entries(session, *id, ENTRIES)?,
+            Which::First => ledger.entries(session, 0, ENTRIES).wait()?,
+            Which::Last => ledger.entries_before(session, i64::MAX, ENTRIES).wait()?,
+            Which::Before(id) => ledger.entries_before(session, *id, ENTRIES).wait()?,
+            Which::After(id) => ledger.entries(session, *id, ENTRIES).wait()?,
             Which::Call(call) => {
-                let entry = ledger.entries_of_call(session, call)?.first().map(|e| e.id);
+                let entry = ledger
+                    .entries_of_call(session, call)
+                    .wait()?
+                    .first()
+                    .map(|e| e.id);
                 at = entry.map(|id| id.cast_unsigned() * PER_ENTRY);
                 let middle = entry.unwrap_or(i64::MAX);
-                let mut rows = ledger.entries_before(session, middle, ENTRIES / 2)?;
-                rows.extend(ledger.entries(session, middle - 1, ENTRIES / 2)?);
+                let mut rows = ledger.entries_before(session, middle, ENTRIES / 2).wait()?;
+                rows.extend(ledger.entries(session, middle - 1, ENTRIES / 2).wait()?);
                 rows
             }
         };
@@ -73,7 +77,7 @@ impl Page {
     /// The nearest page after or before an entry with a line that is searched for. None: there is
     /// none.
     pub fn find(
-        ledger: &Ledger,
+        ledger: &Reader,
         session: &str,
         needle: &Needle,
         from: i64,
@@ -107,14 +111,17 @@ impl Page {
         }
     }
 
-    fn of(ledger: &Ledger, session: &str, rows: &[EntryRow]) -> Result<Self> {
+    fn of(ledger: &Reader, session: &str, rows: &[EntryRow]) -> Result<Self> {
         let row = ledger
-            .session(session)?
+            .session(session)
+            .wait()?
             .ok_or_else(|| LedgerError::NoSession(session.to_owned()))?;
-        let span = ledger.entry_span(session)?.unwrap_or((0, 0));
+        let span = ledger.entry_span(session).wait()?.unwrap_or((0, 0));
         let mut lines = Lines::default();
         if rows.first().is_none_or(|r| r.id == span.0) {
-            let ticket = row.ticket_id.map_or(Ok(None), |id| ledger.ticket(id))?;
+            let ticket = row
+                .ticket_id
+                .map_or(Ok(None), |id| ledger.ticket(id).wait())?;
             lines.add(0, &[events::start(&row, ticket.as_ref())]);
         }
         for entry in rows {
@@ -178,19 +185,20 @@ fn told(kind: &str) -> &'static str {
 }
 
 /// What a command printed, or both ends of it, and how many bytes are not here.
-fn printed(ledger: &Ledger, result: &EntryRow) -> Result<(Vec<OutputChunk>, u64)> {
+fn printed(ledger: &Reader, result: &EntryRow) -> Result<(Vec<OutputChunk>, u64)> {
     let Some(call) = &result.call_id else {
         return Ok((Vec::new(), 0));
     };
     let session = &result.session_id;
-    let (bytes, pieces) = ledger.output_size(session, call)?;
+    let (bytes, pieces) = ledger.output_size(session, call).wait()?;
     if bytes <= OUTPUT || pieces <= 2 * ENDS as u64 {
-        return Ok((ledger.output(session, call, usize::MAX)?, 0));
+        return Ok((ledger.output(session, call, usize::MAX).wait()?, 0));
     }
-    let mut ends = ledger.output(session, call, ENDS)?;
+    let mut ends = ledger.output(session, call, ENDS).wait()?;
     ends.extend(
         ledger
-            .output_tail(session, call, ENDS)?
+            .output_tail(session, call, ENDS)
+            .wait()?
             .into_iter()
             .map(|(_, c)| c),
     );

@@ -3,7 +3,7 @@
 use super::{events, incident::Incident};
 use crate::cluster::ClusterSnapshot;
 use jiff::Timestamp;
-use operator_ledger::{EntryRow, Ledger, OutputChunk, Result, Sample, event::Event};
+use operator_ledger::{EntryRow, OutputChunk, Reader, Result, Sample, event::Event};
 
 /// Entries before a moment that are read: more than the screen shows.
 const ENTRIES: usize = 60;
@@ -41,9 +41,9 @@ pub enum Item {
 }
 
 impl Moment {
-    pub fn read(ledger: &Ledger, incident: &Incident, at: Timestamp) -> Result<Self> {
+    pub fn read(ledger: &Reader, incident: &Incident, at: Timestamp) -> Result<Self> {
         let samples = match &incident.session.cluster_id {
-            Some(cluster) => ledger.samples_upto(cluster, at, SAMPLES)?,
+            Some(cluster) => ledger.samples_upto(cluster, at, SAMPLES).wait()?,
             None => Vec::new(),
         };
         let session = &incident.session;
@@ -58,7 +58,9 @@ impl Moment {
             .iter()
             .find(|e| e.at.is_some_and(|t| t > at));
         let before = later.map_or(i64::MAX, |e| e.id);
-        let rows = ledger.entries_before(&session.session_id, before, ENTRIES)?;
+        let rows = ledger
+            .entries_before(&session.session_id, before, ENTRIES)
+            .wait()?;
         said.extend(tell(ledger, incident, &rows, Timestamp::MIN, at)?);
         Ok(Self {
             at,
@@ -70,14 +72,14 @@ impl Moment {
 
 impl Stretch {
     pub fn read(
-        ledger: &Ledger,
+        ledger: &Reader,
         incident: &Incident,
         from: Timestamp,
         to: Timestamp,
     ) -> Result<Self> {
         let mut items = Vec::new();
         if let Some(cluster) = &incident.session.cluster_id {
-            for sample in ledger.samples(cluster, from, to)? {
+            for sample in ledger.samples(cluster, from, to).wait()? {
                 if let Some((at, snapshot)) = parse(sample).filter(|(at, _)| *at > from) {
                     items.push((at, Item::Sample(Box::new(snapshot))));
                 }
@@ -104,7 +106,9 @@ impl Stretch {
             .map(|e| e.id);
         let rows = match (ids.next(), ids.next_back()) {
             (Some(first), last) => {
-                let mut rows = ledger.entries(&session.session_id, first - 1, MAX_ENTRIES)?;
+                let mut rows = ledger
+                    .entries(&session.session_id, first - 1, MAX_ENTRIES)
+                    .wait()?;
                 rows.retain(|r| r.id <= last.unwrap_or(first));
                 rows
             }
@@ -120,7 +124,7 @@ impl Stretch {
 
 /// What entries said, with the output of their commands after one time and up to another.
 fn tell(
-    ledger: &Ledger,
+    ledger: &Reader,
     incident: &Incident,
     rows: &[EntryRow],
     from: Timestamp,
@@ -144,7 +148,9 @@ fn tell(
     }
     let printed = |call: &Option<String>| -> Result<Vec<OutputChunk>> {
         match call {
-            Some(call) => ledger.output_between(&session.session_id, call, from, to, PIECES),
+            Some(call) => ledger
+                .output_between(&session.session_id, call, from, to, PIECES)
+                .wait(),
             None => Ok(Vec::new()),
         }
     };
@@ -152,7 +158,8 @@ fn tell(
         if row.entry_type == "tool_result" {
             let chunks = printed(&row.call_id)?;
             let call = row.call_id.as_deref().unwrap_or_default();
-            let stored = !chunks.is_empty() || ledger.output_size(&session.session_id, call)?.1 > 0;
+            let stored =
+                !chunks.is_empty() || ledger.output_size(&session.session_id, call).wait()?.1 > 0;
             said.extend(chunks.into_iter().map(|c| events::output(session, c)));
             if !stored {
                 said.extend(events::shown_output(session, row));

@@ -7,8 +7,8 @@ use super::{
 use crate::transcript::{Composer, Kind, Line, Needle, Ring, doc::Lines};
 use jiff::{SignedDuration, Timestamp};
 use operator_ledger::{
-    ClaimRequest, DEFAULT_LEASE, EntryKind, Holder, Lease, Ledger, NewEntry, NewSession, NewTicket,
-    OutputChunk, SessionWriter,
+    AgentLedger, ClaimRequest, DEFAULT_LEASE, EntryKind, Holder, Lease, NewEntry, NewSession,
+    NewTicket, OutputChunk, PersonLedger, Reader, SessionWriter, SystemId,
     event::{Event, Kind as What, Mode, Outcome, Stream},
 };
 use serde_json::json;
@@ -18,7 +18,8 @@ use std::path::PathBuf;
 struct Desk {
     _folder: tempfile::TempDir,
     path: PathBuf,
-    ledger: Ledger,
+    agent: AgentLedger,
+    person: PersonLedger,
     session: SessionWriter,
     lease: Lease,
     pieces: u64,
@@ -28,35 +29,39 @@ impl Desk {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("tickets.db");
-        let mut ledger = Ledger::open(&path).unwrap();
+        let person = PersonLedger::open(&path).wait().unwrap();
+        let agent = AgentLedger::open(&path).wait().unwrap();
+        let cluster = SystemId::new("7");
         let new = NewTicket {
-            message: "p99 doubled since noon",
-            cluster_id: Some("7"),
-            by: "kim",
+            message: "p99 doubled since noon".into(),
+            cluster_id: Some(cluster.clone()),
+            by: "kim".into(),
             ..NewTicket::default()
         };
-        ledger.open_ticket(&new).unwrap();
+        person.open_ticket(new).wait().unwrap();
         let holder = Holder::this_process();
         let request = ClaimRequest {
-            holder: &holder,
-            cluster_id: Some("7"),
+            holder: holder.clone(),
+            cluster_id: Some(cluster.clone()),
             ticket: None,
             lease: DEFAULT_LEASE,
         };
-        let claim = ledger.claim(&request).unwrap().unwrap();
-        let session = ledger
-            .begin_session(&NewSession {
-                lease: &claim.lease,
-                model: "rehearsal",
+        let claim = agent.claim(request).wait().unwrap().unwrap();
+        let session = agent
+            .begin_session(NewSession {
+                lease: claim.lease.clone(),
+                model: "rehearsal".into(),
                 mode: Mode::Propose,
-                cluster_id: Some("7"),
-                holder: &holder,
+                cluster_id: Some(cluster),
+                holder,
             })
+            .wait()
             .unwrap();
         Self {
             _folder: folder,
             path,
-            ledger,
+            agent,
+            person,
             session,
             lease: claim.lease,
             pieces: 0,
@@ -67,21 +72,21 @@ impl Desk {
         self.session.id.clone()
     }
 
-    fn entry(&mut self, entry: &NewEntry<'_>) {
-        self.ledger.append(&mut self.session, entry).unwrap();
+    fn entry(&mut self, entry: NewEntry) {
+        self.agent.append(&self.session, entry).wait().unwrap();
     }
 
     fn say(&mut self, text: &str) {
-        self.entry(&NewEntry::new(EntryKind::Reasoning, text));
+        self.entry(NewEntry::new(EntryKind::Reasoning, text));
     }
 
     fn call(&mut self, call: &str, command: &str) {
         let params = json!({ "command": command, "reasoning": "to see" });
-        self.entry(&NewEntry {
-            tool: Some("shell"),
-            params: Some(&params),
-            call: Some(call),
-            ..NewEntry::new(EntryKind::ToolCall, &format!("shell: {command}"))
+        self.entry(NewEntry {
+            tool: Some("shell".into()),
+            params: Some(params),
+            call: Some(call.into()),
+            ..NewEntry::new(EntryKind::ToolCall, format!("shell: {command}"))
         });
     }
 
@@ -95,12 +100,12 @@ impl Desk {
         };
         self.pieces += 1;
         let id = self.id();
-        self.ledger.append_output(&id, &[piece]).unwrap();
+        self.agent.append_output(&id, &[piece]).wait().unwrap();
     }
 
     fn result(&mut self, call: &str, text: &str) {
-        self.entry(&NewEntry {
-            call: Some(call),
+        self.entry(NewEntry {
+            call: Some(call.into()),
             exit_code: Some(0),
             duration_ms: Some(120),
             ..NewEntry::new(EntryKind::ToolResult, text)
@@ -108,16 +113,18 @@ impl Desk {
     }
 
     fn end(&mut self) {
-        self.ledger
-            .end_session(&mut self.session, Outcome::Escalated, "no use")
+        self.agent
+            .end_session(&self.session, Outcome::Escalated, "no use")
+            .wait()
             .unwrap();
-        self.ledger
+        self.agent
             .escalate(&self.lease, "no use", "gave up", false)
+            .wait()
             .unwrap();
     }
 
-    fn reader(&self) -> Ledger {
-        Ledger::open_reader(&self.path).unwrap()
+    fn reader(&self) -> Reader {
+        Reader::open(&self.path).wait().unwrap()
     }
 }
 
@@ -302,29 +309,37 @@ fn long_output_stands_on_a_page_with_its_ends_and_whole_behind_a_key() {
 fn decisions_and_messages_keep_who_it_was() {
     let mut desk = Desk::new();
     desk.call("c", "reboot");
-    desk.entry(&NewEntry {
-        call: Some("c"),
+    desk.entry(NewEntry {
+        call: Some("c".into()),
         ..NewEntry::new(EntryKind::Proposal, "it changes something")
     });
-    let waiting = desk.reader().running_sessions(Some("7")).unwrap();
+    let waiting = desk
+        .reader()
+        .running_sessions(Some(&SystemId::new("7")))
+        .wait()
+        .unwrap();
     let proposal = waiting[0].proposal.clone().unwrap();
     assert_eq!(
         (proposal.call.as_str(), proposal.input.as_str()),
         ("c", "reboot")
     );
     let meta = json!({ "approved": false, "by": "kim", "why": "not now" });
-    desk.entry(&NewEntry {
-        call: Some("c"),
-        meta: Some(&meta),
+    desk.entry(NewEntry {
+        call: Some("c".into()),
+        meta: Some(meta),
         ..NewEntry::new(EntryKind::Decision, "rejected by kim: not now")
     });
     assert_eq!(
-        desk.reader().running_sessions(Some("7")).unwrap()[0].proposal,
+        desk.reader()
+            .running_sessions(Some(&SystemId::new("7")))
+            .wait()
+            .unwrap()[0]
+            .proposal,
         None
     );
     let meta = json!({ "by": "kim" });
-    desk.entry(&NewEntry {
-        meta: Some(&meta),
+    desk.entry(NewEntry {
+        meta: Some(meta),
         ..NewEntry::new(EntryKind::Message, "look at pd1")
     });
     let page = Page::read(&desk.reader(), &desk.id(), &Which::Last).unwrap();
@@ -340,7 +355,9 @@ fn decisions_and_messages_keep_who_it_was() {
 #[test]
 fn a_moment_is_what_playing_up_to_it_gives() {
     let mut desk = Desk::new();
-    desk.ledger.add_fault("7", "kill", "tikv1", "demo").unwrap();
+    let cluster = SystemId::new("7");
+    let added = desk.person.add_fault(&cluster, "kill", "tikv1", "demo");
+    added.wait().unwrap();
     for n in 0..3 {
         let call = format!("c{n}");
         desk.say(&format!("step {n}"));
@@ -394,16 +411,18 @@ fn the_marks_of_an_incident_tell_its_story() {
     let mut desk = Desk::new();
     // Of one millisecond nobody knows what came first.
     std::thread::sleep(std::time::Duration::from_millis(2));
-    desk.ledger.add_fault("7", "kill", "tikv1", "demo").unwrap();
+    let cluster = SystemId::new("7");
+    let added = desk.person.add_fault(&cluster, "kill", "tikv1", "demo");
+    added.wait().unwrap();
     desk.call("c", "lab ps");
-    desk.entry(&NewEntry {
-        call: Some("c"),
+    desk.entry(NewEntry {
+        call: Some("c".into()),
         exit_code: Some(1),
         ..NewEntry::new(EntryKind::ToolResult, "exit 1\nno lab")
     });
     let meta = json!({ "state": "waiting" });
-    desk.entry(&NewEntry {
-        meta: Some(&meta),
+    desk.entry(NewEntry {
+        meta: Some(meta),
         ..NewEntry::new(EntryKind::Verify, "waiting: the monitor is asked")
     });
     desk.end();
@@ -437,11 +456,11 @@ fn the_marks_of_an_incident_tell_its_story() {
 #[test]
 fn events_of_rows_are_what_was_said() {
     let mut desk = Desk::new();
-    desk.entry(&NewEntry::new(EntryKind::Thinking, "hm"));
-    desk.entry(&NewEntry::new(EntryKind::Retry, "529 overloaded, try 2"));
-    desk.entry(&NewEntry::new(EntryKind::System, "you are"));
-    let rows = desk.reader().entries(&desk.id(), 0, 9).unwrap();
-    let row = desk.reader().session(&desk.id()).unwrap().unwrap();
+    desk.entry(NewEntry::new(EntryKind::Thinking, "hm"));
+    desk.entry(NewEntry::new(EntryKind::Retry, "529 overloaded, try 2"));
+    desk.entry(NewEntry::new(EntryKind::System, "you are"));
+    let rows = desk.reader().entries(&desk.id(), 0, 9).wait().unwrap();
+    let row = desk.reader().session(&desk.id()).wait().unwrap().unwrap();
     let kinds: Vec<_> = rows
         .iter()
         .map(|r| super::events::entry(&row, r).map(|e| e.kind))

@@ -4,7 +4,10 @@ use crate::{
     monitor::config::{MonitorSection, Overrides},
 };
 use jiff::Timestamp;
-use operator_ledger::config::{self, ConfigFile};
+use operator_ledger::{
+    SystemId,
+    config::{self, ConfigFile},
+};
 use serde::de::IgnoredAny;
 use std::path::Path;
 
@@ -42,7 +45,7 @@ fn healthy() -> ClusterSnapshot {
     };
     ClusterSnapshot {
         at: now,
-        cluster_id: Some("1".into()),
+        cluster_id: Some(SystemId::new("1")),
         pd: Observed::known(
             vec![
                 member("pd0", MemberState::Leader),

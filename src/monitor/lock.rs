@@ -4,6 +4,7 @@
 //! that two addresses of one cluster do not make two monitors.
 
 use super::MonitorError;
+use operator_ledger::SystemId;
 use std::{
     fs::{self, File, TryLockError},
     path::{Path, PathBuf},
@@ -34,9 +35,9 @@ pub fn lock_path(ledger: &Path, name: &str) -> PathBuf {
 }
 
 /// The id in a lock.
-pub fn remembered(lock: &Path) -> Option<String> {
+pub fn remembered(lock: &Path) -> Option<SystemId> {
     let id = fs::read_to_string(lock).ok()?;
-    (id.len() <= 20 && id.parse::<u64>().is_ok()).then_some(id)
+    (id.len() <= 20 && id.parse::<u64>().is_ok()).then(|| SystemId::new(id))
 }
 
 pub fn take_lock(path: &Path) -> Result<Option<File>, MonitorError> {

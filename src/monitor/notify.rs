@@ -19,7 +19,7 @@ use minijinja::{
     Environment, context,
     value::{Serde, Value},
 };
-use operator_ledger::{Ledger, LedgerError, News, NewsKind};
+use operator_ledger::{LedgerError, MonitorLedger, News, NewsKind, SystemId};
 use reqwest::Url;
 use serde::Deserialize;
 use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
@@ -143,7 +143,7 @@ fn sentence(notification: &News) -> String {
 }
 
 fn example() -> News {
-    use operator_ledger::{Status, Ticket, Told};
+    use operator_ledger::{Ticket, Told};
     News {
         kind: NewsKind::Opened,
         at: None,
@@ -154,28 +154,9 @@ fn example() -> News {
             violation_key: "store_down:1".into(),
             invariant: "store_down".into(),
             store_id: Some("1".into()),
-            status: Status::Open,
-            held: false,
-            batch_key: None,
-            occurrence_count: 1,
-            first_seen_at: None,
-            last_seen_at: None,
-            resolved_at: None,
             message: "\"quoted\"".into(),
             severity: "critical".into(),
-            diagnosis: None,
-            metric_snapshot: None,
-            subject_context: None,
-            created_at: None,
-            updated_at: None,
-            cluster_id: None,
-            resolution: None,
-            claimed: false,
-            flaps: 0,
-            attempts: 0,
-            retry_at: None,
-            needs_person: false,
-            by_hand: false,
+            ..Ticket::default()
         },
     }
 }
@@ -197,16 +178,16 @@ pub async fn run(
         trouble: None,
         waits: waits(MIN_WAIT),
     };
-    let mut open: Option<Ledger> = None;
+    let mut open: Option<MonitorLedger> = None;
     loop {
         tokio::time::sleep(POLL).await;
         let Some(cluster) = listener.cluster() else {
             continue;
         };
         if open.is_none() {
-            open = Ledger::open(&ledger).ok();
+            open = MonitorLedger::open(&ledger).await.ok();
         }
-        let Some(ledger) = &mut open else { continue };
+        let Some(ledger) = &open else { continue };
         if let Err(e) = notifier.deliver(ledger, &cluster, &mut warn).await {
             notifier.trouble(format!("cannot read what there is to tell: {e}"), &mut warn);
             open = None;
@@ -235,30 +216,30 @@ impl Notifier {
     /// Sends what is new, one after the other.
     async fn deliver(
         &mut self,
-        ledger: &mut Ledger,
-        cluster: &str,
+        ledger: &MonitorLedger,
+        cluster: &SystemId,
         warn: &mut impl FnMut(String),
     ) -> Result<(), LedgerError> {
-        if !ledger.changed()? {
+        if !ledger.changed().await? {
             return Ok(());
         }
-        let Some(mut cursor) = ledger.told(cluster)? else {
+        let Some(mut cursor) = ledger.told(cluster).await? else {
             // Nothing that was before somebody asked to be told.
-            let now = ledger.told_by_now()?;
-            return ledger.set_told(cluster, now);
+            let now = ledger.told_by_now().await?;
+            return ledger.set_told(cluster, now).await;
         };
         loop {
-            let (notifications, upto) = ledger.news(cluster, cursor)?;
+            let (notifications, upto) = ledger.news(cluster, cursor).await?;
             for notification in notifications {
                 if self.is_wanted(&notification) {
                     self.send(&notification, warn).await;
                 }
-                ledger.set_told(cluster, notification.told)?;
+                ledger.set_told(cluster, notification.told).await?;
             }
             if upto == cursor {
                 return Ok(());
             }
-            ledger.set_told(cluster, upto)?;
+            ledger.set_told(cluster, upto).await?;
             cursor = upto;
         }
     }

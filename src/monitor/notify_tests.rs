@@ -1,7 +1,7 @@
 use super::*;
 use axum::{Router, extract::State, http::StatusCode, routing::post};
 use operator_ledger::config::{self, ConfigFile};
-use operator_ledger::{Check, Mono, Observation, Reading};
+use operator_ledger::{Check, Observation, Reading};
 use serde::de::IgnoredAny;
 use std::path::Path;
 use std::sync::Mutex;
@@ -37,7 +37,7 @@ impl Ear {
     }
 }
 
-fn check(ledger: &mut Ledger, store: u64, reading: Reading) {
+async fn check(ledger: &MonitorLedger, store: u64, reading: Reading) {
     let observation = Observation {
         key: format!("store_down:{store}"),
         invariant: "store_down".into(),
@@ -50,18 +50,19 @@ fn check(ledger: &mut Ledger, store: u64, reading: Reading) {
         outside: None,
     };
     ledger
-        .record_check(&Check {
-            cluster_id: "7",
-            data: Mono::now(),
-            observations: &[observation],
+        .record_check(Check {
+            cluster_id: SystemId::new("7"),
+            age: Duration::ZERO,
+            observations: vec![observation],
             metric_snapshot: None,
             subject_context: None,
             sample: None,
-            place: "",
+            place: String::new(),
             interval: Duration::from_secs(5),
             ok: true,
-            detail: "",
+            detail: String::new(),
         })
+        .await
         .unwrap();
 }
 
@@ -75,18 +76,20 @@ fn notify(url: &str, more: &str) -> Result<Option<Notify>, String> {
 
 struct Desk {
     _dir: tempfile::TempDir,
-    ledger: Ledger,
+    ledger: MonitorLedger,
     notifier: Notifier,
     warned: Vec<String>,
 }
 
 impl Desk {
-    fn new(url: &str) -> Self {
+    async fn new(url: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let mut notify = notify(url, "").unwrap().unwrap();
         notify.client = reqwest::Client::builder().no_proxy().build().unwrap();
         Self {
-            ledger: Ledger::open(&dir.path().join("tickets.db")).unwrap(),
+            ledger: MonitorLedger::open(&dir.path().join("tickets.db"))
+                .await
+                .unwrap(),
             notifier: Notifier {
                 notify,
                 counts: Counts::default(),
@@ -101,11 +104,12 @@ impl Desk {
     async fn tell(&mut self) {
         let path = self.ledger.path().to_owned();
         // As after a start: nothing but what the ledger keeps is known.
-        let mut ledger = Ledger::open(&path).unwrap();
+        let ledger = MonitorLedger::open(&path).await.unwrap();
         let warned = &mut self.warned;
         let mut warn = |text| warned.push(text);
+        let cluster = SystemId::new("7");
         self.notifier
-            .deliver(&mut ledger, "7", &mut warn)
+            .deliver(&ledger, &cluster, &mut warn)
             .await
             .unwrap();
     }
@@ -114,12 +118,12 @@ impl Desk {
 #[tokio::test]
 async fn each_thing_is_told_once_whatever_is_in_between() {
     let ear = Ear::default();
-    let mut desk = Desk::new(&ear.listen().await);
-    check(&mut desk.ledger, 1, Reading::Violated);
+    let mut desk = Desk::new(&ear.listen().await).await;
+    check(&desk.ledger, 1, Reading::Violated).await;
     // That was before somebody asked to be told.
     desk.tell().await;
     assert_eq!(ear.got(), [""; 0]);
-    check(&mut desk.ledger, 2, Reading::Violated);
+    check(&desk.ledger, 2, Reading::Violated).await;
     ear.refusals.lock().unwrap().extend([
         StatusCode::TOO_MANY_REQUESTS,
         StatusCode::INTERNAL_SERVER_ERROR,
@@ -129,7 +133,7 @@ async fn each_thing_is_told_once_whatever_is_in_between() {
     let expected = r#"{"text": "[critical] #2 store_down on 2: tikv \"1\" is down"}"#;
     assert_eq!(ear.got(), [expected]);
     // Seen again is no news, and neither is another cluster's.
-    check(&mut desk.ledger, 2, Reading::Violated);
+    check(&desk.ledger, 2, Reading::Violated).await;
     desk.tell().await;
     assert_eq!(ear.got().len(), 1);
     assert!(
@@ -142,11 +146,11 @@ async fn each_thing_is_told_once_whatever_is_in_between() {
 #[tokio::test]
 async fn what_is_refused_for_good_does_not_hold_up_the_rest() {
     let ear = Ear::default();
-    let mut desk = Desk::new(&ear.listen().await);
+    let mut desk = Desk::new(&ear.listen().await).await;
     desk.tell().await;
     ear.refusals.lock().unwrap().push(StatusCode::NOT_FOUND);
-    check(&mut desk.ledger, 1, Reading::Violated);
-    check(&mut desk.ledger, 2, Reading::Violated);
+    check(&desk.ledger, 1, Reading::Violated).await;
+    check(&desk.ledger, 2, Reading::Violated).await;
     desk.tell().await;
     assert_eq!(ear.got().len(), 1);
     assert!(ear.got()[0].contains("#2"), "{:?}", ear.got());

@@ -14,7 +14,8 @@ use super::{
 use crate::cluster::{Client, ClusterSnapshot};
 use jiff::Timestamp;
 use operator_ledger::{
-    Check, CheckOutcome, Ledger, LedgerError, LiveTicket, Mono, Observation, Reading,
+    Check, CheckOutcome, LedgerError, LiveTicket, MonitorLedger, Observation, Reading, Stopwatch,
+    SystemId,
 };
 use serde::Serialize;
 use std::{
@@ -41,7 +42,7 @@ pub struct RunOptions {
     pub ledger: PathBuf,
     pub config: Config,
     /// The cluster, if it is known before PD is asked.
-    pub cluster_id: Option<String>,
+    pub cluster_id: Option<SystemId>,
     pub once: bool,
     /// Where alerts come in.
     pub listener: Arc<ListenerState>,
@@ -53,7 +54,7 @@ pub const NO_CLUSTER: &str = "alerts";
 /// What one check saw and did, for whoever prints it.
 #[derive(Debug, Clone, Serialize)]
 pub struct Report {
-    pub cluster_id: String,
+    pub cluster_id: SystemId,
     pub ok: bool,
     pub detail: String,
     /// Those that do not read clear.
@@ -62,37 +63,55 @@ pub struct Report {
     pub took_ms: u64,
 }
 
+/// What the record of a cluster is kept under.
+enum Watched {
+    /// Its id: given, told by PD, or told by it the last time.
+    Known(SystemId),
+    /// Its address, until PD can be asked.
+    Address(SystemId),
+}
+
+impl Watched {
+    fn id(&self) -> &SystemId {
+        match self {
+            Self::Known(id) | Self::Address(id) => id,
+        }
+    }
+}
+
 /// Observes, judges and records one cluster.
 pub struct Monitor {
     client: Client,
-    ledger: Ledger,
+    ledger: MonitorLedger,
     config: Config,
-    /// The id given, told by PD, told by it the last time, or the address until PD can be asked.
-    cluster_id: String,
+    watched: Watched,
     given: bool,
     provisional: bool,
     known: ClusterSnapshot,
     /// The lock on the cluster's id, once that is known, and the id.
-    lock: Option<(String, File)>,
+    lock: Option<(SystemId, File)>,
     listener: Arc<ListenerState>,
 }
 
 impl Monitor {
-    pub fn new(client: Client, options: &RunOptions) -> Result<Self, MonitorError> {
-        let ledger = Ledger::open(&options.ledger)?;
+    pub async fn new(client: Client, options: &RunOptions) -> Result<Self, MonitorError> {
+        let ledger = MonitorLedger::open(&options.ledger).await?;
         let pd = &client.options().pd;
-        let cluster_id = options
+        let known = options
             .cluster_id
             .clone()
-            .or_else(|| remembered(&address_lock(&options.ledger, pd)))
-            .or_else(|| pd.first().cloned())
-            .unwrap_or_else(|| NO_CLUSTER.into());
+            .or_else(|| remembered(&address_lock(&options.ledger, pd)));
+        let watched = match (known, pd.first()) {
+            (Some(id), _) => Watched::Known(id),
+            (None, Some(address)) => Watched::Address(SystemId::new(address.as_str())),
+            (None, None) => Watched::Known(SystemId::new(NO_CLUSTER)),
+        };
         let given = options.cluster_id.is_some() || pd.is_empty();
         Ok(Self {
             client,
             ledger,
             config: options.config.clone(),
-            cluster_id,
+            watched,
             given,
             provisional: !given,
             known: ClusterSnapshot::default(),
@@ -108,18 +127,19 @@ impl Monitor {
 
     /// One check, recorded.
     pub async fn check(&mut self) -> Result<Report, MonitorError> {
-        let data = Mono::now();
+        let data = Stopwatch::start();
         let started = Instant::now();
         let snapshot = if self.has_cluster() {
             let mut snapshot = self.client.observe().await;
-            self.learn_cluster(&mut snapshot)?;
+            self.learn_cluster(&mut snapshot).await?;
             Some(snapshot)
         } else {
             None
         };
         self.lock_cluster()?;
-        self.listener.watches(Some(&self.cluster_id));
-        let live = self.ledger.live_keys(&self.cluster_id)?;
+        let system = self.watched.id().clone();
+        self.listener.watches(Some(&system));
+        let live = self.ledger.live_keys(&system).await?;
         let alerts = self.alerts(&live).await?;
         let mut observations = match &snapshot {
             Some(snapshot) => {
@@ -148,22 +168,23 @@ impl Monitor {
             self.known = shown;
         }
         let place = self.client.options().pd.join(",");
-        let outcome = self.ledger.record_check(&Check {
-            cluster_id: &self.cluster_id,
-            data,
-            observations: &observations,
-            metric_snapshot: numbers.as_ref(),
-            subject_context: context.as_deref(),
-            sample: sample.as_deref(),
-            place: &place,
+        let recorded = self.ledger.record_check(Check {
+            cluster_id: system.clone(),
+            age: data.elapsed(),
+            observations: observations.clone(),
+            metric_snapshot: numbers,
+            subject_context: context,
+            sample,
+            place,
             interval: self.config.interval,
             ok: !failed,
-            detail: &detail,
-        })?;
+            detail: detail.clone(),
+        });
+        let outcome = recorded.await?;
         let took_ms = started.elapsed().as_millis() as u64;
-        tracing::debug!(cluster = self.cluster_id, took_ms, ?outcome, "checked");
+        tracing::debug!(cluster = %system, took_ms, ?outcome, "checked");
         Ok(Report {
-            cluster_id: self.cluster_id.clone(),
+            cluster_id: system,
             ok: !failed,
             detail,
             violations: observations
@@ -178,7 +199,7 @@ impl Monitor {
     /// What the alerts of this cluster's Alertmanager read. Prometheus is asked only about those
     /// that are said to be over.
     async fn alerts(&self, live: &[LiveTicket]) -> Result<Vec<Observation>, MonitorError> {
-        let standing = self.ledger.standing_alerts(&self.cluster_id)?;
+        let standing = self.ledger.standing_alerts(self.watched.id()).await?;
         let over = standing.iter().any(|a| !a.notice.firing);
         let state = match &self.client.options().prometheus {
             Some(prometheus) if over => {
@@ -198,33 +219,33 @@ impl Monitor {
 
     /// Takes the id that PD gives. What another cluster says than the one asked for is not looked
     /// at; where none was asked for, the one that answers is watched.
-    fn learn_cluster(&mut self, snapshot: &mut ClusterSnapshot) -> Result<(), MonitorError> {
+    async fn learn_cluster(&mut self, snapshot: &mut ClusterSnapshot) -> Result<(), MonitorError> {
         let Some(id) = snapshot.cluster_id.clone() else {
             return Ok(());
         };
         if self.given {
-            if id != self.cluster_id {
+            if id != *self.watched.id() {
                 let pd = self.client.options().pd.join(", ");
                 *snapshot = ClusterSnapshot::unknown(&format!(
                     "{pd} is cluster {id}, not {}",
-                    self.cluster_id
+                    self.watched.id()
                 ));
             }
             return Ok(());
         }
-        if id != self.cluster_id {
+        if id != *self.watched.id() {
             // An address stands for a cluster only until it says its name; an id may be that of
             // another cluster, made anew at the same address, whose record stays its own.
-            if self.cluster_id.contains("://") {
-                self.ledger.adopt_cluster(&self.cluster_id, &id)?;
+            if let Watched::Address(address) = &self.watched {
+                self.ledger.adopt_cluster(address, &id).await?;
             }
-            self.cluster_id.clone_from(&id);
+            self.watched = Watched::Known(id.clone());
             self.known = ClusterSnapshot::default();
         }
         if self.provisional {
             // Best effort: only a monitor that starts while PD is away needs it.
             let path = address_lock(self.ledger.path(), &self.client.options().pd);
-            let _ = std::fs::write(path, &id);
+            let _ = std::fs::write(path, id.as_str());
             self.provisional = false;
         }
         Ok(())
@@ -235,13 +256,13 @@ impl Monitor {
         let held = self
             .lock
             .as_ref()
-            .is_some_and(|(id, _)| *id == self.cluster_id);
+            .is_some_and(|(id, _)| id == self.watched.id());
         if self.provisional || held {
             return Ok(());
         }
-        let path = lock_path(self.ledger.path(), &self.cluster_id);
+        let path = lock_path(self.ledger.path(), self.watched.id().as_str());
         let file = take_lock(&path)?.ok_or(MonitorError::Taken(path))?;
-        self.lock = Some((self.cluster_id.clone(), file));
+        self.lock = Some((self.watched.id().clone(), file));
         Ok(())
     }
 
@@ -263,8 +284,8 @@ impl Monitor {
         text
     }
 
-    fn early_check_wanted(&self) -> Result<bool, MonitorError> {
-        Ok(self.ledger.changed()? && self.ledger.check_wanted(&self.cluster_id)?)
+    async fn early_check_wanted(&self) -> Result<bool, MonitorError> {
+        Ok(self.ledger.changed().await? && self.ledger.check_wanted(self.watched.id()).await?)
     }
 }
 
@@ -283,10 +304,21 @@ pub async fn run(
     client: Client,
     options: RunOptions,
     stop: CancellationToken,
+    tell: impl FnMut(Happened<'_>),
+) -> Result<(), MonitorError> {
+    let mut monitor = Monitor::new(client, &options).await?;
+    let ran = watch(&mut monitor, &options, stop, tell).await;
+    let _ = monitor.ledger.close().await;
+    ran
+}
+
+async fn watch(
+    monitor: &mut Monitor,
+    options: &RunOptions,
+    stop: CancellationToken,
     mut tell: impl FnMut(Happened<'_>),
 ) -> Result<(), MonitorError> {
     let interval = options.config.interval;
-    let mut monitor = Monitor::new(client, &options)?;
     let mut lock = None;
     if options.once && monitor.has_cluster() {
         // A rate needs two looks.
@@ -315,7 +347,7 @@ pub async fn run(
         tokio::select! {
             checked = monitor.check() => match checked {
                 Ok(report) => tell(Happened::Checked(&report)),
-                Err(MonitorError::Ledger(e @ (LedgerError::Busy | LedgerError::Sqlite(_)))) if !options.once => {
+                Err(MonitorError::Ledger(e @ (LedgerError::Busy | LedgerError::Sqlite { .. }))) if !options.once => {
                     tell(Happened::NotRecorded(&e));
                 }
                 Err(MonitorError::Taken(path)) => {
@@ -347,7 +379,7 @@ pub async fn run(
             }
             if alerted
                 || started.elapsed() >= interval
-                || monitor.early_check_wanted().unwrap_or(false)
+                || monitor.early_check_wanted().await.unwrap_or(false)
             {
                 break;
             }

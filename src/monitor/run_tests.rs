@@ -29,30 +29,36 @@ async fn nobody() -> String {
     format!("http://{}", listener.local_addr().unwrap())
 }
 
-fn monitor(folder: &Path, pd: &str, cluster_id: Option<&str>) -> Monitor {
+async fn monitor(folder: &Path, pd: &str, cluster_id: Option<&str>) -> Monitor {
     let options = RunOptions {
         ledger: folder.join("tickets.db"),
         config: Config::default(),
-        cluster_id: cluster_id.map(str::to_owned),
+        cluster_id: cluster_id.map(SystemId::new),
         once: false,
         listener: Arc::default(),
     };
     let mut look = Options::new(pd);
     look.timeout = Duration::from_millis(700);
-    Monitor::new(Client::new(look).unwrap(), &options).unwrap()
+    Monitor::new(Client::new(look).unwrap(), &options)
+        .await
+        .unwrap()
 }
 
 #[tokio::test]
 async fn another_cluster_than_the_one_asked_for_is_not_looked_at() {
     let tmp = tempfile::tempdir().unwrap();
     let here = pd(9).await;
-    let report = monitor(tmp.path(), &here, Some("7")).check().await.unwrap();
+    let report = monitor(tmp.path(), &here, Some("7"))
+        .await
+        .check()
+        .await
+        .unwrap();
     assert!(
         !report.ok && report.detail.contains("cluster 9, not 7"),
         "{}",
         report.detail
     );
-    assert_eq!(report.cluster_id, "7");
+    assert_eq!(report.cluster_id.as_str(), "7");
     assert!(
         report.outcome.opened.is_empty(),
         "its dead store is none of 7's"
@@ -63,9 +69,9 @@ async fn another_cluster_than_the_one_asked_for_is_not_looked_at() {
 async fn one_cluster_under_two_addresses_has_one_monitor() {
     let tmp = tempfile::tempdir().unwrap();
     let (a, b) = (pd(7).await, pd(7).await);
-    let mut first = monitor(tmp.path(), &a, None);
+    let mut first = monitor(tmp.path(), &a, None).await;
     first.check().await.unwrap();
-    let mut second = monitor(tmp.path(), &b, None);
+    let mut second = monitor(tmp.path(), &b, None).await;
     assert!(matches!(second.check().await, Err(MonitorError::Taken(_))));
     drop(first);
     second.check().await.unwrap();
@@ -75,19 +81,28 @@ async fn one_cluster_under_two_addresses_has_one_monitor() {
 async fn while_pd_is_away_the_cluster_that_was_at_its_address_is_meant() {
     let tmp = tempfile::tempdir().unwrap();
     let here = pd(7).await;
-    monitor(tmp.path(), &here, None).check().await.unwrap();
-    assert_eq!(monitor(tmp.path(), &here, None).cluster_id, "7");
+    monitor(tmp.path(), &here, None)
+        .await
+        .check()
+        .await
+        .unwrap();
+    let again = monitor(tmp.path(), &here, None).await;
+    assert_eq!(again.watched.id().as_str(), "7");
     // Another address is another cluster until it says otherwise.
     let gone = nobody().await;
-    let report = monitor(tmp.path(), &gone, None).check().await.unwrap();
-    assert_eq!(report.cluster_id, gone);
+    let report = monitor(tmp.path(), &gone, None)
+        .await
+        .check()
+        .await
+        .unwrap();
+    assert_eq!(report.cluster_id.as_str(), gone);
 }
 
 #[tokio::test]
 async fn a_cluster_made_anew_at_the_same_address_is_watched_under_its_own_id() {
     let tmp = tempfile::tempdir().unwrap();
     let (old, new) = (pd(7).await, pd(9).await);
-    let mut m = monitor(tmp.path(), &old, None);
+    let mut m = monitor(tmp.path(), &old, None).await;
     m.check().await.unwrap();
     let mut look = Options::new(&new);
     look.timeout = Duration::from_millis(700);

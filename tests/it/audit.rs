@@ -2,8 +2,8 @@
 
 use assert_cmd::Command;
 use operator_ledger::{
-    ClaimRequest, EntryKind, Holder, Ledger, NewEntry, NewSession, NewTicket, OutputChunk,
-    SessionWriter,
+    AgentLedger, ClaimRequest, EntryKind, Holder, NewEntry, NewSession, NewTicket, OutputChunk,
+    PersonLedger, SessionWriter,
     event::{Mode, Outcome, Stream},
 };
 use serde_json::{Value, json};
@@ -13,7 +13,7 @@ use tempfile::TempDir;
 
 struct Stage {
     home: TempDir,
-    ledger: Ledger,
+    agent: AgentLedger,
     session: SessionWriter,
 }
 
@@ -23,44 +23,49 @@ impl Stage {
     /// A session that runs: one thought, one command with a long output.
     fn new() -> Self {
         let home = tempfile::tempdir().unwrap();
-        let mut ledger = Ledger::open(&home.path().join("tickets.db")).unwrap();
-        ledger
-            .open_ticket(&NewTicket {
-                message: "p99 doubled | since <noon>",
-                by: "ada",
+        let path = home.path().join("tickets.db");
+        let person = PersonLedger::open(&path).wait().unwrap();
+        let ledger = AgentLedger::open(&path).wait().unwrap();
+        person
+            .open_ticket(NewTicket {
+                message: "p99 doubled | since <noon>".into(),
+                by: "ada".into(),
                 ..Default::default()
             })
+            .wait()
             .unwrap();
         let holder = Holder::this_process();
         let claim = ledger
-            .claim(&ClaimRequest {
-                holder: &holder,
+            .claim(ClaimRequest {
+                holder: holder.clone(),
                 cluster_id: None,
                 ticket: None,
                 lease: Duration::from_secs(600),
             })
+            .wait()
             .unwrap()
             .unwrap();
         let session = ledger
-            .begin_session(&NewSession {
-                lease: &claim.lease,
-                model: "claude-test",
+            .begin_session(NewSession {
+                lease: claim.lease.clone(),
+                model: "claude-test".into(),
                 mode: Mode::Autonomous,
                 cluster_id: None,
-                holder: &holder,
+                holder,
             })
+            .wait()
             .unwrap();
         let mut stage = Self {
             home,
-            ledger,
+            agent: ledger,
             session,
         };
         stage.append(NewEntry::new(EntryKind::Reasoning, "I look *first*."));
         let params = json!({ "command": "cat page", "reasoning": "to see" });
         stage.append(NewEntry {
-            tool: Some("shell"),
-            params: Some(&params),
-            call: Some("c1"),
+            tool: Some("shell".into()),
+            params: Some(params),
+            call: Some("c1".into()),
             ..NewEntry::new(EntryKind::ToolCall, "shell: cat page")
         });
         let chunk = OutputChunk {
@@ -71,29 +76,31 @@ impl Stage {
             at: jiff::Timestamp::now(),
         };
         stage
-            .ledger
+            .agent
             .append_output(&stage.session.id, &[chunk])
+            .wait()
             .unwrap();
         let meta = json!({ "not_shown_to_model": 9, "output_from": 0, "output_to": 1,
             "output_sha256": hex::encode(Sha256::digest(OUTPUT)) });
         stage.append(NewEntry {
-            tool: Some("shell"),
-            call: Some("c1"),
+            tool: Some("shell".into()),
+            call: Some("c1".into()),
             exit_code: Some(3),
             duration_ms: Some(1500),
-            meta: Some(&meta),
+            meta: Some(meta),
             ..NewEntry::new(EntryKind::ToolResult, "exit 3\n[... omitted ...]")
         });
         stage
     }
 
-    fn append(&mut self, entry: NewEntry<'_>) {
-        self.ledger.append(&mut self.session, &entry).unwrap();
+    fn append(&mut self, entry: NewEntry) {
+        self.agent.append(&self.session, entry).wait().unwrap();
     }
 
     fn end(&mut self) {
-        self.ledger
-            .end_session(&mut self.session, Outcome::Escalated, "a person must go on")
+        self.agent
+            .end_session(&self.session, Outcome::Escalated, "a person must go on")
+            .wait()
             .unwrap();
     }
 
@@ -256,9 +263,9 @@ fn what_a_command_had_printed_when_its_agent_died_is_shown_and_exported() {
     let mut stage = Stage::new();
     let params = json!({ "command": "cat again", "reasoning": "" });
     stage.append(NewEntry {
-        tool: Some("shell"),
-        params: Some(&params),
-        call: Some("c2"),
+        tool: Some("shell".into()),
+        params: Some(params),
+        call: Some("c2".into()),
         ..NewEntry::new(EntryKind::ToolCall, "shell: cat again")
     });
     let chunk = OutputChunk {
@@ -269,8 +276,9 @@ fn what_a_command_had_printed_when_its_agent_died_is_shown_and_exported() {
         at: jiff::Timestamp::now(),
     };
     stage
-        .ledger
+        .agent
         .append_output(&stage.session.id, &[chunk])
+        .wait()
         .unwrap();
     let shown = stage.out(&["audit", "show"]);
     assert!(
@@ -285,10 +293,10 @@ fn what_a_command_had_printed_when_its_agent_died_is_shown_and_exported() {
 
 #[test]
 fn a_diagnosis_is_no_markup_either() {
-    let mut stage = Stage::new();
+    let stage = Stage::new();
     let lease = stage.session.lease.clone();
     let found = "<img src=http://evil/x> ![a](http://evil/y)";
-    stage.ledger.set_diagnosis(&lease, found).unwrap();
+    stage.agent.set_diagnosis(&lease, found).wait().unwrap();
     let markdown = stage.out(&["audit", "export", "--format", "markdown"]);
     assert!(
         markdown.contains(r"\<img src") && markdown.contains(r"\!\[a\]"),
@@ -320,9 +328,9 @@ fn a_command_waits_for_the_agent_of_a_session_that_runs() {
     let agent = std::thread::spawn({
         let id = id.clone();
         move || {
-            let mut ledger = Ledger::open(&path).unwrap();
+            let ledger = AgentLedger::open(&path).wait().unwrap();
             loop {
-                let taken = ledger.take_commands(&lease, &id).unwrap();
+                let taken = ledger.take_commands(&lease, &id).wait().unwrap();
                 if !taken.is_empty() {
                     return taken;
                 }

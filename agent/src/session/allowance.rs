@@ -39,27 +39,28 @@ pub struct Closing {
 impl Session<'_> {
     /// Whether another turn fits into the budget, and how long it may be. Makes the conversation
     /// shorter first, where it would not fit into the model.
-    pub(super) fn allow(&mut self) -> Result<Allowed, Halt> {
+    pub(super) async fn allow(&mut self) -> Result<Allowed, Halt> {
         let context = self.context.facts.context;
         let room = self
             .room
             .min(u32::try_from(context / 4).unwrap_or(u32::MAX));
         if self.gauge.prompt() + u64::from(room) > context / 10 * 9 && self.may_compact() {
-            self.compact("the conversation nearly fills the model's context")?;
+            self.compact("the conversation nearly fills the model's context")
+                .await?;
         }
         let budget = &self.context.budget;
-        let spent = self.spent()?;
+        let spent = self.spent().await?;
         let next = budget.next(&self.context.facts, &spent, self.gauge.prompt(), room);
         match next {
             Next::Close(why) => Ok(Allowed::Close(Closing { why, final_: true })),
-            Next::Turn { room, usd } => self.within_the_day(room, usd),
+            Next::Turn { room, usd } => self.within_the_day(room, usd).await,
         }
     }
 
     /// Sets the money for a turn aside, a shorter one if the day does not have it for this one.
-    fn within_the_day(&mut self, mut room: u32, mut usd: f64) -> Result<Allowed, Halt> {
+    async fn within_the_day(&mut self, mut room: u32, mut usd: f64) -> Result<Allowed, Halt> {
         loop {
-            match self.set_aside(usd)? {
+            match self.set_aside(usd).await? {
                 Ok(reservation) => return Ok(Allowed::Turn(Allowance { room, reservation })),
                 Err(_) if room / 2 >= MIN_ROOM => {
                     room /= 2;
@@ -82,21 +83,23 @@ impl Session<'_> {
         closing: Closing,
     ) -> Result<Verdict, Halt> {
         let why = format!("the budget is used up: {}", closing.why);
-        self.record_notice(Level::Warn, &why)?;
+        self.record_notice(Level::Warn, &why).await?;
         let mut diagnosis = self.last_words();
-        let spent = self.spent()?;
+        let spent = self.spent().await?;
         let prompt = self.gauge.prompt();
         let budget = &self.context.budget;
         let affordable = budget.closing(&self.context.facts, &spent, prompt);
         if let Some(usd) = affordable
-            && let Ok(reservation) = self.set_aside(usd)?
+            && let Ok(reservation) = self.set_aside(usd).await?
         {
-            self.tell(&prompt::closing(&why))?;
+            self.tell(&prompt::closing(&why)).await?;
             let room = CLOSING_ROOM.min(self.context.facts.output);
             let allowance = Allowance { room, reservation };
             match self.turn(model, allowance, CLOSING_TIME).await {
                 Ok(TurnOutcome::Turn(turn, wasted)) => {
-                    let said = self.record_turn(model.name(), &turn, wasted, allowance)?;
+                    let said = self
+                        .record_turn(model.name(), &turn, wasted, allowance)
+                        .await?;
                     if !said.trim().is_empty() {
                         diagnosis = said;
                     }
@@ -115,18 +118,19 @@ impl Session<'_> {
     }
 
     /// What was spent on the ticket, this session included.
-    fn spent(&self) -> Result<Spent, Halt> {
+    async fn spent(&self) -> Result<Spent, Halt> {
         Ok(self
             .ledger
-            .spent_on_ticket(self.ticket.id, Some((&self.writer.id, self.lasted())))?)
+            .spent_on_ticket(self.ticket.id, Some((&self.writer.id, self.lasted())))
+            .await?)
     }
 
     /// Sets money aside for something beside the turns. The inner error says why there is none.
-    pub(super) fn set_aside_beside(
+    pub(super) async fn set_aside_beside(
         &mut self,
         usd: f64,
     ) -> Result<Result<Option<Reservation>, String>, Halt> {
-        let (spent, facts) = (self.spent()?, &self.context.facts);
+        let (spent, facts) = (self.spent().await?, &self.context.facts);
         let closing = facts.most(self.gauge.prompt(), CLOSING_ROOM).unwrap_or(0.0);
         let cap = self.context.budget.usd;
         if usd > 0.0 && spent.usd + usd + closing > cap {
@@ -135,11 +139,11 @@ impl Session<'_> {
                 spent.usd
             )));
         }
-        self.set_aside(usd)
+        self.set_aside(usd).await
     }
 
     /// Sets money of the day aside. The inner error says why there is none.
-    pub(super) fn set_aside(
+    pub(super) async fn set_aside(
         &mut self,
         usd: f64,
     ) -> Result<Result<Option<Reservation>, String>, Halt> {
@@ -147,24 +151,29 @@ impl Session<'_> {
             return Ok(Ok(None));
         }
         let cap = self.context.budget.usd_per_day;
-        let reserved =
-            self.write(|ledger, session| ledger.reserve(&session.lease, &session.id, usd, cap))?;
+        let reserved = self
+            .write(|ledger, session| ledger.reserve(&session.lease, &session.id, usd, cap))
+            .await?;
         Ok(match reserved {
             Some(reservation) => Ok(Some(reservation)),
             None => Err(format!(
                 "{:.2} of {cap:.2} US dollars of the day are spent or set aside",
-                self.ledger.spent_today()?
+                self.ledger.spent_today().await?
             )),
         })
     }
 
     /// Waits until the time of the ticket is up.
-    pub(super) fn time_is_up(&self) -> Result<impl Future<Output = ()> + use<>, Halt> {
-        Ok(tokio::time::sleep(self.time_left()?))
+    pub(super) async fn time_is_up(&self) -> Result<impl Future<Output = ()> + use<>, Halt> {
+        Ok(tokio::time::sleep(self.time_left().await?))
     }
 
     /// Time of the ticket that is left.
-    pub(super) fn time_left(&self) -> Result<Duration, Halt> {
-        Ok(self.context.budget.wall.saturating_sub(self.spent()?.wall))
+    pub(super) async fn time_left(&self) -> Result<Duration, Halt> {
+        Ok(self
+            .context
+            .budget
+            .wall
+            .saturating_sub(self.spent().await?.wall))
     }
 }

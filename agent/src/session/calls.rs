@@ -36,11 +36,12 @@ impl Session<'_> {
         let (mut interrupted, mut stuck) = (None, None);
         for call in calls {
             let answer = if interrupted.is_some() {
-                self.refuse(call, "not run: a person interrupted the turn")?
+                self.refuse(call, "not run: a person interrupted the turn")
+                    .await?
             } else {
                 match call.request() {
                     Ok(request) => self.call(call, &request).await?,
-                    Err(why) => self.refuse(call, &why)?,
+                    Err(why) => self.refuse(call, &why).await?,
                 }
             };
             let bytes = answer.result["content"].as_str().map_or(0, str::len);
@@ -58,7 +59,7 @@ impl Session<'_> {
             return Ok(Some(Verdict::escalate(self.last_words(), why)));
         }
         self.conversation.user(results);
-        let words = self.take_messages()?;
+        let words = self.take_messages().await?;
         if !words.is_empty() {
             self.say(&words.join("\n\n"));
         } else if let Some(by) = interrupted {
@@ -68,10 +69,10 @@ impl Session<'_> {
     }
 
     /// Calls that must not run still need an answer.
-    pub(super) fn refuse_calls(&mut self, calls: &[Call], why: &str) -> Result<(), Halt> {
+    pub(super) async fn refuse_calls(&mut self, calls: &[Call], why: &str) -> Result<(), Halt> {
         let mut results = Vec::with_capacity(calls.len());
         for call in calls {
-            results.push(self.refuse(call, why)?.result);
+            results.push(self.refuse(call, why).await?.result);
         }
         if !results.is_empty() {
             self.conversation.user(results);
@@ -80,7 +81,7 @@ impl Session<'_> {
     }
 
     /// A call that does not run is answered, and its input is on record all the same.
-    fn refuse(&mut self, call: &Call, why: &str) -> Result<Answer, Halt> {
+    async fn refuse(&mut self, call: &Call, why: &str) -> Result<Answer, Halt> {
         let input = call.input.to_string();
         let pace = self.loops.note(&call.name, &input, why);
         let mut answer = why.to_string();
@@ -91,12 +92,13 @@ impl Session<'_> {
         let text = redactor.apply(&format!("{}: {why}", call.name));
         let cut = input.floor_char_boundary(REFUSED);
         let meta = json!({ "input": redactor.apply(&input[..cut]) });
-        self.record(&NewEntry {
-            tool: Some(&call.name),
-            call: Some(&call.id),
-            meta: Some(&meta),
-            ..NewEntry::new(EntryKind::Notice, &text)
-        })?;
+        self.record(NewEntry {
+            tool: Some(call.name.clone()),
+            call: Some(call.id.clone()),
+            meta: Some(meta),
+            ..NewEntry::new(EntryKind::Notice, text.as_str())
+        })
+        .await?;
         self.notice(Level::Warn, &text);
         Ok(Answer {
             result: tool_result(&call.id, &answer, true),
@@ -117,12 +119,13 @@ impl Session<'_> {
         }
         let text = format!("{tool}: {}", summarize::command(&input));
         // Durable when it returns: only then may it start.
-        self.record(&NewEntry {
-            tool: Some(tool),
-            params: Some(&params),
-            call: Some(&call.id),
-            ..NewEntry::new(EntryKind::ToolCall, &text)
-        })?;
+        self.record(NewEntry {
+            tool: Some(tool.into()),
+            params: Some(params),
+            call: Some(call.id.clone()),
+            ..NewEntry::new(EntryKind::ToolCall, text)
+        })
+        .await?;
         self.emit(Kind::ToolCall {
             call: call.id.clone(),
             tool: tool.into(),
@@ -137,10 +140,10 @@ impl Session<'_> {
             self.actions.push(request, "not run: rejected");
             return Ok(Answer {
                 interrupted_by,
-                ..self.refuse(call, &why)?
+                ..self.refuse(call, &why).await?
             });
         }
-        self.ledger.check_lease(&self.writer.lease)?;
+        self.ledger.check_lease(&self.writer.lease).await?;
         let mut ran = self.run_tool(call, request).await?;
         if let Some(why) = self.lease_keeper.lost() {
             return Err(Halt::Lost(why));
@@ -152,18 +155,20 @@ impl Session<'_> {
         let summary = summary_of(&ran.text);
         self.actions.push(request, &summary);
         let duration = u64::try_from(ran.duration.as_millis()).unwrap_or(u64::MAX);
-        self.output.flush(Duration::from_millis(500));
-        let id = self.record(&NewEntry {
-            summary: Some(&summary),
-            tool: Some(tool),
-            call: Some(&call.id),
-            exit_code: ran.exit_code,
-            duration_ms: Some(duration),
-            timed_out: ran.timed_out,
-            omitted_bytes: ran.unrecorded,
-            meta: Some(&ran.meta),
-            ..NewEntry::new(EntryKind::ToolResult, &ran.text)
-        })?;
+        self.output.flush(Duration::from_millis(500)).await;
+        let id = self
+            .record(NewEntry {
+                summary: Some(summary),
+                tool: Some(tool.into()),
+                call: Some(call.id.clone()),
+                exit_code: ran.exit_code,
+                duration_ms: Some(duration),
+                timed_out: ran.timed_out,
+                omitted_bytes: ran.unrecorded,
+                meta: Some(ran.meta),
+                ..NewEntry::new(EntryKind::ToolResult, ran.text.as_str())
+            })
+            .await?;
         self.summarize(id, EntryKind::ToolResult, &ran.text);
         self.emit(Kind::ToolResult {
             call: call.id.clone(),
@@ -173,12 +178,12 @@ impl Session<'_> {
             omitted_bytes: ran.unrecorded,
         });
         for text in ran.notices {
-            self.record_notice(Level::Info, &text)?;
+            self.record_notice(Level::Info, &text).await?;
         }
         if let Pace::Again(times) = pace {
             let text =
                 format!("the same call gave the same result {times} times; the model is told");
-            self.record_notice(Level::Warn, &text)?;
+            self.record_notice(Level::Warn, &text).await?;
         }
         self.check()?;
         Ok(Answer {

@@ -23,7 +23,7 @@ impl Session<'_> {
         self.conversation.messages().len() >= FEWEST
     }
 
-    pub(super) fn compact(&mut self, why: &str) -> Result<(), Halt> {
+    pub(super) async fn compact(&mut self, why: &str) -> Result<(), Halt> {
         let before = self.gauge.prompt();
         // A third of a small model's context, at a byte and a half a token.
         let room = usize::try_from(self.context.facts.context / 2).unwrap_or(usize::MAX);
@@ -75,11 +75,12 @@ impl Session<'_> {
             "{why}: {messages} messages dropped, {} actions kept in short",
             self.actions.len()
         );
-        self.record(&NewEntry {
-            summary: Some(&summary),
-            meta: Some(&meta),
-            ..NewEntry::new(EntryKind::Compaction, &shown)
-        })?;
+        self.record(NewEntry {
+            summary: Some(summary.clone()),
+            meta: Some(meta),
+            ..NewEntry::new(EntryKind::Compaction, shown)
+        })
+        .await?;
         self.notice(
             Level::Info,
             &format!("the conversation was shortened: {summary}"),

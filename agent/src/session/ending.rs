@@ -24,8 +24,8 @@ pub enum Ended {
 }
 
 impl Session<'_> {
-    pub(super) fn end(mut self, verdict: Result<Verdict, Halt>) -> (Outcome, Ended) {
-        self.output.flush(Duration::from_millis(800));
+    pub(super) async fn end(mut self, verdict: Result<Verdict, Halt>) -> (Outcome, Ended) {
+        self.output.flush(Duration::from_millis(800)).await;
         let outcome = outcome_of(&verdict);
         let summary = match &verdict {
             Ok(Verdict::Proven { claim, detail }) => {
@@ -51,7 +51,7 @@ impl Session<'_> {
             self.session_end(outcome, summary, String::new(), None);
             return (outcome, Ended::GoOn);
         }
-        let written = self.write_end(&verdict, outcome, &summary);
+        let written = self.write_end(&verdict, outcome, &summary).await;
         let head = match written {
             Ok(head) => head,
             Err(e) => {
@@ -82,13 +82,15 @@ impl Session<'_> {
     }
 
     /// The session first, then its ticket: the reverse order would leave a session without a lease.
-    fn write_end(
+    async fn write_end(
         &mut self,
         verdict: &Result<Verdict, Halt>,
         outcome: Outcome,
         summary: &str,
     ) -> Result<String, LedgerError> {
-        let head = self.write(|ledger, session| ledger.end_session(session, outcome, summary))?;
+        let head = self
+            .write(|ledger, session| ledger.end_session(session, outcome, summary))
+            .await?;
         let (found, why, final_) = match verdict {
             Ok(Verdict::Proven { .. } | Verdict::External { .. }) => return Ok(head),
             Ok(Verdict::Escalate {
@@ -98,16 +100,18 @@ impl Session<'_> {
             }) => (self.context.redactor.apply(diagnosis), why, *final_),
             Err(Halt::Model(ModelError::Hopeless(why))) => (summary.to_string(), why, false),
             Err(_) => {
-                let ticket = self.ledger.ticket(self.ticket.id)?;
+                let ticket = self.ledger.ticket(self.ticket.id).await?;
                 if ticket.is_some_and(|t| t.status == Status::Resolved) {
                     return Ok(head);
                 }
-                self.write(|ledger, session| ledger.release(&session.lease, summary))?;
+                self.write(|ledger, session| ledger.release(&session.lease, summary))
+                    .await?;
                 return Ok(head);
             }
         };
         let why = self.context.redactor.apply(why);
-        self.write(|ledger, session| ledger.escalate(&session.lease, &found, &why, final_))?;
+        self.write(|ledger, session| ledger.escalate(&session.lease, &found, &why, final_))
+            .await?;
         Ok(head)
     }
 

@@ -52,11 +52,12 @@ impl Session<'_> {
         let why = self.context.redactor.apply(&why);
         let word = if approved { "approved" } else { "rejected" };
         let meta = json!({ "approved": approved, "by": by, "why": why });
-        self.record(&NewEntry {
-            call: Some(&call.id),
-            meta: Some(&meta),
-            ..NewEntry::new(EntryKind::Decision, &format!("{word} by {by}: {why}"))
-        })?;
+        self.record(NewEntry {
+            call: Some(call.id.clone()),
+            meta: Some(meta),
+            ..NewEntry::new(EntryKind::Decision, format!("{word} by {by}: {why}"))
+        })
+        .await?;
         self.emit(Kind::Decision {
             call: call.id.clone(),
             approved,
@@ -72,15 +73,16 @@ impl Session<'_> {
     /// Waits for a person, or for the end of the ticket's time.
     async fn propose(&mut self, call: &Call) -> Result<Decision, Halt> {
         let why = "in this mode a person approves what may change something";
-        self.record(&NewEntry {
-            call: Some(&call.id),
+        self.record(NewEntry {
+            call: Some(call.id.clone()),
             ..NewEntry::new(EntryKind::Proposal, why)
-        })?;
+        })
+        .await?;
         self.emit(Kind::Proposal {
             call: call.id.clone(),
             why: why.into(),
         });
-        let time_is_up = self.time_is_up()?;
+        let time_is_up = self.time_is_up().await?;
         tokio::select! {
             why = self.lease_keeper.until_lost() => Err(Halt::Lost(why)),
             why = self.context.stop.until_asked() => Err(Halt::Stopped(why)),

@@ -12,7 +12,7 @@ use crate::{
     tools::{self, environment::environment, output_file::OutputFiles, shell::Shell},
 };
 use operator_ledger::{
-    Claim, EntryKind, Ledger, LedgerError, Mono, NewEntry, NewSession, Ticket,
+    Claim, EntryKind, LedgerError, NewEntry, NewSession, Reader, Stopwatch, Ticket,
     event::{Kind, Level},
     spoken,
     usage::Usage,
@@ -21,7 +21,7 @@ use serde_json::json;
 use std::{collections::VecDeque, time::Instant};
 
 impl<'a> Session<'a> {
-    pub(super) fn begin(
+    pub(super) async fn begin(
         context: &'a SessionContext,
         claim: Claim,
         model: &str,
@@ -32,17 +32,20 @@ impl<'a> Session<'a> {
             lease,
             recovered,
         } = claim;
-        let lease_keeper = LeaseKeeper::hold(&context.ledger, lease.clone(), context.lease)?;
-        let mut ledger = Ledger::open(&context.ledger)?;
-        let earlier = earlier_sessions(&ledger, ticket.id)?;
-        let siblings = ledger.siblings(&ticket)?;
-        let writer = ledger.begin_session(&NewSession {
-            lease: &lease,
-            model,
-            mode: context.mode,
-            cluster_id: ticket.cluster_id.as_deref(),
-            holder: &context.holder,
-        })?;
+        let lease_keeper =
+            LeaseKeeper::hold(context.watch.clone(), lease.clone(), context.lease).await?;
+        let ledger = context.ledger.clone();
+        let earlier = earlier_sessions(&ledger, ticket.id).await?;
+        let siblings = ledger.siblings(&ticket).await?;
+        let writer = ledger
+            .begin_session(NewSession {
+                lease: lease.clone(),
+                model: model.to_owned(),
+                mode: context.mode,
+                cluster_id: ticket.cluster_id.clone(),
+                holder: context.holder.clone(),
+            })
+            .await?;
         let environment = environment(
             std::env::vars_os(),
             &context.folder,
@@ -61,23 +64,24 @@ impl<'a> Session<'a> {
         )
         .map_err(|e| LedgerError::Refused(format!("cannot prepare a shell: {e}")))?;
         shell.adopts = context.adopts;
+        shell.right = Some(lease_keeper.until());
         let id = writer.id.clone();
         let (emitter, session) = (context.emitter.clone(), id.clone());
         let output = OutputLog::start(
-            &context.ledger,
+            context.behind.clone(),
             id.clone(),
             lease_keeper.until(),
             move |why| {
                 emitter.notice(Some(&session), Level::Warn, why);
             },
-        )?;
+        );
         let steering = Steering::follow(
-            &context.ledger,
+            context.watch.clone(),
             id.clone(),
             lease.clone(),
             inbox.door(),
             context.stop.clone(),
-        )?;
+        );
         let mut session = Self {
             context,
             ledger,
@@ -105,7 +109,7 @@ impl<'a> Session<'a> {
             broken: 0,
             room: context.max_tokens,
             began: Instant::now(),
-            began_ms: Mono::now().ms,
+            lasts: Stopwatch::start(),
         };
         session.emit(Kind::SessionStart {
             ticket: session.ticket.id,
@@ -135,22 +139,18 @@ impl<'a> Session<'a> {
                 "usd_per_day": context.budget.usd_per_day,
             },
         });
-        session.ledger.append(
-            &mut session.writer,
-            &NewEntry {
-                summary: Some("system prompt"),
-                meta: Some(&meta),
-                ..NewEntry::new(EntryKind::System, &system)
-            },
-        )?;
+        let entry = NewEntry {
+            summary: Some("system prompt".into()),
+            meta: Some(meta),
+            ..NewEntry::new(EntryKind::System, system)
+        };
+        session.ledger.append(&session.writer, entry).await?;
         let short = summarize::extract(&session.ticket.message);
-        session.ledger.append(
-            &mut session.writer,
-            &NewEntry {
-                summary: Some(&short),
-                ..NewEntry::new(EntryKind::Ticket, &text)
-            },
-        )?;
+        let entry = NewEntry {
+            summary: Some(short),
+            ..NewEntry::new(EntryKind::Ticket, text.as_str())
+        };
+        session.ledger.append(&session.writer, entry).await?;
         session.say(&text);
         session.opening = text;
         Ok(session)
@@ -177,16 +177,16 @@ pub fn title(ticket: &Ticket) -> String {
 }
 
 /// Sessions that worked on the ticket before, with what they ran.
-fn earlier_sessions(ledger: &Ledger, ticket: i64) -> Result<Vec<Earlier>, LedgerError> {
+async fn earlier_sessions(ledger: &Reader, ticket: i64) -> Result<Vec<Earlier>, LedgerError> {
     const SESSIONS: usize = 3;
     const ENTRIES: usize = 2000;
     const COMMANDS: usize = 40;
-    let sessions = ledger.sessions_of_ticket(ticket)?;
+    let sessions = ledger.sessions_of_ticket(ticket).await?;
     let skip = sessions.len().saturating_sub(SESSIONS);
     let mut earlier = Vec::new();
     for session in sessions.into_iter().skip(skip) {
         let mut commands: Vec<(Option<String>, String)> = Vec::new();
-        for entry in ledger.entries(&session.session_id, 0, ENTRIES)? {
+        for entry in ledger.entries(&session.session_id, 0, ENTRIES).await? {
             match entry.entry_type.as_str() {
                 "tool_call" => {
                     let text = spoken(entry.tool(), entry.input());

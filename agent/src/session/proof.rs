@@ -37,48 +37,51 @@ impl Session<'_> {
             self.record_notice(
                 Level::Info,
                 "what ran on in the background is ended: the proof must be of what stays",
-            )?;
+            )
+            .await?;
         }
         let claim = self.context.redactor.apply(claim);
-        self.write(|ledger, session| ledger.set_diagnosis(&session.lease, &claim))?;
-        let request =
-            self.write(|ledger, session| ledger.request_verification(&session.lease, &session.id))?;
+        self.write(|ledger, session| ledger.set_diagnosis(&session.lease, &claim))
+            .await?;
+        let request = self
+            .write(|ledger, session| ledger.request_verification(&session.lease, &session.id))
+            .await?;
         let asked = Instant::now();
         let mut stopped = None;
         let mut shown = String::from("the monitor is asked to look");
-        self.verify(VerifyState::Waiting, &shown)?;
+        self.verify(VerifyState::Waiting, &shown).await?;
         loop {
-            let v = self.ledger.verification(request)?;
+            let v = self.ledger.verification(request).await?;
             // Asked to end while the monitor was deciding: its verdict, if there is one, counts.
             if !matches!(v.state, VerifyState::Proven | VerifyState::External)
                 && let Some(why) = stopped
             {
                 return Err(Halt::Stopped(why));
             }
-            let silent = self.monitor_is_silent()?;
+            let silent = self.monitor_is_silent().await?;
             match v.state {
                 VerifyState::Proven => {
-                    self.verify(v.state, &v.detail)?;
+                    self.verify(v.state, &v.detail).await?;
                     return Ok(Proof::Proven(v.detail));
                 }
                 VerifyState::External => {
-                    self.verify(v.state, &v.detail)?;
+                    self.verify(v.state, &v.detail).await?;
                     return Ok(Proof::External(v.detail));
                 }
                 VerifyState::Failed => {
-                    self.verify(v.state, &v.detail)?;
+                    self.verify(v.state, &v.detail).await?;
                     return Ok(Proof::Failed(v.detail));
                 }
-                VerifyState::Unverifiable => return self.unverifiable(v.detail),
+                VerifyState::Unverifiable => return self.unverifiable(v.detail).await,
                 VerifyState::Waiting => {}
             }
             if let Some(why) = silent {
-                return self.unverifiable(why);
+                return self.unverifiable(why).await;
             }
             let waited = asked.elapsed();
             if (v.deadline_in.is_none() && waited > TAKEN_UP) || waited > MAX_VERIFY {
                 let why = format!("the monitor did not decide in {} s", waited.as_secs());
-                return self.unverifiable(why);
+                return self.unverifiable(why).await;
             }
             if !v.detail.is_empty() && v.detail != shown {
                 shown.clone_from(&v.detail);
@@ -95,14 +98,17 @@ impl Session<'_> {
         }
     }
 
-    fn unverifiable(&mut self, why: String) -> Result<Proof, Halt> {
-        self.verify(VerifyState::Unverifiable, &why)?;
+    async fn unverifiable(&mut self, why: String) -> Result<Proof, Halt> {
+        self.verify(VerifyState::Unverifiable, &why).await?;
         Ok(Proof::Unverifiable(why))
     }
 
     /// Nobody has looked for three intervals: why there will be no proof.
-    fn monitor_is_silent(&self) -> Result<Option<String>, Halt> {
-        let beat = self.ledger.heartbeat(self.ticket.cluster_id.as_deref())?;
+    async fn monitor_is_silent(&self) -> Result<Option<String>, Halt> {
+        let beat = self
+            .ledger
+            .heartbeat(self.ticket.cluster_id.as_ref())
+            .await?;
         Ok(match beat {
             None => Some("no monitor has ever looked at this cluster".into()),
             Some(beat) if beat.is_silent() => {
@@ -117,13 +123,14 @@ impl Session<'_> {
         })
     }
 
-    fn verify(&mut self, state: VerifyState, detail: &str) -> Result<(), Halt> {
+    async fn verify(&mut self, state: VerifyState, detail: &str) -> Result<(), Halt> {
         let meta = json!({ "state": state });
         let text = format!("{}: {detail}", word(state));
-        self.record(&NewEntry {
-            meta: Some(&meta),
-            ..NewEntry::new(EntryKind::Verify, &text)
-        })?;
+        self.record(NewEntry {
+            meta: Some(meta),
+            ..NewEntry::new(EntryKind::Verify, text)
+        })
+        .await?;
         self.emit(Kind::Verify {
             state,
             detail: detail.into(),

@@ -6,7 +6,7 @@ use crate::{
     summarize,
 };
 use operator_ledger::{
-    EntryKind, Ledger, LedgerError, NewEntry, SessionWriter,
+    AgentLedger, EntryKind, LedgerError, NewEntry, Reply, SessionWriter,
     event::{Kind, Level},
     usage::Usage,
 };
@@ -16,7 +16,7 @@ const WORDS: usize = 24 * 1024;
 
 impl Session<'_> {
     /// Writes what a turn said and cost; returns its text.
-    pub(super) fn record_turn(
+    pub(super) async fn record_turn(
         &mut self,
         model: &str,
         turn: &Turn,
@@ -66,24 +66,25 @@ impl Session<'_> {
             "max_tokens": allowance.room,
         });
         let counts = format!("{} in, {} out", turn.usage.prompt(), turn.usage.output);
-        let mut entries: Vec<NewEntry<'_>> = texts
+        let mut entries: Vec<NewEntry> = texts
             .iter()
             .map(|(kind, text, short)| NewEntry {
-                summary: Some(short),
-                ..NewEntry::new(*kind, text)
+                summary: Some(short.clone()),
+                ..NewEntry::new(*kind, text.as_str())
             })
             .collect();
         let counted = turn.usage.tokens() > 0 || turn.request.is_some();
         if counted {
             entries.push(NewEntry {
-                meta: Some(&meta),
-                ..NewEntry::new(EntryKind::Usage, &counts)
+                meta: Some(meta),
+                ..NewEntry::new(EntryKind::Usage, counts)
             });
         }
         let totals = self.totals();
         let paid = allowance.reservation.zip(cost);
-        let ids =
-            self.write(|ledger, session| ledger.record_turn(session, &entries, &totals, paid))?;
+        let ids = self
+            .write(|ledger, session| ledger.record_turn(session, entries.clone(), totals, paid))
+            .await?;
         for (id, (kind, text, _)) in ids.into_iter().zip(&texts) {
             self.summarize(id, *kind, text);
         }
@@ -120,19 +121,21 @@ impl Session<'_> {
     }
 
     /// Appends an entry; durable when it returns.
-    pub(super) fn record(&mut self, entry: &NewEntry<'_>) -> Result<i64, Halt> {
-        Ok(self.write(|ledger, session| ledger.append(session, entry))?)
+    pub(super) async fn record(&mut self, entry: NewEntry) -> Result<i64, Halt> {
+        Ok(self
+            .write(|ledger, session| ledger.append(session, entry.clone()))
+            .await?)
     }
 
     /// Writes to the ledger. One that is locked for a while is waited for, as long as the lease
     /// holds and nobody wants the end.
-    pub(super) fn write<T>(
+    pub(super) async fn write<T>(
         &mut self,
-        mut write: impl FnMut(&mut Ledger, &mut SessionWriter) -> Result<T, LedgerError>,
+        write: impl Fn(&AgentLedger, &SessionWriter) -> Reply<T>,
     ) -> Result<T, LedgerError> {
         let mut told = false;
         loop {
-            match write(&mut self.ledger, &mut self.writer) {
+            match write(&self.ledger, &self.writer).await {
                 Err(LedgerError::Busy)
                     if self.context.stop.asked().is_none() && self.lease_keeper.until().holds() =>
                 {
@@ -148,9 +151,10 @@ impl Session<'_> {
         }
     }
 
-    pub(super) fn record_notice(&mut self, level: Level, text: &str) -> Result<(), Halt> {
+    pub(super) async fn record_notice(&mut self, level: Level, text: &str) -> Result<(), Halt> {
         let text = self.context.redactor.apply(text);
-        self.record(&NewEntry::new(EntryKind::Notice, &text))?;
+        self.record(NewEntry::new(EntryKind::Notice, text.as_str()))
+            .await?;
         self.notice(level, &text);
         Ok(())
     }

@@ -57,11 +57,10 @@ impl Session<'_> {
     }
 
     async fn shell(&mut self, call: &Call, request: &Request<'_>) -> Result<ToolRun, Halt> {
-        self.shell.right_ends_ms = Some(self.lease_keeper.until().ms());
         // The time of the ticket leaves some for the closing turn.
         let limit = request
             .limit
-            .min(self.time_left()?.max(Duration::from_secs(1)));
+            .min(self.time_left().await?.max(Duration::from_secs(1)));
         let from = self.chunks;
         let mut collector = Collector::new(self.files.begin());
         let mut interrupted_by = None;
@@ -86,10 +85,7 @@ impl Session<'_> {
                 }
             };
             match self.shell.start(request.input, limit) {
-                Ok(running) => {
-                    let right = self.lease_keeper.ends();
-                    running.wait(&mut collector, &mut output, end, right).await
-                }
+                Ok(running) => running.wait(&mut collector, &mut output, end).await,
                 Err(e) => Err(e),
             }
         };
@@ -142,7 +138,7 @@ impl Session<'_> {
         let context = self.context;
         let mut reservation = None;
         if let (Tool::WebSearch, Some(search)) = (request.tool, &context.search) {
-            reservation = match self.set_aside_beside(search.most())? {
+            reservation = match self.set_aside_beside(search.most()).await? {
                 Ok(reservation) => reservation,
                 Err(why) => return Ok(failed(began, &context.redactor.apply(&why))),
             };
@@ -163,11 +159,14 @@ impl Session<'_> {
         if let (Some(reservation), Some(search)) = (reservation, &context.search) {
             let paid = Beside {
                 what: "web_search",
-                model: search.model(),
+                model: search.model().into(),
                 tokens: seen.used.0,
                 usd: seen.used.1,
             };
-            self.write(|ledger, session| ledger.settle_beside(reservation, &session.id, &paid))?;
+            self.write(|ledger, session| {
+                ledger.settle_beside(reservation, &session.id, paid.clone())
+            })
+            .await?;
         }
         let (head, text) = match seen.text {
             Ok(both) => both,

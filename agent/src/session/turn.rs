@@ -41,7 +41,7 @@ impl Session<'_> {
         let mut unwritten = Vec::new();
         let got = {
             let turn = model.turn(&conversation, allowance.room, &mut screen);
-            let (ledger, writer) = (&mut self.ledger, &mut self.writer);
+            let (ledger, writer) = (&self.ledger, &self.writer);
             let (lost, stop) = (
                 self.lease_keeper.until_lost(),
                 self.context.stop.until_asked(),
@@ -61,8 +61,8 @@ impl Session<'_> {
                             .map_err(Halt::Model);
                     }
                     Some(retry) = retries.recv() => {
-                        let entry = NewEntry::new(EntryKind::Retry, &retry);
-                        if ledger.append(writer, &entry).is_err() {
+                        let entry = NewEntry::new(EntryKind::Retry, retry.as_str());
+                        if ledger.append(writer, entry).await.is_err() {
                             unwritten.push(retry);
                         }
                     }
@@ -76,7 +76,7 @@ impl Session<'_> {
         }
         if !matches!(got, Err(Halt::Lost(_))) {
             for retry in unwritten {
-                self.record(&NewEntry::new(EntryKind::Retry, &retry))?;
+                self.record(NewEntry::new(EntryKind::Retry, retry)).await?;
             }
         }
         match got {
@@ -85,16 +85,17 @@ impl Session<'_> {
                 Ok(TurnOutcome::Turn(turn, used))
             }
             Ok(TurnOutcome::Interrupted(by)) => {
-                self.pay_for_begun(allowance, prompt)?;
+                self.pay_for_begun(allowance, prompt).await?;
                 Ok(TurnOutcome::Interrupted(by))
             }
             Ok(other) => {
-                self.pay_for_begun(allowance, prompt)?;
+                self.pay_for_begun(allowance, prompt).await?;
                 Ok(other)
             }
             Err(Halt::Model(error)) => {
                 // Nothing is charged for an answer that did not come, but for what broke off.
-                self.pay_for_none(allowance, used, self.context.facts.cost(&used))?;
+                self.pay_for_none(allowance, used, self.context.facts.cost(&used))
+                    .await?;
                 self.failed(error, prompt).await
             }
             Err(halt) => Err(halt),
@@ -102,13 +103,13 @@ impl Session<'_> {
     }
 
     /// The server has read the prompt and begun; how far it got it no longer says.
-    fn pay_for_begun(&mut self, allowance: Allowance, prompt: u64) -> Result<(), Halt> {
+    async fn pay_for_begun(&mut self, allowance: Allowance, prompt: u64) -> Result<(), Halt> {
         let most = self.context.facts.most(prompt, BEGUN);
-        self.pay_for_none(allowance, Usage::default(), most)
+        self.pay_for_none(allowance, Usage::default(), most).await
     }
 
     /// Of the money set aside only this was needed, and there is no turn to show for it.
-    fn pay_for_none(
+    async fn pay_for_none(
         &mut self,
         allowance: Allowance,
         used: Usage,
@@ -118,7 +119,8 @@ impl Session<'_> {
         self.cost = self.cost.zip(usd).map(|(sum, more)| sum + more);
         let totals = self.totals();
         let paid = allowance.reservation.zip(usd);
-        self.write(|ledger, session| ledger.record_turn(session, &[], &totals, paid))?;
+        self.write(|ledger, session| ledger.record_turn(session, Vec::new(), totals, paid))
+            .await?;
         Ok(())
     }
 
@@ -172,7 +174,7 @@ impl Session<'_> {
             .redactor
             .apply(&operator_ledger::clean::clean(reason));
         let text = event::retry(None, &reason, attempt, MAX_BROKEN, wait_ms);
-        self.record(&NewEntry::new(EntryKind::Retry, &text))?;
+        self.record(NewEntry::new(EntryKind::Retry, text)).await?;
         self.emit(Kind::Retry {
             status: None,
             attempt,

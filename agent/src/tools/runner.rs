@@ -10,7 +10,7 @@
 //! It does not read the command's output: that goes straight to the agent through the runner's
 //! inherited stdout and stderr, which it gives up as soon as the shell has them.
 
-use operator_ledger::Mono;
+use operator_ledger::Stopwatch;
 use operator_process::{reaper::Reaper, tree};
 use rustix::process::{getpid, setsid};
 use serde::{Deserialize, Serialize};
@@ -49,10 +49,9 @@ pub struct Job {
     pub folder: PathBuf,
     /// Time limit of the shell.
     pub limit_ms: u64,
-    /// When the agent's right to run anything ends, unless a [`Word::Renew`] says otherwise: an
-    /// agent that stands still may have lost its ticket to another. On the clock of
-    /// [`operator_ledger::Mono`], milliseconds. None: never.
-    pub right_ends_ms: Option<i64>,
+    /// For how much longer the agent has the right to run anything, unless a [`Word::Renew`] says
+    /// otherwise: an agent that stands still may have lost its ticket to another. None: for ever.
+    pub right_ms: Option<u64>,
 }
 
 /// From the agent, one line each.
@@ -61,8 +60,8 @@ pub struct Job {
 pub enum Word {
     /// End all descendants.
     End,
-    /// The agent's right goes on until then.
-    Renew { right_ends_ms: i64 },
+    /// The agent's right goes on for so long.
+    Renew { right_ms: u64 },
 }
 
 /// To the agent, one line each.
@@ -159,7 +158,7 @@ async fn run() -> io::Result<()> {
 }
 
 fn start(job: &Job) -> io::Result<Child> {
-    if job.right_ends_ms.is_some_and(|end| end <= Mono::now().ms) {
+    if job.right_ms == Some(0) {
         return Err(io::Error::other(
             "the lease on the ticket ran out before it started",
         ));
@@ -184,10 +183,27 @@ fn start(job: &Job) -> io::Result<Child> {
     Ok(child)
 }
 
-/// Time until `end`.
-fn left(end: Option<i64>) -> Duration {
-    let ms = end.unwrap_or(i64::MAX).saturating_sub(Mono::now().ms);
-    Duration::from_millis(u64::try_from(ms).unwrap_or(0))
+/// The agent's right to run anything, as it was last told.
+struct Right {
+    told: Stopwatch,
+    lasts: Duration,
+}
+
+impl Right {
+    fn now(ms: u64) -> Self {
+        Self {
+            told: Stopwatch::start(),
+            lasts: Duration::from_millis(ms),
+        }
+    }
+
+    fn left(&self) -> Duration {
+        self.lasts.saturating_sub(self.told.elapsed())
+    }
+}
+
+fn left(right: Option<&Right>) -> Duration {
+    right.map_or(Duration::MAX, Right::left)
 }
 
 async fn tell(to: &mut OwnedWriteHalf, report: &Report) -> io::Result<()> {
@@ -199,7 +215,7 @@ async fn tell(to: &mut OwnedWriteHalf, report: &Report) -> io::Result<()> {
 impl Runner {
     async fn hold(&mut self, job: &Job) -> io::Result<()> {
         let limit = Instant::now() + Duration::from_millis(job.limit_ms);
-        let mut right_ends = job.right_ends_ms;
+        let mut right = job.right_ms.map(Right::now);
         let mut settle: Option<Instant> = None;
         let mut reported = false;
         loop {
@@ -219,8 +235,8 @@ impl Runner {
             let why = tokio::select! {
                 word = self.words.next_line() => match word {
                     Ok(Some(line)) => match serde_json::from_str(&line) {
-                        Ok(Word::Renew { right_ends_ms }) => {
-                            right_ends = Some(right_ends_ms);
+                        Ok(Word::Renew { right_ms }) => {
+                            right = Some(Right::now(right_ms));
                             continue;
                         }
                         Ok(Word::End) => Ended::Asked,
@@ -232,9 +248,9 @@ impl Runner {
                 () = self.reaper.child_ended() => continue,
                 () = sleep_until(pending.unwrap_or(limit)), if pending.is_some() => continue,
                 () = sleep_until(limit), if self.reaper.exit().is_none() => Ended::TimeLimit,
-                () = tokio::time::sleep(left(right_ends)), if right_ends.is_some() => {
+                () = tokio::time::sleep(left(right.as_ref())), if right.is_some() => {
                     // Slept through a suspend, or woken a little early.
-                    if !left(right_ends).is_zero() {
+                    if !left(right.as_ref()).is_zero() {
                         continue;
                     }
                     Ended::LeaseLost

@@ -10,7 +10,7 @@ use super::{
     orphans,
     runner::{Ended, Job, Left, ROLE, Report, Word},
 };
-use crate::redact::Redactor;
+use crate::{lease_keeper::Until, redact::Redactor};
 use lane::{Lane, Sink};
 use operator_ledger::event::Stream;
 use rustix::process::{Pid, Signal, kill_process};
@@ -52,8 +52,8 @@ pub struct Shell {
     pub redactor: Redactor,
     /// Whether what a killed runner leaves is ours to end; see [`orphans`].
     pub adopts: bool,
-    /// See [`Job::right_ends_ms`].
-    pub right_ends_ms: Option<i64>,
+    /// How long commands may run at all. None: as long as they like.
+    pub right: Option<Until>,
     folder: PathBuf,
     /// Where a command's shell notes the folder it ended in.
     note: PathBuf,
@@ -112,7 +112,7 @@ impl Shell {
             environment,
             redactor,
             adopts: false,
-            right_ends_ms: None,
+            right: None,
             folder,
             note,
             holding: Vec::new(),
@@ -145,7 +145,8 @@ impl Shell {
             command: command.to_string(),
             folder: self.folder.clone(),
             limit_ms: limit.as_millis() as u64,
-            right_ends_ms: self.right_ends_ms,
+            // Said when it starts.
+            right_ms: None,
         };
         Ok(Running {
             child,
@@ -207,23 +208,24 @@ pub struct Running<'a> {
 
 impl Running<'_> {
     /// Runs to the end. `end` is polled: when it completes, the command and all it started is
-    /// ended. `right` gives the new end of the right to run, whenever it changes.
+    /// ended.
     pub async fn wait(
         self,
         collector: &mut Collector,
         output: &mut impl Output,
         end: impl Future<Output = ()>,
-        mut right: tokio::sync::watch::Receiver<i64>,
     ) -> io::Result<Outcome> {
         let Self {
             mut child,
             socket,
-            job,
+            mut job,
             began,
             shell,
         } = self;
         let (read, mut words) = socket.into_split();
         let mut reports = BufReader::new(read).lines();
+        let mut right = shell.right.clone();
+        job.right_ms = right.as_ref().map(Until::left_ms);
         let mut line = serde_json::to_vec(&job)?;
         line.push(b'\n');
         words.write_all(&line).await?;
@@ -266,9 +268,8 @@ impl Running<'_> {
                     say(&mut words, &Word::End).await;
                     deadline = deadline.min(Instant::now() + DEAF);
                 }
-                Ok(()) = right.changed() => {
-                    let right_ends_ms = *right.borrow_and_update();
-                    say(&mut words, &Word::Renew { right_ends_ms }).await;
+                right_ms = renewed(&mut right) => {
+                    say(&mut words, &Word::Renew { right_ms }).await;
                 }
                 () = sleep_until(idle.unwrap_or(deadline)), if idle.is_some() => {
                     idle = None;
@@ -329,6 +330,16 @@ impl Running<'_> {
         }
         Ok(outcome)
     }
+}
+
+/// Waits until the right to run is renewed; for how long it goes on, in milliseconds.
+async fn renewed(right: &mut Option<Until>) -> u64 {
+    if let Some(right) = right
+        && right.changed().await
+    {
+        return right.left_ms();
+    }
+    std::future::pending().await
 }
 
 /// Zero bytes: the end, errors included.

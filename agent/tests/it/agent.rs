@@ -3,8 +3,8 @@
 
 use crate::common::{stage::LONG, until};
 use operator_ledger::{
-    Check, EntryRow, Ledger, Mono, NewTicket, Observation, Reading, Resolution, SessionRow, Status,
-    Ticket, Verdict,
+    Check, EntryRow, MonitorLedger, NewTicket, Observation, PersonLedger, Reader, Reading,
+    Resolution, SessionRow, Status, Stopwatch, SystemId, Ticket, Verdict,
     event::{Event, Kind, Outcome, VerifyState, parse},
 };
 use rustix::process::Pid;
@@ -94,17 +94,18 @@ impl Stage {
         self.dir.path().join("home/tickets.db")
     }
 
-    fn ledger(&self) -> Ledger {
-        Ledger::open(&self.db()).unwrap()
+    fn ledger(&self) -> PersonLedger {
+        PersonLedger::open(&self.db()).wait().unwrap()
     }
 
     fn open_by_hand(&self, message: &str) -> i64 {
         self.ledger()
-            .open_ticket(&NewTicket {
-                message,
-                by: "test",
+            .open_ticket(NewTicket {
+                message: message.into(),
+                by: "test".into(),
                 ..Default::default()
             })
+            .wait()
             .unwrap()
     }
 
@@ -211,16 +212,16 @@ fn alive(pid: i32) -> bool {
     Pid::from_raw(pid).is_some_and(operator_process::proc::is_alive)
 }
 
-fn ticket(ledger: &Ledger, id: i64) -> Ticket {
-    ledger.ticket(id).unwrap().unwrap()
+fn ticket(ledger: &Reader, id: i64) -> Ticket {
+    ledger.ticket(id).wait().unwrap().unwrap()
 }
 
-fn sessions(ledger: &Ledger, ticket: i64) -> Vec<SessionRow> {
-    ledger.sessions_of_ticket(ticket).unwrap()
+fn sessions(ledger: &Reader, ticket: i64) -> Vec<SessionRow> {
+    ledger.sessions_of_ticket(ticket).wait().unwrap()
 }
 
-fn entries(ledger: &Ledger, session: &str) -> Vec<EntryRow> {
-    ledger.entries(session, 0, 1000).unwrap()
+fn entries(ledger: &Reader, session: &str) -> Vec<EntryRow> {
+    ledger.entries(session, 0, 1000).wait().unwrap()
 }
 
 /// A monitor that looks at the file `state` five times a second.
@@ -232,10 +233,10 @@ struct Monitor {
 impl Monitor {
     fn start(db: &Path, state: PathBuf, hold: Duration) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
-        let (mut ledger, ended) = (Ledger::open(db).unwrap(), stop.clone());
+        let (ledger, ended) = (MonitorLedger::open(db).wait().unwrap(), stop.clone());
         let thread = std::thread::spawn(move || {
             while !ended.load(Ordering::Relaxed) {
-                let data = Mono::now();
+                let data = Stopwatch::start();
                 let down = fs::read_to_string(&state).unwrap().trim() != "running";
                 let observation = Observation {
                     key: "store_down:tikv1".into(),
@@ -258,18 +259,19 @@ impl Monitor {
                     outside: None,
                 };
                 ledger
-                    .record_check(&Check {
-                        cluster_id: CLUSTER,
-                        data,
-                        observations: &[observation],
+                    .record_check(Check {
+                        cluster_id: SystemId::new(CLUSTER),
+                        age: data.elapsed(),
+                        observations: vec![observation],
                         metric_snapshot: None,
                         subject_context: None,
                         sample: None,
-                        place: "",
+                        place: String::new(),
                         interval: Duration::from_millis(200),
                         ok: true,
-                        detail: "",
+                        detail: String::new(),
                     })
+                    .wait()
                     .unwrap();
                 std::thread::sleep(Duration::from_millis(200));
             }
@@ -329,7 +331,11 @@ fn a_ticket_opened_by_hand_ends_claimed_but_not_proven() {
         ]
     );
     assert!(matches!(
-        ledger.verify_session(&session.session_id).unwrap().verdict,
+        ledger
+            .verify_session(&session.session_id)
+            .wait()
+            .unwrap()
+            .verdict,
         Verdict::Intact { .. }
     ));
     let events = agent.events();
@@ -363,7 +369,7 @@ fn a_killed_store_is_repaired_and_proven() {
     let mut agent = stage.agent(&["--once"]);
     assert_eq!(agent.ended(LONG), Some(0));
     let ledger = stage.ledger();
-    let ticket = &ledger.tickets(10).unwrap()[0];
+    let ticket = &ledger.tickets(10).wait().unwrap()[0];
     assert_eq!(
         (ticket.status, ticket.resolution, ticket.claimed),
         (Status::Resolved, Some(Resolution::Proven), true)
@@ -384,6 +390,7 @@ fn a_killed_store_is_repaired_and_proven() {
         .unwrap();
     let output = ledger
         .output(&session.session_id, &call.call_id.unwrap(), 100)
+        .wait()
         .unwrap();
     let output: String = output.into_iter().map(|c| c.text).collect();
     assert!(
@@ -429,7 +436,7 @@ fn a_repair_that_does_not_last_is_not_proven() {
     undo.join().unwrap();
     assert_eq!(code, Some(1));
     let ledger = stage.ledger();
-    let ticket = &ledger.tickets(10).unwrap()[0];
+    let ticket = &ledger.tickets(10).wait().unwrap()[0];
     assert_eq!(
         (ticket.status, ticket.resolution),
         (Status::Escalated, None)
@@ -454,12 +461,12 @@ fn without_a_monitor_a_claim_is_escalated_at_once() {
         Duration::from_secs(1),
     );
     until("a ticket", LONG, || {
-        !stage.ledger().tickets(1).unwrap().is_empty()
+        !stage.ledger().tickets(1).wait().unwrap().is_empty()
     });
     drop(monitor);
     let mut agent = stage.agent(&["--once"]);
     assert_eq!(agent.ended(LONG), Some(1));
-    let ticket = &stage.ledger().tickets(10).unwrap()[0];
+    let ticket = &stage.ledger().tickets(10).wait().unwrap()[0];
     assert_eq!((ticket.status, ticket.claimed), (Status::Escalated, true));
     assert!(agent.saw(|k| matches!(k, Kind::SessionEnd { summary, .. } if summary.contains("could not be verified"))));
 }
@@ -496,7 +503,7 @@ fn killed_in_mid_command_it_leaves_nothing_and_the_next_session_knows() {
         "{told}"
     );
     assert!(matches!(
-        ledger.verify_session(&first).unwrap().verdict,
+        ledger.verify_session(&first).wait().unwrap().verdict,
         Verdict::Intact { .. } | Verdict::Unfinished { .. }
     ));
 }
@@ -577,14 +584,14 @@ fn frozen_past_its_lease_it_writes_and_runs_nothing_more() {
     let all = sessions(&ledger, id);
     assert_eq!(all.len(), 2);
     let before = entries(&ledger, &all[0].session_id);
-    let events_before = ledger.ticket_events(id).unwrap();
+    let events_before = ledger.ticket_events(id).wait().unwrap();
     frozen.signal(rustix::process::Signal::CONT);
     until("a word about the lost lease", LONG, || {
         frozen
             .saw(|k| matches!(k, Kind::Notice { text, .. } if text.contains("write nothing more")))
     });
     assert_eq!(entries(&ledger, &all[0].session_id), before);
-    assert_eq!(ledger.ticket_events(id).unwrap(), events_before);
+    assert_eq!(ledger.ticket_events(id).wait().unwrap(), events_before);
     assert_eq!(sessions(&ledger, id).len(), 2);
 }
 
@@ -650,7 +657,11 @@ fn a_ledger_that_is_locked_for_a_while_delays_but_loses_nothing() {
     let ledger = stage.ledger();
     let all = sessions(&ledger, id);
     assert_eq!((all.len(), all[0].status.as_str()), (1, "escalated"));
-    let verdict = ledger.verify_session(&all[0].session_id).unwrap().verdict;
+    let verdict = ledger
+        .verify_session(&all[0].session_id)
+        .wait()
+        .unwrap()
+        .verdict;
     assert!(matches!(verdict, Verdict::Intact { .. }));
 }
 

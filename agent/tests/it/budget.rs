@@ -3,7 +3,7 @@
 
 use crate::common::{
     self, Answer, counted, event, shell,
-    stage::{LONG, MODEL, Stage, events, results, said},
+    stage::{LONG, MODEL, Stage, events, here, results, said},
     text, until,
 };
 use operator_ledger::{NewTicket, Status, event::Kind};
@@ -78,7 +78,7 @@ async fn earlier_sessions_count_until_a_person_gives_the_ticket_back() {
     let caps = ["--model", MODEL, "--turn-cap", "5"];
     stage.run(&caps).await;
     assert_eq!(stage.session().0.usage.turns, Some(3));
-    stage.ledger().set_held(1, false, "ada").unwrap();
+    stage.ledger().set_held(1, false, "ada").await.unwrap();
     // Given back: the whole budget again.
     stage.server.then(turns(4, 10, 10));
     stage.server.then(vec![last_words()]);
@@ -151,11 +151,12 @@ async fn agents_side_by_side_never_pass_the_cap_of_the_day() {
         let message = format!("another {n}");
         stages[0]
             .ledger()
-            .open_ticket(&NewTicket {
-                message: &message,
-                by: "test",
+            .open_ticket(NewTicket {
+                message,
+                by: "test".into(),
                 ..Default::default()
             })
+            .await
             .unwrap();
     }
     let cap = CAP.to_string();
@@ -170,10 +171,9 @@ async fn agents_side_by_side_never_pass_the_cap_of_the_day() {
     }
     let ledger = stages[0].ledger();
     until("the day is spent", LONG, || {
-        let spent = ledger.spent_today().unwrap();
+        let spent = here(ledger.spent_today()).unwrap();
         assert!(spent <= CAP + 1e-9, "{spent}");
-        let running = ledger
-            .sessions(10)
+        let running = here(ledger.sessions(10))
             .unwrap()
             .iter()
             .any(|s| s.status == "running");
@@ -183,7 +183,7 @@ async fn agents_side_by_side_never_pass_the_cap_of_the_day() {
     for mut agent in agents {
         agent.kill().await.unwrap();
     }
-    let sessions = ledger.sessions(10).unwrap();
+    let sessions = ledger.sessions(10).await.unwrap();
     assert!(sessions.len() >= 2);
     let total: f64 = sessions.iter().filter_map(|s| s.usage.cost_usd).sum();
     assert!(total <= CAP && total > 0.1, "{total}");
@@ -204,7 +204,7 @@ async fn when_the_day_is_spent_no_ticket_is_taken() {
         "{why}"
     );
     assert_eq!(stage.ticket().status, Status::Open);
-    assert!(stage.ledger().sessions(1).unwrap().is_empty());
+    assert!(stage.ledger().sessions(1).await.unwrap().is_empty());
 }
 
 /// The beginning of a turn that the server had counted, and no more.
@@ -227,7 +227,7 @@ async fn tries_that_broke_off_are_paid_for_on_the_ticket_too() {
     // Three times ten thousand tokens, and the turn that came.
     let expected = 3.0 * 10_000.0 * 2e-6 + 1_000.0 * 2e-6 + 100.0 * 10e-6;
     assert!((cost - expected).abs() < 3e-4, "{cost} {expected}");
-    assert!((stage.ledger().spent_today().unwrap() - cost).abs() < 1e-9);
+    assert!((stage.ledger().spent_today().await.unwrap() - cost).abs() < 1e-9);
     assert_eq!(session.usage.input, Some(31_000));
     assert_eq!(
         entries.iter().filter(|e| e.entry_type == "retry").count(),
@@ -241,7 +241,7 @@ async fn a_server_that_only_breaks_off_cannot_spend_more_than_the_cap() {
     stage
         .run(&["--model", MODEL, "--spend-cap", "0.12", "--day-cap", "5"])
         .await;
-    let spent = stage.ledger().spent_today().unwrap();
+    let spent = stage.ledger().spent_today().await.unwrap();
     assert!(spent > 0.05 && spent <= 0.12, "{spent}");
     assert_eq!(stage.ticket().status, Status::Escalated);
 }
@@ -257,9 +257,9 @@ async fn what_an_agent_that_was_killed_had_set_aside_counts_on_the_ticket() {
         .unwrap();
     until("the question", LONG, || !stage.server.asked().is_empty());
     agent.kill().await.unwrap();
-    let spent = stage.ledger().spent_on_ticket(1, None).unwrap();
+    let spent = stage.ledger().spent_on_ticket(1, None).await.unwrap();
     assert!(spent.usd > 0.3, "a turn at its dearest: {spent:?}");
-    assert!((stage.ledger().spent_today().unwrap() - spent.usd).abs() < 1e-9);
+    assert!((stage.ledger().spent_today().await.unwrap() - spent.usd).abs() < 1e-9);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -297,8 +297,8 @@ async fn time_in_which_nobody_was_at_work_is_not_time_spent() {
         .unwrap();
     let ledger = stage.ledger();
     let call = || {
-        let session = ledger.sessions(1).unwrap().pop()?;
-        let entries = ledger.entries(&session.session_id, 0, 99).unwrap();
+        let session = here(ledger.sessions(1)).unwrap().pop()?;
+        let entries = here(ledger.entries(&session.session_id, 0, 99)).unwrap();
         entries.into_iter().find(|e| e.entry_type == "tool_call")
     };
     until("the command", LONG, || call().is_some());
@@ -312,7 +312,7 @@ async fn time_in_which_nobody_was_at_work_is_not_time_spent() {
     let (session, _) = stage.session();
     let why = session.outcome_summary.unwrap();
     assert!(why.contains("hands it to a person"), "{why}");
-    let spent = ledger.spent_on_ticket(1, None).unwrap();
+    let spent = ledger.spent_on_ticket(1, None).await.unwrap();
     assert!(spent.wall < Duration::from_secs(120), "{spent:?}");
 }
 
@@ -352,7 +352,7 @@ async fn searches_are_within_the_budget_of_the_ticket() {
         "{}",
         refused[29].1
     );
-    let payments = stage.ledger().payments(&session.session_id).unwrap();
+    let payments = stage.ledger().payments(&session.session_id).await.unwrap();
     let search = payments.iter().find(|p| p.what == "web_search").unwrap();
     assert_eq!(
         (search.model.as_deref(), search.tokens),

@@ -2,7 +2,7 @@
 
 use crate::common::{
     error, shell,
-    stage::{KEY, LONG, Stage, events, results},
+    stage::{KEY, LONG, Stage, events, here, results},
     text, turn,
 };
 use operator_ledger::{
@@ -88,7 +88,7 @@ async fn a_session_with_parallel_calls_a_cut_turn_and_a_retry() {
         "{:?}",
         session.usage
     );
-    let ticket = stage.ledger().ticket(1).unwrap().unwrap();
+    let ticket = stage.ledger().ticket(1).await.unwrap().unwrap();
     assert_eq!(ticket.status, Status::Escalated);
     assert!(ticket.diagnosis.unwrap().contains("the disk is at its end"));
     let kinds: Vec<&str> = entries.iter().map(|e| e.entry_type.as_str()).collect();
@@ -170,7 +170,7 @@ async fn without_consent_a_real_model_gets_no_shell() {
     );
     assert!(stage.server.asked().is_empty());
     assert_eq!(
-        stage.ledger().ticket(1).unwrap().unwrap().status,
+        stage.ledger().ticket(1).await.unwrap().unwrap().status,
         Status::Open
     );
 }
@@ -342,10 +342,10 @@ async fn an_agent_of_somebody_else_is_steered_through_the_ledger() {
         turn(&[text("ESCALATE: as you wish")], "end_turn"),
     ])
     .await;
-    let mut ledger = stage.ledger();
+    let ledger = stage.ledger();
     let mut sent = Vec::new();
     let mut send = |session: &str, command: Control| {
-        let id = ledger.send_command(session, &command, "grace").unwrap();
+        let id = here(ledger.send_command(session, &command, "grace")).unwrap();
         sent.push(id);
     };
     let mut session = String::new();
@@ -395,7 +395,7 @@ async fn an_agent_of_somebody_else_is_steered_through_the_ledger() {
             .contains("hand it over")
     );
     let ledger = stage.ledger();
-    let commands = ledger.commands(&session).unwrap();
+    let commands = ledger.commands(&session).await.unwrap();
     assert_eq!(commands.iter().map(|c| c.id).collect::<Vec<_>>(), sent);
     assert!(commands.len() == 3 && commands.iter().all(|c| c.taken_at.is_some()));
     let (_, entries) = stage.session();
@@ -404,7 +404,7 @@ async fn an_agent_of_somebody_else_is_steered_through_the_ledger() {
     let late = stage
         .ledger()
         .send_command(&session, &Control::Shutdown, "grace");
-    assert!(late.unwrap_err().to_string().contains("has ended"));
+    assert!(late.await.unwrap_err().to_string().contains("has ended"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

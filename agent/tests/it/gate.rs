@@ -1,9 +1,13 @@
 //! What may run: every tool in every mode. Whatever waits for a person shows the input that runs
 //! if they say yes, wherever they look: in the ledger and in the agent's events.
 
-use crate::common::{shell, stage::Stage, text, turn};
+use crate::common::{
+    shell,
+    stage::{Stage, here},
+    text, turn,
+};
 use operator_ledger::{
-    Ledger, Tool,
+    Reader, Tool,
     event::{Control, Kind},
 };
 use serde_json::{Value, json};
@@ -68,7 +72,7 @@ async fn run(mode: &str, says: Says) -> (BTreeMap<String, String>, BTreeMap<Stri
     )
     .await;
     let (mut shown, mut called) = (BTreeMap::new(), BTreeMap::new());
-    let reader = Ledger::open_reader(&stage.db()).unwrap();
+    let reader = Reader::open(&stage.db()).await.unwrap();
     stage
         .steered(&["--mode", mode], |kind| match kind {
             Kind::ToolCall {
@@ -78,8 +82,8 @@ async fn run(mode: &str, says: Says) -> (BTreeMap<String, String>, BTreeMap<Stri
                 None
             }
             Kind::Proposal { call, .. } => {
-                let session = reader.sessions_of_ticket(1).unwrap().pop().unwrap();
-                let waits = reader.waiting_proposal(&session.session_id).unwrap();
+                let session = here(reader.sessions_of_ticket(1)).unwrap().pop().unwrap();
+                let waits = here(reader.waiting_proposal(&session.session_id)).unwrap();
                 let waits = waits.expect("what waits is in the ledger");
                 let told = &called[call];
                 assert_eq!(

@@ -126,7 +126,7 @@ async fn sixty_rounds_of_everything() {
     );
     assert_eq!(session.usage.turns, Some(ROUNDS as u64 + 1));
     let ledger = stage.ledger();
-    let report = ledger.verify_session(&session.session_id).unwrap();
+    let report = ledger.verify_session(&session.session_id).await.unwrap();
     assert!(
         matches!(report.verdict, Verdict::Intact { .. }),
         "{report:?}"
@@ -187,6 +187,7 @@ async fn sixty_rounds_of_everything() {
     assert_eq!(file.len(), 3_000_000 + 6);
     let stored: usize = ledger
         .output(&session.session_id, "r5c0", 100_000)
+        .await
         .unwrap()
         .iter()
         .map(|c| c.text.len())

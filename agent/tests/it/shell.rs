@@ -2,6 +2,7 @@
 
 use crate::common::stage::LONG;
 use agent_lab::{
+    lease_keeper::Until,
     redact::Redactor,
     tools::{
         collect::{Collected, Collector},
@@ -90,13 +91,9 @@ impl Stage {
         end: impl Future<Output = ()>,
     ) -> (Done, Seen) {
         let mut seen = Seen::default();
-        let (_renewals, renewed) = tokio::sync::watch::channel(0);
         let running = self.shell.start(command, limit).unwrap();
         let mut collector = Collector::new(self.files.begin());
-        let outcome = running
-            .wait(&mut collector, &mut seen, end, renewed)
-            .await
-            .unwrap();
+        let outcome = running.wait(&mut collector, &mut seen, end).await.unwrap();
         let printed = collector.finish().0;
         (Done { outcome, printed }, seen)
     }
@@ -166,14 +163,13 @@ async fn output_is_seen_while_the_command_runs() {
         path.display()
     );
     let mut seen = Opens(&path, Vec::new());
-    let (_renewals, renewed) = tokio::sync::watch::channel(0);
     let mut collector = Collector::new(stage.files.begin());
     let running = stage
         .shell
         .start(&command, Duration::from_secs(20))
         .unwrap();
     let done = running
-        .wait(&mut collector, &mut seen, pending(), renewed)
+        .wait(&mut collector, &mut seen, pending())
         .await
         .unwrap();
     // Only seeing the first line lets the command come to its end.
@@ -313,14 +309,13 @@ async fn dropping_a_running_command_ends_it() {
     let command = format!("echo $$ > {}; exec sleep 300", note.path().display());
     {
         let mut seen = Seen::default();
-        let (_renewals, renewed) = tokio::sync::watch::channel(0);
         let mut collector = Collector::new(stage.files.begin());
         let running = stage
             .shell
             .start(&command, Duration::from_secs(60))
             .unwrap();
         tokio::select! {
-            _ = running.wait(&mut collector, &mut seen, pending(), renewed) => panic!("ended by itself"),
+            _ = running.wait(&mut collector, &mut seen, pending()) => panic!("ended by itself"),
             () = written(note.path()) => {}
         }
     }
@@ -334,21 +329,20 @@ async fn dropping_a_running_command_ends_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_renewal_the_right_to_run_ends() {
-    let now = || operator_ledger::Mono::now().ms;
+    let lasts = Duration::from_millis(800);
     let mut stage = stage();
-    stage.shell.right_ends_ms = Some(now() + 800);
+    stage.shell.right = Some(Until::after(lasts).1);
     let done = stage.run("sleep 100").await;
     assert!(done.interrupted, "{done:?}");
     assert!(done.duration < LONG);
     // Renewed in time, it goes on.
-    stage.shell.right_ends_ms = Some(now() + 3000);
-    let (renewals, right) = tokio::sync::watch::channel(0);
+    let lasts = Duration::from_secs(3);
+    let (renewal, right) = Until::after(lasts);
+    stage.shell.right = Some(right);
     let renewing = tokio::spawn(async move {
         loop {
             tokio::time::sleep(Duration::from_millis(200)).await;
-            if renewals.send(now() + 3000).is_err() {
-                break;
-            }
+            renewal.goes_on(renewal.asked(), lasts);
         }
     });
     let mut collector = Collector::new(stage.files.begin());
@@ -357,14 +351,14 @@ async fn without_renewal_the_right_to_run_ends() {
         .start("sleep 4; echo done", Duration::from_secs(20))
         .unwrap();
     let done = running
-        .wait(&mut collector, &mut Seen::default(), pending(), right)
+        .wait(&mut collector, &mut Seen::default(), pending())
         .await
         .unwrap();
     assert_eq!(collector.finish().0.text, "done\n", "{done:?}");
     renewing.abort();
     // With a right that is over, nothing starts.
     let touched = tempfile::tempdir().unwrap();
-    stage.shell.right_ends_ms = Some(now() - 1);
+    stage.shell.right = Some(Until::after(Duration::ZERO).1);
     let done = stage
         .run(&format!("touch {}/x", touched.path().display()))
         .await;

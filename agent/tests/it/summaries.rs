@@ -3,7 +3,7 @@
 
 use crate::common::{
     Answer, SMALL, counted, error, shell,
-    stage::{KEY, LONG, MODEL, Stage, events},
+    stage::{KEY, LONG, MODEL, Stage, events, here},
     text, turn, until,
 };
 use operator_ledger::Verdict;
@@ -53,10 +53,11 @@ async fn long_entries_get_a_short_form_and_short_ones_none() {
     let verdict = stage
         .ledger()
         .verify_session(&session.session_id)
+        .await
         .unwrap()
         .verdict;
     assert!(matches!(verdict, Verdict::Intact { .. }));
-    let spent = stage.ledger().spent_today().unwrap();
+    let spent = stage.ledger().spent_today().await.unwrap();
     assert!((spent - session.usage.cost_usd.unwrap()).abs() < 1e-9);
     assert!(spent > 2.0 * 0.0007, "{spent}");
 }
@@ -100,7 +101,7 @@ async fn a_small_model_that_hangs_or_fails_delays_and_spoils_nothing() {
         let ledger = stage.ledger();
         // The session ends although not one summary has come.
         until(&format!("{name}: the session ends"), LONG, || {
-            let sessions = ledger.sessions(1).unwrap();
+            let sessions = here(ledger.sessions(1)).unwrap();
             sessions.first().is_some_and(|s| s.status != "running")
         });
         drop(stdin);

@@ -3,11 +3,11 @@
 
 use crate::common::{
     self, Answer, event, shell,
-    stage::{LONG, Stage, said},
+    stage::{LONG, Stage, here, said},
     text, turn, until,
 };
 use operator_ledger::{
-    Ledger, NewTicket, Resolution, Status, Verdict,
+    NewTicket, Reader, Resolution, Status, Verdict,
     event::{Kind, Level, parse},
 };
 use rustix::process::{Pid, Signal, kill_process};
@@ -38,9 +38,9 @@ fn lines(path: &Path) -> Vec<String> {
 }
 
 /// No chain is broken, whatever happened; every session but those that run is at its end.
-fn check_the_record(ledger: &Ledger) {
-    for session in ledger.sessions(1000).unwrap() {
-        let report = ledger.verify_session(&session.session_id).unwrap();
+fn check_the_record(ledger: &Reader) {
+    for session in here(ledger.sessions(1000)).unwrap() {
+        let report = here(ledger.verify_session(&session.session_id)).unwrap();
         assert!(
             matches!(
                 report.verdict,
@@ -76,11 +76,12 @@ async fn killed_at_any_instant_it_loses_no_row_and_leaves_no_process() {
     for n in 0..14u64 {
         stage
             .ledger()
-            .open_ticket(&NewTicket {
-                message: &format!("ticket {n}"),
-                by: "test",
+            .open_ticket(NewTicket {
+                message: format!("ticket {n}"),
+                by: "test".into(),
                 ..Default::default()
             })
+            .await
             .unwrap();
         let mut agent = stage
             .agent(&["--lease", "0.5"])
@@ -91,7 +92,7 @@ async fn killed_at_any_instant_it_loses_no_row_and_leaves_no_process() {
         // From before its first row to the middle of its work.
         let work = || match n % 3 {
             0 => None,
-            1 => Some(stage.ledger().sessions(1000).unwrap().len()),
+            1 => Some(here(stage.ledger().sessions(1000)).unwrap().len()),
             _ => Some(lines(&ran).len()),
         };
         let before = work();
@@ -105,11 +106,11 @@ async fn killed_at_any_instant_it_loses_no_row_and_leaves_no_process() {
     until("the end of all commands", LONG, || !living());
     let ledger = stage.ledger();
     check_the_record(&ledger);
-    let sessions = ledger.sessions(1000).unwrap();
+    let sessions = ledger.sessions(1000).await.unwrap();
     assert!(sessions.len() >= 5, "{}", sessions.len());
     let recorded: BTreeSet<String> = sessions
         .iter()
-        .flat_map(|s| ledger.entries(&s.session_id, 0, 10_000).unwrap())
+        .flat_map(|s| here(ledger.entries(&s.session_id, 0, 10_000)).unwrap())
         .filter_map(|e| Some(e.tool_params?["command"].as_str()?.to_string()))
         .collect();
     let marks = lines(&ran);
@@ -132,7 +133,7 @@ async fn killed_at_any_instant_it_loses_no_row_and_leaves_no_process() {
         .spawn()
         .unwrap();
     until("the end of every ticket", LONG, || {
-        let open = stage.ledger().tickets(100).unwrap();
+        let open = here(stage.ledger().tickets(100)).unwrap();
         open.iter()
             .all(|t| t.needs_person || t.status == Status::Resolved)
     });
@@ -140,6 +141,7 @@ async fn killed_at_any_instant_it_loses_no_row_and_leaves_no_process() {
     assert!(
         ledger
             .tickets(100)
+            .await
             .unwrap()
             .iter()
             .all(|t| t.resolution.is_none()),
@@ -280,7 +282,7 @@ async fn a_clock_that_goes_back_changes_nothing() {
     );
     check_the_record(&stage.ledger());
     assert_eq!(
-        stage.ledger().sessions_of_ticket(1).unwrap().len(),
+        stage.ledger().sessions_of_ticket(1).await.unwrap().len(),
         1,
         "it kept its ticket"
     );
@@ -313,7 +315,7 @@ async fn a_turn_cut_in_the_middle_is_asked_for_again_and_runs_nothing_twice() {
     assert_eq!(entries.iter().filter(|e| e.content == "I look.").count(), 1);
     // What the cut try had used is paid for.
     assert_eq!(session.usage.input, Some(300));
-    let spent = stage.ledger().spent_today().unwrap();
+    let spent = stage.ledger().spent_today().await.unwrap();
     assert!((session.usage.cost_usd.unwrap() - spent).abs() < 1e-9);
     assert_eq!(said(&asked[2].body).matches("I look.").count(), 1);
 }
@@ -339,7 +341,7 @@ async fn a_ticket_that_a_person_resolves_meanwhile_is_left_at_once() {
             match parse(&line).unwrap().kind {
                 Kind::ToolOutput { text, .. } => {
                     pid = text.trim().parse::<i32>().ok();
-                    assert!(stage.ledger().resolve_by_person(1, "ada").unwrap());
+                    assert!(stage.ledger().resolve_by_person(1, "ada").await.unwrap());
                 }
                 Kind::SessionEnd { summary, .. } => told = summary,
                 _ => {}

@@ -2,7 +2,7 @@
 
 use crate::common::{
     self, Answer, counted, error, event, shell,
-    stage::{LONG, Stage, events, results, said},
+    stage::{LONG, Stage, events, here, results, said},
     text, turn, until,
 };
 use operator_ledger::{
@@ -342,11 +342,12 @@ async fn a_refusal_in_mid_session_ends_the_agent_too() {
     .await;
     stage
         .ledger()
-        .open_ticket(&NewTicket {
-            message: "another",
-            by: "test",
+        .open_ticket(NewTicket {
+            message: "another".into(),
+            by: "test".into(),
             ..Default::default()
         })
+        .await
         .unwrap();
     let done = stage.agent(&[]).stdin(Stdio::null()).output();
     let done = tokio::time::timeout(LONG, done).await.unwrap().unwrap();
@@ -357,7 +358,7 @@ async fn a_refusal_in_mid_session_ends_the_agent_too() {
         "asked once, and not for another ticket"
     );
     assert_eq!(
-        stage.ledger().ticket(2).unwrap().unwrap().status,
+        stage.ledger().ticket(2).await.unwrap().unwrap().status,
         Status::Open
     );
 }
@@ -453,8 +454,8 @@ async fn a_retry_is_on_record_before_it_is_made() {
         .unwrap();
     let ledger = stage.ledger();
     let retries = || {
-        let session = ledger.sessions(1).unwrap().pop()?;
-        let entries = ledger.entries(&session.session_id, 0, 99).unwrap();
+        let session = here(ledger.sessions(1)).unwrap().pop()?;
+        let entries = here(ledger.entries(&session.session_id, 0, 99)).unwrap();
         entries.into_iter().find(|e| e.entry_type == "retry")
     };
     until("a retry", LONG, || retries().is_some());
@@ -480,7 +481,7 @@ async fn a_model_that_is_away_keeps_no_ticket_and_is_waited_for() {
         "the session fails, and the ticket is given back",
         LONG,
         || {
-            let sessions = ledger.sessions(5).unwrap();
+            let sessions = here(ledger.sessions(5)).unwrap();
             sessions.iter().any(|s| s.status == "failed") && stage.ticket().status == Status::Open
         },
     );
@@ -489,10 +490,13 @@ async fn a_model_that_is_away_keeps_no_ticket_and_is_waited_for() {
         stage.ticket().status == Status::Escalated
     });
     agent.kill().await.unwrap();
-    let sessions = ledger.sessions(9).unwrap();
+    let sessions = ledger.sessions(9).await.unwrap();
     assert_eq!(sessions.len(), 2, "none was begun while it was away");
     assert_eq!(sessions[0].status, Outcome::Escalated.as_str());
-    let retried = ledger.entries(&sessions[1].session_id, 0, 99).unwrap();
+    let retried = ledger
+        .entries(&sessions[1].session_id, 0, 99)
+        .await
+        .unwrap();
     let retry = retried.iter().find(|e| e.entry_type == "retry").unwrap();
     assert!(
         retry

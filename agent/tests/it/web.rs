@@ -190,7 +190,11 @@ async fn a_page_reaches_the_model_marked_as_data_and_the_record_redacted() {
         .find(|e| e.tool_name.as_deref() == Some("web_fetch"))
         .unwrap();
     assert_eq!(call.tool_params.as_ref().unwrap()["reasoning"], "to know");
-    let chunks = stage.ledger().output(&session.session_id, "a", 10).unwrap();
+    let chunks = stage
+        .ledger()
+        .output(&session.session_id, "a", 10)
+        .await
+        .unwrap();
     assert_eq!(chunks[0].text, "password: [redacted] and more");
     let result = entries
         .iter()
@@ -350,7 +354,7 @@ async fn the_apis_own_search_is_a_call_on_the_side() {
     }
     let cost = stage.session().0.usage.cost_usd.unwrap();
     assert!(cost > 0.02, "two searches are paid for: {cost}");
-    assert!((stage.ledger().spent_today().unwrap() - cost).abs() < 1e-9);
+    assert!((stage.ledger().spent_today().await.unwrap() - cost).abs() < 1e-9);
 }
 
 #[tokio::test(flavor = "multi_thread")]

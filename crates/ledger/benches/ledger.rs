@@ -15,13 +15,13 @@ fn rows(c: &mut Criterion) {
     let mut b = Bench::new();
     b.check(operator_ledger::Reading::Violated);
     let claim = b.claim(Duration::from_secs(86_400)).unwrap();
-    let mut session = b.session(&claim);
+    let session = b.session(&claim);
     let mut group = c.benchmark_group("durable");
     group.throughput(Throughput::Elements(1));
     group.bench_function("row", |t| {
         t.iter(|| {
             let entry = NewEntry::new(EntryKind::Reasoning, "PD says that all stores are up.");
-            b.ledger.append(&mut session, &entry).unwrap()
+            b.agent.append(&session, entry).wait().unwrap()
         });
     });
     let totals = Totals {
@@ -32,9 +32,10 @@ fn rows(c: &mut Criterion) {
     group.bench_function("turn of three rows", |t| {
         t.iter(|| {
             let entry = || NewEntry::new(EntryKind::Reasoning, "PD says that all stores are up.");
-            let entries = [entry(), entry(), entry()];
-            b.ledger
-                .record_turn(&mut session, &entries, &totals, None)
+            let entries = vec![entry(), entry(), entry()];
+            b.agent
+                .record_turn(&session, entries, totals, None)
+                .wait()
                 .unwrap()
         });
     });

@@ -6,8 +6,9 @@
 //! wrong order.
 
 use crate::{
-    Ledger, Mono, Result,
+    Mono, SystemId,
     clock::{self, parse_time},
+    engine::{Engine, Result},
 };
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension, Transaction, params, types::Type};
@@ -67,25 +68,22 @@ pub struct StandingAlert {
     pub last_at: Option<Timestamp>,
 }
 
-impl Ledger {
-    /// Writes a notification down. Durable when this returns.
-    pub fn receive_alerts(
+impl Engine {
+    pub(crate) fn receive_alerts(
         &mut self,
-        cluster_id: &str,
+        cluster_id: &SystemId,
         notices: &[AlertNotice],
     ) -> Result<Received> {
         self.write(|tx| {
             let mut out = Received::default();
             for notice in notices {
-                receive(tx, cluster_id, notice, &mut out)?;
+                receive(tx, cluster_id.as_str(), notice, &mut out)?;
             }
             Ok(out)
         })
     }
 
-    /// Alerts that fire, and those that have an unresolved ticket. One that a person has resolved
-    /// since it was last heard of is left out.
-    pub fn standing_alerts(&self, cluster_id: &str) -> Result<Vec<StandingAlert>> {
+    pub(crate) fn standing_alerts(&self, cluster_id: &SystemId) -> Result<Vec<StandingAlert>> {
         Ok(self
             .conn
             .prepare_cached(
@@ -104,7 +102,7 @@ impl Ledger {
                      AND h.resolution = 'human' AND h.resolved_at >= a.last_at)
                  ORDER BY a.id",
             )?
-            .query_map([cluster_id], |r| {
+            .query_map([cluster_id.as_str()], |r| {
                 let time = |i| r.get::<_, Option<String>>(i);
                 let labels: String = r.get(8)?;
                 Ok(StandingAlert {
@@ -241,6 +239,7 @@ fn receive(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::LedgerError;
 
     fn notice(start: i64, firing: bool) -> AlertNotice {
         AlertNotice {
@@ -264,29 +263,36 @@ mod tests {
         desk.ledger
             .write(|tx| Ok(tx.execute("UPDATE alerts SET starts_at = 'soon'", [])?))
             .unwrap();
-        let why = desk.ledger.standing_alerts("c").unwrap_err().to_string();
+        let why = LedgerError::from(
+            desk.ledger
+                .standing_alerts(&SystemId::new("c"))
+                .unwrap_err(),
+        )
+        .to_string();
         assert!(why.contains("\"soon\", which is no time"), "{why}");
     }
 
     struct Desk {
         _dir: tempfile::TempDir,
-        ledger: Ledger,
+        ledger: Engine,
     }
 
     impl Desk {
         fn new() -> Self {
             let dir = tempfile::tempdir().unwrap();
-            let ledger = Ledger::open(&dir.path().join("tickets.db")).unwrap();
+            let ledger = Engine::open(&dir.path().join("tickets.db")).unwrap();
             Self { _dir: dir, ledger }
         }
 
         fn told(&mut self, start: i64, firing: bool) -> Received {
             let notices = [notice(start, firing)];
-            self.ledger.receive_alerts("c", &notices).unwrap()
+            self.ledger
+                .receive_alerts(&SystemId::new("c"), &notices)
+                .unwrap()
         }
 
         fn fires(&self) -> Vec<bool> {
-            let standing = self.ledger.standing_alerts("c").unwrap();
+            let standing = self.ledger.standing_alerts(&SystemId::new("c")).unwrap();
             standing.iter().map(|a| a.notice.firing).collect()
         }
     }
@@ -302,7 +308,12 @@ mod tests {
         // Nobody asks for it any more: it has no ticket.
         assert_eq!(desk.fires(), [false; 0]);
         // Of another cluster's monitor nothing is known here.
-        assert!(desk.ledger.standing_alerts("d").unwrap().is_empty());
+        assert!(
+            desk.ledger
+                .standing_alerts(&SystemId::new("d"))
+                .unwrap()
+                .is_empty()
+        );
     }
 
     #[test]

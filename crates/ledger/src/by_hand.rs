@@ -1,34 +1,35 @@
 //! What people, and the demo on their behalf, do to tickets: open, resolve, hold, retire.
 
 use crate::{
-    Ledger, LedgerError, Resolution, Result, Status, Ticket, claim, clock,
-    tickets::{by_id, log, resolve, select},
+    LedgerError, Resolution, Status, SystemId, Ticket, claim, clock,
+    engine::{Engine, Result},
+    tickets::{by_id, select},
+    transitions::{log, resolve},
 };
 use rusqlite::{OptionalExtension, Transaction, params};
 
 /// A ticket opened by hand.
 #[derive(Debug, Clone, Default)]
-pub struct NewTicket<'a> {
-    pub message: &'a str,
+pub struct NewTicket {
+    pub message: String,
     /// critical, warning or info; empty is warning.
-    pub severity: &'a str,
+    pub severity: String,
     /// Added to what the agent is told.
-    pub context: Option<&'a str>,
-    pub cluster_id: Option<&'a str>,
-    pub by: &'a str,
+    pub context: Option<String>,
+    pub cluster_id: Option<SystemId>,
+    pub by: String,
 }
 
-impl Ledger {
-    /// Opens a ticket by hand, under a key of its own. Returns its id.
-    pub fn open_ticket(&mut self, new: &NewTicket<'_>) -> Result<i64> {
+impl Engine {
+    pub(crate) fn open_ticket(&mut self, new: &NewTicket) -> Result<i64> {
         let message = new.message.trim();
         if message.is_empty() {
-            return Err(LedgerError::Refused("a ticket needs a message".into()));
+            return Err(LedgerError::Refused("a ticket needs a message".into()).into());
         }
         let severity = if new.severity.is_empty() {
             "warning"
         } else {
-            new.severity
+            new.severity.as_str()
         };
         let key = format!("by_hand:{}", uuid::Uuid::now_v7());
         let now = clock::stamp();
@@ -37,16 +38,22 @@ impl Ledger {
                 "INSERT INTO tickets (violation_key, invariant_name, message, severity, cluster_id,
                    subject_context, first_seen_at, last_seen_at, live_key, by_hand, created_at, updated_at)
                  VALUES (?1, 'by_hand', ?2, ?3, ?4, ?5, ?6, ?6, '/' || ?1, 1, ?6, ?6)",
-                params![key, message, severity, new.cluster_id, new.context, now],
+                params![
+                    key,
+                    message,
+                    severity,
+                    new.cluster_id.as_ref().map(SystemId::as_str),
+                    new.context,
+                    now
+                ],
             )?;
             let id = tx.last_insert_rowid();
-            log(tx, id, None, "open", new.by, "opened by hand")?;
+            log(tx, id, None, "open", &new.by, "opened by hand")?;
             Ok(id)
         })
     }
 
-    /// A person says that it is done. An agent at work on it is fenced off. False: it already was.
-    pub fn resolve_by_person(&mut self, id: i64, by: &str) -> Result<bool> {
+    pub(crate) fn resolve_by_person(&mut self, id: i64, by: &str) -> Result<bool> {
         self.write(|tx| {
             let ticket = by_id(tx, id)?.ok_or(LedgerError::NoTicket(id))?;
             if ticket.status == Status::Resolved {
@@ -63,10 +70,7 @@ impl Ledger {
         })
     }
 
-    /// Opens a resolved or given-up ticket again, for agents to take: as if it were new, but with its
-    /// history. False: it already is open, or an agent works on it. Refused where another
-    /// unresolved ticket has the same key.
-    pub fn reopen_by_person(&mut self, id: i64, by: &str) -> Result<bool> {
+    pub(crate) fn reopen_by_person(&mut self, id: i64, by: &str) -> Result<bool> {
         self.write(|tx| {
             let ticket = by_id(tx, id)?.ok_or(LedgerError::NoTicket(id))?;
             if matches!(ticket.status, Status::Open | Status::Acknowledged) {
@@ -87,10 +91,7 @@ impl Ledger {
         })
     }
 
-    /// Holds a ticket (no agent takes it, the monitor does not clear it) or lets it go again. One
-    /// that waited for a person is then open to agents anew, whether it was held or not. False: it
-    /// already was so. Refused where another unresolved ticket has the same key.
-    pub fn set_held(&mut self, id: i64, held: bool, by: &str) -> Result<bool> {
+    pub(crate) fn set_held(&mut self, id: i64, held: bool, by: &str) -> Result<bool> {
         self.write(|tx| {
             let ticket = by_id(tx, id)?.ok_or(LedgerError::NoTicket(id))?;
             let give_back = !held && ticket.needs_person && ticket.status != Status::Resolved;
@@ -128,14 +129,16 @@ impl Ledger {
         })
     }
 
-    /// Closes what is left of clusters that are gone for good: a lab that was made anew. Sessions
-    /// still marked running on them are marked failed. Returns how many tickets that were.
-    pub fn retire_other_clusters(&mut self, cluster_id: &str, why: &str) -> Result<usize> {
+    pub(crate) fn retire_other_clusters(
+        &mut self,
+        cluster_id: &SystemId,
+        why: &str,
+    ) -> Result<usize> {
         self.write(|tx| {
             let left = select(
                 tx,
                 "WHERE status != 'resolved' AND cluster_id IS NOT NULL AND cluster_id != ?1",
-                [cluster_id],
+                [cluster_id.as_str()],
             )?;
             for ticket in &left {
                 resolve(tx, ticket, Resolution::External, "operator", why)?;
@@ -157,7 +160,7 @@ impl Ledger {
 }
 
 /// What sessions spent on the ticket so far no longer counts against its budget.
-pub(super) fn renew_budget(tx: &Transaction<'_>, ticket: i64) -> Result<()> {
+pub(crate) fn renew_budget(tx: &Transaction<'_>, ticket: i64) -> Result<()> {
     tx.execute(
         "UPDATE tickets SET budget_from = (SELECT coalesce(max(id), 0) FROM agent_sessions)
          WHERE id = ?1",
@@ -173,7 +176,11 @@ fn take_live_key(tx: &Transaction<'_>, ticket: &Ticket) -> Result<()> {
         .query_row(
             "SELECT id FROM tickets WHERE violation_key = ?1 AND id != ?2 AND live_key IS NOT NULL
                AND (cluster_id IS ?3 OR cluster_id IS NULL OR ?3 IS NULL)",
-            params![ticket.violation_key, ticket.id, ticket.cluster_id],
+            params![
+                ticket.violation_key,
+                ticket.id,
+                ticket.cluster_id.as_ref().map(SystemId::as_str)
+            ],
             |r| r.get(0),
         )
         .optional()?;
@@ -181,7 +188,8 @@ fn take_live_key(tx: &Transaction<'_>, ticket: &Ticket) -> Result<()> {
         return Err(LedgerError::Refused(format!(
             "ticket #{twin} has the same key as #{}: resolve one of them",
             ticket.id
-        )));
+        ))
+        .into());
     }
     tx.execute(
         "UPDATE tickets SET live_key = coalesce(cluster_id, '') || '/' || violation_key

@@ -4,14 +4,17 @@
 //! It finds damage and casual edits. It cannot stop a program of the same user from writing the
 //! whole file anew; only another container, or a head that was exported before, shows that.
 
-use crate::{Ledger, LedgerError, Result, SessionRow, session_reads};
-use rusqlite::{OptionalExtension, params};
+use crate::{
+    LedgerError, SessionRow,
+    engine::{Engine, Result},
+};
+use rusqlite::{Connection, OptionalExtension, params};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 /// What a chain covers of one entry.
 #[derive(Debug)]
-pub struct Link<'a> {
+pub(crate) struct Link<'a> {
     pub kind: &'a str,
     pub text: Option<&'a str>,
     pub tool: Option<&'a str>,
@@ -27,7 +30,7 @@ pub struct Link<'a> {
 
 impl Link<'_> {
     /// The hash of this entry after `previous`, hex.
-    pub fn hash(&self, previous: &str) -> String {
+    pub(crate) fn hash(&self, previous: &str) -> String {
         let fields = serde_json::json!([
             previous,
             self.kind,
@@ -47,7 +50,12 @@ impl Link<'_> {
 }
 
 /// What the first entry of a session links to.
-pub fn genesis(session: &str, ticket: Option<i64>, started: &str, model: Option<&str>) -> String {
+pub(crate) fn genesis(
+    session: &str,
+    ticket: Option<i64>,
+    started: &str,
+    model: Option<&str>,
+) -> String {
     digest(&serde_json::json!([session, ticket, started, model]).to_string())
 }
 
@@ -85,9 +93,42 @@ pub enum Verdict {
     Uncovered,
 }
 
-impl Ledger {
-    /// Recomputes the chain of one session.
-    pub fn verify_session(&self, session: &str) -> Result<ChainReport> {
+/// Calls `f` with each entry of a session, in order, until it says stop.
+fn for_each_link(
+    conn: &Connection,
+    session: &str,
+    mut f: impl FnMut(i64, &Link<'_>, Option<&str>) -> bool,
+) -> Result<()> {
+    let mut statement = conn.prepare_cached(
+        "SELECT id, entry_type, raw_content, tool_name, tool_params, call_id, exit_code, duration_ms,
+           timed_out, omitted_bytes, meta, timestamp, hash
+         FROM agent_log_entries WHERE session_id = ?1 ORDER BY id",
+    )?;
+    let mut rows = statement.query([session])?;
+    while let Some(r) = rows.next()? {
+        let text = |i: usize| r.get_ref(i).and_then(|v| Ok(v.as_str_or_null()?));
+        let link = Link {
+            kind: text(1)?.unwrap_or_default(),
+            text: text(2)?,
+            tool: text(3)?,
+            params: text(4)?,
+            call: text(5)?,
+            exit_code: r.get(6)?,
+            duration_ms: r.get(7)?,
+            timed_out: r.get::<_, Option<bool>>(8)?.unwrap_or(false),
+            omitted_bytes: r.get::<_, Option<i64>>(9)?.unwrap_or(0),
+            meta: text(10)?,
+            at: text(11)?.unwrap_or_default(),
+        };
+        if !f(r.get(0)?, &link, text(12)?) {
+            break;
+        }
+    }
+    Ok(())
+}
+
+impl Engine {
+    pub(crate) fn verify_session(&self, session: &str) -> Result<ChainReport> {
         let row = self
             .session(session)?
             .ok_or_else(|| LedgerError::NoSession(session.into()))?;
@@ -101,7 +142,7 @@ impl Ledger {
         let mut broken = None;
         // Only the reference names no model.
         let mut covered = row.head_hash.is_some() || row.model.is_some();
-        session_reads::for_each_link(&self.conn, session, |id, link, hash| {
+        for_each_link(&self.conn, session, |id, link, hash| {
             let Some(hash) = hash else {
                 // A row without a hash belongs to no chain; among rows with one it is foreign.
                 if covered {

@@ -5,9 +5,10 @@
 //! long that must hold. Verdicts on claimed repairs are `proof`'s.
 
 use crate::{
-    Ledger, Mono, Resolution, Result, Status, Ticket, by_hand, claim,
+    Mono, Resolution, Status, SystemId, Ticket, by_hand, claim,
     clock::{self, millis},
-    heartbeat, proof, record, tickets,
+    engine::{Engine, Result},
+    heartbeat, proof, record, tickets, transitions,
 };
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension, Transaction, params};
@@ -72,24 +73,25 @@ pub struct Outside {
 }
 
 /// One check, whole.
-#[derive(Debug)]
-pub struct Check<'a> {
-    pub cluster_id: &'a str,
-    /// When the data of the check was read; taken before the first request was sent.
-    pub data: Mono,
-    pub observations: &'a [Observation],
+#[derive(Debug, Clone)]
+pub struct Check {
+    pub cluster_id: SystemId,
+    /// How old the data of the check is: since before the first request was sent, by a
+    /// [`Stopwatch`](crate::Stopwatch).
+    pub age: Duration,
+    pub observations: Vec<Observation>,
     /// For new tickets: the numbers of that moment, and where the agent is.
-    pub metric_snapshot: Option<&'a serde_json::Value>,
-    pub subject_context: Option<&'a str>,
+    pub metric_snapshot: Option<serde_json::Value>,
+    pub subject_context: Option<String>,
     /// JSON of what was observed, kept (bounded) for replay.
-    pub sample: Option<&'a str>,
+    pub sample: Option<String>,
     /// PD's addresses, separated by commas: where this cluster is.
-    pub place: &'a str,
+    pub place: String,
     /// Time between checks.
     pub interval: Duration,
     /// Whether everything could be observed.
     pub ok: bool,
-    pub detail: &'a str,
+    pub detail: String,
 }
 
 /// What changed.
@@ -105,21 +107,21 @@ pub struct CheckOutcome {
     pub unknown: usize,
 }
 
-impl Ledger {
-    /// Records one check.
-    pub fn record_check(&mut self, check: &Check<'_>) -> Result<CheckOutcome> {
+impl Engine {
+    /// `data`: when the data of the check was read.
+    pub(crate) fn record_check(&mut self, check: &Check, data: &Mono) -> Result<CheckOutcome> {
         let holder = clock::Holder::this_process().to_string();
         self.write(|tx| {
             let mut out = CheckOutcome::default();
             let batch = format!("batch-{}", clock::stamp());
-            for observation in check.observations {
+            for observation in &check.observations {
                 match observation.reading {
                     Reading::Violated => out.violated += 1,
                     Reading::Unknown => out.unknown += 1,
                     Reading::Clear => {}
                 }
-                let state = note_state(tx, check, observation)?;
-                let live = live_ticket(tx, check.cluster_id, &observation.key)?;
+                let state = note_state(tx, check, data, observation)?;
+                let live = live_ticket(tx, &check.cluster_id, &observation.key)?;
                 match (observation.reading, live) {
                     (Reading::Violated, Some(ticket)) => {
                         seen_again(tx, &ticket, check, observation)?;
@@ -139,19 +141,22 @@ impl Ledger {
                     _ => {}
                 }
             }
-            proof::decide_verifications(tx, check, &mut out)?;
+            proof::decide_verifications(tx, check, data, &mut out)?;
             claim::end_orphans(tx)?;
-            if let Some(sample) = check.sample {
-                record::add_sample(tx, check.cluster_id, sample)?;
+            if let Some(sample) = &check.sample {
+                record::add_sample(tx, &check.cluster_id, sample)?;
             }
             heartbeat::beat(tx, check, &holder)?;
             Ok(out)
         })
     }
 
-    /// Gives what was recorded under a provisional cluster id, before PD could be asked, to the
-    /// cluster it turned out to be.
-    pub fn adopt_cluster(&mut self, provisional: &str, cluster_id: &str) -> Result<()> {
+    pub(crate) fn adopt_cluster(
+        &mut self,
+        provisional: &SystemId,
+        cluster_id: &SystemId,
+    ) -> Result<()> {
+        let (provisional, cluster_id) = (provisional.as_str(), cluster_id.as_str());
         self.write(|tx| {
             tx.execute(
                 "UPDATE OR IGNORE tickets SET cluster_id = ?2, live_key = CASE WHEN live_key IS NULL
@@ -166,7 +171,7 @@ impl Ledger {
             )?;
             for twin in twins {
                 let why = "the same is another ticket of this cluster";
-                tickets::resolve(tx, &twin, Resolution::External, "monitor", why)?;
+                transitions::resolve(tx, &twin, Resolution::External, "monitor", why)?;
                 tx.execute(
                     "UPDATE tickets SET cluster_id = ?2, fence = fence + 1, lease_holder = NULL,
                        lease_boot = NULL, lease_until_ms = NULL WHERE id = ?1",
@@ -195,14 +200,19 @@ struct StateAge {
     violated_since: Option<String>,
 }
 
-fn note_state(tx: &Transaction<'_>, check: &Check<'_>, o: &Observation) -> Result<StateAge> {
+fn note_state(
+    tx: &Transaction<'_>,
+    check: &Check,
+    data: &Mono,
+    o: &Observation,
+) -> Result<StateAge> {
     let known = tx
         .prepare_cached(
             "SELECT boot, clear_since_ms, violated_since_ms, violated_since, observed_ms
              FROM invariant_states
              WHERE cluster_id = ?1 AND violation_key = ?2",
         )?
-        .query_row(params![check.cluster_id, o.key], |r| {
+        .query_row(params![check.cluster_id.as_str(), o.key], |r| {
             Ok((
                 r.get::<_, String>(0)?,
                 r.get::<_, Option<i64>>(1)?,
@@ -212,11 +222,11 @@ fn note_state(tx: &Transaction<'_>, check: &Check<'_>, o: &Observation) -> Resul
             ))
         })
         .optional()?;
-    let now = check.data.ms;
+    let now = data.ms;
     let gap = millis(check.interval * 3 + heartbeat::LONGEST_LOOK);
     // Times of an earlier boot mean nothing now; time in which nobody looked is not clear.
     let (clear, violated, since) = match known {
-        Some((boot, clear, violated, since, observed)) if boot == check.data.boot => {
+        Some((boot, clear, violated, since, observed)) if boot == data.boot => {
             (clear.filter(|_| now - observed <= gap), violated, since)
         }
         _ => (None, None, None),
@@ -237,11 +247,11 @@ fn note_state(tx: &Transaction<'_>, check: &Check<'_>, o: &Observation) -> Resul
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
     )?
     .execute(params![
-        check.cluster_id,
+        check.cluster_id.as_str(),
         o.key,
         o.reading.as_str(),
         o.message,
-        check.data.boot,
+        data.boot,
         now,
         clear,
         violated,
@@ -255,7 +265,7 @@ fn note_state(tx: &Transaction<'_>, check: &Check<'_>, o: &Observation) -> Resul
 }
 
 /// The unresolved ticket of a key: of this cluster, or an adopted one of none.
-fn live_ticket(tx: &Transaction<'_>, cluster: &str, key: &str) -> Result<Option<Ticket>> {
+fn live_ticket(tx: &Transaction<'_>, cluster: &SystemId, key: &str) -> Result<Option<Ticket>> {
     let own = format!("{cluster}/{key}");
     Ok(tickets::select(
         tx,
@@ -265,23 +275,18 @@ fn live_ticket(tx: &Transaction<'_>, cluster: &str, key: &str) -> Result<Option<
     .pop())
 }
 
-fn seen_again(
-    tx: &Transaction<'_>,
-    ticket: &Ticket,
-    check: &Check<'_>,
-    o: &Observation,
-) -> Result<()> {
+fn seen_again(tx: &Transaction<'_>, ticket: &Ticket, check: &Check, o: &Observation) -> Result<()> {
     tx.prepare_cached(
         "UPDATE tickets SET last_seen_at = ?2, message = ?3, occurrence_count = occurrence_count + 1,
            cluster_id = ?4, live_key = ?4 || '/' || violation_key WHERE id = ?1",
     )?
-    .execute(params![ticket.id, clock::stamp(), o.message, check.cluster_id])?;
+    .execute(params![ticket.id, clock::stamp(), o.message, check.cluster_id.as_str()])?;
     Ok(())
 }
 
 fn open_or_reopen(
     tx: &Transaction<'_>,
-    check: &Check<'_>,
+    check: &Check,
     o: &Observation,
     batch: &str,
     since: Option<&str>,
@@ -295,7 +300,7 @@ fn open_or_reopen(
         tx,
         "WHERE violation_key = ?1 AND cluster_id = ?2 AND status = 'resolved' AND resolved_at >= ?3
            AND resolution != 'human' ORDER BY id DESC LIMIT 1",
-        params![o.key, check.cluster_id, recent],
+        params![o.key, check.cluster_id.as_str(), recent],
     )?
     .pop();
     if let Some(ticket) = earlier {
@@ -307,7 +312,7 @@ fn open_or_reopen(
             params![ticket.id, live_key, now, o.message, batch],
         )?;
         by_hand::renew_budget(tx, ticket.id)?;
-        tickets::log(
+        transitions::log(
             tx,
             ticket.id,
             Some("resolved"),
@@ -318,7 +323,7 @@ fn open_or_reopen(
         out.reopened.push(ticket.id);
         return Ok(());
     }
-    let context = match (&o.outside, check.subject_context) {
+    let context = match (&o.outside, check.subject_context.as_deref()) {
         (Some(outside), Some(place)) => Some(format!("{}\n\n{place}", outside.context)),
         (Some(outside), None) => Some(outside.context.clone()),
         (None, place) => place.map(str::to_owned),
@@ -337,14 +342,14 @@ fn open_or_reopen(
             now,
             o.message,
             o.severity,
-            check.metric_snapshot.map(ToString::to_string),
+            check.metric_snapshot.as_ref().map(ToString::to_string),
             context,
             live_key,
-            check.cluster_id
+            check.cluster_id.as_str()
         ],
     )?;
     let id = tx.last_insert_rowid();
-    tickets::log(tx, id, None, "open", "monitor", &o.message)?;
+    transitions::log(tx, id, None, "open", "monitor", &o.message)?;
     out.opened.push(id);
     Ok(())
 }
@@ -377,7 +382,7 @@ fn clear(
         Some(_) => o.message.clone(),
         None => format!("not violated for {} s: {}", o.hold.as_secs(), o.message),
     };
-    tickets::resolve(tx, ticket, resolution, "monitor", &why)?;
+    transitions::resolve(tx, ticket, resolution, "monitor", &why)?;
     out.cleared.push(ticket.id);
     Ok(())
 }

@@ -4,9 +4,10 @@
 //! holder may have been frozen, and must not go on as if no time had passed.
 
 use crate::{
-    Ledger, LedgerError, Mono, Result, Ticket,
+    LedgerError, Mono, Status, SystemId, Ticket,
     clock::{self, Holder, millis},
-    proof, tickets,
+    engine::{Engine, Result},
+    tickets, transitions,
 };
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use std::time::Duration;
@@ -22,10 +23,10 @@ const FIRST_RETRY: Duration = Duration::from_secs(60);
 
 /// Who wants which tickets.
 #[derive(Debug, Clone)]
-pub struct ClaimRequest<'a> {
-    pub holder: &'a Holder,
+pub struct ClaimRequest {
+    pub holder: Holder,
     /// Tickets of this cluster and of none. None: only of none.
-    pub cluster_id: Option<&'a str>,
+    pub cluster_id: Option<SystemId>,
     /// This ticket only.
     pub ticket: Option<i64>,
     pub lease: Duration,
@@ -47,11 +48,8 @@ pub struct Claim {
     pub recovered: Option<String>,
 }
 
-impl Ledger {
-    /// Takes the oldest ticket there is to take: open, or escalated and due again, or held by an
-    /// agent whose lease ran out. Passes over what the monitor no longer sees violated: clearing
-    /// that is the monitor's.
-    pub fn claim(&mut self, request: &ClaimRequest<'_>) -> Result<Option<Claim>> {
+impl Engine {
+    pub(crate) fn claim(&mut self, request: &ClaimRequest) -> Result<Option<Claim>> {
         let now = Mono::now();
         // The usual answer is "nothing", every second: find that out without the write lock.
         if candidate(&self.conn, request, &now)?.is_none() {
@@ -62,7 +60,7 @@ impl Ledger {
             let Some(id) = candidate(tx, request, &now)? else { return Ok(None) };
             let before = tickets::by_id(tx, id)?.ok_or(LedgerError::NoTicket(id))?;
             // A claim of the session before is not one of the session to come.
-            proof::withdraw(tx, id)?;
+            transitions::withdraw(tx, id)?;
             // Nobody else has it, so whoever had the newest fence and wrote no end is dead.
             let recovered: Option<String> = tx
                 .query_row(
@@ -90,7 +88,7 @@ impl Ledger {
                 Some(session) => format!("claimed after session {session} lost its lease"),
                 None => "it took the ticket".to_owned(),
             };
-            tickets::log(tx, id, Some(before.status.as_str()), "acknowledged", &by(request.holder), &why)?;
+            transitions::log(tx, id, Some(before.status.as_str()), "acknowledged", &by(&request.holder), &why)?;
             let fence: i64 =
                 tx.query_row("SELECT fence FROM tickets WHERE id = ?1", [id], |r| r.get(0))?;
             let ticket = tickets::by_id(tx, id)?.ok_or(LedgerError::NoTicket(id))?;
@@ -98,8 +96,7 @@ impl Ledger {
         })
     }
 
-    /// Makes the lease last for another `duration` from now.
-    pub fn renew(&mut self, lease: &Lease, duration: Duration) -> Result<()> {
+    pub(crate) fn renew(&mut self, lease: &Lease, duration: Duration) -> Result<()> {
         self.write(|tx| {
             let now = hold(tx, lease)?;
             tx.execute(
@@ -110,31 +107,27 @@ impl Ledger {
         })
     }
 
-    /// Whether the lease still holds; the error says why it does not.
-    pub fn check_lease(&self, lease: &Lease) -> Result<()> {
+    pub(crate) fn check_lease(&self, lease: &Lease) -> Result<()> {
         hold(&self.conn, lease).map(|_| ())
     }
 
-    /// Gives the ticket back, open, as if it had not been taken.
-    pub fn release(&mut self, lease: &Lease, why: &str) -> Result<()> {
+    pub(crate) fn release(&mut self, lease: &Lease, why: &str) -> Result<()> {
         self.write(|tx| {
             hold(tx, lease)?;
             let ticket = tickets::by_id(tx, lease.ticket)?.ok_or(LedgerError::NoTicket(lease.ticket))?;
-            if ticket.status == super::Status::Acknowledged {
+            if ticket.status == Status::Acknowledged {
                 tx.execute(
                     "UPDATE tickets SET status = 'open', attempts = max(attempts - 1, 0) WHERE id = ?1",
                     [lease.ticket],
                 )?;
-                tickets::log(tx, lease.ticket, Some("acknowledged"), "open", "agent", why)?;
+                transitions::log(tx, lease.ticket, Some("acknowledged"), "open", "agent", why)?;
             }
-            proof::withdraw(tx, lease.ticket)?;
+            transitions::withdraw(tx, lease.ticket)?;
             drop_lease(tx, lease.ticket)
         })
     }
 
-    /// Gives the ticket up. It is tried again after a wait that doubles, [`MAX_SESSIONS`] times in
-    /// all; then, or at once if this is `final_`, it waits for a person.
-    pub fn escalate(
+    pub(crate) fn escalate(
         &mut self,
         lease: &Lease,
         diagnosis: &str,
@@ -145,7 +138,7 @@ impl Ledger {
             hold(tx, lease)?;
             let ticket =
                 tickets::by_id(tx, lease.ticket)?.ok_or(LedgerError::NoTicket(lease.ticket))?;
-            if ticket.status == super::Status::Acknowledged {
+            if ticket.status == Status::Acknowledged {
                 let person = final_ || ticket.attempts >= MAX_SESSIONS || ticket.by_hand;
                 let wait = FIRST_RETRY * 2u32.pow(ticket.attempts.saturating_sub(1).min(16));
                 let retry = (!person).then(|| clock::text(clock::wall() + wait));
@@ -159,7 +152,7 @@ impl Ledger {
                         person
                     ],
                 )?;
-                tickets::log(
+                transitions::log(
                     tx,
                     lease.ticket,
                     Some("acknowledged"),
@@ -168,13 +161,12 @@ impl Ledger {
                     why,
                 )?;
             }
-            proof::withdraw(tx, lease.ticket)?;
+            transitions::withdraw(tx, lease.ticket)?;
             drop_lease(tx, lease.ticket)
         })
     }
 
-    /// Notes what the agent found and that it says the repair is done. Proves nothing.
-    pub fn set_diagnosis(&mut self, lease: &Lease, text: &str) -> Result<()> {
+    pub(crate) fn set_diagnosis(&mut self, lease: &Lease, text: &str) -> Result<()> {
         self.write(|tx| {
             hold(tx, lease)?;
             tx.execute(
@@ -187,7 +179,7 @@ impl Ledger {
 }
 
 /// Checks that the lease is still the newest and has not run out; returns the time it was checked.
-pub(super) fn hold(conn: &Connection, lease: &Lease) -> Result<Mono> {
+pub(crate) fn hold(conn: &Connection, lease: &Lease) -> Result<Mono> {
     let now = Mono::now();
     let row: Option<(i64, Option<String>, Option<i64>, String)> = conn
         .prepare_cached(
@@ -201,7 +193,8 @@ pub(super) fn hold(conn: &Connection, lease: &Lease) -> Result<Mono> {
         Err(LedgerError::Fenced {
             ticket: lease.ticket,
             why: why.to_owned(),
-        })
+        }
+        .into())
     };
     match row {
         None => lost("the ticket is gone"),
@@ -218,7 +211,7 @@ pub(super) fn hold(conn: &Connection, lease: &Lease) -> Result<Mono> {
     }
 }
 
-pub(super) fn drop_lease(tx: &Transaction<'_>, ticket: i64) -> Result<()> {
+pub(crate) fn drop_lease(tx: &Transaction<'_>, ticket: i64) -> Result<()> {
     tx.execute(
         "UPDATE tickets SET lease_holder = NULL, lease_boot = NULL, lease_until_ms = NULL WHERE id = ?1",
         [ticket],
@@ -227,7 +220,7 @@ pub(super) fn drop_lease(tx: &Transaction<'_>, ticket: i64) -> Result<()> {
 }
 
 /// Whether somebody holds a lease on the ticket that has not run out.
-pub(super) fn is_leased(tx: &Transaction<'_>, ticket: i64) -> Result<bool> {
+pub(crate) fn is_leased(tx: &Transaction<'_>, ticket: i64) -> Result<bool> {
     let now = Mono::now();
     Ok(tx
         .prepare_cached(
@@ -237,7 +230,7 @@ pub(super) fn is_leased(tx: &Transaction<'_>, ticket: i64) -> Result<bool> {
 }
 
 /// Ends, in the record, sessions whose right to work is gone: they can write no end themselves.
-pub(super) fn end_orphans(tx: &Transaction<'_>) -> Result<()> {
+pub(crate) fn end_orphans(tx: &Transaction<'_>) -> Result<()> {
     let now = Mono::now();
     tx.prepare_cached(
         "UPDATE agent_sessions SET status = 'failed', ended_at = ?3,
@@ -256,7 +249,7 @@ const EXPIRED: &str = "status = 'acknowledged' AND lease_holder IS NOT NULL \
 /// The ticket to take next, if any.
 fn candidate(
     conn: &Connection,
-    request: &ClaimRequest<'_>,
+    request: &ClaimRequest,
     now: &Mono,
 ) -> rusqlite::Result<Option<i64>> {
     conn.prepare_cached(&format!(
@@ -271,7 +264,7 @@ fn candidate(
          ORDER BY +id LIMIT 1"
     ))?
     .query_row(
-        params![now.boot, now.ms, request.cluster_id, request.ticket, clock::stamp()],
+        params![now.boot, now.ms, request.cluster_id.as_ref().map(SystemId::as_str), request.ticket, clock::stamp()],
         |r| r.get(0),
     )
     .optional()
@@ -292,7 +285,7 @@ fn give_up_exhausted(tx: &Transaction<'_>, now: &Mono) -> Result<()> {
             [ticket.id],
         )?;
         let why = format!("{MAX_SESSIONS} sessions ended without a result");
-        tickets::log(
+        transitions::log(
             tx,
             ticket.id,
             Some("acknowledged"),

@@ -8,17 +8,44 @@ use std::{fmt, sync::OnceLock, time::Duration};
 /// Milliseconds since boot, suspended time included, with the boot they count from. Comparable
 /// between processes of one machine; never goes back.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Mono {
+pub(crate) struct Mono {
     pub boot: String,
     pub ms: i64,
 }
 
 impl Mono {
-    pub fn now() -> Self {
+    pub(crate) fn now() -> Self {
+        Self::before(Duration::ZERO)
+    }
+
+    /// So long ago, and rather a little earlier than a little later.
+    pub(crate) fn before(age: Duration) -> Self {
+        let whole = millis(age);
+        let part = i64::from(age > Duration::from_millis(whole.unsigned_abs()));
         Self {
             boot: boot_id().to_owned(),
-            ms: now_ms(),
+            ms: now_ms() - whole - part,
         }
+    }
+}
+
+/// How long it is since some moment, on the clock of leases and proof: it does not jump, and counts
+/// the time in which the machine slept.
+#[derive(Debug, Clone, Copy)]
+pub struct Stopwatch {
+    started_ms: i64,
+}
+
+impl Stopwatch {
+    pub fn start() -> Self {
+        Self {
+            started_ms: now_ms(),
+        }
+    }
+
+    pub fn elapsed(&self) -> Duration {
+        let ms = now_ms() - self.started_ms;
+        Duration::from_millis(u64::try_from(ms).unwrap_or(0))
     }
 }
 
@@ -42,10 +69,10 @@ fn boot_id() -> &'static str {
 /// Who holds a lease: boot id, pid and start time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Holder {
-    pub boot: String,
-    pub pid: u32,
+    boot: String,
+    pub(crate) pid: u32,
     /// Start of the process in clock ticks since boot; 0 where the system does not say.
-    pub start: u64,
+    start: u64,
 }
 
 impl Holder {
@@ -66,27 +93,27 @@ impl fmt::Display for Holder {
 }
 
 /// Now, in milliseconds, as the ledger stores it.
-pub(super) fn wall() -> Timestamp {
+pub(crate) fn wall() -> Timestamp {
     let now = Timestamp::now();
     Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now)
 }
 
 /// The day, UTC, as text that sorts.
-pub(super) fn today() -> String {
+pub(crate) fn today() -> String {
     wall().strftime("%Y-%m-%d").to_string()
 }
 
 /// Now, as text of one length, so that it sorts as text.
-pub(super) fn stamp() -> String {
+pub(crate) fn stamp() -> String {
     text(wall())
 }
 
-pub(super) fn text(time: Timestamp) -> String {
+pub(crate) fn text(time: Timestamp) -> String {
     format!("{time:.3}")
 }
 
 /// A length as the ledger stores it.
-pub(super) fn millis(d: Duration) -> i64 {
+pub(crate) fn millis(d: Duration) -> i64 {
     // A quarter, so that sums of such lengths do not overflow.
     i64::try_from(d.as_millis()).unwrap_or(i64::MAX / 4)
 }

@@ -3,8 +3,9 @@
 //! Who may write this file may steer its agents. Carrying a command out is up to the session.
 
 use crate::{
-    Lease, Ledger, LedgerError, Result, claim,
+    Lease, LedgerError, claim,
     clock::{self, parse_time},
+    engine::{Engine, Result},
     event::Control,
 };
 use jiff::Timestamp;
@@ -23,9 +24,13 @@ pub struct CommandRow {
     pub taken_at: Option<Timestamp>,
 }
 
-impl Ledger {
-    /// Leaves a command for the agent of a running session. Returns its id; see [`Self::command`].
-    pub fn send_command(&mut self, session: &str, command: &Control, by: &str) -> Result<i64> {
+impl Engine {
+    pub(crate) fn send_command(
+        &mut self,
+        session: &str,
+        command: &Control,
+        by: &str,
+    ) -> Result<i64> {
         let text = serde_json::to_string(command).unwrap_or_default();
         self.write(|tx| {
             let status: String = tx
@@ -39,7 +44,8 @@ impl Ledger {
             if status != "running" {
                 return Err(LedgerError::Refused(format!(
                     "session {session} has ended ({status}): there is no agent to steer"
-                )));
+                ))
+                .into());
             }
             tx.execute(
                 "INSERT INTO commands (session_id, command, by, at) VALUES (?1, ?2, ?3, ?4)",
@@ -49,9 +55,7 @@ impl Ledger {
         })
     }
 
-    /// What is waiting for the holder of `lease` in its session, oldest first, each once. `by` is
-    /// filled in from the row.
-    pub fn take_commands(&mut self, lease: &Lease, session: &str) -> Result<Vec<Control>> {
+    pub(crate) fn take_commands(&mut self, lease: &Lease, session: &str) -> Result<Vec<Control>> {
         let waiting = "SELECT 1 FROM commands WHERE session_id = ?1 AND taken_at IS NULL";
         // The usual answer is "nothing": find that out without the write lock.
         if !self.conn.prepare_cached(waiting)?.exists([session])? {
@@ -78,18 +82,15 @@ impl Ledger {
         })
     }
 
-    /// One command; None if there is none with this id.
-    pub fn command(&self, id: i64) -> Result<Option<CommandRow>> {
+    pub(crate) fn command(&self, id: i64) -> Result<Option<CommandRow>> {
         Ok(self.select_commands("id = ?1", params![id])?.pop())
     }
 
-    /// All commands to a session, oldest first.
-    pub fn commands(&self, session: &str) -> Result<Vec<CommandRow>> {
+    pub(crate) fn commands(&self, session: &str) -> Result<Vec<CommandRow>> {
         self.select_commands("session_id = ?1", params![session])
     }
 
-    /// Calls of a session that wait for a person, oldest first.
-    pub fn open_proposals(&self, session: &str) -> Result<Vec<String>> {
+    pub(crate) fn open_proposals(&self, session: &str) -> Result<Vec<String>> {
         Ok(self
             .conn
             .prepare_cached(

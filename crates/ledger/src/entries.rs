@@ -1,6 +1,6 @@
 //! Entries of a session: what they are, and appending one to its chain.
 
-use crate::{Result, SessionWriter, chain, clock};
+use crate::{chain, clock, engine::Result};
 use jiff::Timestamp;
 use rusqlite::{Connection, params};
 use serde::{Deserialize, Serialize};
@@ -49,28 +49,28 @@ impl EntryKind {
 }
 
 /// One entry to append.
-#[derive(Debug)]
-pub struct NewEntry<'a> {
+#[derive(Debug, Clone)]
+pub struct NewEntry {
     pub kind: EntryKind,
     /// The whole text; for a call, its short form (the whole is in `params`).
-    pub text: &'a str,
+    pub text: String,
     /// Shown to people instead of the text; may be filled in later.
-    pub summary: Option<&'a str>,
-    pub tool: Option<&'a str>,
-    pub params: Option<&'a serde_json::Value>,
-    pub call: Option<&'a str>,
+    pub summary: Option<String>,
+    pub tool: Option<String>,
+    pub params: Option<serde_json::Value>,
+    pub call: Option<String>,
     pub exit_code: Option<i32>,
     pub duration_ms: Option<u64>,
     pub timed_out: bool,
     pub omitted_bytes: u64,
-    pub meta: Option<&'a serde_json::Value>,
+    pub meta: Option<serde_json::Value>,
 }
 
-impl<'a> NewEntry<'a> {
-    pub fn new(kind: EntryKind, text: &'a str) -> Self {
+impl NewEntry {
+    pub fn new(kind: EntryKind, text: impl Into<String>) -> Self {
         Self {
             kind,
-            text,
+            text: text.into(),
             summary: None,
             tool: None,
             params: None,
@@ -107,23 +107,24 @@ pub struct EntryRow {
     pub hash: Option<String>,
 }
 
-/// Appends an entry; returns its row and the new head of the chain.
-pub(super) fn insert(
+/// Appends an entry after the `head` of a chain; returns its row and the new head.
+pub(crate) fn insert(
     tx: &Connection,
-    session: &SessionWriter,
-    entry: &NewEntry<'_>,
+    session: &str,
+    head: &str,
+    entry: &NewEntry,
 ) -> Result<(i64, String)> {
     let at = clock::stamp();
-    let params_text = entry.params.map(ToString::to_string);
-    let meta = entry.meta.map(ToString::to_string);
+    let params_text = entry.params.as_ref().map(ToString::to_string);
+    let meta = entry.meta.as_ref().map(ToString::to_string);
     // The reference leaves the raw text of a call empty; its parameters say it all.
-    let raw = (entry.kind != EntryKind::ToolCall).then_some(entry.text);
+    let raw = (entry.kind != EntryKind::ToolCall).then_some(entry.text.as_str());
     let link = chain::Link {
         kind: entry.kind.as_str(),
         text: raw,
-        tool: entry.tool,
+        tool: entry.tool.as_deref(),
         params: params_text.as_deref(),
-        call: entry.call,
+        call: entry.call.as_deref(),
         exit_code: entry.exit_code.map(i64::from),
         duration_ms: entry
             .duration_ms
@@ -133,7 +134,7 @@ pub(super) fn insert(
         meta: meta.as_deref(),
         at: &at,
     };
-    let hash = link.hash(&session.head);
+    let hash = link.hash(head);
     tx.prepare_cached(
         "INSERT INTO agent_log_entries (session_id, entry_type, content, raw_content, tool_name,
            tool_params, exit_code, timestamp, created_at, call_id, duration_ms, timed_out,
@@ -141,9 +142,9 @@ pub(super) fn insert(
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
     )?
     .execute(params![
-        session.id,
+        session,
         link.kind,
-        entry.summary.unwrap_or(entry.text),
+        entry.summary.as_deref().unwrap_or(&entry.text),
         link.text,
         link.tool,
         link.params,

@@ -1,7 +1,7 @@
 //! Counts over the whole ledger, as metrics want them. Of one cluster's monitor nothing is asked
 //! here (see `heartbeat`).
 
-use crate::{Ledger, Result};
+use crate::engine::{Engine, Result};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -28,8 +28,8 @@ pub struct Figures {
     pub agents: u64,
 }
 
-impl Ledger {
-    pub fn figures(&self) -> Result<Figures> {
+impl Engine {
+    pub(crate) fn figures(&self) -> Result<Figures> {
         let count = |sql: &str| -> Result<BTreeMap<String, u64>> {
             Ok(self
                 .conn

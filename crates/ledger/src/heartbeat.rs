@@ -1,8 +1,9 @@
 //! The monitor's heartbeat: when it last looked at which cluster, and what it could see.
 
 use crate::{
-    Check, Ledger, Mono, Result,
+    Check, Mono, SystemId,
     clock::{self, millis},
+    engine::{Engine, Result},
 };
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension, Transaction, params};
@@ -10,12 +11,12 @@ use serde::Serialize;
 use std::time::Duration;
 
 /// Requests to a process that hangs run into their limits, some of them one after the other.
-pub(super) const LONGEST_LOOK: Duration = Duration::from_secs(10);
+pub(crate) const LONGEST_LOOK: Duration = Duration::from_secs(10);
 
 /// When the monitor last looked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Heartbeat {
-    pub cluster_id: String,
+    pub cluster_id: SystemId,
     /// Since the last check; [`Duration::MAX`] if that was before this machine started.
     pub age: Duration,
     pub at: Option<Timestamp>,
@@ -37,9 +38,8 @@ impl Heartbeat {
     }
 }
 
-impl Ledger {
-    /// The monitor's last check of a cluster; of whichever looked last, if none is named.
-    pub fn heartbeat(&self, cluster_id: Option<&str>) -> Result<Option<Heartbeat>> {
+impl Engine {
+    pub(crate) fn heartbeat(&self, cluster_id: Option<&SystemId>) -> Result<Option<Heartbeat>> {
         let now = Mono::now();
         Ok(self
             .conn
@@ -47,11 +47,11 @@ impl Ledger {
                 "SELECT cluster_id, boot, at_ms, at, interval_ms, checks, ok, detail
                  FROM monitor_heartbeats WHERE ?1 IS NULL OR cluster_id = ?1 ORDER BY at DESC LIMIT 1",
             )?
-            .query_row([cluster_id], |r| {
+            .query_row([cluster_id.map(SystemId::as_str)], |r| {
                 let boot: String = r.get(1)?;
                 let at_ms: i64 = r.get(2)?;
                 Ok(Heartbeat {
-                    cluster_id: r.get(0)?,
+                    cluster_id: SystemId::new(r.get::<_, String>(0)?),
                     age: if boot == now.boot {
                         Duration::from_millis(u64::try_from(now.ms - at_ms).unwrap_or(0))
                     } else {
@@ -67,9 +67,7 @@ impl Ledger {
             .optional()?)
     }
 
-    /// The cluster that a monitor last saw at one of these PD addresses: what to go by while PD
-    /// cannot say its name.
-    pub fn cluster_at(&self, addresses: &[String]) -> Result<Option<String>> {
+    pub(crate) fn cluster_at(&self, addresses: &[String]) -> Result<Option<SystemId>> {
         let mut statement = self
             .conn
             .prepare_cached("SELECT cluster_id, place FROM monitor_heartbeats ORDER BY at DESC")?;
@@ -77,14 +75,14 @@ impl Ledger {
         while let Some(r) = rows.next()? {
             let place: String = r.get(1)?;
             if place.split(',').any(|a| addresses.iter().any(|b| a == b)) {
-                return Ok(Some(r.get(0)?));
+                return Ok(Some(SystemId::new(r.get::<_, String>(0)?)));
             }
         }
         Ok(None)
     }
 }
 
-pub(super) fn beat(tx: &Transaction<'_>, check: &Check<'_>, holder: &str) -> Result<()> {
+pub(crate) fn beat(tx: &Transaction<'_>, check: &Check, holder: &str) -> Result<()> {
     let now = Mono::now();
     tx.prepare_cached(
         "INSERT INTO monitor_heartbeats (cluster_id, holder, boot, at_ms, at, interval_ms, checks, ok, detail, place)
@@ -93,7 +91,7 @@ pub(super) fn beat(tx: &Transaction<'_>, check: &Check<'_>, holder: &str) -> Res
            interval_ms = ?6, checks = checks + 1, ok = ?7, detail = ?8, place = ?9",
     )?
     .execute(params![
-        check.cluster_id,
+        check.cluster_id.as_str(),
         holder,
         now.boot,
         now.ms,

@@ -1,7 +1,12 @@
 //! What is worth telling people elsewhere: tickets opened, escalated and proven, and commands that
 //! wait for approval; and how far that was told. Tells nobody itself.
 
-use crate::{Ledger, Result, Status, Ticket, clock::parse_time, spoken, tickets};
+use crate::{
+    Status, SystemId, Ticket,
+    clock::parse_time,
+    engine::{Engine, Result},
+    spoken, tickets,
+};
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension, params};
 use serde::{Deserialize, Serialize};
@@ -56,13 +61,12 @@ pub struct Told {
     entry: i64,
 }
 
-impl Ledger {
-    /// How far the news of a cluster were told. None: never any.
-    pub fn told(&self, cluster_id: &str) -> Result<Option<Told>> {
+impl Engine {
+    pub(crate) fn told(&self, cluster_id: &SystemId) -> Result<Option<Told>> {
         Ok(self
             .conn
             .prepare_cached("SELECT event_id, entry_id FROM told WHERE cluster_id = ?1")?
-            .query_row([cluster_id], |r| {
+            .query_row([cluster_id.as_str()], |r| {
                 Ok(Told {
                     event: r.get(0)?,
                     entry: r.get(1)?,
@@ -71,8 +75,7 @@ impl Ledger {
             .optional()?)
     }
 
-    /// Everything up to now.
-    pub fn told_by_now(&self) -> Result<Told> {
+    pub(crate) fn told_by_now(&self) -> Result<Told> {
         let newest = |table: &str| {
             let sql = format!("SELECT coalesce(max(id), 0) FROM {table}");
             self.conn.query_row(&sql, [], |r| r.get(0))
@@ -83,19 +86,17 @@ impl Ledger {
         })
     }
 
-    pub fn set_told(&mut self, cluster_id: &str, told: Told) -> Result<()> {
+    pub(crate) fn set_told(&mut self, cluster_id: &SystemId, told: Told) -> Result<()> {
         self.write(|tx| {
             tx.execute(
                 "INSERT OR REPLACE INTO told (cluster_id, event_id, entry_id) VALUES (?1, ?2, ?3)",
-                params![cluster_id, told.event, told.entry],
+                params![cluster_id.as_str(), told.event, told.entry],
             )?;
             Ok(())
         })
     }
 
-    /// The next news of a cluster, the oldest first, and how far was looked for them: further
-    /// than the last of them. An approval that was given or refused meanwhile is none.
-    pub fn news(&self, cluster_id: &str, told: Told) -> Result<(Vec<News>, Told)> {
+    pub(crate) fn news(&self, cluster_id: &SystemId, told: Told) -> Result<(Vec<News>, Told)> {
         let mut upto = told;
         let mut out = Vec::new();
         let events: Vec<(i64, i64, String, String, String)> = self
@@ -122,7 +123,7 @@ impl Ledger {
             let Some(ticket) = tickets::by_id(&self.conn, ticket)? else {
                 continue;
             };
-            if ticket.cluster_id.as_deref().is_none_or(|c| c == cluster_id) {
+            if ticket.cluster_id.as_ref().is_none_or(|c| c == cluster_id) {
                 out.push(News {
                     kind,
                     at: parse_time(&at),

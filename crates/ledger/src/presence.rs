@@ -1,8 +1,9 @@
 //! When an agent was last there, at work or waiting for it.
 
 use crate::{
-    Ledger, Mono, Result,
+    Mono,
     clock::{self, Holder},
+    engine::{Engine, Result},
 };
 use rusqlite::params;
 use std::time::Duration;
@@ -13,9 +14,8 @@ pub const EVERY: Duration = Duration::from_secs(10);
 /// After so long without a word it is taken to be gone.
 const GONE: Duration = Duration::from_secs(30);
 
-impl Ledger {
-    /// Notes that this agent is there. Those long gone are forgotten.
-    pub fn agent_is_there(&mut self, holder: &Holder, model: &str) -> Result<()> {
+impl Engine {
+    pub(crate) fn agent_is_there(&mut self, holder: &Holder, model: &str) -> Result<()> {
         self.write(|tx| {
             let now = Mono::now();
             tx.execute(
@@ -31,16 +31,14 @@ impl Ledger {
         })
     }
 
-    /// Notes that this agent ends.
-    pub fn agent_is_gone(&mut self, holder: &Holder) -> Result<()> {
+    pub(crate) fn agent_is_gone(&mut self, holder: &Holder) -> Result<()> {
         self.write(|tx| {
             tx.execute("DELETE FROM agents WHERE holder = ?1", [holder.to_string()])?;
             Ok(())
         })
     }
 
-    /// Agents that wait for work or hold a ticket.
-    pub fn agents_there(&self) -> Result<u64> {
+    pub(crate) fn agents_there(&self) -> Result<u64> {
         let now = Mono::now();
         Ok(self
             .conn
@@ -64,7 +62,7 @@ mod tests {
     #[test]
     fn an_agent_is_there_until_it_says_otherwise_or_nothing() {
         let dir = tempfile::tempdir().unwrap();
-        let mut ledger = Ledger::open(&dir.path().join("tickets.db")).unwrap();
+        let mut ledger = Engine::open(&dir.path().join("tickets.db")).unwrap();
         let holder = Holder::this_process();
         assert_eq!(ledger.agents_there().unwrap(), 0);
         ledger.agent_is_there(&holder, "rehearsal").unwrap();

@@ -5,11 +5,11 @@
 //! system says has ended is `external`, claimed or not.
 
 use crate::{
-    Check, CheckOutcome, Lease, Ledger, LedgerError, Mono, Reading, Resolution, Result, Status,
-    claim,
+    Check, CheckOutcome, Lease, LedgerError, Mono, Reading, Resolution, Status, SystemId, claim,
     clock::{self, millis},
+    engine::{Engine, Result},
     event::VerifyState,
-    tickets,
+    tickets, transitions,
 };
 use jiff::Timestamp;
 use rusqlite::{Transaction, params};
@@ -36,21 +36,18 @@ pub struct VerificationRow {
     pub decided_at: Option<Timestamp>,
 }
 
-impl Ledger {
-    /// Whether somebody waits for a check sooner than the next is due.
-    pub fn check_wanted(&self, cluster_id: &str) -> Result<bool> {
+impl Engine {
+    pub(crate) fn check_wanted(&self, cluster_id: &SystemId) -> Result<bool> {
         Ok(self
             .conn
             .prepare_cached(
                 "SELECT 1 FROM verifications v JOIN tickets t ON t.id = v.ticket_id
                  WHERE v.state = 'waiting' AND v.deadline_ms IS NULL AND t.cluster_id = ?1",
             )?
-            .exists([cluster_id])?)
+            .exists([cluster_id.as_str()])?)
     }
 
-    /// Asks the monitor to prove a repair by data younger than now. A ticket opened by hand has no
-    /// invariant that could prove it: answered at once.
-    pub fn request_verification(&mut self, lease: &Lease, session: &str) -> Result<i64> {
+    pub(crate) fn request_verification(&mut self, lease: &Lease, session: &str) -> Result<i64> {
         self.write(|tx| {
             let now = claim::hold(tx, lease)?;
             let ticket =
@@ -69,7 +66,7 @@ impl Ledger {
         })
     }
 
-    pub fn verification(&self, id: i64) -> Result<Verification> {
+    pub(crate) fn verification(&self, id: i64) -> Result<Verification> {
         let now = Mono::now();
         let (state, detail, boot, deadline): (String, String, String, Option<i64>) = self
             .conn
@@ -86,8 +83,7 @@ impl Ledger {
         })
     }
 
-    /// Requests for proof of one ticket, oldest first.
-    pub fn verifications(&self, ticket: i64) -> Result<Vec<VerificationRow>> {
+    pub(crate) fn verifications(&self, ticket: i64) -> Result<Vec<VerificationRow>> {
         let rows = self
             .conn
             .prepare_cached(
@@ -115,9 +111,10 @@ impl Ledger {
 }
 
 /// Judges every claimed repair that waits for it.
-pub(super) fn decide_verifications(
+pub(crate) fn decide_verifications(
     tx: &Transaction<'_>,
-    check: &Check<'_>,
+    check: &Check,
+    data: &Mono,
     out: &mut CheckOutcome,
 ) -> Result<()> {
     struct Waiting {
@@ -134,7 +131,7 @@ pub(super) fn decide_verifications(
              FROM verifications v JOIN tickets t ON t.id = v.ticket_id
              WHERE v.state = 'waiting' AND t.cluster_id = ?1",
         )?
-        .query_map([check.cluster_id], |r| {
+        .query_map([check.cluster_id.as_str()], |r| {
             Ok(Waiting {
                 id: r.get(0)?,
                 ticket: r.get(1)?,
@@ -145,9 +142,9 @@ pub(super) fn decide_verifications(
             })
         })?
         .collect::<rusqlite::Result<_>>()?;
-    let now = check.data.ms;
+    let now = data.ms;
     for w in waiting {
-        if w.boot != check.data.boot {
+        if w.boot != data.boot {
             decide(
                 tx,
                 w.id,
@@ -177,7 +174,7 @@ pub(super) fn decide_verifications(
         }
         let clear_since: Option<i64> = tx.query_row(
             "SELECT clear_since_ms FROM invariant_states WHERE cluster_id = ?1 AND violation_key = ?2",
-            params![check.cluster_id, w.key],
+            params![check.cluster_id.as_str(), w.key],
             |r| r.get(0),
         )?;
         let held = clear_since.map(|c| now - c.max(w.since));
@@ -189,7 +186,7 @@ pub(super) fn decide_verifications(
                 if let Some(ticket) = tickets::by_id(tx, w.ticket)?
                     && ticket.status == Status::Acknowledged
                 {
-                    tickets::resolve(tx, &ticket, Resolution::External, "monitor", &o.message)?;
+                    transitions::resolve(tx, &ticket, Resolution::External, "monitor", &o.message)?;
                     out.cleared.push(w.ticket);
                 }
             }
@@ -203,7 +200,7 @@ pub(super) fn decide_verifications(
                 if let Some(ticket) = tickets::by_id(tx, w.ticket)?
                     && ticket.status == Status::Acknowledged
                 {
-                    tickets::resolve(tx, &ticket, Resolution::Proven, "monitor", &detail)?;
+                    transitions::resolve(tx, &ticket, Resolution::Proven, "monitor", &detail)?;
                     out.proven.push(w.ticket);
                 }
             }
@@ -232,18 +229,8 @@ pub(super) fn decide_verifications(
     Ok(())
 }
 
-/// Ends requests that nobody waits for any more.
-pub(super) fn withdraw(tx: &Transaction<'_>, ticket: i64) -> rusqlite::Result<()> {
-    tx.prepare_cached(
-        "UPDATE verifications SET state = 'unverifiable', detail = 'withdrawn', decided_at = ?2
-         WHERE ticket_id = ?1 AND state = 'waiting'",
-    )?
-    .execute(params![ticket, clock::stamp()])?;
-    Ok(())
-}
-
 /// Whether the monitor owes an answer.
-pub(super) fn is_waiting(tx: &Transaction<'_>, ticket: i64) -> Result<bool> {
+pub(crate) fn is_waiting(tx: &Transaction<'_>, ticket: i64) -> Result<bool> {
     Ok(tx
         .prepare_cached("SELECT 1 FROM verifications WHERE ticket_id = ?1 AND state = 'waiting'")?
         .exists([ticket])?)

@@ -2,8 +2,9 @@
 //! few rows at a time, found by an index.
 
 use crate::{
-    EntryRow, Ledger, OutputChunk, Result, Sample, SessionRow, Ticket,
+    EntryRow, OutputChunk, Sample, SessionRow, SystemId, Ticket,
     clock::{self, parse_time},
+    engine::{Engine, Result},
     event::Stream,
     session_reads::{ENTRY_COLUMNS, SESSION_COLUMNS, entry_from_row, session_from_row},
     tickets,
@@ -64,16 +65,18 @@ pub struct Measured {
     pub p99_ms: Option<f64>,
 }
 
-impl Ledger {
-    /// Sessions marked running, the oldest first. None: of every cluster.
-    pub fn running_sessions(&self, cluster_id: Option<&str>) -> Result<Vec<RunningSession>> {
+impl Engine {
+    pub(crate) fn running_sessions(
+        &self,
+        cluster_id: Option<&SystemId>,
+    ) -> Result<Vec<RunningSession>> {
         let rows: Vec<(SessionRow, Option<String>)> = self
             .conn
             .prepare_cached(&format!(
                 "SELECT {SESSION_COLUMNS}, holder FROM agent_sessions WHERE status = 'running'
                    AND (?1 IS NULL OR cluster_id IS NULL OR cluster_id = ?1) ORDER BY id LIMIT 50"
             ))?
-            .query_map([cluster_id], |r| {
+            .query_map([cluster_id.map(SystemId::as_str)], |r| {
                 Ok((session_from_row(r)?, r.get("holder")?))
             })?
             .collect::<rusqlite::Result<_>>()?;
@@ -89,8 +92,7 @@ impl Ledger {
             .collect()
     }
 
-    /// What a session waits for a person to decide. Its last entry says that it waits.
-    pub fn waiting_proposal(&self, session: &str) -> Result<Option<WaitingProposal>> {
+    pub(crate) fn waiting_proposal(&self, session: &str) -> Result<Option<WaitingProposal>> {
         let last = self.entries_before(session, i64::MAX, 1)?;
         let Some(asked) = last.last().filter(|e| e.entry_type == "proposal") else {
             return Ok(None);
@@ -117,8 +119,11 @@ impl Ledger {
         session.ticket_id.map_or(Ok(None), |id| self.ticket(id))
     }
 
-    /// Sessions older than the one at `before` (None: from the newest), newest first.
-    pub fn session_list(&self, before: Option<i64>, limit: usize) -> Result<Vec<ListedSession>> {
+    pub(crate) fn session_list(
+        &self,
+        before: Option<i64>,
+        limit: usize,
+    ) -> Result<Vec<ListedSession>> {
         let rows: Vec<(SessionRow, i64)> = self
             .conn
             .prepare_cached(&format!(
@@ -140,8 +145,7 @@ impl Ledger {
             .collect()
     }
 
-    /// The last `limit` entries of a session before entry `before`, oldest first.
-    pub fn entries_before(
+    pub(crate) fn entries_before(
         &self,
         session: &str,
         before: i64,
@@ -159,8 +163,7 @@ impl Ledger {
         Ok(rows)
     }
 
-    /// The call's own entry and the one with its result, if they are there.
-    pub fn entries_of_call(&self, session: &str, call: &str) -> Result<Vec<EntryRow>> {
+    pub(crate) fn entries_of_call(&self, session: &str, call: &str) -> Result<Vec<EntryRow>> {
         Ok(self
             .conn
             .prepare_cached(&format!(
@@ -172,8 +175,7 @@ impl Ledger {
             .collect::<rusqlite::Result<_>>()?)
     }
 
-    /// The first and the last entry of a session. None: it has none.
-    pub fn entry_span(&self, session: &str) -> Result<Option<(i64, i64)>> {
+    pub(crate) fn entry_span(&self, session: &str) -> Result<Option<(i64, i64)>> {
         let (first, last): (Option<i64>, Option<i64>) = self
             .conn
             .prepare_cached("SELECT min(id), max(id) FROM agent_log_entries WHERE session_id = ?1")?
@@ -181,8 +183,7 @@ impl Ledger {
         Ok(first.zip(last))
     }
 
-    /// All entries of a session without their texts, in order, at most `limit`.
-    pub fn entry_marks(&self, session: &str, limit: usize) -> Result<Vec<EntryMark>> {
+    pub(crate) fn entry_marks(&self, session: &str, limit: usize) -> Result<Vec<EntryMark>> {
         Ok(self
             .conn
             .prepare_cached(
@@ -202,8 +203,7 @@ impl Ledger {
             .collect::<rusqlite::Result<_>>()?)
     }
 
-    /// Output of a call after row `after` (0: from the first), in order, with the rows' ids.
-    pub fn output_after(
+    pub(crate) fn output_after(
         &self,
         session: &str,
         call: &str,
@@ -213,8 +213,7 @@ impl Ledger {
         self.output_rows("AND id > ?3 ORDER BY id", session, call, after, limit)
     }
 
-    /// The last output of a call, in order, with the rows' ids.
-    pub fn output_tail(
+    pub(crate) fn output_tail(
         &self,
         session: &str,
         call: &str,
@@ -243,8 +242,7 @@ impl Ledger {
             .collect::<rusqlite::Result<_>>()?)
     }
 
-    /// The last output of a call after one time and up to another, in order.
-    pub fn output_between(
+    pub(crate) fn output_between(
         &self,
         session: &str,
         call: &str,
@@ -274,8 +272,7 @@ impl Ledger {
         Ok(rows.into_iter().map(|(_, chunk)| chunk).collect())
     }
 
-    /// Bytes and pieces of the stored output of a call.
-    pub fn output_size(&self, session: &str, call: &str) -> Result<(u64, u64)> {
+    pub(crate) fn output_size(&self, session: &str, call: &str) -> Result<(u64, u64)> {
         Ok(self
             .conn
             .prepare_cached(
@@ -285,10 +282,9 @@ impl Ledger {
             .query_row([session, call], |r| Ok((r.get(0)?, r.get(1)?)))?)
     }
 
-    /// Tickets of a cluster that were unresolved at some time between two, oldest first.
-    pub fn tickets_between(
+    pub(crate) fn tickets_between(
         &self,
-        cluster_id: Option<&str>,
+        cluster_id: Option<&SystemId>,
         from: Timestamp,
         to: Timestamp,
     ) -> Result<Vec<Ticket>> {
@@ -297,14 +293,17 @@ impl Ledger {
             "WHERE (?1 IS NULL OR cluster_id IS NULL OR cluster_id = ?1)
                AND first_seen_at <= ?3 AND (resolved_at IS NULL OR resolved_at >= ?2)
              ORDER BY id LIMIT 200",
-            params![cluster_id, clock::text(from), clock::text(to)],
+            params![
+                cluster_id.map(SystemId::as_str),
+                clock::text(from),
+                clock::text(to)
+            ],
         )?)
     }
 
-    /// The newest samples of a cluster up to a time, oldest first.
-    pub fn samples_upto(
+    pub(crate) fn samples_upto(
         &self,
-        cluster_id: &str,
+        cluster_id: &SystemId,
         upto: Timestamp,
         limit: usize,
     ) -> Result<Vec<Sample>> {
@@ -314,22 +313,24 @@ impl Ledger {
                 "SELECT id, at, snapshot FROM samples WHERE cluster_id = ?1 AND at <= ?2
                  ORDER BY id DESC LIMIT ?3",
             )?
-            .query_map(params![cluster_id, clock::text(upto), to_i64(limit)], |r| {
-                Ok(Sample {
-                    id: r.get(0)?,
-                    at: parse_time(&r.get::<_, String>(1)?),
-                    snapshot: r.get(2)?,
-                })
-            })?
+            .query_map(
+                params![cluster_id.as_str(), clock::text(upto), to_i64(limit)],
+                |r| {
+                    Ok(Sample {
+                        id: r.get(0)?,
+                        at: parse_time(&r.get::<_, String>(1)?),
+                        snapshot: r.get(2)?,
+                    })
+                },
+            )?
             .collect::<rusqlite::Result<_>>()?;
         rows.reverse();
         Ok(rows)
     }
 
-    /// What was measured between two times, oldest first.
-    pub fn measured(
+    pub(crate) fn measured(
         &self,
-        cluster_id: &str,
+        cluster_id: &SystemId,
         from: Timestamp,
         to: Timestamp,
     ) -> Result<Vec<Measured>> {
@@ -342,7 +343,7 @@ impl Ledger {
                  ORDER BY id",
             )?
             .query_map(
-                params![cluster_id, clock::text(from), clock::text(to)],
+                params![cluster_id.as_str(), clock::text(from), clock::text(to)],
                 |r| {
                     let at = parse_time(&r.get::<_, String>(0)?);
                     let (ops_per_s, p99_ms) = (r.get(1)?, r.get(2)?);

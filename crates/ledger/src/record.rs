@@ -2,8 +2,9 @@
 //! faults that were injected.
 
 use crate::{
-    Ledger, Result,
+    SystemId,
     clock::{self, parse_time},
+    engine::{Engine, Result},
 };
 use jiff::Timestamp;
 use rusqlite::{Transaction, params};
@@ -34,18 +35,26 @@ pub struct Fault {
 }
 
 /// Stores a sample and drops the oldest past the bound.
-pub(super) fn add_sample(tx: &Transaction<'_>, cluster_id: &str, snapshot: &str) -> Result<()> {
+pub(crate) fn add_sample(
+    tx: &Transaction<'_>,
+    cluster_id: &SystemId,
+    snapshot: &str,
+) -> Result<()> {
     tx.prepare_cached("INSERT INTO samples (cluster_id, at, snapshot) VALUES (?1, ?2, ?3)")?
-        .execute(params![cluster_id, clock::stamp(), snapshot])?;
+        .execute(params![cluster_id.as_str(), clock::stamp(), snapshot])?;
     let newest = tx.last_insert_rowid();
     tx.prepare_cached("DELETE FROM samples WHERE cluster_id = ?1 AND id <= ?2")?
-        .execute(params![cluster_id, newest - KEEP_SAMPLES])?;
+        .execute(params![cluster_id.as_str(), newest - KEEP_SAMPLES])?;
     Ok(())
 }
 
-impl Ledger {
-    /// Samples of a cluster between two times, oldest first.
-    pub fn samples(&self, cluster_id: &str, from: Timestamp, to: Timestamp) -> Result<Vec<Sample>> {
+impl Engine {
+    pub(crate) fn samples(
+        &self,
+        cluster_id: &SystemId,
+        from: Timestamp,
+        to: Timestamp,
+    ) -> Result<Vec<Sample>> {
         let rows = self
             .conn
             .prepare_cached(
@@ -53,7 +62,12 @@ impl Ledger {
                  WHERE cluster_id = ?1 AND at >= ?2 AND at <= ?3 ORDER BY id LIMIT ?4",
             )?
             .query_map(
-                params![cluster_id, clock::text(from), clock::text(to), KEEP_SAMPLES],
+                params![
+                    cluster_id.as_str(),
+                    clock::text(from),
+                    clock::text(to),
+                    KEEP_SAMPLES
+                ],
                 |r| {
                     Ok(Sample {
                         id: r.get(0)?,
@@ -66,9 +80,9 @@ impl Ledger {
         Ok(rows)
     }
 
-    pub fn add_fault(
+    pub(crate) fn add_fault(
         &mut self,
-        cluster_id: &str,
+        cluster_id: &SystemId,
         kind: &str,
         target: &str,
         by: &str,
@@ -76,20 +90,19 @@ impl Ledger {
         self.write(|tx| {
             tx.execute(
                 "INSERT INTO faults (cluster_id, at, kind, target, by) VALUES (?1, ?2, ?3, ?4, ?5)",
-                params![cluster_id, clock::stamp(), kind, target, by],
+                params![cluster_id.as_str(), clock::stamp(), kind, target, by],
             )?;
             Ok(tx.last_insert_rowid())
         })
     }
 
-    /// Faults injected into a cluster, oldest first.
-    pub fn faults(&self, cluster_id: &str) -> Result<Vec<Fault>> {
+    pub(crate) fn faults(&self, cluster_id: &SystemId) -> Result<Vec<Fault>> {
         let rows = self
             .conn
             .prepare_cached(
                 "SELECT id, at, kind, target, by FROM faults WHERE cluster_id = ?1 ORDER BY id",
             )?
-            .query_map([cluster_id], |r| {
+            .query_map([cluster_id.as_str()], |r| {
                 Ok(Fault {
                     id: r.get(0)?,
                     at: parse_time(&r.get::<_, String>(1)?),

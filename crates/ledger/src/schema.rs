@@ -3,7 +3,10 @@
 //! Columns and tables are only ever added. Adoption works by probing which columns are there, so
 //! every vintage of reference file takes the same path as an empty one.
 
-use crate::{LedgerError, Result, clock, explain};
+use crate::{
+    LedgerError, clock,
+    engine::{Result, explain},
+};
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 use std::{collections::HashSet, path::Path};
 
@@ -279,7 +282,7 @@ END;
 ";
 
 /// Brings the file to [`VERSION`] in one transaction.
-pub fn migrate(conn: &mut Connection, path: &Path) -> Result<()> {
+pub(crate) fn migrate(conn: &mut Connection, path: &Path) -> Result<()> {
     let found = version(conn, path)?;
     if found == VERSION {
         return Ok(());
@@ -304,18 +307,19 @@ pub fn migrate(conn: &mut Connection, path: &Path) -> Result<()> {
 }
 
 /// Refuses a file whose schema this code cannot read.
-pub fn check_readable(conn: &Connection, path: &Path) -> Result<()> {
+pub(crate) fn check_readable(conn: &Connection, path: &Path) -> Result<()> {
     match version(conn, path)? {
         VERSION => Ok(()),
         _ => Err(LedgerError::Refused(format!(
             "{} is not yet a ledger of this version: open it once with a command that writes",
             path.display()
-        ))),
+        ))
+        .into()),
     }
 }
 
 /// The schema of the file; an error if it is newer than this code, or not a database.
-pub fn version(conn: &Connection, path: &Path) -> Result<i64> {
+pub(crate) fn version(conn: &Connection, path: &Path) -> Result<i64> {
     let found: i64 = conn
         .query_row("PRAGMA user_version", [], |r| r.get(0))
         .map_err(|e| explain(path, e))?;
@@ -324,7 +328,8 @@ pub fn version(conn: &Connection, path: &Path) -> Result<i64> {
             path: path.to_owned(),
             found,
             known: VERSION,
-        });
+        }
+        .into());
     }
     Ok(found)
 }
@@ -334,7 +339,7 @@ fn add_columns(tx: &Transaction<'_>) -> rusqlite::Result<()> {
         let have: HashSet<String> = tx
             .prepare(&format!("SELECT name FROM pragma_table_info('{table}')"))?
             .query_map([], |r| r.get(0))?
-            .collect::<Result<_, _>>()?;
+            .collect::<rusqlite::Result<_>>()?;
         for (name, declaration) in *columns {
             if !have.contains(*name) {
                 tx.execute_batch(&format!(

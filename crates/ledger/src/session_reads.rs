@@ -1,17 +1,18 @@
 //! Reading sessions, their entries and the output of their commands.
 
 use crate::{
-    EntryRow, Ledger, LedgerError, OutputChunk, Result, SessionRow, UsageTotals, chain,
+    EntryRow, LedgerError, OutputChunk, SessionRow, SystemId, UsageTotals,
     clock::parse_time,
+    engine::{Engine, Result},
 };
 use jiff::Timestamp;
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{OptionalExtension, Row, params};
 
-pub(super) const SESSION_COLUMNS: &str = "session_id, ticket_id, status, started_at, ended_at, outcome_summary, \
+pub(crate) const SESSION_COLUMNS: &str = "session_id, ticket_id, status, started_at, ended_at, outcome_summary, \
     model, mode, cluster_id, resolution, head_hash, input_tokens, output_tokens, \
     cache_read_tokens, cache_write_tokens, cost_usd, turns";
 
-pub(super) fn session_from_row(r: &Row<'_>) -> rusqlite::Result<SessionRow> {
+pub(crate) fn session_from_row(r: &Row<'_>) -> rusqlite::Result<SessionRow> {
     let time = |i: usize| -> rusqlite::Result<Option<Timestamp>> {
         Ok(r.get::<_, Option<String>>(i)?
             .as_deref()
@@ -26,7 +27,7 @@ pub(super) fn session_from_row(r: &Row<'_>) -> rusqlite::Result<SessionRow> {
         outcome_summary: r.get(5)?,
         model: r.get(6)?,
         mode: r.get(7)?,
-        cluster_id: r.get(8)?,
+        cluster_id: r.get::<_, Option<String>>(8)?.map(SystemId::new),
         resolution: r.get(9)?,
         head_hash: r.get(10)?,
         usage: UsageTotals {
@@ -40,10 +41,10 @@ pub(super) fn session_from_row(r: &Row<'_>) -> rusqlite::Result<SessionRow> {
     })
 }
 
-pub(super) const ENTRY_COLUMNS: &str = "id, session_id, entry_type, content, raw_content, tool_name, \
+pub(crate) const ENTRY_COLUMNS: &str = "id, session_id, entry_type, content, raw_content, tool_name, \
     tool_params, call_id, exit_code, duration_ms, timed_out, omitted_bytes, meta, timestamp, hash";
 
-pub(super) fn entry_from_row(r: &Row<'_>) -> rusqlite::Result<EntryRow> {
+pub(crate) fn entry_from_row(r: &Row<'_>) -> rusqlite::Result<EntryRow> {
     let json = |i: usize| -> rusqlite::Result<Option<serde_json::Value>> {
         Ok(r.get::<_, Option<String>>(i)?
             .and_then(|s| serde_json::from_str(&s).ok()))
@@ -67,8 +68,8 @@ pub(super) fn entry_from_row(r: &Row<'_>) -> rusqlite::Result<EntryRow> {
     })
 }
 
-impl Ledger {
-    pub fn session(&self, id: &str) -> Result<Option<SessionRow>> {
+impl Engine {
+    pub(crate) fn session(&self, id: &str) -> Result<Option<SessionRow>> {
         Ok(self
             .conn
             .prepare_cached(&format!(
@@ -78,8 +79,7 @@ impl Ledger {
             .optional()?)
     }
 
-    /// The newest `limit` sessions, newest first.
-    pub fn sessions(&self, limit: usize) -> Result<Vec<SessionRow>> {
+    pub(crate) fn sessions(&self, limit: usize) -> Result<Vec<SessionRow>> {
         let rows = self
             .conn
             .prepare_cached(&format!(
@@ -90,8 +90,7 @@ impl Ledger {
         Ok(rows)
     }
 
-    /// Sessions on one ticket, oldest first.
-    pub fn sessions_of_ticket(&self, ticket: i64) -> Result<Vec<SessionRow>> {
+    pub(crate) fn sessions_of_ticket(&self, ticket: i64) -> Result<Vec<SessionRow>> {
         let rows = self
             .conn
             .prepare_cached(&format!(
@@ -102,8 +101,7 @@ impl Ledger {
         Ok(rows)
     }
 
-    /// Entries of a session after entry `after` (0: from the first), oldest first.
-    pub fn entries(&self, session: &str, after: i64, limit: usize) -> Result<Vec<EntryRow>> {
+    pub(crate) fn entries(&self, session: &str, after: i64, limit: usize) -> Result<Vec<EntryRow>> {
         let rows = self
             .conn
             .prepare_cached(&format!(
@@ -118,15 +116,17 @@ impl Ledger {
         Ok(rows)
     }
 
-    /// Stored output of one call, in order, up to `limit` chunks.
-    pub fn output(&self, session: &str, call: &str, limit: usize) -> Result<Vec<OutputChunk>> {
+    pub(crate) fn output(
+        &self,
+        session: &str,
+        call: &str,
+        limit: usize,
+    ) -> Result<Vec<OutputChunk>> {
         let rows = self.output_after(session, call, 0, limit)?;
         Ok(rows.into_iter().map(|(_, chunk)| chunk).collect())
     }
 
-    /// Stored output of the call that `result` ended, in order, up to `limit` chunks. Some servers
-    /// use the id of a call again; then only its own part is meant.
-    pub fn output_of(&self, result: &EntryRow, limit: usize) -> Result<Vec<OutputChunk>> {
+    pub(crate) fn output_of(&self, result: &EntryRow, limit: usize) -> Result<Vec<OutputChunk>> {
         let part = |name: &str| result.meta.as_ref()?.get(name)?.as_u64();
         let call = result.call_id.as_deref().unwrap_or_default();
         let chunks = self.output(&result.session_id, call, limit)?;
@@ -139,8 +139,7 @@ impl Ledger {
         })
     }
 
-    /// The session an unambiguous beginning of its id names.
-    pub fn find_session(&self, prefix: &str) -> Result<String> {
+    pub(crate) fn find_session(&self, prefix: &str) -> Result<String> {
         let found: Vec<String> = self
             .conn
             .prepare_cached(
@@ -152,45 +151,11 @@ impl Ledger {
             .collect::<rusqlite::Result<_>>()?;
         match found.as_slice() {
             [one] => Ok(one.clone()),
-            [] => Err(LedgerError::NoSession(prefix.to_owned())),
+            [] => Err(LedgerError::NoSession(prefix.to_owned()).into()),
             _ if found.iter().any(|f| f == prefix) => Ok(prefix.to_owned()),
-            _ => Err(LedgerError::Refused(format!(
-                "more than one session begins with {prefix}"
-            ))),
+            _ => Err(
+                LedgerError::Refused(format!("more than one session begins with {prefix}")).into(),
+            ),
         }
     }
-}
-
-/// Calls `f` with each entry of a session, in order, until it says stop.
-pub(super) fn for_each_link(
-    conn: &Connection,
-    session: &str,
-    mut f: impl FnMut(i64, &chain::Link<'_>, Option<&str>) -> bool,
-) -> Result<()> {
-    let mut statement = conn.prepare_cached(
-        "SELECT id, entry_type, raw_content, tool_name, tool_params, call_id, exit_code, duration_ms,
-           timed_out, omitted_bytes, meta, timestamp, hash
-         FROM agent_log_entries WHERE session_id = ?1 ORDER BY id",
-    )?;
-    let mut rows = statement.query([session])?;
-    while let Some(r) = rows.next()? {
-        let text = |i: usize| r.get_ref(i).and_then(|v| Ok(v.as_str_or_null()?));
-        let link = chain::Link {
-            kind: text(1)?.unwrap_or_default(),
-            text: text(2)?,
-            tool: text(3)?,
-            params: text(4)?,
-            call: text(5)?,
-            exit_code: r.get(6)?,
-            duration_ms: r.get(7)?,
-            timed_out: r.get::<_, Option<bool>>(8)?.unwrap_or(false),
-            omitted_bytes: r.get::<_, Option<i64>>(9)?.unwrap_or(0),
-            meta: text(10)?,
-            at: text(11)?.unwrap_or_default(),
-        };
-        if !f(r.get(0)?, &link, text(12)?) {
-            break;
-        }
-    }
-    Ok(())
 }

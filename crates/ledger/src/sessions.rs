@@ -4,7 +4,9 @@
 //! chunks that are written behind the work.
 
 use crate::{
-    Beside, EntryKind, Lease, Ledger, Mono, NewEntry, Reservation, Result, chain, claim, clock,
+    Beside, EntryKind, Holder, Lease, NewEntry, Reservation, Stopwatch, SystemId, chain, claim,
+    clock,
+    engine::{Engine, Result},
     entries,
     event::{Mode, Outcome, Stream},
     spending,
@@ -13,25 +15,33 @@ use crate::{
 use jiff::Timestamp;
 use rusqlite::{Connection, params};
 use serde::{Deserialize, Serialize};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-#[derive(Debug)]
-pub struct NewSession<'a> {
-    pub lease: &'a Lease,
+#[derive(Debug, Clone)]
+pub struct NewSession {
+    pub lease: Lease,
     /// `rehearsal` or a model id.
-    pub model: &'a str,
+    pub model: String,
     pub mode: Mode,
-    pub cluster_id: Option<&'a str>,
-    pub holder: &'a super::Holder,
+    pub cluster_id: Option<SystemId>,
+    pub holder: Holder,
 }
 
-/// An open session: its id, the lease it works under and the head of its chain.
-#[derive(Debug)]
+/// An open session: its id, the lease it works under and the head of its chain. Clones are of the
+/// same session.
+#[derive(Debug, Clone)]
 pub struct SessionWriter {
     pub id: String,
     pub lease: Lease,
-    pub(super) head: String,
-    /// When it began, on the clock of [`Mono`].
-    began_ms: i64,
+    /// Changed by the engine alone, when the row it is the hash of is durable.
+    head: Arc<Mutex<String>>,
+    began: Stopwatch,
+}
+
+impl SessionWriter {
+    fn head(&self) -> MutexGuard<'_, String> {
+        self.head.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// One row of `agent_sessions`.
@@ -46,7 +56,7 @@ pub struct SessionRow {
     pub outcome_summary: Option<String>,
     pub model: Option<String>,
     pub mode: Option<String>,
-    pub cluster_id: Option<String>,
+    pub cluster_id: Option<SystemId>,
     pub resolution: Option<String>,
     pub head_hash: Option<String>,
     pub usage: UsageTotals,
@@ -83,9 +93,8 @@ pub struct OutputChunk {
     pub at: Timestamp,
 }
 
-impl Ledger {
-    /// Opens a session on a claimed ticket.
-    pub fn begin_session(&mut self, new: &NewSession<'_>) -> Result<SessionWriter> {
+impl Engine {
+    pub(crate) fn begin_session(&mut self, new: &NewSession) -> Result<SessionWriter> {
         let started = clock::stamp();
         let random = uuid::Uuid::now_v7().simple().to_string();
         let id = format!(
@@ -99,7 +108,7 @@ impl Ledger {
             .ok()
             .and_then(|v| v.as_str().map(str::to_owned));
         self.write(|tx| {
-            claim::hold(tx, new.lease)?;
+            claim::hold(tx, &new.lease)?;
             tx.execute(
                 "INSERT INTO agent_sessions (session_id, ticket_id, status, started_at, model, mode,
                    cluster_id, fence, holder, created_at)
@@ -110,36 +119,34 @@ impl Ledger {
                     started,
                     new.model,
                     mode,
-                    new.cluster_id,
+                    new.cluster_id.as_ref().map(SystemId::as_str),
                     new.lease.fence,
                     new.holder.to_string()
                 ],
             )?;
             Ok(())
         })?;
-        let head = chain::genesis(&id, Some(ticket), &started, Some(new.model));
+        let head = chain::genesis(&id, Some(ticket), &started, Some(&new.model));
         Ok(SessionWriter {
             id,
             lease: new.lease.clone(),
-            head,
-            began_ms: Mono::now().ms,
+            head: Arc::new(Mutex::new(head)),
+            began: Stopwatch::start(),
         })
     }
 
-    /// Appends an entry. Durable when it returns; refused when the lease is lost.
-    pub fn append(&mut self, session: &mut SessionWriter, entry: &NewEntry<'_>) -> Result<i64> {
-        let (id, head) = self.write(|tx| {
+    pub(crate) fn append(&mut self, session: &SessionWriter, entry: &NewEntry) -> Result<i64> {
+        let mut head = session.head();
+        let (id, next) = self.write(|tx| {
             claim::hold(tx, &session.lease)?;
             note_time(tx, session)?;
-            entries::insert(tx, session, entry)
+            entries::insert(tx, &session.id, &head, entry)
         })?;
-        session.head = head;
+        *head = next;
         Ok(id)
     }
 
-    /// Appends output of commands of a session. Behind the work: asks for no lease, since what it
-    /// stores has already happened.
-    pub fn append_output(&mut self, session: &str, chunks: &[OutputChunk]) -> Result<()> {
+    pub(crate) fn append_output(&mut self, session: &str, chunks: &[OutputChunk]) -> Result<()> {
         self.write(|tx| {
             let mut insert = tx.prepare_cached(
                 "INSERT INTO session_output (session_id, call_id, seq, stream, text, at)
@@ -163,13 +170,12 @@ impl Ledger {
         })
     }
 
-    /// Fills in an entry's short form, if there is one, and counts what it cost. The chain does not cover it.
-    pub fn set_summary(
+    pub(crate) fn set_summary(
         &mut self,
         entry: i64,
         session: &str,
         summary: Option<&str>,
-        paid: &Beside<'_>,
+        paid: &Beside,
     ) -> Result<()> {
         let day = clock::today();
         self.write(|tx| {
@@ -183,23 +189,22 @@ impl Ledger {
         })
     }
 
-    /// Records one turn of the model, whole: its entries, what the session has used since it began
-    /// and, of the money set aside for it, what it really cost.
-    pub fn record_turn(
+    pub(crate) fn record_turn(
         &mut self,
-        session: &mut SessionWriter,
-        rows: &[NewEntry<'_>],
-        totals: &Totals,
+        session: &SessionWriter,
+        rows: &[NewEntry],
+        totals: Totals,
         paid: Option<(Reservation, f64)>,
     ) -> Result<Vec<i64>> {
-        let before = session.head.clone();
-        let written = self.write(|tx| {
+        let mut head = session.head();
+        let (ids, next) = self.write(|tx| {
             claim::hold(tx, &session.lease)?;
             note_time(tx, session)?;
             let mut ids = Vec::with_capacity(rows.len());
+            let mut next = head.clone();
             for entry in rows {
-                let (id, head) = entries::insert(tx, session, entry)?;
-                session.head = head;
+                let (id, hash) = entries::insert(tx, &session.id, &next, entry)?;
+                next = hash;
                 ids.push(id);
             }
             let usage = &totals.usage;
@@ -220,23 +225,20 @@ impl Ledger {
             if let Some((reservation, usd)) = paid {
                 spending::settle(tx, reservation, usd)?;
             }
-            Ok(ids)
-        });
-        if written.is_err() {
-            session.head = before;
-        }
-        written
+            Ok((ids, next))
+        })?;
+        *head = next;
+        Ok(ids)
     }
 
-    /// Ends the session with its last entry. Returns the head of its chain, hex. The ticket keeps
-    /// its status and its lease: end the session first, then release, escalate or leave it.
-    pub fn end_session(
+    pub(crate) fn end_session(
         &mut self,
-        session: &mut SessionWriter,
+        session: &SessionWriter,
         outcome: Outcome,
         summary: &str,
     ) -> Result<String> {
-        let head = self.write(|tx| {
+        let mut head = session.head();
+        let last = self.write(|tx| {
             claim::hold(tx, &session.lease)?;
             note_time(tx, session)?;
             let (status, resolution): (String, Option<String>) = tx.query_row(
@@ -249,10 +251,10 @@ impl Ledger {
                 "resolution": resolution,
             });
             let entry = NewEntry {
-                meta: Some(&meta),
+                meta: Some(meta),
                 ..NewEntry::new(EntryKind::End, summary)
             };
-            let (_, head) = entries::insert(tx, session, &entry)?;
+            let (_, last) = entries::insert(tx, &session.id, &head, &entry)?;
             tx.execute(
                 "UPDATE agent_sessions SET status = ?2, ended_at = ?3, outcome_summary = ?4,
                    head_hash = ?5, resolution = ?6 WHERE session_id = ?1",
@@ -261,23 +263,23 @@ impl Ledger {
                     outcome.as_str(),
                     clock::stamp(),
                     summary,
-                    head,
+                    last,
                     resolution
                 ],
             )?;
             if status == "resolved" {
                 claim::drop_lease(tx, session.lease.ticket)?;
             }
-            Ok(head)
+            Ok(last)
         })?;
-        session.head.clone_from(&head);
-        Ok(head)
+        head.clone_from(&last);
+        Ok(last)
     }
 }
 
 /// How long the session is at work already.
 fn note_time(tx: &Connection, session: &SessionWriter) -> rusqlite::Result<()> {
     tx.prepare_cached("UPDATE agent_sessions SET worked_ms = ?2 WHERE session_id = ?1")?
-        .execute(params![session.id, Mono::now().ms - session.began_ms])?;
+        .execute(params![session.id, clock::millis(session.began.elapsed())])?;
     Ok(())
 }

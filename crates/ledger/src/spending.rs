@@ -3,7 +3,11 @@
 //!
 //! A reservation that was never settled, because its agent died, counts in full.
 
-use crate::{Lease, Ledger, Result, claim, clock, usage::Spent};
+use crate::{
+    Lease, claim, clock,
+    engine::{Engine, Result},
+    usage::Spent,
+};
 use rusqlite::{Connection, Transaction, params};
 use serde::Serialize;
 use std::time::Duration;
@@ -13,11 +17,11 @@ use std::time::Duration;
 pub struct Reservation(i64);
 
 /// What was spent on the side of a session's turns.
-#[derive(Debug, Clone, Copy)]
-pub struct Beside<'a> {
+#[derive(Debug, Clone)]
+pub struct Beside {
     /// `summary` or `web_search`.
-    pub what: &'a str,
-    pub model: &'a str,
+    pub what: &'static str,
+    pub model: String,
     pub tokens: u64,
     pub usd: f64,
 }
@@ -37,10 +41,12 @@ pub struct Payment {
     pub settled: bool,
 }
 
-impl Ledger {
-    /// What was spent on a ticket since it was opened, or opened again. `running` is the session
-    /// that is not over, and how long it lasts already.
-    pub fn spent_on_ticket(&self, ticket: i64, running: Option<(&str, Duration)>) -> Result<Spent> {
+impl Engine {
+    pub(crate) fn spent_on_ticket(
+        &self,
+        ticket: i64,
+        running: Option<(&str, Duration)>,
+    ) -> Result<Spent> {
         let (session, lasts) = running.unwrap_or_default();
         let (turns, tokens, usd, ms): (u64, u64, f64, i64) = self
             .conn
@@ -65,13 +71,11 @@ impl Ledger {
         })
     }
 
-    /// US dollars spent or set aside today, UTC, by all agents of this ledger.
-    pub fn spent_today(&self) -> Result<f64> {
+    pub(crate) fn spent_today(&self) -> Result<f64> {
         spent_on(&self.conn, &clock::today())
     }
 
-    /// What a session paid for, oldest first.
-    pub fn payments(&self, session: &str) -> Result<Vec<Payment>> {
+    pub(crate) fn payments(&self, session: &str) -> Result<Vec<Payment>> {
         Ok(self
             .conn
             .prepare_cached(
@@ -91,9 +95,7 @@ impl Ledger {
             .collect::<rusqlite::Result<_>>()?)
     }
 
-    /// Sets `usd` aside for the next request of a session. None: with it the day would cost more
-    /// than `cap`.
-    pub fn reserve(
+    pub(crate) fn reserve(
         &mut self,
         lease: &Lease,
         session: &str,
@@ -112,12 +114,11 @@ impl Ledger {
         })
     }
 
-    /// Replaces a reservation by what was really spent on the side of a session's turns.
-    pub fn settle_beside(
+    pub(crate) fn settle_beside(
         &mut self,
         reservation: Reservation,
         session: &str,
-        paid: &Beside<'_>,
+        paid: &Beside,
     ) -> Result<()> {
         let day = clock::today();
         self.write(|tx| {
@@ -127,17 +128,17 @@ impl Ledger {
     }
 }
 
-pub(super) fn settle(tx: &Transaction<'_>, reservation: Reservation, usd: f64) -> Result<()> {
+pub(crate) fn settle(tx: &Transaction<'_>, reservation: Reservation, usd: f64) -> Result<()> {
     tx.prepare_cached("UPDATE spending SET usd = ?2, settled = 1 WHERE id = ?1")?
         .execute(params![reservation.0, usd])?;
     Ok(())
 }
 
 /// The session's cost grows by it, unless that is not known.
-pub(super) fn spend_beside(
+pub(crate) fn spend_beside(
     tx: &Transaction<'_>,
     session: &str,
-    paid: &Beside<'_>,
+    paid: &Beside,
     day: &str,
 ) -> Result<()> {
     tx.execute(

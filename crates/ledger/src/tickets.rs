@@ -3,17 +3,19 @@
 //! What the monitor does to them is in `check`, an agent in `claim`, people in `by_hand`.
 
 use crate::{
-    Ledger, Result,
-    clock::{self, parse_time},
-    proof,
+    SystemId,
+    clock::parse_time,
+    engine::{Engine, Result},
 };
 use jiff::Timestamp;
-use rusqlite::{Connection, Row, Transaction, params};
+use rusqlite::{Connection, Row, params};
 use serde::{Deserialize, Serialize};
+use std::sync::LazyLock;
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Status {
+    #[default]
     Open,
     /// An agent holds it.
     Acknowledged,
@@ -88,7 +90,7 @@ pub struct LiveTicket {
 }
 
 /// One row of `tickets`. Field names are the reference's column names where it has the column.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Ticket {
     pub id: i64,
     /// `invariant` or `invariant:store`.
@@ -110,7 +112,7 @@ pub struct Ticket {
     pub subject_context: Option<String>,
     pub created_at: Option<Timestamp>,
     pub updated_at: Option<Timestamp>,
-    pub cluster_id: Option<String>,
+    pub cluster_id: Option<SystemId>,
     pub resolution: Option<Resolution>,
     /// An agent said that it repaired it. Not the same as [`Resolution::Proven`].
     pub claimed: bool,
@@ -137,117 +139,116 @@ pub struct TicketEvent {
     pub at: Option<Timestamp>,
 }
 
-const COLUMNS: &str = "id, violation_key, invariant_name, store_id, status, held, batch_key, \
-    occurrence_count, first_seen_at, last_seen_at, resolved_at, message, severity, diagnosis, \
-    metric_snapshot, subject_context, created_at, updated_at, cluster_id, resolution, claimed, \
-    flaps, attempts, retry_at, needs_person, by_hand";
+const COLUMNS: [&str; 26] = [
+    "id",
+    "violation_key",
+    "invariant_name",
+    "store_id",
+    "status",
+    "held",
+    "batch_key",
+    "occurrence_count",
+    "first_seen_at",
+    "last_seen_at",
+    "resolved_at",
+    "message",
+    "severity",
+    "diagnosis",
+    "metric_snapshot",
+    "subject_context",
+    "created_at",
+    "updated_at",
+    "cluster_id",
+    "resolution",
+    "claimed",
+    "flaps",
+    "attempts",
+    "retry_at",
+    "needs_person",
+    "by_hand",
+];
+
+static SELECTED: LazyLock<String> = LazyLock::new(|| COLUMNS.join(", "));
+
+/// Where a column stands in [`COLUMNS`]. Asked in a `const`, a name that is not there does not
+/// compile, and no row is searched for it.
+const fn at(name: &str) -> usize {
+    let name = name.as_bytes();
+    let mut column = 0;
+    loop {
+        let other = COLUMNS[column].as_bytes();
+        let mut same = 0;
+        while same < name.len() && same < other.len() && name[same] == other[same] {
+            same += 1;
+        }
+        if same == name.len() && same == other.len() {
+            return column;
+        }
+        column += 1;
+    }
+}
 
 fn from_row(r: &Row<'_>) -> rusqlite::Result<Ticket> {
-    let time = |i: usize| -> rusqlite::Result<Option<Timestamp>> {
-        Ok(r.get::<_, Option<String>>(i)?
-            .as_deref()
-            .and_then(parse_time))
+    let text = |column: usize| r.get::<_, Option<String>>(column);
+    let time = |column: usize| -> rusqlite::Result<Option<Timestamp>> {
+        Ok(text(column)?.as_deref().and_then(parse_time))
     };
-    let status: String = r.get(4)?;
+    let status: String = r.get(const { at("status") })?;
     Ok(Ticket {
-        id: r.get(0)?,
-        violation_key: r.get(1)?,
-        invariant: r.get(2)?,
-        store_id: r.get(3)?,
+        id: r.get(const { at("id") })?,
+        violation_key: r.get(const { at("violation_key") })?,
+        invariant: r.get(const { at("invariant_name") })?,
+        store_id: r.get(const { at("store_id") })?,
         // An unknown word must not hide the ticket, nor let it pass as done.
         status: Status::parse(&status).unwrap_or(Status::Escalated),
-        held: r.get(5)?,
-        batch_key: r.get(6)?,
-        occurrence_count: r.get(7)?,
-        first_seen_at: time(8)?,
-        last_seen_at: time(9)?,
-        resolved_at: time(10)?,
-        message: r.get(11)?,
-        severity: r.get(12)?,
-        diagnosis: r.get(13)?,
-        metric_snapshot: r
-            .get::<_, Option<String>>(14)?
+        held: r.get(const { at("held") })?,
+        batch_key: r.get(const { at("batch_key") })?,
+        occurrence_count: r.get(const { at("occurrence_count") })?,
+        first_seen_at: time(const { at("first_seen_at") })?,
+        last_seen_at: time(const { at("last_seen_at") })?,
+        resolved_at: time(const { at("resolved_at") })?,
+        message: r.get(const { at("message") })?,
+        severity: r.get(const { at("severity") })?,
+        diagnosis: r.get(const { at("diagnosis") })?,
+        metric_snapshot: text(const { at("metric_snapshot") })?
             .and_then(|s| serde_json::from_str(&s).ok()),
-        subject_context: r.get(15)?,
-        created_at: time(16)?,
-        updated_at: time(17)?,
-        cluster_id: r.get(18)?,
-        resolution: r
-            .get::<_, Option<String>>(19)?
+        subject_context: r.get(const { at("subject_context") })?,
+        created_at: time(const { at("created_at") })?,
+        updated_at: time(const { at("updated_at") })?,
+        cluster_id: text(const { at("cluster_id") })?.map(SystemId::new),
+        resolution: text(const { at("resolution") })?
             .as_deref()
             .and_then(Resolution::parse),
-        claimed: r.get(20)?,
-        flaps: r.get(21)?,
-        attempts: r.get(22)?,
-        retry_at: time(23)?,
-        needs_person: r.get(24)?,
-        by_hand: r.get(25)?,
+        claimed: r.get(const { at("claimed") })?,
+        flaps: r.get(const { at("flaps") })?,
+        attempts: r.get(const { at("attempts") })?,
+        retry_at: time(const { at("retry_at") })?,
+        needs_person: r.get(const { at("needs_person") })?,
+        by_hand: r.get(const { at("by_hand") })?,
     })
 }
 
 /// All tickets that `clause` (everything after FROM) selects.
-pub(super) fn select(
+pub(crate) fn select(
     conn: &Connection,
     clause: &str,
     args: impl rusqlite::Params,
 ) -> rusqlite::Result<Vec<Ticket>> {
-    conn.prepare_cached(&format!("SELECT {COLUMNS} FROM tickets {clause}"))?
+    conn.prepare_cached(&format!("SELECT {} FROM tickets {clause}", *SELECTED))?
         .query_map(args, from_row)?
         .collect()
 }
 
-pub(super) fn by_id(conn: &Connection, id: i64) -> rusqlite::Result<Option<Ticket>> {
+pub(crate) fn by_id(conn: &Connection, id: i64) -> rusqlite::Result<Option<Ticket>> {
     Ok(select(conn, "WHERE id = ?1", [id])?.pop())
 }
 
-/// Appends to `ticket_events`.
-pub(super) fn log(
-    tx: &Transaction<'_>,
-    ticket: i64,
-    from: Option<&str>,
-    to: &str,
-    by: &str,
-    why: &str,
-) -> rusqlite::Result<()> {
-    tx.prepare_cached(
-        "INSERT INTO ticket_events (ticket_id, from_status, to_status, by, why, at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-    )?
-    .execute(params![ticket, from, to, by, why, clock::stamp()])?;
-    Ok(())
-}
-
-/// Ends a ticket, whatever its status, and logs it. The caller decides about the lease.
-pub(super) fn resolve(
-    tx: &Transaction<'_>,
-    ticket: &Ticket,
-    resolution: Resolution,
-    by: &str,
-    why: &str,
-) -> rusqlite::Result<()> {
-    tx.execute(
-        "UPDATE tickets SET status = 'resolved', resolution = ?2, resolved_at = ?3, live_key = NULL,
-           retry_at = NULL, needs_person = 0 WHERE id = ?1",
-        params![ticket.id, resolution.as_str(), clock::stamp()],
-    )?;
-    proof::withdraw(tx, ticket.id)?;
-    log(
-        tx,
-        ticket.id,
-        Some(ticket.status.as_str()),
-        "resolved",
-        by,
-        &format!("{}: {why}", resolution.as_str()),
-    )
-}
-
-impl Ledger {
-    pub fn ticket(&self, id: i64) -> Result<Option<Ticket>> {
+impl Engine {
+    pub(crate) fn ticket(&self, id: i64) -> Result<Option<Ticket>> {
         Ok(by_id(&self.conn, id)?)
     }
 
-    /// The newest `limit` tickets, newest first, all unresolved ones before the others.
-    pub fn tickets(&self, limit: usize) -> Result<Vec<Ticket>> {
+    pub(crate) fn tickets(&self, limit: usize) -> Result<Vec<Ticket>> {
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         // `+id`: by the index of the few that are not resolved, not through all rows.
         let mut live = select(
@@ -266,8 +267,7 @@ impl Ledger {
         Ok(live)
     }
 
-    /// Tickets with one status, newest first.
-    pub fn tickets_with_status(&self, status: Status, limit: usize) -> Result<Vec<Ticket>> {
+    pub(crate) fn tickets_with_status(&self, status: Status, limit: usize) -> Result<Vec<Ticket>> {
         let also = if status == Status::Escalated {
             "diagnosed"
         } else {
@@ -289,8 +289,7 @@ impl Ledger {
         )?)
     }
 
-    /// Tickets of the same check, oldest first, without `ticket` itself.
-    pub fn siblings(&self, ticket: &Ticket) -> Result<Vec<Ticket>> {
+    pub(crate) fn siblings(&self, ticket: &Ticket) -> Result<Vec<Ticket>> {
         let Some(batch) = &ticket.batch_key else {
             return Ok(Vec::new());
         };
@@ -301,8 +300,7 @@ impl Ledger {
         )?)
     }
 
-    /// How many tickets are resolved, and how many are not.
-    pub fn ticket_counts(&self) -> Result<(u64, u64)> {
+    pub(crate) fn ticket_counts(&self) -> Result<(u64, u64)> {
         let live: u64 = self.conn.query_row(
             "SELECT count(*) FROM tickets WHERE status != 'resolved'",
             [],
@@ -314,8 +312,7 @@ impl Ledger {
         Ok((all - live, live))
     }
 
-    /// What happened to a ticket, oldest first.
-    pub fn ticket_events(&self, ticket: i64) -> Result<Vec<TicketEvent>> {
+    pub(crate) fn ticket_events(&self, ticket: i64) -> Result<Vec<TicketEvent>> {
         let rows = self
             .conn
             .prepare_cached(
@@ -324,13 +321,13 @@ impl Ledger {
             )?
             .query_map([ticket], |r| {
                 Ok(TicketEvent {
-                    id: r.get(0)?,
-                    ticket_id: r.get(1)?,
-                    from: r.get(2)?,
-                    to: r.get(3)?,
-                    by: r.get(4)?,
-                    why: r.get(5)?,
-                    at: r.get::<_, String>(6).map(|t| parse_time(&t))?,
+                    id: r.get("id")?,
+                    ticket_id: r.get("ticket_id")?,
+                    from: r.get("from_status")?,
+                    to: r.get("to_status")?,
+                    by: r.get("by")?,
+                    why: r.get("why")?,
+                    at: r.get::<_, String>("at").map(|t| parse_time(&t))?,
                 })
             })?
             .collect::<rusqlite::Result<_>>()?;
@@ -338,16 +335,14 @@ impl Ledger {
     }
 }
 
-impl Ledger {
-    /// The id of the newest ticket; 0 if there is none.
-    pub fn newest_ticket(&self) -> Result<i64> {
+impl Engine {
+    pub(crate) fn newest_ticket(&self) -> Result<i64> {
         Ok(self
             .conn
             .query_row("SELECT coalesce(max(id), 0) FROM tickets", [], |r| r.get(0))?)
     }
 
-    /// What the unresolved tickets of a cluster are about that were not opened by hand.
-    pub fn live_keys(&self, cluster_id: &str) -> Result<Vec<LiveTicket>> {
+    pub(crate) fn live_keys(&self, cluster_id: &SystemId) -> Result<Vec<LiveTicket>> {
         let rows = self
             .conn
             .prepare_cached(
@@ -355,7 +350,7 @@ impl Ledger {
                  WHERE live_key IS NOT NULL AND by_hand = 0
                    AND (cluster_id = ?1 OR cluster_id IS NULL)",
             )?
-            .query_map([cluster_id], |r| {
+            .query_map([cluster_id.as_str()], |r| {
                 Ok(LiveTicket {
                     key: r.get(0)?,
                     invariant: r.get(1)?,

@@ -15,7 +15,7 @@ use crate::{
     },
     stage::control::Control,
 };
-use operator_ledger::{Ledger, LedgerError};
+use operator_ledger::{LedgerError, Reader};
 use std::{
     path::PathBuf,
     sync::{
@@ -108,22 +108,23 @@ fn serve(
 const GONE: &str = "another session is played back";
 
 fn with<T>(
-    ledger: Result<&Ledger, LedgerError>,
-    work: impl FnOnce(&Ledger) -> Result<T, LedgerError>,
+    ledger: Result<&Reader, LedgerError>,
+    work: impl FnOnce(&Reader) -> Result<T, LedgerError>,
 ) -> Result<T, String> {
     ledger.and_then(work).map_err(|e| e.to_string())
 }
 
-fn look_up(read: Read, ledger: Result<&Ledger, LedgerError>) -> Found {
+fn look_up(read: Read, ledger: Result<&Reader, LedgerError>) -> Found {
     match read {
         Read::Ticket(id) => {
             let ledger = ledger.map_err(|e| e.to_string());
             Found::Ticket(Box::new(detail(id, ledger)))
         }
-        Read::Sessions(before) => {
-            Found::Sessions(before, with(ledger, |l| l.session_list(before, SESSIONS)))
-        }
-        Read::Session(prefix) => Found::Session(with(ledger, |l| l.find_session(&prefix))),
+        Read::Sessions(before) => Found::Sessions(
+            before,
+            with(ledger, |l| l.session_list(before, SESSIONS).wait()),
+        ),
+        Read::Session(prefix) => Found::Session(with(ledger, |l| l.find_session(&prefix).wait())),
         Read::Page { session, which } => {
             let page = with(ledger, |l| Page::read(l, &session, &which));
             Found::Page(which, page.map(Box::new))
@@ -155,7 +156,7 @@ fn look_up(read: Read, ledger: Result<&Ledger, LedgerError>) -> Found {
 }
 
 /// Reads it all; what goes wrong is part of it.
-fn detail(id: i64, ledger: Result<&Ledger, String>) -> Detail {
+fn detail(id: i64, ledger: Result<&Reader, String>) -> Detail {
     let mut found = Detail {
         id,
         ..Detail::default()
@@ -169,10 +170,10 @@ fn detail(id: i64, ledger: Result<&Ledger, String>) -> Detail {
     found
 }
 
-fn fill(ledger: &Ledger, detail: &mut Detail) -> Result<(), LedgerError> {
-    detail.ticket = ledger.ticket(detail.id)?;
-    detail.events = ledger.ticket_events(detail.id)?;
-    detail.proofs = ledger.verifications(detail.id)?;
-    detail.sessions = ledger.sessions_of_ticket(detail.id)?;
+fn fill(ledger: &Reader, detail: &mut Detail) -> Result<(), LedgerError> {
+    detail.ticket = ledger.ticket(detail.id).wait()?;
+    detail.events = ledger.ticket_events(detail.id).wait()?;
+    detail.proofs = ledger.verifications(detail.id).wait()?;
+    detail.sessions = ledger.sessions_of_ticket(detail.id).wait()?;
     Ok(())
 }

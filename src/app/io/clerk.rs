@@ -1,26 +1,25 @@
-//! Writes down what people decide, one after the other, by a thread of its own: a ledger that is
+//! Writes down what people decide, one after the other, by a task of its own: a ledger that is
 //! locked for a while keeps nobody from looking on.
 
 use crate::app::{event::Event, request::Write};
 use agent_lab::control::person;
-use operator_ledger::Ledger;
-use std::{
-    path::{Path, PathBuf},
-    sync::mpsc::{Receiver, Sender, channel},
+use operator_ledger::PersonLedger;
+use std::path::{Path, PathBuf};
+use tokio::{
+    runtime::Handle,
+    sync::mpsc::{self, UnboundedReceiver, UnboundedSender},
 };
-use tokio::sync::mpsc;
 
-/// The thread; it ends when this is dropped.
+/// The task; it ends when this is dropped.
 #[derive(Debug)]
-pub struct Clerk(Sender<Write>);
+pub struct Clerk(UnboundedSender<Write>);
 
 impl Clerk {
-    pub fn start(ledger: PathBuf, events: mpsc::Sender<Event>) -> std::io::Result<Self> {
-        let (sender, orders) = channel();
-        std::thread::Builder::new()
-            .name("clerk".into())
-            .spawn(move || serve(&ledger, &orders, &events))?;
-        Ok(Self(sender))
+    /// Works on `back`.
+    pub fn start(ledger: PathBuf, back: &Handle, events: mpsc::Sender<Event>) -> Self {
+        let (sender, orders) = mpsc::unbounded_channel();
+        back.spawn(serve(ledger, orders, events));
+        Self(sender)
     }
 
     pub fn write(&self, write: Write) {
@@ -28,36 +27,36 @@ impl Clerk {
     }
 }
 
-fn serve(path: &Path, orders: &Receiver<Write>, events: &mpsc::Sender<Event>) {
-    while let Ok(write) = orders.recv() {
-        // Opened anew each time: it may have been replaced, and people decide seldom.
-        let done = Ledger::open(path)
-            .and_then(|mut ledger| carry_out(&mut ledger, &write, &person()))
-            .map_err(|e| e.to_string());
-        if events.blocking_send(Event::Written(write, done)).is_err() {
+async fn serve(path: PathBuf, mut orders: UnboundedReceiver<Write>, events: mpsc::Sender<Event>) {
+    while let Some(write) = orders.recv().await {
+        let done = carry_out(&path, &write, &person()).await;
+        let done = done.map_err(|e| e.to_string());
+        if events.send(Event::Written(write, done)).await.is_err() {
             return;
         }
     }
 }
 
 /// Returns what to say of it.
-fn carry_out(ledger: &mut Ledger, write: &Write, by: &str) -> operator_ledger::Result<String> {
+async fn carry_out(path: &Path, write: &Write, by: &str) -> operator_ledger::Result<String> {
+    // Opened anew each time: it may have been replaced, and people decide seldom.
+    let ledger = PersonLedger::open(path).await?;
     Ok(match write {
         Write::Command { session, control } => {
-            ledger.send_command(session, control, by)?;
+            ledger.send_command(session, control, by).await?;
             "Left in the ledger; its agent takes it from there.".into()
         }
-        Write::Resolve(id) if ledger.resolve_by_person(*id, by)? => {
+        Write::Resolve(id) if ledger.resolve_by_person(*id, by).await? => {
             format!("#{id} is resolved, by {by}.")
         }
         Write::Resolve(id) => format!("#{id} was resolved already."),
-        Write::Hold { ticket, held } => match (ledger.set_held(*ticket, *held, by)?, held) {
+        Write::Hold { ticket, held } => match (ledger.set_held(*ticket, *held, by).await?, held) {
             (true, true) => format!("#{ticket} is held: no agent takes it."),
             (true, false) => format!("#{ticket} is open to agents again."),
             (false, true) => format!("#{ticket} was held already."),
             (false, false) => format!("#{ticket} was not held."),
         },
-        Write::Reopen(id) if ledger.reopen_by_person(*id, by)? => {
+        Write::Reopen(id) if ledger.reopen_by_person(*id, by).await? => {
             format!("#{id} is open again, for agents to take.")
         }
         Write::Reopen(id) => format!("#{id} is open already."),

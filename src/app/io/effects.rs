@@ -68,7 +68,7 @@ impl Hands {
                 back.clone(),
                 events.clone(),
             )?,
-            clerk: Clerk::start(config.ledger.clone(), events.clone())?,
+            clerk: Clerk::start(config.ledger.clone(), &back, events.clone()),
             follower: None,
             path: config.ledger,
             observer: None,

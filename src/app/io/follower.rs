@@ -33,7 +33,7 @@ impl Follower {
                 while watch.wait() {
                     // A ledger that cannot be read is told of by whoever reads the tickets.
                     if let Ok(ledger) = file.ledger()
-                        && ledger.changed().unwrap_or(true)
+                        && ledger.changed().wait().unwrap_or(true)
                         && let Ok(Some(news)) = follow.look(ledger)
                         && events
                             .blocking_send(Event::Followed(Box::new(news)))

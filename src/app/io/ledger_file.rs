@@ -1,7 +1,7 @@
 //! A ledger opened for reading that may not be there yet, or be deleted or replaced while it is
 //! read.
 
-use operator_ledger::{Ledger, LedgerError};
+use operator_ledger::{LedgerError, Reader};
 use std::{
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
@@ -11,7 +11,7 @@ use std::{
 pub struct LedgerFile {
     path: PathBuf,
     /// The connection, and the file it is on.
-    open: Option<(Ledger, (u64, u64))>,
+    open: Option<(Reader, (u64, u64))>,
 }
 
 impl LedgerFile {
@@ -25,13 +25,13 @@ impl LedgerFile {
     }
 
     /// The ledger that is at the path now.
-    pub fn ledger(&mut self) -> Result<&Ledger, LedgerError> {
+    pub fn ledger(&mut self) -> Result<&Reader, LedgerError> {
         let missing = || LedgerError::Missing {
             path: self.path.clone(),
         };
         let file = identity(&self.path).ok_or_else(missing)?;
         if self.open.as_ref().is_none_or(|(_, id)| *id != file) {
-            self.open = Some((Ledger::open_reader(&self.path)?, file));
+            self.open = Some((Reader::open(&self.path).wait()?, file));
         }
         self.open
             .as_ref()

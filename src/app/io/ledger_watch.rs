@@ -204,7 +204,7 @@ mod kernel {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use operator_ledger::{Ledger, NewTicket};
+    use operator_ledger::{NewTicket, PersonLedger, Reader};
     use std::{fs, sync::mpsc, thread};
 
     /// A thread that looks whenever it is told to, and says what it saw.
@@ -215,8 +215,10 @@ mod tests {
         let thread = thread::spawn(move || {
             let mut ledger = None;
             while watch.wait() {
-                ledger = ledger.or_else(|| Ledger::open_reader(&path).ok());
-                let changed = ledger.as_ref().is_some_and(|l| l.changed().unwrap_or(true));
+                ledger = ledger.or_else(|| Reader::open(&path).wait().ok());
+                let changed = ledger
+                    .as_ref()
+                    .is_some_and(|l| l.changed().wait().unwrap_or(true));
                 if sender.send(changed).is_err() {
                     return;
                 }
@@ -236,14 +238,15 @@ mod tests {
         let path = home.path().join("later").join("tickets.db");
         let (saw, stop, thread) = looking(&path);
         assert!(!saw.recv().unwrap());
-        let mut ledger = Ledger::open(&path).unwrap();
+        let ledger = PersonLedger::open(&path).wait().unwrap();
         until_changed(&saw);
         for n in 0..3 {
             ledger
-                .open_ticket(&NewTicket {
-                    message: &format!("ticket {n}"),
+                .open_ticket(NewTicket {
+                    message: format!("ticket {n}"),
                     ..NewTicket::default()
                 })
+                .wait()
                 .unwrap();
             until_changed(&saw);
         }

@@ -170,11 +170,11 @@ impl Reading {
 /// None: nothing changed.
 fn read(file: &mut LedgerFile) -> Result<Option<LedgerView>, LedgerError> {
     let ledger = file.ledger()?;
-    if !ledger.changed()? {
+    if !ledger.changed().wait()? {
         return Ok(None);
     }
-    let tickets = ledger.tickets(LIMIT)?;
-    let (done, open) = ledger.ticket_counts()?;
+    let tickets = ledger.tickets(LIMIT).wait()?;
+    let (done, open) = ledger.ticket_counts().wait()?;
     Ok(Some(LedgerView {
         at: Timestamp::now(),
         error: None,
@@ -182,8 +182,8 @@ fn read(file: &mut LedgerFile) -> Result<Option<LedgerView>, LedgerError> {
         tickets,
         open,
         done,
-        heartbeat: ledger.heartbeat(None)?,
-        running: ledger.running_sessions(None)?,
+        heartbeat: ledger.heartbeat(None).wait()?,
+        running: ledger.running_sessions(None).wait()?,
     }))
 }
 

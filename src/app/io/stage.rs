@@ -10,7 +10,7 @@ use crate::{
 };
 use jiff::Timestamp;
 use operator_lab::{LabInfo, UpOptions};
-use operator_ledger::Ledger;
+use operator_ledger::{PersonLedger, SystemId};
 use std::{
     path::PathBuf,
     sync::{Arc, OnceLock},
@@ -93,6 +93,13 @@ impl Task {
             Ok(lab) => lab,
             Err(error) => return self.tell(StageNews::Failed(error.to_string())).await,
         };
+        // What an earlier demo left behind was about a lab that is no more. If this cannot be
+        // written now, neither can anything else be, and the children say so.
+        if let Ok(ledger) = PersonLedger::open(&self.ledger).await {
+            let cluster = SystemId::from(lab.info.cluster_id);
+            let why = "the lab that it was about is gone";
+            let _ = ledger.retire_other_clusters(&cluster, why).await;
+        }
         let _ = self.info.set((lab.info.clone(), lab.launch.clone()));
         self.tell(StageNews::Ready {
             pd: lab.info.pd_endpoints.join(","),
@@ -151,15 +158,14 @@ impl Task {
         })
         .await;
         // For replay; the agent is never shown it.
-        let path = self.ledger.clone();
-        let cluster = lab.info.cluster_id.to_string();
-        let recorded = tokio::task::spawn_blocking(move || {
-            Ledger::open(&path)?.add_fault(&cluster, &kind, &node, "demo")
-        });
+        let cluster = SystemId::from(lab.info.cluster_id);
+        let recorded = async {
+            let ledger = PersonLedger::open(&self.ledger).await?;
+            ledger.add_fault(&cluster, &kind, &node, "demo").await
+        };
         match recorded.await {
-            Ok(Ok(_)) => Ok(()),
-            Ok(Err(error)) => Err(format!("the fault is not in the ledger: {error}")),
-            Err(error) => Err(error.to_string()),
+            Ok(_) => Ok(()),
+            Err(error) => Err(format!("the fault is not in the ledger: {error}")),
         }
     }
 

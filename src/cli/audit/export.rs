@@ -10,7 +10,7 @@ use super::{
 };
 use crate::cli::target;
 use color_eyre::eyre::Context;
-use operator_ledger::Ledger;
+use operator_ledger::Reader;
 use serde_json::json;
 use std::{
     fs::File,
@@ -43,7 +43,7 @@ pub fn run(
     session: &str,
     format: Option<Format>,
     to: Option<&Path>,
-    ledger: &Ledger,
+    ledger: &Reader,
 ) -> color_eyre::Result<()> {
     target::refuse_in_agent_shell(
         "exporting a session",
@@ -72,7 +72,7 @@ fn write(
     out: &mut impl Write,
     format: Format,
     story: &Story,
-    ledger: &Ledger,
+    ledger: &Reader,
 ) -> color_eyre::Result<()> {
     match format {
         Format::Jsonl => lines(out, story, ledger),
@@ -82,7 +82,7 @@ fn write(
 }
 
 /// Each line says what it is by `record`.
-fn lines(out: &mut impl Write, story: &Story, ledger: &Ledger) -> color_eyre::Result<()> {
+fn lines(out: &mut impl Write, story: &Story, ledger: &Reader) -> color_eyre::Result<()> {
     let mut line = |record: &str, value: serde_json::Value| -> color_eyre::Result<()> {
         let mut object = json!({ "record": record });
         match (object.as_object_mut(), value) {

@@ -12,7 +12,7 @@ use minijinja::{
     AutoEscape, Environment, context, escape_formatter,
     value::{Serde, Value},
 };
-use operator_ledger::{EntryRow, Ledger, clean::clean};
+use operator_ledger::{EntryRow, Reader, clean::clean};
 use serde::Serialize;
 use std::io::Write;
 
@@ -41,7 +41,7 @@ struct Entry {
     summary: Option<String>,
 }
 
-pub fn write(out: &mut impl Write, story: &Story, ledger: &Ledger) -> color_eyre::Result<()> {
+pub fn write(out: &mut impl Write, story: &Story, ledger: &Reader) -> color_eyre::Result<()> {
     let page = environment()?;
     let timeline = story.timeline().into_iter();
     let timeline: Vec<_> = timeline.map(|(at, text)| (clock(at), text)).collect();
@@ -78,7 +78,7 @@ fn environment() -> Result<Environment<'static>, minijinja::Error> {
 }
 
 impl Entry {
-    fn of(item: &AuditItem, ledger: &Ledger) -> color_eyre::Result<Self> {
+    fn of(item: &AuditItem, ledger: &Reader) -> color_eyre::Result<Self> {
         Ok(match item {
             AuditItem::Call(e) => Self {
                 class: "call",

@@ -2,7 +2,7 @@
 //! says. How it looks is the writers' affair.
 
 use crate::cli::tickets::took;
-use operator_ledger::{EntryRow, Ledger, OutputChunk, clean::one_line};
+use operator_ledger::{EntryRow, OutputChunk, Reader, clean::one_line};
 use std::vec::IntoIter;
 
 /// Entries read from the ledger at a time: a session may be longer than memory.
@@ -43,7 +43,7 @@ impl From<EntryRow> for AuditItem {
 }
 
 /// All items of a session; they are never in memory all at once.
-pub fn items<'l>(ledger: &'l Ledger, session: &str) -> Items<'l> {
+pub fn items<'l>(ledger: &'l Reader, session: &str) -> Items<'l> {
     Items {
         ledger,
         session: session.to_owned(),
@@ -55,7 +55,7 @@ pub fn items<'l>(ledger: &'l Ledger, session: &str) -> Items<'l> {
 }
 
 pub struct Items<'l> {
-    ledger: &'l Ledger,
+    ledger: &'l Reader,
     session: String,
     page: IntoIter<EntryRow>,
     /// The last entry that was read.
@@ -83,7 +83,10 @@ impl Items<'_> {
             if self.ended {
                 return Ok(None);
             }
-            let page = self.ledger.entries(&self.session, self.after, PAGE)?;
+            let page = self
+                .ledger
+                .entries(&self.session, self.after, PAGE)
+                .wait()?;
             match page.last() {
                 Some(last) => self.after = last.id,
                 None => {
@@ -111,15 +114,15 @@ impl Items<'_> {
         let Some(call) = &self.open else {
             return Ok(None);
         };
-        let printed = self.ledger.output(&self.session, call, MAX_PIECES)?;
+        let printed = self.ledger.output(&self.session, call, MAX_PIECES).wait()?;
         let is_empty = printed.iter().all(|chunk| chunk.text.is_empty());
         Ok((!is_empty).then_some(AuditItem::CutOff(printed)))
     }
 }
 
 /// The output of a call, piece by piece, as the ledger keeps it.
-pub fn output(ledger: &Ledger, result: &EntryRow) -> color_eyre::Result<Vec<OutputChunk>> {
-    Ok(ledger.output_of(result, MAX_PIECES)?)
+pub fn output(ledger: &Reader, result: &EntryRow) -> color_eyre::Result<Vec<OutputChunk>> {
+    Ok(ledger.output_of(result, MAX_PIECES).wait()?)
 }
 
 pub fn text_of(chunks: &[OutputChunk]) -> String {

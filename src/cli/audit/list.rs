@@ -1,10 +1,10 @@
 //! `audit list`: sessions, one a line.
 
 use crate::{cli::table, span};
-use operator_ledger::Ledger;
+use operator_ledger::Reader;
 
-pub fn run(limit: usize, json: bool, ledger: &Ledger) -> color_eyre::Result<()> {
-    let sessions = ledger.sessions(limit)?;
+pub fn run(limit: usize, json: bool, ledger: &Reader) -> color_eyre::Result<()> {
+    let sessions = ledger.sessions(limit).wait()?;
     if json {
         println!("{}", serde_json::to_string_pretty(&sessions)?);
         return Ok(());

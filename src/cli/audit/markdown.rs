@@ -6,7 +6,7 @@ use super::{
     story::{Story, clock},
 };
 use operator_ledger::{
-    EntryRow, Ledger,
+    EntryRow, Reader,
     clean::{clean, one_line},
 };
 use std::io::Write;
@@ -14,7 +14,7 @@ use std::io::Write;
 /// Lines of a result that are given.
 const MAX_LINES: usize = 12;
 
-pub fn write(out: &mut impl Write, story: &Story, ledger: &Ledger) -> color_eyre::Result<()> {
+pub fn write(out: &mut impl Write, story: &Story, ledger: &Reader) -> color_eyre::Result<()> {
     writeln!(out, "# {}\n", escape(&story.title()))?;
     writeln!(out, "|   |   |\n|---|---|")?;
     for (name, value) in story.facts() {

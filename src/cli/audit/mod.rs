@@ -10,7 +10,7 @@ mod story;
 mod verify;
 
 use super::{CliResult, target::LedgerArgs};
-use operator_ledger::Ledger;
+use operator_ledger::Reader;
 use std::{
     io::{self, BufWriter, StdoutLock},
     path::PathBuf,
@@ -110,10 +110,10 @@ pub fn run(args: Args) -> CliResult {
 }
 
 /// The session a beginning of its id names, or the newest.
-fn named(prefix: Option<String>, ledger: &Ledger) -> color_eyre::Result<Option<String>> {
+fn named(prefix: Option<String>, ledger: &Reader) -> color_eyre::Result<Option<String>> {
     Ok(match prefix {
-        Some(prefix) => Some(ledger.find_session(&prefix)?),
-        None => ledger.sessions(1)?.pop().map(|s| s.session_id),
+        Some(prefix) => Some(ledger.find_session(&prefix).wait()?),
+        None => ledger.sessions(1).wait()?.pop().map(|s| s.session_id),
     })
 }
 

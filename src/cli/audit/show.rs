@@ -5,15 +5,16 @@ use super::{
     stdout,
 };
 use crate::cli::tickets::indent;
-use operator_ledger::{EntryRow, Ledger, LedgerError, clean::one_line};
+use operator_ledger::{EntryRow, LedgerError, Reader, clean::one_line};
 use std::io::Write;
 
 /// Lines of output that are shown whole without being asked for.
 const MAX_SHORT: usize = 24;
 
-pub fn run(id: &str, all: bool, json: bool, ledger: &Ledger) -> color_eyre::Result<()> {
+pub fn run(id: &str, all: bool, json: bool, ledger: &Reader) -> color_eyre::Result<()> {
     let session = ledger
-        .session(id)?
+        .session(id)
+        .wait()?
         .ok_or_else(|| LedgerError::NoSession(id.to_owned()))?;
     let mut out = stdout();
     if json {
@@ -64,7 +65,7 @@ fn print(
     out: &mut impl Write,
     item: &AuditItem,
     all: bool,
-    ledger: &Ledger,
+    ledger: &Reader,
 ) -> color_eyre::Result<()> {
     match item {
         AuditItem::Call(e) => {

@@ -5,7 +5,7 @@ use super::verify;
 use crate::span;
 use jiff::Timestamp;
 use operator_ledger::{
-    ChainReport, CommandRow, Fault, Ledger, LedgerError, Payment, Resolution, SessionRow, Status,
+    ChainReport, CommandRow, Fault, LedgerError, Payment, Reader, Resolution, SessionRow, Status,
     Ticket, TicketEvent, VerificationRow, clean::one_line,
 };
 use std::time::Duration;
@@ -31,26 +31,27 @@ pub struct Story {
 const BEFORE: Duration = Duration::from_secs(600);
 
 impl Story {
-    pub fn read(ledger: &Ledger, id: &str) -> color_eyre::Result<Self> {
+    pub fn read(ledger: &Reader, id: &str) -> color_eyre::Result<Self> {
         let session = ledger
-            .session(id)?
+            .session(id)
+            .wait()?
             .ok_or_else(|| LedgerError::NoSession(id.to_owned()))?;
         let ticket = match session.ticket_id {
-            Some(ticket) => ledger.ticket(ticket)?,
+            Some(ticket) => ledger.ticket(ticket).wait()?,
             None => None,
         };
         let of_ticket = ticket.as_ref().map(|t| t.id);
         let (mut events, mut proofs, mut sessions) = (Vec::new(), Vec::new(), Vec::new());
         if let Some(ticket) = of_ticket {
-            events = ledger.ticket_events(ticket)?;
-            proofs = ledger.verifications(ticket)?;
-            sessions = ledger.sessions_of_ticket(ticket)?;
+            events = ledger.ticket_events(ticket).wait()?;
+            proofs = ledger.verifications(ticket).wait()?;
+            sessions = ledger.sessions_of_ticket(ticket).wait()?;
         }
         let faults = match (&session.cluster_id, &ticket) {
             (Some(cluster), Some(ticket)) => {
                 let from = ticket.first_seen_at.map(|t| t - BEFORE);
                 let to = ticket.resolved_at;
-                let mut faults = ledger.faults(cluster)?;
+                let mut faults = ledger.faults(cluster).wait()?;
                 faults.retain(|f| {
                     f.at.is_some_and(|at| {
                         from.is_none_or(|t| at >= t) && to.is_none_or(|t| at <= t)
@@ -61,9 +62,9 @@ impl Story {
             _ => Vec::new(),
         };
         Ok(Self {
-            commands: ledger.commands(id)?,
-            payments: ledger.payments(id)?,
-            chain: ledger.verify_session(id)?,
+            commands: ledger.commands(id).wait()?,
+            payments: ledger.payments(id).wait()?,
+            chain: ledger.verify_session(id).wait()?,
             session,
             ticket,
             events,

@@ -1,7 +1,7 @@
 //! `audit verify`: recomputes hash chains; says what is damaged, and what it cannot tell.
 
 use crate::cli::CliResult;
-use operator_ledger::{ChainReport, Ledger, Verdict, clean::one_line};
+use operator_ledger::{ChainReport, Reader, Verdict, clean::one_line};
 use std::process::ExitCode;
 
 /// What no check of the file itself can show.
@@ -9,11 +9,12 @@ pub const CANNOT: &str = "This finds damage and casual edits of entries, of outp
 sessions ended. Not covered are short forms, costs, tickets and what happened to them. And it cannot \
 show that somebody with write access rewrote the whole file; only a head that was kept elsewhere can.";
 
-pub fn run(session: Option<String>, json: bool, ledger: &Ledger) -> CliResult {
+pub fn run(session: Option<String>, json: bool, ledger: &Reader) -> CliResult {
     let ids = match session {
-        Some(prefix) => vec![ledger.find_session(&prefix)?],
+        Some(prefix) => vec![ledger.find_session(&prefix).wait()?],
         None => ledger
-            .sessions(usize::MAX)?
+            .sessions(usize::MAX)
+            .wait()?
             .into_iter()
             .map(|s| s.session_id)
             .collect(),
@@ -21,7 +22,7 @@ pub fn run(session: Option<String>, json: bool, ledger: &Ledger) -> CliResult {
     let mut reports = Vec::new();
     let (mut bad, mut differ) = (0, 0);
     for id in &ids {
-        let report = ledger.verify_session(id)?;
+        let report = ledger.verify_session(id).wait()?;
         bad += usize::from(is_broken(&report));
         differ +=
             usize::from(!report.outputs_differ.is_empty() || !report.session_differs.is_empty());

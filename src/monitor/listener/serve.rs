@@ -12,12 +12,14 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{get, post},
 };
-use operator_ledger::{Heartbeat, Ledger, LedgerError};
+use operator_ledger::{
+    AlertNotice, Heartbeat, LedgerError, MonitorLedger, Reader, Received, SystemId,
+};
 use sha2::{Digest, Sha256};
 use std::{
     fmt, io,
     net::{Ipv4Addr, SocketAddr},
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
 };
 use tokio::{net::TcpListener, sync::Notify};
@@ -29,22 +31,22 @@ const MAX_BODY: usize = 1024 * 1024;
 #[derive(Debug, Default)]
 pub struct ListenerState {
     /// The cluster that is watched; none while another monitor has it.
-    cluster: Mutex<Option<String>>,
+    cluster: Mutex<Option<SystemId>>,
     /// Something came in that the monitor should look at.
     pub alert_received: Notify,
     pub counts: Counts,
 }
 
 impl ListenerState {
-    pub fn watches(&self, cluster: Option<&str>) {
-        *self.lock() = cluster.map(str::to_owned);
+    pub fn watches(&self, cluster: Option<&SystemId>) {
+        *self.lock() = cluster.cloned();
     }
 
-    pub fn cluster(&self) -> Option<String> {
+    pub fn cluster(&self) -> Option<SystemId> {
         self.lock().clone()
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Option<String>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Option<SystemId>> {
         self.cluster.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -138,12 +140,32 @@ struct Served {
     /// Nobody but this machine reaches it.
     local: bool,
     state: Arc<ListenerState>,
-    writer: Arc<Mutex<Option<Ledger>>>,
+    writer: Arc<Mutex<Option<MonitorLedger>>>,
 }
 
 type Answer = (StatusCode, String);
 
 impl Served {
+    fn writer(&self) -> std::sync::MutexGuard<'_, Option<MonitorLedger>> {
+        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn write(
+        &self,
+        cluster: &SystemId,
+        alerts: &[AlertNotice],
+    ) -> Result<Received, LedgerError> {
+        let open = self.writer().clone();
+        let ledger = match open {
+            Some(ledger) => ledger,
+            None => {
+                let opened = MonitorLedger::open(&self.ledger).await?;
+                self.writer().insert(opened).clone()
+            }
+        };
+        ledger.receive_alerts(cluster, alerts).await
+    }
+
     /// Why a request may not bring alerts.
     fn refused(&self, headers: &HeaderMap) -> Option<Answer> {
         let shown = headers
@@ -164,8 +186,8 @@ impl Served {
         }
     }
 
-    /// Writes a notification down. Blocks.
-    fn take(&self, body: &[u8]) -> Answer {
+    /// Writes a notification down.
+    async fn take(&self, body: &[u8]) -> Answer {
         let counts = &self.state.counts;
         let told = match alertmanager::read(body) {
             Ok(told) => told,
@@ -181,15 +203,7 @@ impl Served {
         let Some(cluster) = self.state.cluster() else {
             return again("this monitor waits for another one to end".into());
         };
-        let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
-        let written = (|| {
-            let ledger = match writer.as_mut() {
-                Some(ledger) => ledger,
-                None => writer.insert(Ledger::open(&self.ledger)?),
-            };
-            ledger.receive_alerts(&cluster, &told.alerts)
-        })();
-        match written {
+        match self.write(&cluster, &told.alerts).await {
             Ok(received) => {
                 counts.taken(Taken::Accepted);
                 counts.received(received, told.left_out);
@@ -198,7 +212,7 @@ impl Served {
             }
             Err(e) => {
                 // Opened anew next time: the file may have been replaced.
-                *writer = None;
+                *self.writer() = None;
                 again(format!("the ledger cannot be written: {e}"))
             }
         }
@@ -225,7 +239,7 @@ async fn webhook(
         return (StatusCode::UNSUPPORTED_MEDIA_TYPE, text);
     }
     match body {
-        Ok(body) => off_the_loop(move || served.take(&body)).await,
+        Ok(body) => served.take(&body).await,
         Err(e) if e.status() == StatusCode::PAYLOAD_TOO_LARGE => {
             served.state.counts.taken(Taken::TooLarge);
             let text = format!("more than {MAX_BODY} bytes; set max_alerts in Alertmanager\n");
@@ -239,23 +253,21 @@ async fn webhook(
 }
 
 async fn metrics(State(served): State<Served>) -> Response {
-    let (status, text) = off_the_loop(move || {
-        let read = open(&served.ledger).and_then(|ledger| {
-            let beat = beat(&ledger, &served.state)?;
-            Ok((ledger.figures()?, beat))
-        });
-        match read {
-            Ok((counted, beat)) => {
-                let register = |r: &_| served.state.counts.register(r);
-                match metrics::text(&counted, beat.as_ref(), register) {
-                    Ok(text) => (StatusCode::OK, text),
-                    Err(e) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{e}\n")),
-                }
+    let read = async {
+        let ledger = Reader::open(&served.ledger).await?;
+        let beat = beat(&ledger, &served.state).await?;
+        Ok::<_, LedgerError>((ledger.figures().await?, beat))
+    };
+    let (status, text) = match read.await {
+        Ok((counted, beat)) => {
+            let register = |r: &_| served.state.counts.register(r);
+            match metrics::text(&counted, beat.as_ref(), register) {
+                Ok(text) => (StatusCode::OK, text),
+                Err(e) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{e}\n")),
             }
-            Err(e) => (StatusCode::SERVICE_UNAVAILABLE, format!("{e}\n")),
         }
-    })
-    .await;
+        Err(e) => (StatusCode::SERVICE_UNAVAILABLE, format!("{e}\n")),
+    };
     let kind = [(
         header::CONTENT_TYPE,
         "text/plain; version=0.0.4; charset=utf-8",
@@ -265,41 +277,27 @@ async fn metrics(State(served): State<Served>) -> Response {
 
 /// Well only if somebody looks.
 async fn health(State(served): State<Served>) -> Answer {
-    off_the_loop(move || {
-        let read = open(&served.ledger).and_then(|ledger| beat(&ledger, &served.state));
-        match read {
-            Ok(Some(beat)) if beat.is_silent() => (
-                StatusCode::SERVICE_UNAVAILABLE,
-                format!("no look for {} s\n", beat.age.as_secs()),
-            ),
-            Ok(Some(beat)) if !beat.ok => (
-                StatusCode::OK,
-                format!("looking, but not everything is seen: {}\n", beat.detail),
-            ),
-            Ok(Some(_)) => (StatusCode::OK, "ok\n".into()),
-            Ok(None) => (StatusCode::SERVICE_UNAVAILABLE, "no look yet\n".into()),
-            Err(e) => (StatusCode::SERVICE_UNAVAILABLE, format!("{e}\n")),
-        }
-    })
-    .await
-}
-
-fn open(path: &Path) -> Result<Ledger, LedgerError> {
-    Ledger::open_reader(path)
-}
-
-fn beat(ledger: &Ledger, state: &ListenerState) -> Result<Option<Heartbeat>, LedgerError> {
-    match state.cluster() {
-        Some(cluster) => ledger.heartbeat(Some(&cluster)),
-        None => Ok(None),
+    let read = async { beat(&Reader::open(&served.ledger).await?, &served.state).await };
+    match read.await {
+        Ok(Some(beat)) if beat.is_silent() => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            format!("no look for {} s\n", beat.age.as_secs()),
+        ),
+        Ok(Some(beat)) if !beat.ok => (
+            StatusCode::OK,
+            format!("looking, but not everything is seen: {}\n", beat.detail),
+        ),
+        Ok(Some(_)) => (StatusCode::OK, "ok\n".into()),
+        Ok(None) => (StatusCode::SERVICE_UNAVAILABLE, "no look yet\n".into()),
+        Err(e) => (StatusCode::SERVICE_UNAVAILABLE, format!("{e}\n")),
     }
 }
 
-/// The ledger blocks.
-async fn off_the_loop(work: impl FnOnce() -> Answer + Send + 'static) -> Answer {
-    tokio::task::spawn_blocking(work)
-        .await
-        .unwrap_or_else(|e| (StatusCode::INTERNAL_SERVER_ERROR, format!("{e}\n")))
+async fn beat(ledger: &Reader, state: &ListenerState) -> Result<Option<Heartbeat>, LedgerError> {
+    match state.cluster() {
+        Some(cluster) => ledger.heartbeat(Some(&cluster)).await,
+        None => Ok(None),
+    }
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
 use super::*;
-use operator_ledger::{Check, Mono};
+use operator_ledger::Check;
 use std::time::Duration;
 
 const BODY: &str = r#"{"version":"4","groupKey":"g","alerts":[{"status":"firing",
@@ -19,9 +19,9 @@ impl Desk {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("tickets.db");
-        Ledger::open(&path).unwrap();
+        MonitorLedger::open(&path).await.unwrap();
         let state = Arc::new(ListenerState::default());
-        state.watches(Some("7"));
+        state.watches(Some(&SystemId::new("7")));
         let mut listener = Listener::bind(":0").await.unwrap();
         let url = format!("http://{}", listener.address());
         if !local {
@@ -61,27 +61,30 @@ impl Desk {
         (answer.status().as_u16(), answer.text().await.unwrap())
     }
 
-    fn look(&self, ok: bool) {
-        Ledger::open(&self.path)
+    async fn look(&self, ok: bool) {
+        MonitorLedger::open(&self.path)
+            .await
             .unwrap()
-            .record_check(&Check {
-                cluster_id: "7",
-                data: Mono::now(),
-                observations: &[],
+            .record_check(Check {
+                cluster_id: SystemId::new("7"),
+                age: Duration::ZERO,
+                observations: Vec::new(),
                 metric_snapshot: None,
                 subject_context: None,
                 sample: None,
-                place: "",
+                place: String::new(),
                 interval: Duration::from_secs(5),
                 ok,
-                detail: "http://pd: refused",
+                detail: "http://pd: refused".into(),
             })
+            .await
             .unwrap();
     }
 
-    fn standing(&self) -> usize {
-        let ledger = Ledger::open_reader(&self.path).unwrap();
-        ledger.standing_alerts("7").unwrap().len()
+    async fn standing(&self) -> usize {
+        let ledger = Reader::open(&self.path).await.unwrap();
+        let standing = ledger.standing_alerts(&SystemId::new("7")).await;
+        standing.unwrap().len()
     }
 }
 
@@ -89,7 +92,7 @@ impl Desk {
 async fn a_notification_is_in_the_ledger_when_it_is_acknowledged() {
     let desk = Desk::new(None, true).await;
     assert_eq!(desk.post(None, BODY).await.0, 200);
-    assert_eq!(desk.standing(), 1);
+    assert_eq!(desk.standing().await, 1);
     // And the loop is woken.
     desk.state.alert_received.notified().await;
 }
@@ -100,7 +103,7 @@ async fn without_the_token_nothing_is_taken() {
     for wrong in [None, Some("correct"), Some("")] {
         assert_eq!(with.post(wrong, BODY).await.0, 401);
     }
-    assert_eq!(with.standing(), 0);
+    assert_eq!(with.standing().await, 0);
     assert_eq!(with.post(Some("correct horse"), BODY).await.0, 200);
     // A port that can be reached from outside takes nothing without one.
     let open = Desk::new(None, false).await;
@@ -109,14 +112,14 @@ async fn without_the_token_nothing_is_taken() {
         status == 403 && why.contains("OPERATOR_WEBHOOK_TOKEN"),
         "{why}"
     );
-    assert_eq!(open.standing(), 0);
+    assert_eq!(open.standing().await, 0);
     // What a page in a browser can send without asking first is not taken either.
     let local = Desk::new(None, true).await;
     let plain = local
         .http
         .post(format!("{}/webhook/alertmanager", local.url));
     assert_eq!(plain.body(BODY).send().await.unwrap().status(), 415);
-    assert_eq!(local.standing(), 0);
+    assert_eq!(local.standing().await, 0);
 }
 
 #[tokio::test]
@@ -128,7 +131,7 @@ async fn what_cannot_be_taken_is_answered_with_a_reason_and_counted() {
     desk.state.watches(None);
     let (status, why) = desk.post(None, BODY).await;
     assert!(status == 503 && why.contains("another"), "{why}");
-    desk.state.watches(Some("7"));
+    desk.state.watches(Some(&SystemId::new("7")));
     // A ledger that is away is tried again, and found when it is back.
     let aside = desk.path.with_extension("aside");
     std::fs::rename(&desk.path, &aside).unwrap();
@@ -155,9 +158,9 @@ async fn health_is_that_somebody_looks() {
     assert_eq!(desk.get("/healthz").await.0, 503);
     let (_, text) = desk.get("/metrics").await;
     assert!(!text.contains("operator_monitor_look_age"), "{text}");
-    desk.look(true);
+    desk.look(true).await;
     assert_eq!(desk.get("/healthz").await, (200, "ok\n".into()));
-    desk.look(false);
+    desk.look(false).await;
     let (status, text) = desk.get("/healthz").await;
     assert!(status == 200 && text.contains("refused"), "{text}");
     assert!(
@@ -166,7 +169,7 @@ async fn health_is_that_somebody_looks() {
             .1
             .contains("operator_monitor_sees 0")
     );
-    desk.state.watches(Some("8"));
+    desk.state.watches(Some(&SystemId::new("8")));
     assert_eq!(desk.get("/healthz").await.0, 503);
     assert_eq!(desk.get("/else").await.0, 404);
 }

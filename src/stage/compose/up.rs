@@ -91,7 +91,8 @@ pub async fn up(
 /// The cluster's id if it is well, else which step is not reached and what is waited for.
 fn ready(seen: &ClusterSnapshot, stores: usize) -> Result<u64, (usize, String)> {
     let led = seen.pd_leader.fresh().is_some_and(Option::is_some);
-    let id = seen.cluster_id.as_deref().and_then(|id| id.parse().ok());
+    let id = seen.cluster_id.as_ref();
+    let id = id.and_then(|id| id.as_str().parse().ok());
     let (true, Some(id)) = (led, id) else {
         return Err((2, "waiting for PD to elect a leader".into()));
     };

@@ -19,7 +19,7 @@ use crossterm::event::KeyCode;
 use jiff::{SignedDuration, Timestamp};
 use operator_ledger::{
     EntryRow, Fault, ListedSession, Measured, Resolution, RunningSession, SessionRow, Status,
-    Ticket, TicketEvent, UsageTotals, VerificationRow, WaitingProposal,
+    SystemId, Ticket, TicketEvent, UsageTotals, VerificationRow, WaitingProposal,
     event::{self, Event as Said, VerifyState},
 };
 
@@ -36,27 +36,17 @@ pub fn ticket(
         invariant: invariant.into(),
         store_id: store.map(Into::into),
         status,
-        held: false,
-        batch_key: None,
         occurrence_count: 3,
         first_seen_at: Some(at),
         last_seen_at: Some(at),
         resolved_at: (status == Status::Resolved).then_some(at),
         message: "store tikv1 sends no heartbeats".into(),
         severity: "critical".into(),
-        diagnosis: None,
-        metric_snapshot: None,
-        subject_context: None,
         created_at: Some(at),
         updated_at: Some(at),
-        cluster_id: Some("7".into()),
-        resolution: None,
-        claimed: false,
-        flaps: 0,
+        cluster_id: Some(SystemId::new("7")),
         attempts: 1,
-        retry_at: None,
-        needs_person: false,
-        by_hand: false,
+        ..Ticket::default()
     }
 }
 
@@ -160,7 +150,7 @@ pub fn session(id: &str, ticket: i64, status: &str, begun: Timestamp, took: i64)
         outcome_summary: ended.then(|| "I started tikv1. All stores are up.".into()),
         model: Some("rehearsal".into()),
         mode: Some("propose".into()),
-        cluster_id: Some("7".into()),
+        cluster_id: Some(SystemId::new("7")),
         resolution: (status == "resolved").then(|| "proven".into()),
         head_hash: None,
         usage: UsageTotals::default(),

@@ -21,7 +21,7 @@ use crate::{
 };
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
-use operator_ledger::{Heartbeat, RunningSession, Status, Ticket};
+use operator_ledger::{Heartbeat, RunningSession, Status, SystemId, Ticket};
 use ratatui::{Terminal, backend::TestBackend, buffer::Buffer};
 use std::{fmt::Write as _, time::Duration};
 
@@ -159,7 +159,7 @@ impl Stage {
             open,
             tickets,
             heartbeat: Some(Heartbeat {
-                cluster_id: "7".into(),
+                cluster_id: SystemId::new("7"),
                 age: Duration::from_secs(1),
                 at: Some(self.at(1)),
                 ok: true,
@@ -260,7 +260,7 @@ pub fn snapshot(broken: bool, now: Timestamp) -> ClusterSnapshot {
     let ops = if broken { 811.0 } else { 1204.0 };
     ClusterSnapshot {
         at: now,
-        cluster_id: Some("7".into()),
+        cluster_id: Some(SystemId::new("7")),
         pd: Observed::known(
             vec![
                 member(0, MemberState::Leader),

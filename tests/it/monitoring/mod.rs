@@ -226,7 +226,7 @@ fn a_prometheus_that_dies_repairs_nothing() {
     });
     let ticket = stage.ticket().unwrap();
     assert_eq!(ticket.resolution, Some(Resolution::External), "{ticket:?}");
-    let events = stage.ledger().ticket_events(ticket.id).unwrap();
+    let events = stage.ledger().ticket_events(ticket.id).wait().unwrap();
     let last = &events.last().unwrap().why;
     assert!(
         last.contains("Prometheus does not see it any more"),

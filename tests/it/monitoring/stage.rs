@@ -2,7 +2,7 @@
 //! all of one test, on free ports of loopback. What it started ends with it.
 
 pub use crate::wait::until;
-use operator_ledger::{Ledger, SessionRow, Ticket};
+use operator_ledger::{Reader, SessionRow, SystemId, Ticket};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use std::{
@@ -234,13 +234,13 @@ impl Stage {
         get(&format!("{}{path}", self.listens)).unwrap()
     }
 
-    pub fn ledger(&self) -> Ledger {
-        Ledger::open_reader(&self.path("tickets.db")).unwrap()
+    pub fn ledger(&self) -> Reader {
+        Reader::open(&self.path("tickets.db")).wait().unwrap()
     }
 
     /// All tickets, the oldest first.
     pub fn tickets(&self) -> Vec<Ticket> {
-        let mut tickets = self.ledger().tickets(100).unwrap();
+        let mut tickets = self.ledger().tickets(100).wait().unwrap();
         tickets.sort_by_key(|t| t.id);
         tickets
     }
@@ -251,7 +251,7 @@ impl Stage {
     }
 
     pub fn sessions(&self) -> Vec<SessionRow> {
-        let listed = self.ledger().session_list(None, 100).unwrap();
+        let listed = self.ledger().session_list(None, 100).wait().unwrap();
         let mut sessions: Vec<_> = listed.into_iter().map(|l| l.session).collect();
         sessions.reverse();
         sessions
@@ -259,7 +259,11 @@ impl Stage {
 
     /// Looks of the monitor so far.
     pub fn looks(&self) -> u64 {
-        let beat = self.ledger().heartbeat(Some("alerts")).unwrap();
+        let beat = self
+            .ledger()
+            .heartbeat(Some(&SystemId::new("alerts")))
+            .wait()
+            .unwrap();
         beat.map_or(0, |b| b.checks)
     }
 

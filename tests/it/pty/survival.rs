@@ -2,7 +2,7 @@
 //! stdin, the ledger, PD, the time.
 
 use super::harness::{Dashboard, limit, processes_of, wait_until};
-use operator_ledger::{Ledger, NewTicket};
+use operator_ledger::{NewTicket, PersonLedger};
 use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
 use rustix::process::{Pid, Signal, kill_process};
 use std::{
@@ -111,12 +111,12 @@ fn without_stdin_or_stdout_it_says_so_and_changes_nothing() {
 
 /// A ledger with one ticket.
 fn ledger(path: &Path, message: &str) {
-    let mut ledger = Ledger::open(path).unwrap();
+    let ledger = PersonLedger::open(path).wait().unwrap();
     let ticket = NewTicket {
-        message,
+        message: message.into(),
         ..NewTicket::default()
     };
-    ledger.open_ticket(&ticket).unwrap();
+    ledger.open_ticket(ticket).wait().unwrap();
 }
 
 fn remove(path: &Path) {

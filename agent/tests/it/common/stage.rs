@@ -2,7 +2,7 @@
 
 use super::{Answer, Server};
 use operator_ledger::{
-    EntryRow, Ledger, NewTicket, SessionRow, Ticket,
+    EntryRow, NewTicket, PersonLedger, Reply, SessionRow, Ticket,
     event::{Control, Event, Kind, parse},
 };
 use serde_json::Value;
@@ -33,14 +33,12 @@ impl Stage {
             server: Server::start(script).await,
             consent: true,
         };
-        stage
-            .ledger()
-            .open_ticket(&NewTicket {
-                message: "look into it",
-                by: "test",
-                ..Default::default()
-            })
-            .unwrap();
+        let ticket = NewTicket {
+            message: "look into it".into(),
+            by: "test".into(),
+            ..Default::default()
+        };
+        stage.ledger().open_ticket(ticket).await.unwrap();
         stage
     }
 
@@ -55,12 +53,12 @@ impl Stage {
         self.home.path().join("tickets.db")
     }
 
-    pub fn ledger(&self) -> Ledger {
-        Ledger::open(&self.db()).unwrap()
+    pub fn ledger(&self) -> PersonLedger {
+        here(PersonLedger::open(&self.db())).unwrap()
     }
 
     pub fn ticket(&self) -> Ticket {
-        self.ledger().ticket(1).unwrap().unwrap()
+        here(self.ledger().ticket(1)).unwrap().unwrap()
     }
 
     /// The agent, to work on whatever tickets there are.
@@ -138,10 +136,15 @@ impl Stage {
     /// The newest session on the ticket.
     pub fn session(&self) -> (SessionRow, Vec<EntryRow>) {
         let ledger = self.ledger();
-        let session = ledger.sessions_of_ticket(1).unwrap().pop().unwrap();
-        let entries = ledger.entries(&session.session_id, 0, 10_000).unwrap();
+        let session = here(ledger.sessions_of_ticket(1)).unwrap().pop().unwrap();
+        let entries = here(ledger.entries(&session.session_id, 0, 10_000)).unwrap();
         (session, entries)
     }
+}
+
+/// Waits for an answer wherever this is: a test may block its runtime.
+pub fn here<T: Send>(reply: Reply<T>) -> operator_ledger::Result<T> {
+    std::thread::scope(|scope| scope.spawn(|| reply.wait()).join().unwrap())
 }
 
 pub fn events(output: &Output) -> Vec<Event> {

@@ -1,6 +1,6 @@
 //! Databases of the reference system are adopted in place, whatever their vintage.
 
-use operator_ledger::{ClaimRequest, Holder, Ledger, Status, Verdict};
+use operator_ledger::{AgentLedger, ClaimRequest, Holder, Reader, Status, Verdict};
 use rusqlite::Connection;
 use std::{path::PathBuf, time::Duration};
 use tempfile::TempDir;
@@ -34,16 +34,17 @@ fn file(sql: &str) -> (TempDir, PathBuf) {
     (dir, path)
 }
 
-fn claim(ledger: &mut Ledger) -> Option<i64> {
+fn claim(ledger: &AgentLedger) -> Option<i64> {
     let holder = Holder::this_process();
     let lease = Duration::from_secs(60);
     ledger
-        .claim(&ClaimRequest {
-            holder: &holder,
+        .claim(ClaimRequest {
+            holder,
             cluster_id: None,
             ticket: None,
             lease,
         })
+        .wait()
         .unwrap()
         .map(|c| c.ticket.id)
 }
@@ -63,8 +64,8 @@ fn every_row_of_a_reference_file_is_kept_and_what_breaks_our_rules_waits_for_a_p
         INSERT INTO agent_log_entries (session_id, entry_type, content, raw_content, timestamp) VALUES
           ('2026-01-30T10-11-12-3fa9c01b', 'reasoning', 'short', 'long', '2026-01-30T10:12:00');"
     ));
-    let mut ledger = Ledger::open(&path).unwrap();
-    let mut tickets = ledger.tickets(10).unwrap();
+    let ledger = AgentLedger::open(&path).wait().unwrap();
+    let mut tickets = ledger.tickets(10).wait().unwrap();
     tickets.sort_by_key(|t| t.id);
     let seen: Vec<_> = tickets
         .iter()
@@ -86,22 +87,31 @@ fn every_row_of_a_reference_file_is_kept_and_what_breaks_our_rules_waits_for_a_p
             .all(|t| t.first_seen_at.is_some() && t.created_at.is_some())
     );
     assert_eq!(
-        claim(&mut ledger),
+        claim(&ledger),
         Some(2),
         "only what is plainly open is taken"
     );
-    assert_eq!(claim(&mut ledger), None);
+    assert_eq!(claim(&ledger), None);
 
-    let session = &ledger.sessions(10).unwrap()[0];
+    let session = &ledger.sessions(10).wait().unwrap()[0];
     assert_eq!(session.status, "failed");
     assert!(session.ended_at.unwrap() > session.started_at.unwrap());
-    let entries = ledger.entries(&session.session_id, 0, 10).unwrap();
+    let entries = ledger.entries(&session.session_id, 0, 10).wait().unwrap();
     assert_eq!(entries[0].raw_content.as_deref(), Some("long"));
-    let report = ledger.verify_session(&session.session_id).unwrap();
+    let report = ledger.verify_session(&session.session_id).wait().unwrap();
     assert_eq!(report.verdict, Verdict::Uncovered);
     // A second opening finds nothing left to adopt.
     drop(ledger);
-    assert_eq!(Ledger::open(&path).unwrap().tickets(10).unwrap().len(), 5);
+    assert_eq!(
+        AgentLedger::open(&path)
+            .wait()
+            .unwrap()
+            .tickets(10)
+            .wait()
+            .unwrap()
+            .len(),
+        5
+    );
 }
 
 #[test]
@@ -113,21 +123,23 @@ fn an_old_file_with_the_tickets_table_alone_is_enough() {
          INSERT INTO tickets (violation_key, invariant_name, first_seen_at, last_seen_at, message)
            VALUES ('store_down:1', 'store_down', '2026-01-30T10:11:12', '2026-01-30T10:11:12', 'm');",
     );
-    let mut ledger = Ledger::open(&path).unwrap();
-    assert_eq!(claim(&mut ledger), Some(1));
-    assert!(ledger.sessions(10).unwrap().is_empty());
+    let ledger = AgentLedger::open(&path).wait().unwrap();
+    assert_eq!(claim(&ledger), Some(1));
+    assert!(ledger.sessions(10).wait().unwrap().is_empty());
 }
 
 #[test]
 fn a_reader_leaves_a_reference_file_alone_and_the_command_line_adopts_it() {
     let (_dir, path) = file(REFERENCE);
     let before = std::fs::read(&path).unwrap();
-    assert!(Ledger::open_reader(&path).is_err());
+    assert!(Reader::open(&path).wait().is_err());
     assert_eq!(std::fs::read(&path).unwrap(), before);
     assert!(
-        Ledger::open_existing(&path)
+        Reader::open_existing(&path)
+            .wait()
             .unwrap()
             .tickets(10)
+            .wait()
             .unwrap()
             .is_empty()
     );

@@ -3,29 +3,37 @@
 #![allow(dead_code, reason = "the tests and the bench each use some of it")]
 
 use operator_ledger::{
-    Check, CheckOutcome, ClaimRequest, Holder, Ledger, Mono, NewSession, Observation, Reading,
-    SessionWriter, event::Mode,
+    AgentLedger, Check, CheckOutcome, ClaimRequest, Holder, MonitorLedger, NewSession, Observation,
+    PersonLedger, Reader, Reading, SessionWriter, SystemId, event::Mode,
 };
 use std::{path::PathBuf, time::Duration};
 use tempfile::TempDir;
 
-pub const CLUSTER: &str = "7001";
+pub fn cluster() -> SystemId {
+    SystemId::new("7001")
+}
 
 pub struct Bench {
-    pub dir: TempDir,
-    pub ledger: Ledger,
-    /// Milliseconds that the monitor's clock has been turned on.
+    pub agent: AgentLedger,
+    pub monitor: MonitorLedger,
+    pub person: PersonLedger,
+    pub ledger: Reader,
+    /// Milliseconds that have passed, as the monitor sees it.
     pub shift: i64,
+    pub dir: TempDir,
 }
 
 impl Bench {
     pub fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let ledger = Ledger::open(&dir.path().join("tickets.db")).unwrap();
+        let path = dir.path().join("tickets.db");
         Self {
-            dir,
-            ledger,
+            agent: AgentLedger::open(&path).wait().unwrap(),
+            monitor: MonitorLedger::open(&path).wait().unwrap(),
+            person: PersonLedger::open(&path).wait().unwrap(),
+            ledger: Reader::open(&path).wait().unwrap(),
             shift: 0,
+            dir,
         }
     }
 
@@ -46,49 +54,55 @@ impl Bench {
             hold: Duration::from_secs(10),
             outside: None,
         };
-        let mut data = Mono::now();
-        data.ms += self.shift;
-        self.ledger
-            .record_check(&Check {
-                cluster_id: CLUSTER,
-                data,
-                observations: &[observation],
-                metric_snapshot: Some(&serde_json::json!({"stores": 2})),
-                subject_context: Some("PD is at http://127.0.0.1:1"),
+        self.monitor
+            .record_check(Check {
+                cluster_id: cluster(),
+                age: Duration::ZERO,
+                observations: vec![observation],
+                metric_snapshot: Some(serde_json::json!({"stores": 2})),
+                subject_context: Some("PD is at http://127.0.0.1:1".into()),
                 sample: None,
-                place: "http://127.0.0.1:1,http://127.0.0.1:2",
+                place: "http://127.0.0.1:1,http://127.0.0.1:2".into(),
                 interval: Duration::from_secs(1),
                 ok: true,
-                detail: "",
+                detail: String::new(),
             })
+            .wait()
             .unwrap()
     }
 
+    /// So many seconds pass for the monitor: what it has written is older by them.
     pub fn later(&mut self, seconds: i64) -> &mut Self {
-        self.shift += seconds * 1000;
+        let ms = seconds * 1000;
+        self.ledger_conn(&format!(
+            "UPDATE invariant_states SET observed_ms = observed_ms - {ms},
+               clear_since_ms = clear_since_ms - {ms}, violated_since_ms = violated_since_ms - {ms};
+             UPDATE verifications SET since_ms = since_ms - {ms}, deadline_ms = deadline_ms - {ms};"
+        ));
+        self.shift += ms;
         self
     }
 
     pub fn claim(&mut self, lease: Duration) -> Option<operator_ledger::Claim> {
-        let holder = Holder::this_process();
         let request = ClaimRequest {
-            holder: &holder,
-            cluster_id: Some(CLUSTER),
+            holder: Holder::this_process(),
+            cluster_id: Some(cluster()),
             ticket: None,
             lease,
         };
-        self.ledger.claim(&request).unwrap()
+        self.agent.claim(request).wait().unwrap()
     }
 
     pub fn session(&mut self, claim: &operator_ledger::Claim) -> SessionWriter {
-        self.ledger
-            .begin_session(&NewSession {
-                lease: &claim.lease,
-                model: "rehearsal",
+        self.agent
+            .begin_session(NewSession {
+                lease: claim.lease.clone(),
+                model: "rehearsal".into(),
                 mode: Mode::Autonomous,
-                cluster_id: Some(CLUSTER),
-                holder: &Holder::this_process(),
+                cluster_id: Some(cluster()),
+                holder: Holder::this_process(),
             })
+            .wait()
             .unwrap()
     }
 

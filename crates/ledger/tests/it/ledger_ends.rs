@@ -1,9 +1,9 @@
 //! No ticket stays unfinished for ever, and none is finished by less than evidence: agents that
 //! die at the worst moment, monitors that look away, requests of proof that outlive their session.
 
-use crate::bench::{Bench, CLUSTER};
+use crate::bench::{Bench, cluster};
 use operator_ledger::{
-    EntryKind, Ledger, NewEntry, Reading, Resolution, Status, Verdict,
+    EntryKind, NewEntry, Reader, Reading, Resolution, Status, SystemId, Verdict,
     event::{Outcome, VerifyState},
 };
 use std::time::{Duration, Instant};
@@ -16,12 +16,13 @@ fn let_it_run_out() {
     std::thread::sleep(Duration::from_millis(5));
 }
 
-fn ran(b: &mut Bench, session: &mut operator_ledger::SessionWriter) {
-    b.ledger
+fn ran(b: &mut Bench, session: &operator_ledger::SessionWriter) {
+    b.agent
         .append(
             session,
-            &NewEntry::new(EntryKind::ToolCall, "shell: lab start tikv1"),
+            NewEntry::new(EntryKind::ToolCall, "shell: lab start tikv1"),
         )
+        .wait()
         .unwrap();
 }
 
@@ -35,7 +36,7 @@ fn a_ticket_whose_agent_died_after_its_repair_is_closed_when_the_violation_is_go
     assert!(b.claim(LONG).is_none(), "nothing to repair any more");
     let out = b.later(11).check(Reading::Clear);
     assert_eq!(out.cleared, [1]);
-    let ticket = b.ledger.ticket(1).unwrap().unwrap();
+    let ticket = b.ledger.ticket(1).wait().unwrap().unwrap();
     assert_eq!(ticket.status, Status::Resolved);
     assert_eq!(ticket.resolution, Some(Resolution::External));
 }
@@ -55,11 +56,12 @@ fn a_claim_whose_agent_died_while_it_waited_is_still_proven_by_the_monitor() {
     b.check(Reading::Violated);
     let claim = b.claim(LONG).unwrap();
     let session = b.session(&claim);
-    b.ledger
+    b.agent
         .request_verification(&claim.lease, &session.id)
+        .wait()
         .unwrap();
     b.later(1).check(Reading::Clear);
-    b.ledger.renew(&claim.lease, GONE).unwrap();
+    b.agent.renew(&claim.lease, GONE).wait().unwrap();
     let_it_run_out();
     let out = b.later(11).check(Reading::Clear);
     assert_eq!(
@@ -67,7 +69,7 @@ fn a_claim_whose_agent_died_while_it_waited_is_still_proven_by_the_monitor() {
         ([1].as_slice(), [].as_slice())
     );
     // Nobody is left to end the session: it must not look as if it ran on.
-    let row = b.ledger.session(&session.id).unwrap().unwrap();
+    let row = b.ledger.session(&session.id).wait().unwrap().unwrap();
     assert_eq!(row.status, "failed");
     assert!(row.ended_at.is_some());
 }
@@ -77,17 +79,19 @@ fn a_living_agents_session_is_left_to_it() {
     let mut b = Bench::new();
     b.check(Reading::Violated);
     let claim = b.claim(LONG).unwrap();
-    let mut session = b.session(&claim);
-    b.ledger
+    let session = b.session(&claim);
+    b.agent
         .request_verification(&claim.lease, &session.id)
+        .wait()
         .unwrap();
     b.later(1).check(Reading::Clear);
     assert_eq!(b.later(11).check(Reading::Clear).proven, [1]);
     b.later(1).check(Reading::Clear);
-    let row = b.ledger.session(&session.id).unwrap().unwrap();
+    let row = b.ledger.session(&session.id).wait().unwrap().unwrap();
     assert_eq!(row.status, "running");
-    b.ledger
-        .end_session(&mut session, Outcome::Resolved, "done")
+    b.agent
+        .end_session(&session, Outcome::Resolved, "done")
+        .wait()
         .unwrap();
 }
 
@@ -98,16 +102,17 @@ fn a_request_for_proof_ends_with_the_claim_it_was_made_under() {
     let first = b.claim(LONG).unwrap();
     let session = b.session(&first);
     let request = b
-        .ledger
+        .agent
         .request_verification(&first.lease, &session.id)
+        .wait()
         .unwrap();
-    b.ledger.renew(&first.lease, GONE).unwrap();
+    b.agent.renew(&first.lease, GONE).wait().unwrap();
     let_it_run_out();
     let second = b.claim(LONG).expect("still violated");
-    let state = b.ledger.verification(request).unwrap().state;
+    let state = b.ledger.verification(request).wait().unwrap().state;
     assert_eq!(state, VerifyState::Unverifiable);
-    let mut session = b.session(&second);
-    ran(&mut b, &mut session);
+    let session = b.session(&second);
+    ran(&mut b, &session);
     b.later(1).check(Reading::Clear);
     let out = b.later(11).check(Reading::Clear);
     assert!(
@@ -123,16 +128,17 @@ fn a_request_for_proof_ends_when_a_person_resolves_the_ticket() {
     let claim = b.claim(LONG).unwrap();
     let session = b.session(&claim);
     let request = b
-        .ledger
+        .agent
         .request_verification(&claim.lease, &session.id)
+        .wait()
         .unwrap();
-    b.ledger.resolve_by_person(1, "ada").unwrap();
+    b.person.resolve_by_person(1, "ada").wait().unwrap();
     assert_eq!(
-        b.ledger.verification(request).unwrap().state,
+        b.ledger.verification(request).wait().unwrap().state,
         VerifyState::Unverifiable
     );
     b.later(1).check(Reading::Clear);
-    let row = b.ledger.session(&session.id).unwrap().unwrap();
+    let row = b.ledger.session(&session.id).wait().unwrap().unwrap();
     assert_eq!(row.status, "failed", "its agent is fenced off");
 }
 
@@ -141,15 +147,16 @@ fn a_ticket_that_an_interrupted_session_worked_on_was_not_gone_before_anyone_act
     let mut b = Bench::new();
     b.check(Reading::Violated);
     let claim = b.claim(LONG).unwrap();
-    let mut session = b.session(&claim);
-    ran(&mut b, &mut session);
-    b.ledger
-        .end_session(&mut session, Outcome::Interrupted, "stopped")
+    let session = b.session(&claim);
+    ran(&mut b, &session);
+    b.agent
+        .end_session(&session, Outcome::Interrupted, "stopped")
+        .wait()
         .unwrap();
-    b.ledger.release(&claim.lease, "stopped").unwrap();
+    b.agent.release(&claim.lease, "stopped").wait().unwrap();
     b.later(1).check(Reading::Clear);
     assert_eq!(b.later(11).check(Reading::Clear).cleared, [1]);
-    let ticket = b.ledger.ticket(1).unwrap().unwrap();
+    let ticket = b.ledger.ticket(1).wait().unwrap().unwrap();
     assert_eq!(ticket.resolution, Some(Resolution::External));
 }
 
@@ -166,8 +173,9 @@ fn time_in_which_nobody_looked_is_no_part_of_a_hold() {
     b.check(Reading::Violated);
     let claim = b.claim(LONG).unwrap();
     let session = b.session(&claim);
-    b.ledger
+    b.agent
         .request_verification(&claim.lease, &session.id)
+        .wait()
         .unwrap();
     b.later(1).check(Reading::Clear);
     assert!(b.later(3600).check(Reading::Clear).proven.is_empty());
@@ -180,16 +188,17 @@ fn a_person_gives_an_exhausted_ticket_back_to_agents() {
     b.check(Reading::Violated);
     for _ in 0..3 {
         let claim = b.claim(LONG).expect("a try is left");
-        b.ledger
+        b.agent
             .escalate(&claim.lease, "no idea", "no idea", false)
+            .wait()
             .unwrap();
         b.ledger_conn(
             "UPDATE tickets SET retry_at = '2000-01-01T00:00:00.000Z' WHERE retry_at IS NOT NULL",
         );
     }
     assert!(b.claim(LONG).is_none());
-    assert!(b.ledger.ticket(1).unwrap().unwrap().needs_person);
-    assert!(b.ledger.set_held(1, false, "ada").unwrap());
+    assert!(b.ledger.ticket(1).wait().unwrap().unwrap().needs_person);
+    assert!(b.person.set_held(1, false, "ada").wait().unwrap());
     assert!(b.claim(LONG).is_some());
 }
 
@@ -203,10 +212,16 @@ fn a_ticket_of_a_provisional_cluster_that_the_real_one_has_too_is_closed() {
          SELECT violation_key, invariant_name, store_id, 'open', first_seen_at, last_seen_at, message,
            'http://pd/' || violation_key, 'http://pd' FROM tickets",
     );
-    b.ledger.adopt_cluster("http://pd", CLUSTER).unwrap();
-    let twin = b.ledger.ticket(2).unwrap().unwrap();
+    b.monitor
+        .adopt_cluster(&SystemId::new("http://pd"), &cluster())
+        .wait()
+        .unwrap();
+    let twin = b.ledger.ticket(2).wait().unwrap().unwrap();
     assert_eq!(twin.status, Status::Resolved);
-    assert_eq!(b.ledger.ticket(1).unwrap().unwrap().status, Status::Open);
+    assert_eq!(
+        b.ledger.ticket(1).wait().unwrap().unwrap().status,
+        Status::Open
+    );
 }
 
 #[test]
@@ -214,16 +229,18 @@ fn a_row_put_before_the_first_of_a_chain_is_found() {
     let mut b = Bench::new();
     b.check(Reading::Violated);
     let claim = b.claim(LONG).unwrap();
-    let mut session = b.session(&claim);
-    ran(&mut b, &mut session);
+    let session = b.session(&claim);
+    ran(&mut b, &session);
     b.ledger_conn(&format!(
         "INSERT INTO agent_log_entries (id, session_id, entry_type, content, timestamp)
          VALUES (-1, '{}', 'reasoning', 'I meant well', '2026-01-01T00:00:00.000Z')",
         session.id
     ));
-    let report = Ledger::open_reader(&b.path())
+    let report = Reader::open(&b.path())
+        .wait()
         .unwrap()
         .verify_session(&session.id)
+        .wait()
         .unwrap();
     assert_eq!(report.verdict, Verdict::Broken { row: -1 });
 }
@@ -253,7 +270,7 @@ fn many_resolved_tickets_do_not_slow_the_search_for_open_ones() {
         });
         times.min().unwrap()
     };
-    let searched = best(&|| assert_eq!(b.ledger.tickets(1).unwrap().len(), 1));
+    let searched = best(&|| assert_eq!(b.ledger.tickets(1).wait().unwrap().len(), 1));
     let db = rusqlite::Connection::open(b.path()).unwrap();
     let all = "SELECT max(metric_snapshot) FROM tickets";
     let through_all = best(&|| assert!(db.query_row(all, [], |r| r.get::<_, String>(0)).is_ok()));
@@ -265,29 +282,30 @@ fn many_resolved_tickets_do_not_slow_the_search_for_open_ones() {
 fn a_person_reopens_a_ticket_and_only_one_of_its_key_lives() {
     let mut b = Bench::new();
     b.check(Reading::Violated);
-    let first = b.ledger.tickets(1).unwrap()[0].id;
+    let first = b.ledger.tickets(1).wait().unwrap()[0].id;
     assert!(
-        !b.ledger.reopen_by_person(first, "ada").unwrap(),
+        !b.person.reopen_by_person(first, "ada").wait().unwrap(),
         "it is open"
     );
-    b.ledger.resolve_by_person(first, "ada").unwrap();
-    assert!(b.ledger.reopen_by_person(first, "ada").unwrap());
-    let ticket = b.ledger.ticket(first).unwrap().unwrap();
+    b.person.resolve_by_person(first, "ada").wait().unwrap();
+    assert!(b.person.reopen_by_person(first, "ada").wait().unwrap());
+    let ticket = b.ledger.ticket(first).wait().unwrap().unwrap();
     assert_eq!((ticket.status, ticket.resolution), (Status::Open, None));
     assert!(
         b.claim(Duration::from_secs(9)).is_some(),
         "agents take it again"
     );
-    b.ledger.resolve_by_person(first, "ada").unwrap();
+    b.person.resolve_by_person(first, "ada").wait().unwrap();
     b.check(Reading::Violated);
-    let second = b.ledger.tickets(1).unwrap()[0].id;
+    let second = b.ledger.tickets(1).wait().unwrap()[0].id;
     assert_ne!(
         first, second,
         "what a person closed comes back as another ticket"
     );
     let twin = b
-        .ledger
+        .person
         .reopen_by_person(first, "ada")
+        .wait()
         .unwrap_err()
         .to_string();
     assert!(twin.contains("has the same key"), "{twin}");

@@ -88,7 +88,7 @@ impl World {
     }
 
     fn ticket(&self) -> Option<operator_ledger::Ticket> {
-        self.bench.ledger.tickets(1).unwrap().pop()
+        self.bench.ledger.tickets(1).wait().unwrap().pop()
     }
 
     /// A write of an agent succeeds only under the newest claim.
@@ -114,30 +114,37 @@ impl World {
             Step::Claim(n) => self.claim(n),
             Step::RunCommand(n) => self.write(n, |bench, agent| {
                 let entry = NewEntry::new(EntryKind::ToolCall, "shell: look");
-                bench.ledger.append(&mut agent.session, &entry).map(Some)
+                bench.agent.append(&agent.session, entry).wait().map(Some)
             }),
             Step::AskForProof(n) => self.write(n, |bench, agent| {
                 let lease = &agent.claim.lease;
-                bench.ledger.set_diagnosis(lease, "I repaired it")?;
+                bench.agent.set_diagnosis(lease, "I repaired it").wait()?;
                 bench
-                    .ledger
-                    .request_verification(lease, &agent.session.id)?;
+                    .agent
+                    .request_verification(lease, &agent.session.id)
+                    .wait()?;
                 Ok(None)
             }),
             Step::Escalate(n) => {
                 self.write(n, |bench, agent| {
-                    let ledger = &mut bench.ledger;
-                    ledger.end_session(&mut agent.session, Outcome::Escalated, "no")?;
-                    ledger.escalate(&agent.claim.lease, "no", "no", false)?;
+                    let ledger = &bench.agent;
+                    ledger
+                        .end_session(&agent.session, Outcome::Escalated, "no")
+                        .wait()?;
+                    ledger
+                        .escalate(&agent.claim.lease, "no", "no", false)
+                        .wait()?;
                     Ok(None)
                 });
                 self.agents[n] = None;
             }
             Step::Release(n) => {
                 self.write(n, |bench, agent| {
-                    let ledger = &mut bench.ledger;
-                    ledger.end_session(&mut agent.session, Outcome::Interrupted, "asked to")?;
-                    ledger.release(&agent.claim.lease, "asked to")?;
+                    let ledger = &bench.agent;
+                    ledger
+                        .end_session(&agent.session, Outcome::Interrupted, "asked to")
+                        .wait()?;
+                    ledger.release(&agent.claim.lease, "asked to").wait()?;
                     Ok(None)
                 });
                 self.agents[n] = None;
@@ -146,16 +153,15 @@ impl World {
                 // What an agent does when it sees that its repair is proven.
                 let id = self.agents[n].as_ref().map(|a| a.claim.ticket.id);
                 let proven = id.is_some_and(|id| {
-                    let t = self.bench.ledger.ticket(id).unwrap().unwrap();
+                    let t = self.bench.ledger.ticket(id).wait().unwrap().unwrap();
                     t.resolution == Some(Resolution::Proven)
                 });
                 if proven {
                     self.write(n, |bench, agent| {
-                        bench.ledger.end_session(
-                            &mut agent.session,
-                            Outcome::Resolved,
-                            "proven",
-                        )?;
+                        bench
+                            .agent
+                            .end_session(&agent.session, Outcome::Resolved, "proven")
+                            .wait()?;
                         Ok(None)
                     });
                     self.agents[n] = None;
@@ -191,7 +197,7 @@ impl World {
                     .clear_since
                     .expect("proven or cleared while it was not clear");
             assert!(held >= 10_000 - 200, "closed after {held} ms");
-            let ticket = self.bench.ledger.ticket(*id).unwrap().unwrap();
+            let ticket = self.bench.ledger.ticket(*id).wait().unwrap().unwrap();
             assert_eq!(ticket.status, Status::Resolved);
             assert!(
                 !before
@@ -200,7 +206,7 @@ impl World {
             );
         }
         for id in &out.proven {
-            let ticket = self.bench.ledger.ticket(*id).unwrap().unwrap();
+            let ticket = self.bench.ledger.ticket(*id).wait().unwrap().unwrap();
             assert!(ticket.claimed && ticket.resolution == Some(Resolution::Proven));
         }
         if !out.opened.is_empty() || !out.reopened.is_empty() {
@@ -239,7 +245,13 @@ impl World {
             return;
         };
         let written = f(&mut self.bench, agent);
-        let ends = written.is_ok() && self.bench.ledger.check_lease(&agent.claim.lease).is_err();
+        let ends = written.is_ok()
+            && self
+                .bench
+                .agent
+                .check_lease(&agent.claim.lease)
+                .wait()
+                .is_err();
         match self.judge(n, written) {
             Some(row) => {
                 self.rows.extend(row);
@@ -254,19 +266,23 @@ impl World {
 
     fn person(&mut self, step: Step) {
         let Some(ticket) = self.ticket() else { return };
-        let ledger = &mut self.bench.ledger;
+        let ledger = &self.bench.person;
         match step {
             Step::Resolve => {
-                if ledger.resolve_by_person(ticket.id, "ada").unwrap() {
+                if ledger.resolve_by_person(ticket.id, "ada").wait().unwrap() {
                     self.newest = None;
                 }
             }
             Step::Hold(held) => {
                 // Refused where another ticket has the key.
-                let _ = ledger.set_held(ticket.id, held, "ada");
+                let _ = ledger.set_held(ticket.id, held, "ada").wait();
             }
             _ => {
-                if ledger.reopen_by_person(ticket.id, "ada").unwrap_or(false) {
+                if ledger
+                    .reopen_by_person(ticket.id, "ada")
+                    .wait()
+                    .unwrap_or(false)
+                {
                     self.newest = None;
                 }
             }
@@ -275,7 +291,7 @@ impl World {
 
     /// What must hold at every moment.
     fn hold(&self) {
-        let tickets = self.bench.ledger.tickets(100).unwrap();
+        let tickets = self.bench.ledger.tickets(100).wait().unwrap();
         let live: Vec<_> = tickets
             .iter()
             .filter(|t| t.status != Status::Resolved)
@@ -286,7 +302,7 @@ impl World {
         );
         for t in &tickets {
             let by_monitor = |word: &str| {
-                let events = self.bench.ledger.ticket_events(t.id).unwrap();
+                let events = self.bench.ledger.ticket_events(t.id).wait().unwrap();
                 events
                     .iter()
                     .any(|e| e.by == "monitor" && e.why.starts_with(word))
@@ -295,12 +311,17 @@ impl World {
                 assert!(by_monitor("proven"), "only the monitor proves");
             }
         }
-        let sessions = self.bench.ledger.sessions(1000).unwrap();
+        let sessions = self.bench.ledger.sessions(1000).wait().unwrap();
         let running = sessions.iter().filter(|s| s.status == "running").count();
         // The session of an agent that died runs until somebody notices.
         assert!(running <= 1, "{running} sessions run on one ticket");
         for s in &sessions {
-            let report = self.bench.ledger.verify_session(&s.session_id).unwrap();
+            let report = self
+                .bench
+                .ledger
+                .verify_session(&s.session_id)
+                .wait()
+                .unwrap();
             assert!(
                 matches!(
                     report.verdict,
@@ -311,7 +332,13 @@ impl World {
         }
         let stored: usize = sessions
             .iter()
-            .map(|s| self.bench.ledger.entries(&s.session_id, 0, 10_000).unwrap())
+            .map(|s| {
+                self.bench
+                    .ledger
+                    .entries(&s.session_id, 0, 10_000)
+                    .wait()
+                    .unwrap()
+            })
             .map(|e| e.iter().filter(|e| e.entry_type == "tool_call").count())
             .sum();
         assert_eq!(
@@ -329,10 +356,10 @@ impl World {
         for _ in 0..5 {
             self.check(Reading::Clear, 6);
         }
-        for t in self.bench.ledger.tickets(100).unwrap() {
+        for t in self.bench.ledger.tickets(100).wait().unwrap() {
             assert!(t.status == Status::Resolved || t.held, "stuck: {t:?}");
         }
-        for s in self.bench.ledger.sessions(1000).unwrap() {
+        for s in self.bench.ledger.sessions(1000).wait().unwrap() {
             assert_ne!(s.status, "running", "a session of nobody");
         }
     }

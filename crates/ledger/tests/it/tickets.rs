@@ -1,8 +1,8 @@
 //! The ledger, through its public interface: life cycle, leases, proof, adoption, damage.
 
 use operator_ledger::{
-    Beside, ClaimRequest, EntryKind, Holder, Ledger, LedgerError, NewEntry, NewTicket, Reading,
-    Resolution, Status, Verdict,
+    AgentLedger, Beside, ClaimRequest, EntryKind, Holder, LedgerError, NewEntry, NewTicket,
+    PersonLedger, Reader, Reading, Resolution, Status, SystemId, Verdict,
     event::{Outcome, VerifyState},
 };
 use std::{
@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::bench::{Bench, CLUSTER};
+use crate::bench::{Bench, cluster};
 
 const LONG: Duration = Duration::from_secs(60);
 
@@ -24,27 +24,29 @@ fn a_claimed_repair_is_proven_only_by_the_monitor_and_only_after_its_hold() {
         claim.ticket.metric_snapshot,
         Some(serde_json::json!({"stores": 2}))
     );
-    let mut session = b.session(&claim);
-    b.ledger
+    let session = b.session(&claim);
+    b.agent
         .set_diagnosis(&claim.lease, "started it again")
+        .wait()
         .unwrap();
     let id = b
-        .ledger
+        .agent
         .request_verification(&claim.lease, &session.id)
+        .wait()
         .unwrap();
-    assert!(b.ledger.check_wanted(CLUSTER).unwrap());
+    assert!(b.ledger.check_wanted(&cluster()).wait().unwrap());
 
     b.later(1).check(Reading::Clear);
     assert!(
-        !b.ledger.check_wanted(CLUSTER).unwrap(),
+        !b.ledger.check_wanted(&cluster()).wait().unwrap(),
         "the monitor knows of it now"
     );
     b.later(9).check(Reading::Clear);
     assert_eq!(
-        b.ledger.verification(id).unwrap().state,
+        b.ledger.verification(id).wait().unwrap().state,
         VerifyState::Waiting
     );
-    let ticket = b.ledger.ticket(1).unwrap().unwrap();
+    let ticket = b.ledger.ticket(1).wait().unwrap().unwrap();
     assert!(
         ticket.claimed && ticket.status == Status::Acknowledged,
         "claimed is not proven"
@@ -53,16 +55,17 @@ fn a_claimed_repair_is_proven_only_by_the_monitor_and_only_after_its_hold() {
     let out = b.later(2).check(Reading::Clear);
     assert_eq!(out.proven, [1]);
     assert_eq!(
-        b.ledger.verification(id).unwrap().state,
+        b.ledger.verification(id).wait().unwrap().state,
         VerifyState::Proven
     );
-    let ticket = b.ledger.ticket(1).unwrap().unwrap();
+    let ticket = b.ledger.ticket(1).wait().unwrap().unwrap();
     assert_eq!(
         (ticket.status, ticket.resolution),
         (Status::Resolved, Some(Resolution::Proven))
     );
-    b.ledger
-        .end_session(&mut session, Outcome::Resolved, "done")
+    b.agent
+        .end_session(&session, Outcome::Resolved, "done")
+        .wait()
         .unwrap();
     assert!(b.claim(LONG).is_none());
 }
@@ -74,25 +77,26 @@ fn a_repair_undone_after_two_seconds_is_not_proven() {
     let claim = b.claim(LONG).unwrap();
     let session = b.session(&claim);
     let id = b
-        .ledger
+        .agent
         .request_verification(&claim.lease, &session.id)
+        .wait()
         .unwrap();
     b.later(1).check(Reading::Clear);
     b.later(2).check(Reading::Violated);
     b.later(4).check(Reading::Clear);
     b.later(5).check(Reading::Clear);
     assert_eq!(
-        b.ledger.verification(id).unwrap().state,
+        b.ledger.verification(id).wait().unwrap().state,
         VerifyState::Waiting
     );
     b.later(3).check(Reading::Violated);
-    let v = b.ledger.verification(id).unwrap();
+    let v = b.ledger.verification(id).wait().unwrap();
     assert_eq!(
         (v.state, v.detail.as_str()),
         (VerifyState::Failed, "Violated")
     );
     assert_eq!(
-        b.ledger.ticket(1).unwrap().unwrap().status,
+        b.ledger.ticket(1).wait().unwrap().unwrap().status,
         Status::Acknowledged
     );
 }
@@ -104,20 +108,21 @@ fn unknown_is_evidence_of_nothing() {
     let claim = b.claim(LONG).unwrap();
     let session = b.session(&claim);
     let id = b
-        .ledger
+        .agent
         .request_verification(&claim.lease, &session.id)
+        .wait()
         .unwrap();
     b.later(1).check(Reading::Clear);
     b.later(6).check(Reading::Unknown);
     b.later(6).check(Reading::Clear);
     assert_eq!(
-        b.ledger.verification(id).unwrap().state,
+        b.ledger.verification(id).wait().unwrap().state,
         VerifyState::Waiting,
         "the hold began anew"
     );
     b.later(2).check(Reading::Unknown);
     assert_eq!(
-        b.ledger.verification(id).unwrap().state,
+        b.ledger.verification(id).wait().unwrap().state,
         VerifyState::Unverifiable
     );
 }
@@ -133,10 +138,10 @@ fn a_violation_gone_before_anyone_acted_is_cleared_without_a_session() {
     assert!(b.later(9).check(Reading::Clear).cleared.is_empty());
     assert_eq!(b.later(2).check(Reading::Clear).cleared, [1]);
     assert_eq!(
-        b.ledger.ticket(1).unwrap().unwrap().resolution,
+        b.ledger.ticket(1).wait().unwrap().unwrap().resolution,
         Some(Resolution::Cleared)
     );
-    assert!(b.ledger.sessions_of_ticket(1).unwrap().is_empty());
+    assert!(b.ledger.sessions_of_ticket(1).wait().unwrap().is_empty());
 }
 
 #[test]
@@ -147,11 +152,12 @@ fn what_comes_back_soon_is_the_same_ticket_and_a_flap() {
     b.later(11).check(Reading::Clear);
     let out = b.later(1).check(Reading::Violated);
     assert_eq!((out.opened.len(), out.reopened), (0, vec![1]));
-    let ticket = b.ledger.ticket(1).unwrap().unwrap();
+    let ticket = b.ledger.ticket(1).wait().unwrap().unwrap();
     assert_eq!((ticket.flaps, ticket.status), (1, Status::Open));
     let words: Vec<_> = b
         .ledger
         .ticket_events(1)
+        .wait()
         .unwrap()
         .into_iter()
         .map(|e| e.to)
@@ -164,19 +170,20 @@ fn an_expired_lease_is_taken_over_and_its_holder_writes_nothing_more() {
     let mut b = Bench::new();
     b.check(Reading::Violated);
     let old = b.claim(LONG).unwrap();
-    let mut session = b.session(&old);
-    b.ledger
+    let session = b.session(&old);
+    b.agent
         .renew(&old.lease, Duration::from_millis(1))
+        .wait()
         .unwrap();
     let until = Instant::now() + LONG;
-    while b.ledger.check_lease(&old.lease).is_ok() {
+    while b.agent.check_lease(&old.lease).wait().is_ok() {
         assert!(Instant::now() < until);
         std::thread::yield_now();
     }
     // Run out, though nobody took it over yet.
     let entry = NewEntry::new(EntryKind::Reasoning, "still here");
     assert!(matches!(
-        b.ledger.append(&mut session, &entry),
+        b.agent.append(&session, entry).wait(),
         Err(LedgerError::Fenced { .. })
     ));
 
@@ -184,22 +191,33 @@ fn an_expired_lease_is_taken_over_and_its_holder_writes_nothing_more() {
     assert_eq!(new.recovered.as_deref(), Some(session.id.as_str()));
     assert!(new.lease.fence > old.lease.fence);
     assert_eq!(
-        b.ledger.session(&session.id).unwrap().unwrap().status,
+        b.ledger
+            .session(&session.id)
+            .wait()
+            .unwrap()
+            .unwrap()
+            .status,
         "failed"
     );
     assert!(matches!(
-        b.ledger.renew(&old.lease, LONG),
+        b.agent.renew(&old.lease, LONG).wait(),
         Err(LedgerError::Fenced { .. })
     ));
     assert!(matches!(
-        b.ledger.end_session(&mut session, Outcome::Resolved, "x"),
+        b.agent.end_session(&session, Outcome::Resolved, "x").wait(),
         Err(LedgerError::Fenced { .. })
     ));
     assert!(matches!(
-        b.ledger.escalate(&old.lease, "x", "y", false),
+        b.agent.escalate(&old.lease, "x", "y", false).wait(),
         Err(LedgerError::Fenced { .. })
     ));
-    assert!(b.ledger.entries(&session.id, 0, 10).unwrap().is_empty());
+    assert!(
+        b.ledger
+            .entries(&session.id, 0, 10)
+            .wait()
+            .unwrap()
+            .is_empty()
+    );
 }
 
 #[test]
@@ -210,11 +228,12 @@ fn a_ticket_escalates_with_growing_waits_and_ends_with_a_person() {
     for attempt in 1..=3 {
         let claim = b.claim(LONG).unwrap();
         assert_eq!(claim.ticket.attempts, attempt);
-        b.ledger
+        b.agent
             .escalate(&claim.lease, "cannot", "gave up", false)
+            .wait()
             .unwrap();
         assert!(b.claim(LONG).is_none(), "not at once");
-        let ticket = b.ledger.ticket(1).unwrap().unwrap();
+        let ticket = b.ledger.ticket(1).wait().unwrap().unwrap();
         waits.push(ticket.retry_at);
         assert_eq!(ticket.needs_person, attempt == 3);
         // Time passes.
@@ -228,14 +247,15 @@ fn a_ticket_escalates_with_growing_waits_and_ends_with_a_person() {
     assert!(
         b.ledger
             .ticket(1)
+            .wait()
             .unwrap()
             .unwrap()
             .diagnosis
             .unwrap()
             .starts_with("ESCALATED: ")
     );
-    b.ledger.set_held(1, true, "op").unwrap();
-    b.ledger.set_held(1, false, "op").unwrap();
+    b.person.set_held(1, true, "op").wait().unwrap();
+    b.person.set_held(1, false, "op").wait().unwrap();
     assert!(b.claim(LONG).is_some(), "a person gave it back");
 }
 
@@ -244,9 +264,14 @@ fn a_person_who_resolves_it_fences_the_agent_off() {
     let mut b = Bench::new();
     b.check(Reading::Violated);
     let claim = b.claim(LONG).unwrap();
-    assert!(b.ledger.resolve_by_person(1, "op").unwrap());
-    assert!(!b.ledger.resolve_by_person(1, "op").unwrap());
-    let err = b.ledger.renew(&claim.lease, LONG).unwrap_err().to_string();
+    assert!(b.person.resolve_by_person(1, "op").wait().unwrap());
+    assert!(!b.person.resolve_by_person(1, "op").wait().unwrap());
+    let err = b
+        .agent
+        .renew(&claim.lease, LONG)
+        .wait()
+        .unwrap_err()
+        .to_string();
     assert!(err.contains("a person resolved"), "{err}");
 }
 
@@ -254,43 +279,48 @@ fn a_person_who_resolves_it_fences_the_agent_off() {
 fn a_hand_opened_ticket_is_claimed_but_cannot_be_proven() {
     let mut b = Bench::new();
     let id = b
-        .ledger
-        .open_ticket(&NewTicket {
-            message: "please look",
-            by: "op",
+        .person
+        .open_ticket(NewTicket {
+            message: "please look".into(),
+            by: "op".into(),
             ..Default::default()
         })
+        .wait()
         .unwrap();
     let claim = b.claim(LONG).unwrap();
     assert_eq!(claim.ticket.id, id);
     let session = b.session(&claim);
     let v = b
-        .ledger
+        .agent
         .request_verification(&claim.lease, &session.id)
+        .wait()
         .unwrap();
     assert_eq!(
-        b.ledger.verification(v).unwrap().state,
+        b.ledger.verification(v).wait().unwrap().state,
         VerifyState::Unverifiable
     );
     assert!(matches!(
-        b.ledger.open_ticket(&NewTicket {
-            message: "  ",
-            ..Default::default()
-        }),
+        b.person
+            .open_ticket(NewTicket {
+                message: "  ".into(),
+                ..Default::default()
+            })
+            .wait(),
         Err(LedgerError::Refused(_))
     ));
 }
 
 #[test]
 fn agents_on_one_ledger_never_share_a_ticket() {
-    let mut b = Bench::new();
+    let b = Bench::new();
     for i in 0..40 {
         let message = format!("ticket {i}");
-        b.ledger
-            .open_ticket(&NewTicket {
-                message: &message,
+        b.person
+            .open_ticket(NewTicket {
+                message,
                 ..Default::default()
             })
+            .wait()
             .unwrap();
     }
     let path = b.path();
@@ -298,16 +328,16 @@ fn agents_on_one_ledger_never_share_a_ticket() {
         let agents: Vec<_> = (0..4)
             .map(|_| {
                 scope.spawn(|| {
-                    let mut ledger = Ledger::open(&path).unwrap();
-                    let holder = Holder::this_process();
+                    let ledger = AgentLedger::open(&path).wait().unwrap();
                     let mut mine = Vec::new();
                     while let Some(c) = ledger
-                        .claim(&ClaimRequest {
-                            holder: &holder,
+                        .claim(ClaimRequest {
+                            holder: Holder::this_process(),
                             cluster_id: None,
                             ticket: None,
                             lease: LONG,
                         })
+                        .wait()
                         .unwrap()
                     {
                         mine.push(c.ticket.id);
@@ -328,15 +358,14 @@ fn agents_on_one_ledger_never_share_a_ticket() {
 fn another_clusters_tickets_are_not_taken() {
     let mut b = Bench::new();
     b.check(Reading::Violated);
-    let holder = Holder::this_process();
-    for cluster_id in [None, Some("other")] {
+    for cluster_id in [None, Some(SystemId::new("other"))] {
         let request = ClaimRequest {
-            holder: &holder,
+            holder: Holder::this_process(),
             cluster_id,
             ticket: None,
             lease: LONG,
         };
-        assert!(b.ledger.claim(&request).unwrap().is_none());
+        assert!(b.agent.claim(request).wait().unwrap().is_none());
     }
 }
 
@@ -345,35 +374,38 @@ fn the_chain_finds_every_edit_of_what_was_recorded() {
     let mut b = Bench::new();
     b.check(Reading::Violated);
     let claim = b.claim(LONG).unwrap();
-    let mut s = b.session(&claim);
+    let s = b.session(&claim);
     let mut ids = Vec::new();
     for text in ["one", "two", "three"] {
         ids.push(
-            b.ledger
-                .append(&mut s, &NewEntry::new(EntryKind::Reasoning, text))
+            b.agent
+                .append(&s, NewEntry::new(EntryKind::Reasoning, text))
+                .wait()
                 .unwrap(),
         );
     }
     let paid = Beside {
         what: "summary",
-        model: "small",
+        model: "small".into(),
         tokens: 10,
         usd: 0.25,
     };
-    b.ledger
-        .set_summary(ids[0], &s.id, Some("short"), &paid)
+    b.agent
+        .set_summary(ids[0], &s.id, Some("short"), paid)
+        .wait()
         .unwrap();
-    assert!((b.ledger.spent_today().unwrap() - 0.25).abs() < 1e-9);
+    assert!((b.ledger.spent_today().wait().unwrap() - 0.25).abs() < 1e-9);
     assert!(matches!(
-        b.ledger.verify_session(&s.id).unwrap().verdict,
+        b.ledger.verify_session(&s.id).wait().unwrap().verdict,
         Verdict::Unfinished { .. }
     ));
     let head = b
-        .ledger
-        .end_session(&mut s, Outcome::Escalated, "end")
+        .agent
+        .end_session(&s, Outcome::Escalated, "end")
+        .wait()
         .unwrap();
     assert_eq!(
-        b.ledger.verify_session(&s.id).unwrap().verdict,
+        b.ledger.verify_session(&s.id).wait().unwrap().verdict,
         Verdict::Intact { head: head.clone() }
     );
 
@@ -382,7 +414,7 @@ fn the_chain_finds_every_edit_of_what_was_recorded() {
         raw.execute_batch("SAVEPOINT e").unwrap();
         raw.execute_batch(edit).unwrap();
         raw.execute_batch("RELEASE e").unwrap();
-        let verdict = b.ledger.verify_session(&s.id).unwrap().verdict;
+        let verdict = b.ledger.verify_session(&s.id).wait().unwrap().verdict;
         assert!(expect(verdict.clone()), "{edit}: {verdict:?}");
     };
     let (first, last) = (ids[0], ids[2] + 1);
@@ -409,20 +441,25 @@ fn the_file_is_private_and_a_reader_sees_changes_cheaply() {
     let mut b = Bench::new();
     let mode = fs::metadata(b.path()).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
-    let reader = Ledger::open_reader(&b.path()).unwrap();
-    assert!(reader.changed().unwrap());
-    assert!(!reader.changed().unwrap());
+    let reader = Reader::open(&b.path()).wait().unwrap();
+    assert!(reader.changed().wait().unwrap());
+    assert!(!reader.changed().wait().unwrap());
     b.check(Reading::Violated);
-    assert!(reader.changed().unwrap());
-    assert_eq!(reader.tickets(10).unwrap().len(), 1);
+    assert!(reader.changed().wait().unwrap());
+    assert_eq!(reader.tickets(10).wait().unwrap().len(), 1);
 }
 
 #[test]
 fn the_monitor_that_is_silent_is_seen_to_be() {
     let mut b = Bench::new();
-    assert_eq!(b.ledger.heartbeat(Some(CLUSTER)).unwrap(), None);
+    assert_eq!(b.ledger.heartbeat(Some(&cluster())).wait().unwrap(), None);
     b.check(Reading::Clear);
-    let beat = b.ledger.heartbeat(Some(CLUSTER)).unwrap().unwrap();
+    let beat = b
+        .ledger
+        .heartbeat(Some(&cluster()))
+        .wait()
+        .unwrap()
+        .unwrap();
     assert!(beat.ok && !beat.is_silent() && beat.checks == 1);
     let aged = |seconds| operator_ledger::Heartbeat {
         age: Duration::from_secs(seconds),
@@ -442,7 +479,7 @@ fn what_is_not_a_ledger_is_left_as_it_is() {
     let garbage = "this is not a database, and it is long enough to be looked at".repeat(40);
     fs::write(&path, &garbage).unwrap();
     assert!(matches!(
-        Ledger::open(&path),
+        PersonLedger::open(&path).wait(),
         Err(LedgerError::Corrupt { .. })
     ));
     assert_eq!(fs::read_to_string(&path).unwrap(), garbage);
@@ -453,18 +490,18 @@ fn what_is_not_a_ledger_is_left_as_it_is() {
         .unwrap();
     drop(raw);
     let before = fs::read(&path).unwrap();
-    let err = Ledger::open(&path).unwrap_err();
+    let err = PersonLedger::open(&path).wait().unwrap_err();
     assert!(matches!(err, LedgerError::Newer { found: 99, .. }), "{err}");
     assert_eq!(fs::read(&path).unwrap(), before);
 
     let path = dir.path().join("missing.db");
     assert!(matches!(
-        Ledger::open_reader(&path),
+        Reader::open(&path).wait(),
         Err(LedgerError::Missing { .. })
     ));
     let path = dir.path().join("newer.db/tickets.db");
     assert!(matches!(
-        Ledger::open(&path),
+        PersonLedger::open(&path).wait(),
         Err(LedgerError::NotWritable { .. })
     ));
 }
@@ -475,28 +512,40 @@ fn what_is_left_of_a_lab_that_is_gone_is_closed_and_its_agent_fenced_off() {
     b.check(Reading::Violated);
     let claim = b.claim(LONG).unwrap();
     let session = b.session(&claim);
-    assert_eq!(b.ledger.retire_other_clusters(CLUSTER, "x").unwrap(), 0);
     assert_eq!(
-        b.ledger
-            .retire_other_clusters("7002", "that lab is gone")
+        b.person
+            .retire_other_clusters(&cluster(), "x")
+            .wait()
+            .unwrap(),
+        0
+    );
+    assert_eq!(
+        b.person
+            .retire_other_clusters(&SystemId::new("7002"), "that lab is gone")
+            .wait()
             .unwrap(),
         1
     );
-    let ticket = b.ledger.ticket(1).unwrap().unwrap();
+    let ticket = b.ledger.ticket(1).wait().unwrap().unwrap();
     assert_eq!(ticket.resolution, Some(Resolution::External));
     assert_eq!(
-        b.ledger.session(&session.id).unwrap().unwrap().status,
+        b.ledger
+            .session(&session.id)
+            .wait()
+            .unwrap()
+            .unwrap()
+            .status,
         "failed"
     );
-    assert!(b.ledger.renew(&claim.lease, LONG).is_err());
-    assert_eq!(b.ledger.newest_ticket().unwrap(), 1);
+    assert!(b.agent.renew(&claim.lease, LONG).wait().is_err());
+    assert_eq!(b.ledger.newest_ticket().wait().unwrap(), 1);
 }
 
 #[test]
 fn a_cluster_is_known_by_its_address_while_pd_cannot_say_its_name() {
     let mut b = Bench::new();
     b.check(Reading::Clear);
-    let at = |address: &str| b.ledger.cluster_at(&[address.to_owned()]).unwrap();
-    assert_eq!(at("http://127.0.0.1:2").as_deref(), Some(CLUSTER));
+    let at = |address: &str| b.ledger.cluster_at(&[address.to_owned()]).wait().unwrap();
+    assert_eq!(at("http://127.0.0.1:2"), Some(cluster()));
     assert_eq!(at("http://127.0.0.1:3"), None);
 }

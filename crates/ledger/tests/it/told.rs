@@ -1,11 +1,11 @@
 //! What other systems tell the ledger, and what it has to tell: alerts from their first word to
 //! their end, news, figures.
 
-use crate::bench::{Bench, CLUSTER};
+use crate::bench::{Bench, cluster};
 use jiff::Timestamp;
 use operator_ledger::{
-    AlertNotice, Check, CheckOutcome, EntryKind, Mono, NewEntry, NewsKind, Observation, Outside,
-    Reading, Resolution, Status, Told,
+    AlertNotice, Check, CheckOutcome, EntryKind, NewEntry, NewsKind, Observation, Outside, Reading,
+    Resolution, Status, Told,
     event::{Outcome, VerifyState},
 };
 use std::{collections::BTreeMap, time::Duration};
@@ -33,7 +33,7 @@ fn notice(firing: bool) -> AlertNotice {
 
 /// One check that reads what the alerts say, as the monitor does.
 fn check(bench: &mut Bench) -> CheckOutcome {
-    let standing = bench.ledger.standing_alerts(CLUSTER).unwrap();
+    let standing = bench.ledger.standing_alerts(&cluster()).wait().unwrap();
     let observations: Vec<_> = standing
         .iter()
         .map(|alert| Observation {
@@ -57,29 +57,31 @@ fn check(bench: &mut Bench) -> CheckOutcome {
             }),
         })
         .collect();
-    let mut data = Mono::now();
-    data.ms += 1;
+    // What was asked for in the same millisecond was asked for before.
+    bench.ledger_conn("UPDATE verifications SET since_ms = since_ms - 1");
     bench
-        .ledger
-        .record_check(&Check {
-            cluster_id: CLUSTER,
-            data,
-            observations: &observations,
+        .monitor
+        .record_check(Check {
+            cluster_id: cluster(),
+            age: Duration::ZERO,
+            observations,
             metric_snapshot: None,
-            subject_context: Some("PD is at http://127.0.0.1:1"),
+            subject_context: Some("PD is at http://127.0.0.1:1".into()),
             sample: None,
-            place: "",
+            place: String::new(),
             interval: Duration::from_secs(1),
             ok: true,
-            detail: "",
+            detail: String::new(),
         })
+        .wait()
         .unwrap()
 }
 
 fn told(bench: &mut Bench, firing: bool) -> CheckOutcome {
     bench
-        .ledger
-        .receive_alerts(CLUSTER, &[notice(firing)])
+        .monitor
+        .receive_alerts(&cluster(), &[notice(firing)])
+        .wait()
         .unwrap();
     check(bench)
 }
@@ -88,7 +90,7 @@ fn told(bench: &mut Bench, firing: bool) -> CheckOutcome {
 fn an_alert_is_a_ticket_until_it_is_resolved() {
     let mut bench = Bench::new();
     assert_eq!(told(&mut bench, true).opened, [1]);
-    let ticket = bench.ledger.ticket(1).unwrap().unwrap();
+    let ticket = bench.ledger.ticket(1).wait().unwrap().unwrap();
     assert_eq!(ticket.first_seen_at, Some(start()));
     assert_eq!(
         ticket.batch_key.as_deref(),
@@ -103,7 +105,7 @@ fn an_alert_is_a_ticket_until_it_is_resolved() {
     assert!(told(&mut bench, true).opened.is_empty());
     // Nobody has worked on it, and yet it is not cleared: it was never seen here.
     assert_eq!(told(&mut bench, false).cleared, [1]);
-    let ticket = bench.ledger.ticket(1).unwrap().unwrap();
+    let ticket = bench.ledger.ticket(1).wait().unwrap().unwrap();
     assert_eq!(ticket.resolution, Some(Resolution::External));
 }
 
@@ -112,26 +114,28 @@ fn a_claim_on_an_alert_ends_by_its_word_and_is_never_proven() {
     let mut bench = Bench::new();
     told(&mut bench, true);
     let claim = bench.claim(LEASE).unwrap();
-    let mut session = bench.session(&claim);
+    let session = bench.session(&claim);
     // Resolved while the agent is at work: it is left to it.
     assert!(told(&mut bench, false).cleared.is_empty());
     let request = bench
-        .ledger
+        .agent
         .request_verification(&claim.lease, &session.id)
+        .wait()
         .unwrap();
     assert_eq!(check(&mut bench).cleared, [1]);
-    let verdict = bench.ledger.verification(request).unwrap();
+    let verdict = bench.ledger.verification(request).wait().unwrap();
     assert_eq!(verdict.state, VerifyState::External);
-    let ticket = bench.ledger.ticket(1).unwrap().unwrap();
+    let ticket = bench.ledger.ticket(1).wait().unwrap().unwrap();
     assert_eq!(
         (ticket.status, ticket.resolution),
         (Status::Resolved, Some(Resolution::External))
     );
     bench
-        .ledger
-        .end_session(&mut session, Outcome::Resolved, "done")
+        .agent
+        .end_session(&session, Outcome::Resolved, "done")
+        .wait()
         .unwrap();
-    let figures = bench.ledger.figures().unwrap();
+    let figures = bench.ledger.figures().wait().unwrap();
     assert_eq!(figures.claims["external"], 1);
     assert_eq!(figures.resolved["external"], 1);
     assert_eq!(figures.sessions["resolved"], 1);
@@ -145,11 +149,12 @@ fn a_claim_waits_for_word_longer_than_for_a_look() {
     let claim = bench.claim(LEASE).unwrap();
     let session = bench.session(&claim);
     let request = bench
-        .ledger
+        .agent
         .request_verification(&claim.lease, &session.id)
+        .wait()
         .unwrap();
     check(&mut bench);
-    let verdict = bench.ledger.verification(request).unwrap();
+    let verdict = bench.ledger.verification(request).wait().unwrap();
     assert_eq!(verdict.state, VerifyState::Waiting);
     assert!(verdict.deadline_in.unwrap() > Duration::from_secs(590));
 }
@@ -167,7 +172,7 @@ fn what_a_person_resolved_stays_so_until_it_is_told_again() {
     let mut bench = Bench::new();
     told(&mut bench, true);
     next_millisecond();
-    bench.ledger.resolve_by_person(1, "ana").unwrap();
+    bench.person.resolve_by_person(1, "ana").wait().unwrap();
     let quiet = check(&mut bench);
     assert!(quiet.opened.is_empty() && quiet.reopened.is_empty());
     next_millisecond();
@@ -175,39 +180,39 @@ fn what_a_person_resolved_stays_so_until_it_is_told_again() {
 }
 
 fn kinds(bench: &Bench, from: Told) -> (Vec<(NewsKind, i64)>, Told) {
-    let (news, upto) = bench.ledger.news(CLUSTER, from).unwrap();
+    let (news, upto) = bench.ledger.news(&cluster(), from).wait().unwrap();
     (news.iter().map(|n| (n.kind, n.ticket.id)).collect(), upto)
 }
 
 #[test]
 fn news_are_what_people_would_want_to_know_each_once() {
     let mut bench = Bench::new();
-    assert_eq!(bench.ledger.told(CLUSTER).unwrap(), None);
+    assert_eq!(bench.ledger.told(&cluster()).wait().unwrap(), None);
     bench.check(Reading::Violated);
     let (news, told) = kinds(&bench, Told::default());
     assert_eq!(news, [(NewsKind::Opened, 1)]);
-    bench.ledger.set_told(CLUSTER, told).unwrap();
-    assert_eq!(bench.ledger.told(CLUSTER).unwrap(), Some(told));
+    bench.monitor.set_told(&cluster(), told).wait().unwrap();
+    assert_eq!(bench.ledger.told(&cluster()).wait().unwrap(), Some(told));
 
     // A command waits for a person.
     let claim = bench.claim(LEASE).unwrap();
-    let mut session = bench.session(&claim);
+    let session = bench.session(&claim);
     let params = serde_json::json!({"command": "reboot", "reasoning": "it may help"});
     for entry in [
         NewEntry {
-            call: Some("c"),
-            tool: Some("shell"),
-            params: Some(&params),
+            call: Some("c".into()),
+            tool: Some("shell".into()),
+            params: Some(params),
             ..NewEntry::new(EntryKind::ToolCall, "reboot")
         },
         NewEntry {
-            call: Some("c"),
+            call: Some("c".into()),
             ..NewEntry::new(EntryKind::Proposal, "it may change something")
         },
     ] {
-        bench.ledger.append(&mut session, &entry).unwrap();
+        bench.agent.append(&session, entry).wait().unwrap();
     }
-    let (news, _) = bench.ledger.news(CLUSTER, told).unwrap();
+    let (news, _) = bench.ledger.news(&cluster(), told).wait().unwrap();
     assert_eq!(news.len(), 1);
     assert_eq!(
         (news[0].kind, news[0].detail.as_str()),
@@ -215,16 +220,18 @@ fn news_are_what_people_would_want_to_know_each_once() {
     );
     let (_, told) = kinds(&bench, told);
     assert!(kinds(&bench, told).0.is_empty());
-    assert_eq!(bench.ledger.figures().unwrap().waiting, 1);
+    assert_eq!(bench.ledger.figures().wait().unwrap().waiting, 1);
 
     // Given up, and then gone.
     bench
-        .ledger
-        .end_session(&mut session, Outcome::Escalated, "no")
+        .agent
+        .end_session(&session, Outcome::Escalated, "no")
+        .wait()
         .unwrap();
     bench
-        .ledger
+        .agent
         .escalate(&claim.lease, "I cannot", "no idea", true)
+        .wait()
         .unwrap();
     let (news, told) = kinds(&bench, told);
     assert_eq!(news, [(NewsKind::Escalated, 1)]);

@@ -21,7 +21,7 @@ use crate::{
     },
 };
 use jiff::{SignedDuration, Timestamp};
-use operator_ledger::{Heartbeat, Status};
+use operator_ledger::{Heartbeat, Status, SystemId};
 use std::time::{Duration, Instant};
 
 /// Read ahead at least this much of the time of the replay.
@@ -203,7 +203,11 @@ impl Replay {
         let snapshot = self.stage.cluster.snapshot.as_ref();
         let blind = snapshot.and_then(|s| s.stores.error.as_ref().map(ToString::to_string));
         let heartbeat = last.map(|last| Heartbeat {
-            cluster_id: incident.session.cluster_id.clone().unwrap_or_default(),
+            cluster_id: incident
+                .session
+                .cluster_id
+                .clone()
+                .unwrap_or_else(|| SystemId::new("")),
             age: at.duration_since(last).unsigned_abs(),
             at: Some(last),
             ok: blind.is_none(),

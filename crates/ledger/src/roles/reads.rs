@@ -1,0 +1,175 @@
+//! What everybody may ask for.
+
+use super::{Carry, Reader, Reply, calls};
+use crate::{
+    ChainReport, CommandRow, EntryMark, EntryRow, Fault, Figures, Heartbeat, ListedSession,
+    LiveTicket, Measured, News, OutputChunk, Payment, RunningSession, Sample, SessionRow,
+    StandingAlert, Status, SystemId, Ticket, TicketEvent, Told, Verification, VerificationRow,
+    WaitingProposal, usage::Spent,
+};
+use jiff::Timestamp;
+use std::time::Duration;
+
+calls!(Reader {
+    /// Whether another connection or process wrote since the last call. The first call says yes.
+    /// Costs microseconds (`PRAGMA data_version`). Own writes do not count.
+    fn changed() -> bool;
+
+    fn ticket(id: i64) -> Option<Ticket>;
+
+    /// The newest `limit` tickets, newest first, all unresolved ones before the others.
+    fn tickets(limit: usize) -> Vec<Ticket>;
+
+    /// Tickets with one status, newest first.
+    fn tickets_with_status(status: Status, limit: usize) -> Vec<Ticket>;
+
+    /// Tickets of the same check, oldest first, without `ticket` itself.
+    fn siblings(ticket: &Ticket) -> Vec<Ticket>;
+
+    /// How many tickets are resolved, and how many are not.
+    fn ticket_counts() -> (u64, u64);
+
+    /// What happened to a ticket, oldest first.
+    fn ticket_events(ticket: i64) -> Vec<TicketEvent>;
+
+    /// The id of the newest ticket; 0 if there is none.
+    fn newest_ticket() -> i64;
+
+    /// What the unresolved tickets of a cluster are about that were not opened by hand.
+    fn live_keys(cluster_id: &SystemId) -> Vec<LiveTicket>;
+
+    /// Tickets of a cluster that were unresolved at some time between two, oldest first.
+    fn tickets_between(
+        cluster_id: Option<&SystemId>,
+        from: Timestamp,
+        to: Timestamp,
+    ) -> Vec<Ticket>;
+
+    fn verification(id: i64) -> Verification;
+
+    /// Requests for proof of one ticket, oldest first.
+    fn verifications(ticket: i64) -> Vec<VerificationRow>;
+
+    /// Whether somebody waits for a check sooner than the next is due.
+    fn check_wanted(cluster_id: &SystemId) -> bool;
+
+    fn session(id: &str) -> Option<SessionRow>;
+
+    /// The newest `limit` sessions, newest first.
+    fn sessions(limit: usize) -> Vec<SessionRow>;
+
+    /// Sessions older than the one at `before` (None: from the newest), newest first.
+    fn session_list(before: Option<i64>, limit: usize) -> Vec<ListedSession>;
+
+    /// Sessions on one ticket, oldest first.
+    fn sessions_of_ticket(ticket: i64) -> Vec<SessionRow>;
+
+    /// Sessions marked running, the oldest first. None: of every cluster.
+    fn running_sessions(cluster_id: Option<&SystemId>) -> Vec<RunningSession>;
+
+    /// The session an unambiguous beginning of its id names.
+    fn find_session(prefix: &str) -> String;
+
+    /// Recomputes the chain of one session.
+    fn verify_session(session: &str) -> ChainReport;
+
+    /// What a session waits for a person to decide. Its last entry says that it waits.
+    fn waiting_proposal(session: &str) -> Option<WaitingProposal>;
+
+    /// Calls of a session that wait for a person, oldest first.
+    fn open_proposals(session: &str) -> Vec<String>;
+
+    /// Entries of a session after entry `after` (0: from the first), oldest first.
+    fn entries(session: &str, after: i64, limit: usize) -> Vec<EntryRow>;
+
+    /// The last `limit` entries of a session before entry `before`, oldest first.
+    fn entries_before(session: &str, before: i64, limit: usize) -> Vec<EntryRow>;
+
+    /// The call's own entry and the one with its result, if they are there.
+    fn entries_of_call(session: &str, call: &str) -> Vec<EntryRow>;
+
+    /// The first and the last entry of a session. None: it has none.
+    fn entry_span(session: &str) -> Option<(i64, i64)>;
+
+    /// All entries of a session without their texts, in order, at most `limit`.
+    fn entry_marks(session: &str, limit: usize) -> Vec<EntryMark>;
+
+    /// Stored output of one call, in order, up to `limit` chunks.
+    fn output(session: &str, call: &str, limit: usize) -> Vec<OutputChunk>;
+
+    /// Stored output of the call that `result` ended, in order, up to `limit` chunks. Some servers
+    /// use the id of a call again; then only its own part is meant.
+    fn output_of(result: &EntryRow, limit: usize) -> Vec<OutputChunk>;
+
+    /// Output of a call after row `after` (0: from the first), in order, with the rows' ids.
+    fn output_after(session: &str, call: &str, after: i64, limit: usize) -> Vec<(i64, OutputChunk)>;
+
+    /// The last output of a call, in order, with the rows' ids.
+    fn output_tail(session: &str, call: &str, limit: usize) -> Vec<(i64, OutputChunk)>;
+
+    /// The last output of a call after one time and up to another, in order.
+    fn output_between(
+        session: &str,
+        call: &str,
+        after: Timestamp,
+        upto: Timestamp,
+        limit: usize,
+    ) -> Vec<OutputChunk>;
+
+    /// Bytes and pieces of the stored output of a call.
+    fn output_size(session: &str, call: &str) -> (u64, u64);
+
+    /// One command; None if there is none with this id.
+    fn command(id: i64) -> Option<CommandRow>;
+
+    /// All commands to a session, oldest first.
+    fn commands(session: &str) -> Vec<CommandRow>;
+
+    /// What was spent on a ticket since it was opened, or opened again. `running` is the session
+    /// that is not over, and how long it lasts already.
+    fn spent_on_ticket(ticket: i64, running: Option<(&str, Duration)>) -> Spent;
+
+    /// US dollars spent or set aside today, UTC, by all agents of this ledger.
+    fn spent_today() -> f64;
+
+    /// What a session paid for, oldest first.
+    fn payments(session: &str) -> Vec<Payment>;
+
+    /// Agents that wait for work or hold a ticket.
+    fn agents_there() -> u64;
+
+    /// The monitor's last check of a cluster; of whichever looked last, if none is named.
+    fn heartbeat(cluster_id: Option<&SystemId>) -> Option<Heartbeat>;
+
+    /// The cluster that a monitor last saw at one of these PD addresses: what to go by while PD
+    /// cannot say its name.
+    fn cluster_at(addresses: &[String]) -> Option<SystemId>;
+
+    /// Alerts that fire, and those that have an unresolved ticket. One that a person has resolved
+    /// since it was last heard of is left out.
+    fn standing_alerts(cluster_id: &SystemId) -> Vec<StandingAlert>;
+
+    /// How far the news of a cluster were told. None: never any.
+    fn told(cluster_id: &SystemId) -> Option<Told>;
+
+    /// Everything up to now.
+    fn told_by_now() -> Told;
+
+    /// The next news of a cluster, the oldest first, and how far was looked for them: further
+    /// than the last of them. An approval that was given or refused meanwhile is none.
+    fn news(cluster_id: &SystemId, told: Told) -> (Vec<News>, Told);
+
+    fn figures() -> Figures;
+
+    /// Samples of a cluster between two times, oldest first.
+    fn samples(cluster_id: &SystemId, from: Timestamp, to: Timestamp) -> Vec<Sample>;
+
+    /// The newest samples of a cluster up to a time, oldest first.
+    fn samples_upto(cluster_id: &SystemId, upto: Timestamp, limit: usize) -> Vec<Sample>;
+
+    /// What was measured between two times, oldest first.
+    fn measured(cluster_id: &SystemId, from: Timestamp, to: Timestamp) -> Vec<Measured>;
+
+    /// Faults injected into a cluster, oldest first.
+    fn faults(cluster_id: &SystemId) -> Vec<Fault>;
+});

@@ -1,0 +1,129 @@
+//! What agents, the monitor and people may have written, each their own.
+
+use super::{AgentLedger, Carry, MonitorLedger, PersonLedger, Reply, calls};
+use crate::{
+    AlertNotice, Beside, Check, CheckOutcome, Claim, ClaimRequest, Holder, Lease, Mono, NewEntry,
+    NewSession, NewTicket, OutputChunk, Received, Reservation, SessionWriter, SystemId, Told,
+    Totals,
+    event::{Control, Outcome},
+};
+use std::time::Duration;
+
+calls!(AgentLedger {
+    /// Takes the oldest ticket there is to take: open, or escalated and due again, or held by an
+    /// agent whose lease ran out. Passes over what the monitor no longer sees violated: clearing
+    /// that is the monitor's.
+    fn claim(request: ClaimRequest) -> Option<Claim>;
+
+    /// Makes the lease last for another `duration` from now.
+    fn renew(lease: &Lease, duration: Duration) -> ();
+
+    /// Whether the lease still holds; the error says why it does not.
+    fn check_lease(lease: &Lease) -> ();
+
+    /// Gives the ticket back, open, as if it had not been taken.
+    fn release(lease: &Lease, why: &str) -> ();
+
+    /// Gives the ticket up. It is tried again after a wait that doubles, [`MAX_SESSIONS`](crate::MAX_SESSIONS) times in
+    /// all; then, or at once if this is `final_`, it waits for a person.
+    fn escalate(lease: &Lease, diagnosis: &str, why: &str, final_: bool) -> ();
+
+    /// Notes what the agent found and that it says the repair is done. Proves nothing.
+    fn set_diagnosis(lease: &Lease, text: &str) -> ();
+
+    /// Asks the monitor to prove a repair by data younger than now. A ticket opened by hand has no
+    /// invariant that could prove it: answered at once.
+    fn request_verification(lease: &Lease, session: &str) -> i64;
+
+    /// Opens a session on a claimed ticket.
+    fn begin_session(new: NewSession) -> SessionWriter;
+
+    /// Appends an entry. Durable when it returns; refused when the lease is lost.
+    fn append(session: &SessionWriter, entry: NewEntry) -> i64;
+
+    /// Appends output of commands of a session. Behind the work: asks for no lease, since what it
+    /// stores has already happened.
+    fn append_output(session: &str, chunks: &[OutputChunk]) -> ();
+
+    /// Records one turn of the model, whole: its entries, what the session has used since it began
+    /// and, of the money set aside for it, what it really cost.
+    fn record_turn(
+        session: &SessionWriter,
+        rows: Vec<NewEntry>,
+        totals: Totals,
+        paid: Option<(Reservation, f64)>,
+    ) -> Vec<i64>;
+
+    /// Fills in an entry's short form, if there is one, and counts what it cost. The chain does not cover it.
+    fn set_summary(entry: i64, session: &str, summary: Option<&str>, paid: Beside) -> ();
+
+    /// Ends the session with its last entry. Returns the head of its chain, hex. The ticket keeps
+    /// its status and its lease: end the session first, then release, escalate or leave it.
+    fn end_session(session: &SessionWriter, outcome: Outcome, summary: &str) -> String;
+
+    /// What is waiting for the holder of `lease` in its session, oldest first, each once. `by` is
+    /// filled in from the row.
+    fn take_commands(lease: &Lease, session: &str) -> Vec<Control>;
+
+    /// Sets `usd` aside for the next request of a session. None: with it the day would cost more
+    /// than `cap`.
+    fn reserve(lease: &Lease, session: &str, usd: f64, cap: f64) -> Option<Reservation>;
+
+    /// Replaces a reservation by what was really spent on the side of a session's turns.
+    fn settle_beside(reservation: Reservation, session: &str, paid: Beside) -> ();
+
+    /// Notes that this agent is there. Those long gone are forgotten.
+    fn agent_is_there(holder: &Holder, model: &str) -> ();
+
+    /// Notes that this agent ends.
+    fn agent_is_gone(holder: &Holder) -> ();
+});
+
+calls!(MonitorLedger {
+    /// Gives what was recorded under a provisional cluster id, before PD could be asked, to the
+    /// cluster it turned out to be.
+    fn adopt_cluster(provisional: &SystemId, cluster_id: &SystemId) -> ();
+
+    /// Writes a notification down. Durable when this returns.
+    fn receive_alerts(cluster_id: &SystemId, notices: &[AlertNotice]) -> Received;
+
+    fn set_told(cluster_id: &SystemId, told: Told) -> ();
+});
+
+calls!(PersonLedger {
+    /// Opens a ticket by hand, under a key of its own. Returns its id.
+    fn open_ticket(new: NewTicket) -> i64;
+
+    /// A person says that it is done. An agent at work on it is fenced off. False: it already was.
+    fn resolve_by_person(id: i64, by: &str) -> bool;
+
+    /// Opens a resolved or given-up ticket again, for agents to take: as if it were new, but with its
+    /// history. False: it already is open, or an agent works on it. Refused where another
+    /// unresolved ticket has the same key.
+    fn reopen_by_person(id: i64, by: &str) -> bool;
+
+    /// Holds a ticket (no agent takes it, the monitor does not clear it) or lets it go again. One
+    /// that waited for a person is then open to agents anew, whether it was held or not. False: it
+    /// already was so. Refused where another unresolved ticket has the same key.
+    fn set_held(id: i64, held: bool, by: &str) -> bool;
+
+    /// Closes what is left of clusters that are gone for good: a lab that was made anew. Sessions
+    /// still marked running on them are marked failed. Returns how many tickets that were.
+    fn retire_other_clusters(cluster_id: &SystemId, why: &str) -> usize;
+
+    /// Leaves a command for the agent of a running session. Returns its id; see
+    /// [`Reader::command`](crate::Reader::command).
+    fn send_command(session: &str, command: &Control, by: &str) -> i64;
+
+    fn add_fault(cluster_id: &SystemId, kind: &str, target: &str, by: &str) -> i64;
+});
+
+impl MonitorLedger {
+    /// Records one check.
+    pub fn record_check(&self, check: Check) -> Reply<CheckOutcome> {
+        // Taken here: the time that a call waits in line makes its data no younger.
+        let data = Mono::before(check.age);
+        self.handle()
+            .ask(move |engine| engine.record_check(&check, &data))
+    }
+}
