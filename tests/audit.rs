@@ -2,8 +2,8 @@
 
 use assert_cmd::Command;
 use operator_ledger::{
-    ClaimRequest, EntryKind, Holder, Ledger, NewEntry, NewSession, NewTicket, OutputChunk,
-    SessionWriter,
+    ClaimRequest, EntryKind, EntryMeta, Holder, Ledger, NewEntry, NewSession, NewTicket,
+    OutputChunk, SessionWriter,
     event::{Mode, Outcome, Stream},
     hex,
 };
@@ -75,8 +75,13 @@ impl Stage {
             .ledger
             .append_output(&stage.session.id, &[chunk])
             .unwrap();
-        let meta = json!({ "not_shown_to_model": 9, "output_from": 0, "output_to": 1,
-            "output_sha256": hex(&Sha256::digest(OUTPUT)) });
+        let meta = EntryMeta {
+            not_shown_to_model: Some(9),
+            output_from: Some(0),
+            output_to: Some(1),
+            output_sha256: Some(hex(&Sha256::digest(OUTPUT))),
+            ..EntryMeta::default()
+        };
         stage.append(NewEntry {
             tool: Some("shell"),
             call: Some("c1"),

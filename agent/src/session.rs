@@ -44,8 +44,9 @@ use allowance::Allowed;
 use gauge::Gauge;
 use loops::Loops;
 use operator_ledger::{
-    Claim, EntryKind, Holder, Ledger, LedgerError, Mono, NewEntry, SessionWriter, Ticket,
-    event::{Level, Mode, Outcome, WAITS},
+    Claim, EntryKind, EntryMeta, Holder, Ledger, LedgerError, Mono, NewEntry, SessionWriter,
+    Ticket,
+    event::{Kind, Level, Mode, Outcome},
     usage::Usage,
 };
 use std::{
@@ -328,8 +329,22 @@ impl Session<'_> {
 
     /// After an interrupt: the session rests until a person says something, or its time is up.
     async fn wait_for_words(&mut self, by: &str) -> Result<(), Halt> {
-        let text = format!("interrupted by {by}; {WAITS}");
-        self.record_notice(Level::Warn, &text)?;
+        let text = format!("interrupted by {by}; waiting for a message to go on");
+        let text = self.setting.redactor.apply(&text);
+        let meta = EntryMeta {
+            waits: Some(true),
+            ..EntryMeta::default()
+        };
+        self.record(&NewEntry {
+            meta: Some(&meta),
+            ..NewEntry::new(EntryKind::Notice, &text)
+        })?;
+        self.emit(Kind::Notice {
+            level: Level::Warn,
+            text,
+            dropped: 0,
+            waits: true,
+        });
         let time_is_up = self.time_is_up()?;
         tokio::select! {
             why = self.leash.until_lost() => return Err(Halt::Lost(why)),
@@ -347,7 +362,10 @@ impl Session<'_> {
         let mut messages = Vec::new();
         for Words { text, by } in self.desk.take_messages() {
             let shown = self.setting.redactor.apply(&text);
-            let meta = serde_json::json!({ "by": by });
+            let meta = EntryMeta {
+                by: Some(by.clone()),
+                ..EntryMeta::default()
+            };
             self.record(&NewEntry {
                 meta: Some(&meta),
                 ..NewEntry::new(EntryKind::Message, &shown)
@@ -360,7 +378,10 @@ impl Session<'_> {
 
     /// Words of ours for the model, recorded.
     fn tell(&mut self, text: &str) -> Result<(), Halt> {
-        let meta = serde_json::json!({ "by": "agent_lab" });
+        let meta = EntryMeta {
+            by: Some("agent_lab".into()),
+            ..EntryMeta::default()
+        };
         self.record(&NewEntry {
             meta: Some(&meta),
             ..NewEntry::new(EntryKind::Message, text)

@@ -2,7 +2,7 @@
 
 use operator_ledger::{
     Beside, ClaimRequest, EntryKind, Holder, Ledger, LedgerError, NewEntry, NewTicket, Reading,
-    Resolution, Status, Verdict,
+    Resolution, SessionStatus, Status, Verdict,
     event::{Outcome, VerifyState},
 };
 use std::{
@@ -159,7 +159,7 @@ fn what_comes_back_soon_is_the_same_ticket_and_a_flap() {
         .into_iter()
         .map(|e| e.to)
         .collect();
-    assert_eq!(words, ["open", "resolved", "open"]);
+    assert_eq!(words, [Status::Open, Status::Resolved, Status::Open]);
 }
 
 #[test]
@@ -185,7 +185,7 @@ fn an_expired_lease_is_taken_over_and_its_holder_writes_nothing_more() {
     assert!(new.lease.fence > old.lease.fence);
     assert_eq!(
         b.ledger.session(&session.id).unwrap().unwrap().status,
-        "failed"
+        SessionStatus::Failed
     );
     assert!(matches!(
         b.ledger.renew(&old.lease, LONG),
@@ -486,7 +486,7 @@ fn what_is_left_of_a_lab_that_is_gone_is_closed_and_its_agent_fenced_off() {
     assert_eq!(ticket.resolution, Some(Resolution::External));
     assert_eq!(
         b.ledger.session(&session.id).unwrap().unwrap().status,
-        "failed"
+        SessionStatus::Failed
     );
     assert!(b.ledger.renew(&claim.lease, LONG).is_err());
     assert_eq!(b.ledger.newest_ticket().unwrap(), 1);

@@ -8,7 +8,7 @@ use common::{
     stage::{KEY, MODEL, Stage, events},
     text, turn,
 };
-use operator_ledger::Verdict;
+use operator_ledger::{EntryKind, SessionStatus, Verdict};
 use std::{process::Stdio, time::Instant};
 
 fn with_summaries() -> String {
@@ -106,7 +106,7 @@ async fn a_small_model_that_hangs_or_fails_delays_and_spoils_nothing() {
             .sessions(1)
             .unwrap()
             .first()
-            .is_none_or(|s| s.status == "running")
+            .is_none_or(|s| s.status == SessionStatus::Running)
         {
             assert!(began.elapsed().as_secs() < 30, "{name}: the session waits");
             tokio::time::sleep(std::time::Duration::from_millis(20)).await;
@@ -115,10 +115,10 @@ async fn a_small_model_that_hangs_or_fails_delays_and_spoils_nothing() {
         let done = agent.wait_with_output().await.unwrap();
         assert!(!events(&done).is_empty());
         let (session, entries) = stage.session();
-        assert_eq!(session.status, "escalated", "{name}");
+        assert_eq!(session.status, SessionStatus::Escalated, "{name}");
         let thought = entries
             .iter()
-            .find(|e| e.entry_type == "reasoning")
+            .find(|e| e.entry_type == EntryKind::Reasoning)
             .unwrap();
         assert!(
             thought.content.starts_with("The store does not answer"),

@@ -7,7 +7,7 @@ use super::{
 };
 use agent_lab::control::person;
 use color_eyre::eyre::{bail, eyre};
-use operator_ledger::{Ledger, LedgerError, event::Control};
+use operator_ledger::{Ledger, LedgerError, SessionStatus, event::Control};
 use std::{
     process::ExitCode,
     time::{Duration, Instant},
@@ -136,7 +136,7 @@ fn session(prefix: Option<String>, ledger: &Ledger) -> color_eyre::Result<String
     let mut running: Vec<String> = ledger
         .sessions(RECENT)?
         .into_iter()
-        .filter(|s| s.status == "running")
+        .filter(|s| s.status == SessionStatus::Running)
         .map(|s| s.session_id)
         .collect();
     match running.len() {

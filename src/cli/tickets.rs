@@ -6,8 +6,9 @@ use super::{
 };
 use crate::span;
 use agent_lab::control::person;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use color_eyre::eyre::eyre;
-use operator_ledger::{Ledger, NewTicket, Status, Ticket};
+use operator_ledger::{Ledger, NewTicket, Severity, Status, Ticket};
 use std::{process::ExitCode, time::Duration};
 
 /// Why a ticket is not for an agent to end.
@@ -47,8 +48,8 @@ enum Command {
         /// What is wrong
         #[arg(short, long)]
         message: String,
-        #[arg(long, default_value = "warning", value_parser = ["critical", "warning", "info"])]
-        severity: String,
+        #[arg(long, default_value = "warning", value_parser = severities())]
+        severity: Severity,
         /// More for the agent to know
         #[arg(long)]
         context: Option<String>,
@@ -91,6 +92,11 @@ enum Command {
     },
 }
 
+fn severities() -> impl TypedValueParser<Value = Severity> {
+    let words = [Severity::Critical, Severity::Warning, Severity::Info].map(Severity::as_str);
+    PossibleValuesParser::new(words).try_map(|word| word.parse::<Severity>())
+}
+
 pub fn run(args: Args) -> CliResult {
     match args.command {
         Command::List {
@@ -110,7 +116,7 @@ pub fn run(args: Args) -> CliResult {
             let mut ledger = Ledger::open(&ledger.path()?)?;
             let id = ledger.open_ticket(&NewTicket {
                 message: &message,
-                severity: &severity,
+                severity,
                 context: context.as_deref(),
                 cluster_id: None,
                 by: &person(),
@@ -191,9 +197,13 @@ fn list(
     let tickets = match status {
         None => ledger.tickets(limit)?,
         Some(word) => {
-            let status = Status::parse(word).ok_or_else(|| {
-                eyre!("no status {word}: it is open, acknowledged, resolved or escalated")
-            })?;
+            let status = match word {
+                // The reference's word.
+                "diagnosed" => Status::Escalated,
+                word => word.parse().map_err(|_| {
+                    eyre!("no status {word}: it is open, acknowledged, resolved or escalated")
+                })?,
+            };
             ledger.tickets_with_status(status, limit)?
         }
     };
@@ -213,7 +223,7 @@ fn list(
                 state(t),
                 t.invariant.clone(),
                 t.store_id.clone().unwrap_or_else(|| "-".into()),
-                t.severity.clone(),
+                t.severity.to_string(),
                 t.occurrence_count.to_string(),
                 t.first_seen_at
                     .map_or_else(|| "?".into(), |at| span::short(span::since(at))),
@@ -276,7 +286,10 @@ fn show(id: i64, json: bool, ledger: &LedgerArgs) -> color_eyre::Result<()> {
     println!("Ticket #{id}  {}", table::one_line(&ticket.message));
     println!("  state       {}", state(&ticket));
     println!("  key         {}", table::one_line(&ticket.violation_key));
-    println!("  severity    {}", table::one_line(&ticket.severity));
+    println!(
+        "  severity    {}",
+        table::one_line(ticket.severity.as_str())
+    );
     println!("  first seen  {}", time(ticket.first_seen_at));
     println!(
         "  last seen   {}  ({} times)",
@@ -292,7 +305,7 @@ fn show(id: i64, json: bool, ledger: &LedgerArgs) -> color_eyre::Result<()> {
         println!(
             "  {}  {:<13} {}: {}",
             time(e.at),
-            table::one_line(&e.to),
+            table::one_line(e.to.as_str()),
             table::one_line(&e.by),
             table::one_line(&e.why)
         );
@@ -302,7 +315,10 @@ fn show(id: i64, json: bool, ledger: &LedgerArgs) -> color_eyre::Result<()> {
             (Some(a), Some(b)) => span::exact(span::between(a, b)),
             _ => "-".into(),
         };
-        let (id, status) = (table::one_line(&s.session_id), table::one_line(&s.status));
+        let (id, status) = (
+            table::one_line(&s.session_id),
+            table::one_line(s.status.as_str()),
+        );
         println!("\nSession {id}  {status}  {took}");
         if let Some(summary) = &s.outcome_summary {
             println!("  {}", table::one_line(summary));

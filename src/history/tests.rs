@@ -7,9 +7,9 @@ use super::{
 use crate::transcript::{Composer, Kind, Line, Needle, Ring, doc::Lines};
 use jiff::{SignedDuration, Timestamp};
 use operator_ledger::{
-    ClaimRequest, DEFAULT_LEASE, EntryKind, Holder, Lease, Ledger, NewEntry, NewSession, NewTicket,
-    OutputChunk, SessionWriter,
-    event::{Event, Kind as What, Mode, Outcome, Stream},
+    ClaimRequest, DEFAULT_LEASE, EntryKind, EntryMeta, Holder, Lease, Ledger, NewEntry, NewSession,
+    NewTicket, OutputChunk, SessionStatus, SessionWriter, Stored,
+    event::{Event, Kind as What, Mode, Outcome, Stream, VerifyState},
 };
 use serde_json::json;
 use std::path::PathBuf;
@@ -152,7 +152,7 @@ fn a_session_is_followed_as_if_its_agent_were_ours() {
     desk.result("c", "exit 0\ntikv0 up\ntikv1 down\n");
     desk.end();
     let last = follow.look(&reader).unwrap().unwrap();
-    assert_eq!(last.session.status, "escalated");
+    assert_eq!(last.session.status, SessionStatus::Escalated);
     events.extend(last.events);
     assert_eq!(
         shown(&events),
@@ -308,7 +308,12 @@ fn decisions_and_messages_keep_who_it_was() {
         (proposal.call.as_str(), proposal.command.as_str()),
         ("c", "reboot")
     );
-    let meta = json!({ "approved": false, "by": "kim", "why": "not now" });
+    let meta = EntryMeta {
+        approved: Some(false),
+        by: Some("kim".into()),
+        why: Some("not now".into()),
+        ..EntryMeta::default()
+    };
     desk.entry(&NewEntry {
         call: Some("c"),
         meta: Some(&meta),
@@ -318,7 +323,10 @@ fn decisions_and_messages_keep_who_it_was() {
         desk.reader().running_sessions(Some("7")).unwrap()[0].proposal,
         None
     );
-    let meta = json!({ "by": "kim" });
+    let meta = EntryMeta {
+        by: Some("kim".into()),
+        ..EntryMeta::default()
+    };
     desk.entry(&NewEntry {
         meta: Some(&meta),
         ..NewEntry::new(EntryKind::Message, "look at pd1")
@@ -397,7 +405,10 @@ fn the_marks_of_an_incident_tell_its_story() {
         exit_code: Some(1),
         ..NewEntry::new(EntryKind::ToolResult, "exit 1\nno lab")
     });
-    let meta = json!({ "state": "waiting" });
+    let meta = EntryMeta {
+        state: Some(Stored::Known(VerifyState::Waiting)),
+        ..EntryMeta::default()
+    };
     desk.entry(&NewEntry {
         meta: Some(&meta),
         ..NewEntry::new(EntryKind::Verify, "waiting: the monitor is asked")

@@ -6,7 +6,7 @@
 use super::invariants::LiveKey;
 use crate::cluster::prometheus::AlertRule;
 use jiff::Timestamp;
-use operator_ledger::{ALERT_KEY, Observation, Outside, Reading, StandingAlert};
+use operator_ledger::{ALERT_KEY, Observation, Outside, Reading, Severity, StandingAlert};
 use std::time::Duration;
 
 /// Seconds after which a rule that was not evaluated says nothing, or so many intervals of its
@@ -43,9 +43,10 @@ pub fn evaluate(
                 key: notice.key(),
                 invariant: notice.name.clone(),
                 store_id: subject(alert),
+                subject_name: None,
                 reading,
                 message,
-                severity: notice.severity.clone(),
+                severity: notice.severity,
                 grace: Duration::ZERO,
                 hold: Duration::ZERO,
                 outside: Some(Outside {
@@ -63,9 +64,10 @@ pub fn evaluate(
                 key: key.clone(),
                 invariant: invariant.clone(),
                 store_id: subject.clone(),
+                subject_name: None,
                 reading: Reading::Unknown,
                 message: "nothing more was told of this alert".into(),
-                severity: "warning".into(),
+                severity: Severity::Warning,
                 grace: Duration::ZERO,
                 hold: Duration::ZERO,
                 outside: None,
@@ -161,7 +163,7 @@ mod tests {
                 ends_at: (!firing).then(|| at(-5)),
                 firing,
                 name: "StoreDown".into(),
-                severity: "critical".into(),
+                severity: Severity::Critical,
                 summary: "tikv1 is down".into(),
                 group_key: "g".into(),
                 labels: labels("tikv1"),

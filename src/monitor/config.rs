@@ -16,6 +16,7 @@
 //! ```
 
 use jiff::SignedDuration;
+use operator_ledger::Severity;
 use serde::Deserialize;
 use std::{collections::BTreeMap, time::Duration};
 
@@ -39,7 +40,7 @@ pub struct Rule {
     pub threshold: f64,
     /// How long it must be violated before it is a ticket.
     pub grace: Duration,
-    pub severity: String,
+    pub severity: Severity,
     pub enabled: bool,
 }
 
@@ -158,12 +159,10 @@ impl Config {
                 known.grace = duration("grace", &g)?;
             }
             if let Some(s) = rule.severity {
-                if !["critical", "warning", "info"].contains(&s.as_str()) {
-                    return Err(ConfigError(format!(
-                        "{name}.severity: critical, warning or info, not {s}"
-                    )));
-                }
-                known.severity = s;
+                known.severity = s.parse().map_err(|_| {
+                    let words = "critical, warning or info";
+                    ConfigError(format!("{name}.severity: {words}, not {s}"))
+                })?;
             }
             if let Some(e) = rule.enabled {
                 known.enabled = e;
@@ -197,25 +196,25 @@ impl Config {
 
 fn defaults(election: Duration) -> BTreeMap<&'static str, Rule> {
     let secs = Duration::from_secs;
-    let rule = |threshold: f64, grace: Duration, severity: &str| Rule {
+    let rule = |threshold: f64, grace: Duration, severity: Severity| Rule {
         threshold,
         grace,
-        severity: severity.to_owned(),
+        severity,
         enabled: true,
     };
     BTreeMap::from([
-        ("store_down", rule(0.0, Duration::ZERO, "critical")),
-        ("pd_no_leader", rule(0.0, election, "critical")),
-        ("pd_member_down", rule(0.0, secs(5), "warning")),
+        ("store_down", rule(0.0, Duration::ZERO, Severity::Critical)),
+        ("pd_no_leader", rule(0.0, election, Severity::Critical)),
+        ("pd_member_down", rule(0.0, secs(5), Severity::Warning)),
         // Leaders move after every fault: only what takes longer than an election is a violation.
         (
             "region_unavailable",
-            rule(0.0, election + election / 2, "critical"),
+            rule(0.0, election + election / 2, Severity::Critical),
         ),
-        ("under_replicated", rule(0.0, secs(60), "warning")),
-        ("high_latency", rule(100.0, secs(60), "warning")),
-        ("low_disk_space", rule(0.2, secs(10), "warning")),
-        ("observation_failed", rule(0.0, secs(30), "warning")),
+        ("under_replicated", rule(0.0, secs(60), Severity::Warning)),
+        ("high_latency", rule(100.0, secs(60), Severity::Warning)),
+        ("low_disk_space", rule(0.2, secs(10), Severity::Warning)),
+        ("observation_failed", rule(0.0, secs(30), Severity::Warning)),
     ])
 }
 
@@ -249,7 +248,7 @@ mod tests {
         assert_eq!(c.interval, Duration::from_secs(2));
         let rule = c.rule("high_latency").unwrap();
         assert!((rule.threshold - 50.0).abs() < 1e-9 && rule.grace == Duration::from_secs(5));
-        assert_eq!(rule.severity, "warning");
+        assert_eq!(rule.severity, Severity::Warning);
         assert_eq!(c.rule("store_down"), Config::default().rule("store_down"));
         assert!(
             read("[monitor.store_down]\nenabled=false")

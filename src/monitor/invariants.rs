@@ -34,7 +34,21 @@ pub fn evaluate(snapshot: &ClusterSnapshot, config: &Config, live: &[LiveKey]) -
     }
     let order = |o: &Observation| super::config::NAMES.iter().position(|n| *n == o.invariant);
     all.out.sort_by_key(order);
+    for observation in &mut all.out {
+        observation.subject_name = store_name(snapshot, observation);
+    }
     all.out
+}
+
+/// What people call the store that an observation is of. None: it is of something else.
+fn store_name(snapshot: &ClusterSnapshot, observation: &Observation) -> Option<String> {
+    // Members are known by their names alone, which may be numbers.
+    if observation.invariant == "pd_member_down" {
+        return None;
+    }
+    let id: u64 = observation.store_id.as_ref()?.parse().ok()?;
+    let mut stores = snapshot.stores.value.iter().flatten();
+    stores.find(|s| s.id == id).map(|s| s.name.clone())
 }
 
 struct Judge<'a> {
@@ -54,9 +68,10 @@ impl Judge<'_> {
                 .map_or_else(|| invariant.to_owned(), |s| format!("{invariant}:{s}")),
             invariant: invariant.to_owned(),
             store_id: subject,
+            subject_name: None,
             reading,
             message,
-            severity: rule.severity.clone(),
+            severity: rule.severity,
             grace: rule.grace,
             hold: self.config.hold(invariant),
             outside: None,

@@ -18,7 +18,7 @@ use minijinja::{
     Environment, context,
     value::{Serde, Value},
 };
-use operator_ledger::{Ledger, LedgerError, News, NewsKind};
+use operator_ledger::{Ledger, LedgerError, News, NewsKind, Severity, Stored};
 use reqwest::Url;
 use serde::Deserialize;
 use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
@@ -93,7 +93,7 @@ impl Notify {
             Some(words) => words
                 .iter()
                 .map(|word| {
-                    NewsKind::parse(word).ok_or_else(|| {
+                    word.parse().map_err(|_| {
                         let all = NewsKind::ALL.map(NewsKind::as_str).join(", ");
                         NotifyError(format!("events: {word}: there are {all}"))
                     })
@@ -163,6 +163,7 @@ fn example() -> News {
             violation_key: "store_down:1".into(),
             invariant: "store_down".into(),
             store_id: Some("1".into()),
+            subject_name: None,
             status: Status::Open,
             held: false,
             batch_key: None,
@@ -171,7 +172,7 @@ fn example() -> News {
             last_seen_at: None,
             resolved_at: None,
             message: "\"quoted\"".into(),
-            severity: "critical".into(),
+            severity: Stored::Known(Severity::Critical),
             diagnosis: None,
             metric_snapshot: None,
             subject_context: None,

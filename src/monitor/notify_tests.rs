@@ -1,6 +1,6 @@
 use super::*;
 use axum::{Router, extract::State, http::StatusCode, routing::post};
-use operator_ledger::{Check, Mono, Observation, Reading};
+use operator_ledger::{Check, Mono, Observation, Reading, Severity};
 use std::sync::Mutex;
 
 /// Whoever is told: what it got, and what it answers first.
@@ -39,9 +39,10 @@ fn check(ledger: &mut Ledger, store: u64, reading: Reading) {
         key: format!("store_down:{store}"),
         invariant: "store_down".into(),
         store_id: Some(store.to_string()),
+        subject_name: None,
         reading,
         message: "tikv \"1\" is down".into(),
-        severity: "critical".into(),
+        severity: Severity::Critical,
         grace: Duration::ZERO,
         hold: Duration::ZERO,
         outside: None,

@@ -12,7 +12,8 @@ use crate::{
     tools::{self, environment::environment, output_file::OutputFiles, shell::Shell},
 };
 use operator_ledger::{
-    Claim, EntryKind, Ledger, LedgerError, Mono, NewEntry, NewSession, Ticket,
+    BudgetMeta, Claim, EntryKind, EntryMeta, Ledger, LedgerError, Mono, NewEntry, NewSession,
+    Ticket,
     event::{Kind, Level},
     usage::Usage,
 };
@@ -117,18 +118,19 @@ impl<'a> Session<'a> {
             .redactor
             .apply(&prompt::ticket(&session.ticket, &siblings, &earlier));
         let system = session.conversation.system().to_string();
-        let meta = json!({
-            "tools": session.conversation.tools(),
-            "max_tokens": setting.max_tokens,
-            "effort": setting.effort,
-            "budget": {
-                "turns": setting.budget.turns,
-                "tokens": setting.budget.tokens,
-                "usd": setting.budget.usd,
-                "seconds": setting.budget.wall.as_secs(),
-                "usd_per_day": setting.budget.usd_per_day,
-            },
-        });
+        let meta = EntryMeta {
+            tools: Some(json!(session.conversation.tools())),
+            max_tokens: Some(setting.max_tokens.into()),
+            effort: setting.effort.clone(),
+            budget: Some(BudgetMeta {
+                turns: setting.budget.turns,
+                tokens: setting.budget.tokens,
+                usd: setting.budget.usd,
+                seconds: setting.budget.wall.as_secs(),
+                usd_per_day: setting.budget.usd_per_day,
+            }),
+            ..EntryMeta::default()
+        };
         session.ledger.append(
             &mut session.writer,
             &NewEntry {
@@ -153,18 +155,8 @@ impl<'a> Session<'a> {
 
 /// What a ticket is called on screen.
 pub fn title(ticket: &Ticket) -> String {
-    match &ticket.store_id {
-        Some(store) => {
-            // A store's number says little; the monitor's words begin with its name.
-            let first = ticket.message.split([' ', ':']).next().unwrap_or_default();
-            let number = store.chars().all(|c| c.is_ascii_digit());
-            let name = if number && !first.is_empty() {
-                first
-            } else {
-                store
-            };
-            format!("{} {name}", ticket.invariant)
-        }
+    match ticket.subject_name.as_ref().or(ticket.store_id.as_ref()) {
+        Some(name) => format!("{} {name}", ticket.invariant),
         None if ticket.by_hand => summarize::command(&ticket.message),
         None => ticket.invariant.clone(),
     }
@@ -181,8 +173,8 @@ fn earlier_sessions(ledger: &Ledger, ticket: i64) -> Result<Vec<Earlier>, Ledger
     for session in sessions.into_iter().skip(skip) {
         let mut commands: Vec<(Option<String>, String)> = Vec::new();
         for entry in ledger.entries(&session.session_id, 0, ENTRIES)? {
-            match entry.entry_type.as_str() {
-                "tool_call" => {
+            match entry.entry_type.known() {
+                Some(EntryKind::ToolCall) => {
                     let params = entry.tool_params.as_ref();
                     let command = params.and_then(|p| p.get("command")?.as_str());
                     let text = command
@@ -192,7 +184,7 @@ fn earlier_sessions(ledger: &Ledger, ticket: i64) -> Result<Vec<Earlier>, Ledger
                         .collect();
                     commands.push((entry.call_id, text));
                 }
-                "tool_result" => {
+                Some(EntryKind::ToolResult) => {
                     if let Some((_, line)) = commands
                         .iter_mut()
                         .rev()

@@ -4,7 +4,7 @@
 
 use operator_ledger::{
     Check, CheckOutcome, ClaimRequest, Holder, Ledger, Mono, NewSession, Observation, Reading,
-    SessionWriter, event::Mode,
+    SessionWriter, Severity, event::Mode,
 };
 use std::{path::PathBuf, time::Duration};
 use tempfile::TempDir;
@@ -39,9 +39,10 @@ impl Bench {
             key: "store_down:2".into(),
             invariant: "store_down".into(),
             store_id: Some("2".into()),
+            subject_name: None,
             reading,
             message: format!("{reading:?}"),
-            severity: "critical".into(),
+            severity: Severity::Critical,
             grace: Duration::ZERO,
             hold: Duration::from_secs(10),
             outside: None,

@@ -1,8 +1,9 @@
 //! What people, and the demo on their behalf, do to tickets: open, resolve, hold, retire.
 
 use crate::{
-    Ledger, LedgerError, Resolution, Result, Status, Ticket, claim, clock,
-    tickets::{by_id, log, resolve, select},
+    Ledger, LedgerError, Resolution, Result, Severity, Status, Ticket, TicketEventKind, claim,
+    clock,
+    tickets::{Change, by_id, log, resolve, select},
 };
 use rusqlite::{OptionalExtension, Transaction, params};
 
@@ -10,8 +11,7 @@ use rusqlite::{OptionalExtension, Transaction, params};
 #[derive(Debug, Clone, Default)]
 pub struct NewTicket<'a> {
     pub message: &'a str,
-    /// critical, warning or info; empty is warning.
-    pub severity: &'a str,
+    pub severity: Severity,
     /// Added to what the agent is told.
     pub context: Option<&'a str>,
     pub cluster_id: Option<&'a str>,
@@ -25,11 +25,6 @@ impl Ledger {
         if message.is_empty() {
             return Err(LedgerError::Refused("a ticket needs a message".into()));
         }
-        let severity = if new.severity.is_empty() {
-            "warning"
-        } else {
-            new.severity
-        };
         let key = format!("by_hand:{}", uuid::Uuid::now_v7());
         let now = clock::stamp();
         self.write(|tx| {
@@ -37,10 +32,18 @@ impl Ledger {
                 "INSERT INTO tickets (violation_key, invariant_name, message, severity, cluster_id,
                    subject_context, first_seen_at, last_seen_at, live_key, by_hand, created_at, updated_at)
                  VALUES (?1, 'by_hand', ?2, ?3, ?4, ?5, ?6, ?6, '/' || ?1, 1, ?6, ?6)",
-                params![key, message, severity, new.cluster_id, new.context, now],
+                params![key, message, new.severity, new.cluster_id, new.context, now],
             )?;
             let id = tx.last_insert_rowid();
-            log(tx, id, None, "open", new.by, "opened by hand")?;
+            let change = Change {
+                kind: TicketEventKind::Opened,
+                from: None,
+                to: Status::Open,
+                resolution: None,
+                by: new.by,
+                why: "opened by hand",
+            };
+            log(tx, id, &change)?;
             Ok(id)
         })
     }
@@ -81,8 +84,15 @@ impl Ledger {
                 [id],
             )?;
             renew_budget(tx, id)?;
-            let status = Some(ticket.status.as_str());
-            log(tx, id, status, "open", by, "a person reopened it")?;
+            let change = Change {
+                kind: TicketEventKind::Reopened,
+                from: Some(ticket.status),
+                to: Status::Open,
+                resolution: None,
+                by,
+                why: "a person reopened it",
+            };
+            log(tx, id, &change)?;
             Ok(true)
         })
     }
@@ -97,14 +107,24 @@ impl Ledger {
             if ticket.held == held && !give_back {
                 return Ok(false);
             }
-            let status = ticket.status.as_str();
+            let change = Change {
+                kind: if held {
+                    TicketEventKind::Held
+                } else {
+                    TicketEventKind::Unheld
+                },
+                from: Some(ticket.status),
+                to: ticket.status,
+                resolution: None,
+                by,
+                why: if held { "held" } else { "no longer held" },
+            };
             if ticket.held != held {
                 tx.execute(
                     "UPDATE tickets SET held = ?2 WHERE id = ?1",
                     params![id, held],
                 )?;
-                let why = if held { "held" } else { "no longer held" };
-                log(tx, id, Some(status), status, by, why)?;
+                log(tx, id, &change)?;
             }
             let leased: Option<String> = tx
                 .query_row(
@@ -122,7 +142,13 @@ impl Ledger {
                     [id],
                 )?;
                 renew_budget(tx, id)?;
-                log(tx, id, Some(status), "open", by, "released to agents")?;
+                let released = Change {
+                    kind: TicketEventKind::Released,
+                    to: Status::Open,
+                    why: "released to agents",
+                    ..change
+                };
+                log(tx, id, &released)?;
             }
             Ok(true)
         })

@@ -4,9 +4,10 @@
 //! holder may have been frozen, and must not go on as if no time had passed.
 
 use crate::{
-    Ledger, LedgerError, Mono, Result, Ticket,
+    Ledger, LedgerError, Mono, Result, Status, Stored, Ticket, TicketEventKind,
     clock::{self, Holder, millis},
-    proof, tickets,
+    proof,
+    tickets::{self, Change},
 };
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use std::time::Duration;
@@ -90,7 +91,15 @@ impl Ledger {
                 Some(session) => format!("claimed after session {session} lost its lease"),
                 None => "it took the ticket".to_owned(),
             };
-            tickets::log(tx, id, Some(before.status.as_str()), "acknowledged", &by(request.holder), &why)?;
+            let change = Change {
+                kind: TicketEventKind::Claimed,
+                from: Some(before.status),
+                to: Status::Acknowledged,
+                resolution: None,
+                by: &by(request.holder),
+                why: &why,
+            };
+            tickets::log(tx, id, &change)?;
             let fence: i64 =
                 tx.query_row("SELECT fence FROM tickets WHERE id = ?1", [id], |r| r.get(0))?;
             let ticket = tickets::by_id(tx, id)?.ok_or(LedgerError::NoTicket(id))?;
@@ -120,12 +129,20 @@ impl Ledger {
         self.write(|tx| {
             hold(tx, lease)?;
             let ticket = tickets::by_id(tx, lease.ticket)?.ok_or(LedgerError::NoTicket(lease.ticket))?;
-            if ticket.status == super::Status::Acknowledged {
+            if ticket.status == Status::Acknowledged {
                 tx.execute(
                     "UPDATE tickets SET status = 'open', attempts = max(attempts - 1, 0) WHERE id = ?1",
                     [lease.ticket],
                 )?;
-                tickets::log(tx, lease.ticket, Some("acknowledged"), "open", "agent", why)?;
+                let change = Change {
+                    kind: TicketEventKind::Released,
+                    from: Some(ticket.status),
+                    to: Status::Open,
+                    resolution: None,
+                    by: "agent",
+                    why,
+                };
+                tickets::log(tx, lease.ticket, &change)?;
             }
             proof::withdraw(tx, lease.ticket)?;
             drop_lease(tx, lease.ticket)
@@ -145,7 +162,7 @@ impl Ledger {
             hold(tx, lease)?;
             let ticket =
                 tickets::by_id(tx, lease.ticket)?.ok_or(LedgerError::NoTicket(lease.ticket))?;
-            if ticket.status == super::Status::Acknowledged {
+            if ticket.status == Status::Acknowledged {
                 let person = final_ || ticket.attempts >= MAX_SESSIONS || ticket.by_hand;
                 let wait = FIRST_RETRY * 2u32.pow(ticket.attempts.saturating_sub(1).min(16));
                 let retry = (!person).then(|| clock::text(clock::wall() + wait));
@@ -159,14 +176,15 @@ impl Ledger {
                         person
                     ],
                 )?;
-                tickets::log(
-                    tx,
-                    lease.ticket,
-                    Some("acknowledged"),
-                    "escalated",
-                    "agent",
+                let change = Change {
+                    kind: TicketEventKind::Escalated,
+                    from: Some(ticket.status),
+                    to: Status::Escalated,
+                    resolution: None,
+                    by: "agent",
                     why,
-                )?;
+                };
+                tickets::log(tx, lease.ticket, &change)?;
             }
             proof::withdraw(tx, lease.ticket)?;
             drop_lease(tx, lease.ticket)
@@ -189,12 +207,13 @@ impl Ledger {
 /// Checks that the lease is still the newest and has not run out; returns the time it was checked.
 pub(super) fn hold(conn: &Connection, lease: &Lease) -> Result<Mono> {
     let now = Mono::now();
-    let row: Option<(i64, Option<String>, Option<i64>, String)> = conn
+    let row: Option<(i64, Option<String>, Option<i64>, _)> = conn
         .prepare_cached(
             "SELECT fence, lease_boot, lease_until_ms, status FROM tickets WHERE id = ?1",
         )?
         .query_row([lease.ticket], |r| {
-            Ok((r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?))
+            let status: Stored<Status> = r.get(3)?;
+            Ok((r.get(0)?, r.get(1)?, r.get(2)?, status))
         })
         .optional()?;
     let lost = |why: &str| {
@@ -206,7 +225,7 @@ pub(super) fn hold(conn: &Connection, lease: &Lease) -> Result<Mono> {
     match row {
         None => lost("the ticket is gone"),
         Some((fence, _, _, status)) if fence != lease.fence => {
-            if status == "resolved" {
+            if status == Status::Resolved {
                 lost("a person resolved the ticket meanwhile")
             } else {
                 lost("another agent took the ticket over")
@@ -292,14 +311,15 @@ fn give_up_exhausted(tx: &Transaction<'_>, now: &Mono) -> Result<()> {
             [ticket.id],
         )?;
         let why = format!("{MAX_SESSIONS} sessions ended without a result");
-        tickets::log(
-            tx,
-            ticket.id,
-            Some("acknowledged"),
-            "escalated",
-            "ledger",
-            &why,
-        )?;
+        let change = Change {
+            kind: TicketEventKind::Escalated,
+            from: Some(ticket.status),
+            to: Status::Escalated,
+            resolution: None,
+            by: "ledger",
+            why: &why,
+        };
+        tickets::log(tx, ticket.id, &change)?;
         drop_lease(tx, ticket.id)?;
     }
     Ok(())

@@ -1,13 +1,25 @@
 //! Entries of a session: what they are, and appending one to its chain.
 
-use crate::{Result, SessionWriter, chain, clock};
+use crate::{EntryMeta, Result, SessionWriter, Stored, chain, clock, prose, stored::words};
 use jiff::Timestamp;
 use rusqlite::{Connection, params};
 use serde::{Deserialize, Serialize};
 
 /// What an entry is. The first three are the reference's.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Serialize,
+    Deserialize,
+    strum::EnumString,
+    strum::IntoStaticStr,
+    strum::EnumIter,
+)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum EntryKind {
     Reasoning,
     ToolCall,
@@ -26,27 +38,7 @@ pub enum EntryKind {
     End,
 }
 
-impl EntryKind {
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Reasoning => "reasoning",
-            Self::ToolCall => "tool_call",
-            Self::ToolResult => "tool_result",
-            Self::System => "system",
-            Self::Ticket => "ticket",
-            Self::Thinking => "thinking",
-            Self::Verify => "verify",
-            Self::Usage => "usage",
-            Self::Notice => "notice",
-            Self::Message => "message",
-            Self::Proposal => "proposal",
-            Self::Decision => "decision",
-            Self::Retry => "retry",
-            Self::Compaction => "compaction",
-            Self::End => "end",
-        }
-    }
-}
+words!(EntryKind);
 
 /// One entry to append.
 #[derive(Debug)]
@@ -63,7 +55,7 @@ pub struct NewEntry<'a> {
     pub duration_ms: Option<u64>,
     pub timed_out: bool,
     pub omitted_bytes: u64,
-    pub meta: Option<&'a serde_json::Value>,
+    pub meta: Option<&'a EntryMeta>,
 }
 
 impl<'a> NewEntry<'a> {
@@ -89,8 +81,7 @@ impl<'a> NewEntry<'a> {
 pub struct EntryRow {
     pub id: i64,
     pub session_id: String,
-    /// As [`EntryKind::as_str`] gives it.
-    pub entry_type: String,
+    pub entry_type: Stored<EntryKind>,
     /// Short, for people.
     pub content: String,
     /// The whole text. None for a call: see `tool_params`.
@@ -102,9 +93,41 @@ pub struct EntryRow {
     pub duration_ms: Option<u64>,
     pub timed_out: bool,
     pub omitted_bytes: u64,
-    pub meta: Option<serde_json::Value>,
+    pub meta: Option<EntryMeta>,
     pub at: Option<Timestamp>,
     pub hash: Option<String>,
+}
+
+impl EntryRow {
+    /// The whole of it, as far as it is text.
+    pub fn text(&self) -> &str {
+        self.raw_content.as_deref().unwrap_or(&self.content)
+    }
+
+    /// Of a notice: whether the agent does nothing until a person says something.
+    pub fn waits(&self) -> bool {
+        match &self.meta {
+            Some(meta) => meta.waits == Some(true),
+            None => prose::waits(self.text()),
+        }
+    }
+
+    /// Of a claim: what the monitor saw.
+    pub fn detail(&self) -> &str {
+        let said = self.meta.as_ref().and_then(|m| m.detail.as_deref());
+        said.or_else(|| prose::verify_detail(self.text()))
+            .unwrap_or_default()
+    }
+
+    /// Of a result: what was printed, as its model saw it. The first line of a command's is ours and
+    /// says how it ended; the reference wrote none, and no hash.
+    pub fn printed(&self) -> &str {
+        let shell = self.tool_name.as_deref().is_none_or(|tool| tool == "shell");
+        if self.hash.is_none() || !shell {
+            return self.text();
+        }
+        self.text().split_once('\n').map_or("", |(_, rest)| rest)
+    }
 }
 
 /// Appends an entry; returns its row and the new head of the chain.
@@ -115,7 +138,7 @@ pub(super) fn insert(
 ) -> Result<(i64, String)> {
     let at = clock::stamp();
     let params_text = entry.params.map(ToString::to_string);
-    let meta = entry.meta.map(ToString::to_string);
+    let meta = entry.meta.map(EntryMeta::text);
     // The reference leaves the raw text of a call empty; its parameters say it all.
     let raw = (entry.kind != EntryKind::ToolCall).then_some(entry.text);
     let link = chain::Link {

@@ -5,6 +5,7 @@
 //! does not decide when they are sent. Readers ignore unknown types and fields; a line that is not
 //! an event is plain text, not an error.
 
+use crate::{Resolution, Stored, stored::words};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -49,7 +50,7 @@ pub enum Kind {
     SessionEnd {
         outcome: Outcome,
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        resolution: Option<String>,
+        resolution: Option<Stored<Resolution>>,
         #[serde(default)]
         summary: String,
         #[serde(default)]
@@ -137,6 +138,9 @@ pub enum Kind {
         /// Events lost to a full queue since the last notice that said so.
         #[serde(default)]
         dropped: u64,
+        /// The agent does nothing until a person says something.
+        #[serde(default, skip_serializing_if = "is_false")]
+        waits: bool,
     },
     /// A type this version does not know.
     #[serde(other)]
@@ -157,16 +161,42 @@ impl Kind {
     }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Serialize,
+    Deserialize,
+    strum::EnumString,
+    strum::IntoStaticStr,
+    strum::EnumIter,
+)]
 #[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
 pub enum Mode {
     Autonomous,
     Propose,
     Observe,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    strum::EnumString,
+    strum::IntoStaticStr,
+    strum::EnumIter,
+)]
 #[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
 pub enum Outcome {
     Resolved,
     Escalated,
@@ -174,26 +204,41 @@ pub enum Outcome {
     Interrupted,
 }
 
-impl Outcome {
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Resolved => "resolved",
-            Self::Escalated => "escalated",
-            Self::Failed => "failed",
-            Self::Interrupted => "interrupted",
-        }
-    }
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Serialize,
+    Deserialize,
+    strum::EnumString,
+    strum::IntoStaticStr,
+    strum::EnumIter,
+)]
 #[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
 pub enum Stream {
     Stdout,
     Stderr,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    strum::EnumString,
+    strum::IntoStaticStr,
+    strum::EnumIter,
+)]
 #[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
 pub enum VerifyState {
     Waiting,
     Proven,
@@ -203,13 +248,27 @@ pub enum VerifyState {
     Unverifiable,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Serialize,
+    Deserialize,
+    strum::EnumString,
+    strum::IntoStaticStr,
+    strum::EnumIter,
+)]
 #[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
 pub enum Level {
     Info,
     Warn,
     Error,
 }
+
+words!(Mode, Outcome, Stream, VerifyState, Level);
 
 /// One line of the agent's stdin, or one row of the ledger's `commands`. `by` is who wants it, empty
 /// where nobody said.
@@ -246,9 +305,6 @@ pub enum Control {
     #[serde(other)]
     Unknown,
 }
-
-/// How a notice ends that says that the agent was stopped, and does nothing until it is told to.
-pub const WAITS: &str = "waiting for a message to go on";
 
 /// A retry in words: `529 overloaded, try 3 of 8, 4 s`.
 pub fn retry(status: Option<u16>, reason: &str, attempt: u32, of: u32, wait_ms: u64) -> String {

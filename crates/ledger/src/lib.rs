@@ -16,11 +16,12 @@
 //! | `heartbeat` | when the monitor last looked; `presence`, when an agent was last there |
 //! | `news` | what is worth telling people elsewhere, and how far that was told |
 //! | `figures` | counts over all of it, for metrics |
-//! | `sessions` | sessions; `entries` what is in them; `session_reads` reads both, `chain` links them by hash |
+//! | `sessions` | sessions; `entries` what is in them, `meta` what they say of themselves; `session_reads` reads both, `chain` links them by hash |
 //! | `reading` | what a reader needs who follows a session, pages through it or plays it back |
 //! | `commands` | what people tell an agent they did not start |
 //! | `spending` | what agents spend, on a ticket and in a day |
 //! | `record` | samples of the cluster and injected faults |
+//! | `stored` | words of columns, also those that nobody here writes; `prose`, what older files say in sentences alone |
 //! | `clock` | wall time, a clock that does not jump, who holds a lease |
 
 mod alerts;
@@ -36,15 +37,18 @@ pub mod event;
 mod figures;
 mod heartbeat;
 pub mod home;
+mod meta;
 mod news;
 mod presence;
 mod proof;
+mod prose;
 mod reading;
 mod record;
 mod schema;
 mod session_reads;
 mod sessions;
 mod spending;
+mod stored;
 mod tickets;
 pub mod usage;
 
@@ -58,14 +62,18 @@ pub use commands::CommandRow;
 pub use entries::{EntryKind, EntryRow, NewEntry};
 pub use figures::Figures;
 pub use heartbeat::Heartbeat;
+pub use meta::{BudgetMeta, EntryMeta, Input};
 pub use news::{News, NewsKind, Told};
 pub use presence::EVERY as PRESENCE;
 pub use proof::{Verification, VerificationRow};
 pub use reading::{EntryMark, ListedSession, Measured, RunningSession, WaitingProposal};
 pub use record::{Fault, Sample};
-pub use sessions::{NewSession, OutputChunk, SessionRow, SessionWriter, Totals, UsageTotals};
+pub use sessions::{
+    NewSession, OutputChunk, SessionRow, SessionStatus, SessionWriter, Totals, UsageTotals,
+};
 pub use spending::{Beside, Payment, Reservation};
-pub use tickets::{Resolution, Status, Ticket, TicketEvent};
+pub use stored::{Stored, Word};
+pub use tickets::{Resolution, Severity, Status, Ticket, TicketEvent, TicketEventKind};
 
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 use std::{

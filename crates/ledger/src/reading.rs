@@ -2,10 +2,10 @@
 //! few rows at a time, found by an index.
 
 use crate::{
-    EntryRow, Ledger, OutputChunk, Result, Sample, SessionRow, Ticket,
+    EntryKind, EntryRow, Ledger, OutputChunk, Result, Sample, SessionRow, Stored, Ticket,
     clock::{self, parse_time},
-    event::Stream,
-    session_reads::{ENTRY_COLUMNS, SESSION_COLUMNS, entry_from_row, session_from_row},
+    event::{Stream, VerifyState},
+    session_reads::{entry_from_row, session_from_row},
     tickets,
 };
 use jiff::Timestamp;
@@ -46,10 +46,14 @@ pub struct ListedSession {
 pub struct EntryMark {
     pub id: i64,
     pub at: Option<Timestamp>,
-    /// As [`super::EntryKind::as_str`] gives it.
-    pub kind: String,
+    pub kind: Stored<EntryKind>,
     pub call: Option<String>,
+    pub tool: Option<String>,
+    /// Of a command: its beginning.
+    pub command: Option<String>,
     pub exit_code: Option<i32>,
+    /// Of a claim: how it stands.
+    pub claim: Option<Stored<VerifyState>>,
     /// The first of it, for people.
     pub text: String,
 }
@@ -67,10 +71,10 @@ impl Ledger {
     pub fn running_sessions(&self, cluster_id: Option<&str>) -> Result<Vec<RunningSession>> {
         let rows: Vec<(SessionRow, Option<String>)> = self
             .conn
-            .prepare_cached(&format!(
-                "SELECT {SESSION_COLUMNS}, holder FROM agent_sessions WHERE status = 'running'
-                   AND (?1 IS NULL OR cluster_id IS NULL OR cluster_id = ?1) ORDER BY id LIMIT 50"
-            ))?
+            .prepare_cached(
+                "SELECT * FROM agent_sessions WHERE status = 'running'
+                   AND (?1 IS NULL OR cluster_id IS NULL OR cluster_id = ?1) ORDER BY id LIMIT 50",
+            )?
             .query_map([cluster_id], |r| {
                 Ok((session_from_row(r)?, r.get("holder")?))
             })?
@@ -90,10 +94,11 @@ impl Ledger {
     /// What a session waits for a person to decide. Its last entry says that it waits.
     pub fn waiting_proposal(&self, session: &str) -> Result<Option<WaitingProposal>> {
         let last = self.entries_before(session, i64::MAX, 8)?;
-        let Some(asked) = last.last().filter(|e| e.entry_type == "proposal") else {
+        let Some(asked) = last.last().filter(|e| e.entry_type == EntryKind::Proposal) else {
             return Ok(None);
         };
-        let called = |e: &&EntryRow| e.entry_type == "tool_call" && e.call_id == asked.call_id;
+        let called =
+            |e: &&EntryRow| e.entry_type == EntryKind::ToolCall && e.call_id == asked.call_id;
         let call = last.iter().rfind(called);
         let param = |key: &str| {
             let params = call.and_then(|e| e.tool_params.as_ref());
@@ -117,10 +122,10 @@ impl Ledger {
     pub fn session_list(&self, before: Option<i64>, limit: usize) -> Result<Vec<ListedSession>> {
         let rows: Vec<(SessionRow, i64)> = self
             .conn
-            .prepare_cached(&format!(
-                "SELECT {SESSION_COLUMNS}, id FROM agent_sessions
-                 WHERE ?1 IS NULL OR id < ?1 ORDER BY id DESC LIMIT ?2"
-            ))?
+            .prepare_cached(
+                "SELECT * FROM agent_sessions
+                 WHERE ?1 IS NULL OR id < ?1 ORDER BY id DESC LIMIT ?2",
+            )?
             .query_map(params![before, to_i64(limit)], |r| {
                 Ok((session_from_row(r)?, r.get("id")?))
             })?
@@ -145,10 +150,10 @@ impl Ledger {
     ) -> Result<Vec<EntryRow>> {
         let mut rows: Vec<EntryRow> = self
             .conn
-            .prepare_cached(&format!(
-                "SELECT {ENTRY_COLUMNS} FROM agent_log_entries
-                 WHERE session_id = ?1 AND id < ?2 ORDER BY id DESC LIMIT ?3"
-            ))?
+            .prepare_cached(
+                "SELECT * FROM agent_log_entries
+                 WHERE session_id = ?1 AND id < ?2 ORDER BY id DESC LIMIT ?3",
+            )?
             .query_map(params![session, before, to_i64(limit)], entry_from_row)?
             .collect::<rusqlite::Result<_>>()?;
         rows.reverse();
@@ -159,11 +164,11 @@ impl Ledger {
     pub fn entries_of_call(&self, session: &str, call: &str) -> Result<Vec<EntryRow>> {
         Ok(self
             .conn
-            .prepare_cached(&format!(
-                "SELECT {ENTRY_COLUMNS} FROM agent_log_entries
+            .prepare_cached(
+                "SELECT * FROM agent_log_entries
                  WHERE session_id = ?1 AND call_id = ?2
-                   AND entry_type IN ('tool_call', 'tool_result') ORDER BY id LIMIT 2"
-            ))?
+                   AND entry_type IN ('tool_call', 'tool_result') ORDER BY id LIMIT 2",
+            )?
             .query_map([session, call], entry_from_row)?
             .collect::<rusqlite::Result<_>>()?)
     }
@@ -182,17 +187,25 @@ impl Ledger {
         Ok(self
             .conn
             .prepare_cached(
-                "SELECT id, timestamp, entry_type, call_id, exit_code, substr(content, 1, 200)
+                "SELECT id, timestamp, entry_type, call_id, tool_name, exit_code,
+                   substr(content, 1, 200) AS beginning,
+                   CASE WHEN entry_type = 'tool_call' AND json_valid(tool_params)
+                     THEN substr(CAST(tool_params ->> 'command' AS TEXT), 1, 1000) END AS command,
+                   CASE WHEN entry_type = 'verify' AND json_valid(meta)
+                     THEN CAST(meta ->> 'state' AS TEXT) END AS claim
                  FROM agent_log_entries WHERE session_id = ?1 ORDER BY id LIMIT ?2",
             )?
             .query_map(params![session, to_i64(limit)], |r| {
                 Ok(EntryMark {
-                    id: r.get(0)?,
-                    at: parse_time(&r.get::<_, String>(1)?),
-                    kind: r.get(2)?,
-                    call: r.get(3)?,
-                    exit_code: r.get(4)?,
-                    text: r.get(5)?,
+                    id: r.get("id")?,
+                    at: parse_time(&r.get::<_, String>("timestamp")?),
+                    kind: r.get("entry_type")?,
+                    call: r.get("call_id")?,
+                    tool: r.get("tool_name")?,
+                    command: r.get("command")?,
+                    exit_code: r.get("exit_code")?,
+                    claim: r.get("claim")?,
+                    text: r.get("beginning")?,
                 })
             })?
             .collect::<rusqlite::Result<_>>()?)
@@ -355,16 +368,14 @@ impl Ledger {
 }
 
 fn chunk_from_row(r: &Row<'_>) -> rusqlite::Result<(i64, OutputChunk)> {
-    let stream: String = r.get(3)?;
     let at: String = r.get(5)?;
     let chunk = OutputChunk {
         call: r.get(1)?,
         seq: r.get(2)?,
-        stream: if stream == "stderr" {
-            Stream::Stderr
-        } else {
-            Stream::Stdout
-        },
+        stream: r
+            .get::<_, Stored<Stream>>(3)?
+            .known()
+            .unwrap_or(Stream::Stdout),
         text: r.get(4)?,
         at: parse_time(&at).unwrap_or_default(),
     };

@@ -4,10 +4,11 @@
 //! chunks that are written behind the work.
 
 use crate::{
-    Beside, EntryKind, Lease, Ledger, Mono, NewEntry, Reservation, Result, chain, claim, clock,
-    entries,
+    Beside, EntryKind, EntryMeta, Lease, Ledger, Mono, NewEntry, Reservation, Resolution, Result,
+    Status, Stored, chain, claim, clock, entries,
     event::{Mode, Outcome, Stream},
     spending,
+    stored::words,
     usage::Usage,
 };
 use jiff::Timestamp;
@@ -34,20 +35,61 @@ pub struct SessionWriter {
     began_ms: i64,
 }
 
+/// How a session is, or ended.
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    strum::EnumString,
+    strum::IntoStaticStr,
+    strum::EnumIter,
+)]
+#[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
+pub enum SessionStatus {
+    Running,
+    Resolved,
+    Escalated,
+    Failed,
+    Interrupted,
+    /// The reference's word for resolved.
+    Completed,
+}
+
+words!(SessionStatus);
+
+impl SessionStatus {
+    /// None: it is not over.
+    pub fn outcome(self) -> Option<Outcome> {
+        match self {
+            Self::Running => None,
+            Self::Resolved | Self::Completed => Some(Outcome::Resolved),
+            Self::Escalated => Some(Outcome::Escalated),
+            Self::Failed => Some(Outcome::Failed),
+            Self::Interrupted => Some(Outcome::Interrupted),
+        }
+    }
+}
+
 /// One row of `agent_sessions`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SessionRow {
     pub session_id: String,
     pub ticket_id: Option<i64>,
-    /// running, resolved, escalated, failed or interrupted; `completed` in old files.
-    pub status: String,
+    pub status: Stored<SessionStatus>,
     pub started_at: Option<Timestamp>,
     pub ended_at: Option<Timestamp>,
     pub outcome_summary: Option<String>,
     pub model: Option<String>,
-    pub mode: Option<String>,
+    pub mode: Option<Stored<Mode>>,
     pub cluster_id: Option<String>,
-    pub resolution: Option<String>,
+    pub resolution: Option<Stored<Resolution>>,
     pub head_hash: Option<String>,
     pub usage: UsageTotals,
 }
@@ -95,9 +137,6 @@ impl Ledger {
             &random[random.len() - 8..]
         );
         let ticket = new.lease.ticket;
-        let mode = serde_json::to_value(new.mode)
-            .ok()
-            .and_then(|v| v.as_str().map(str::to_owned));
         self.write(|tx| {
             claim::hold(tx, new.lease)?;
             tx.execute(
@@ -109,7 +148,7 @@ impl Ledger {
                     ticket,
                     started,
                     new.model,
-                    mode,
+                    new.mode,
                     new.cluster_id,
                     new.lease.fence,
                     new.holder.to_string()
@@ -146,15 +185,11 @@ impl Ledger {
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
             )?;
             for c in chunks {
-                let stream = match c.stream {
-                    Stream::Stdout => "stdout",
-                    Stream::Stderr => "stderr",
-                };
                 insert.execute(params![
                     session,
                     c.call,
                     c.seq,
-                    stream,
+                    c.stream,
                     c.text,
                     clock::text(c.at)
                 ])?;
@@ -239,15 +274,16 @@ impl Ledger {
         let head = self.write(|tx| {
             claim::hold(tx, &session.lease)?;
             note_time(tx, session)?;
-            let (status, resolution): (String, Option<String>) = tx.query_row(
+            let (status, resolution): (Stored<Status>, _) = tx.query_row(
                 "SELECT status, resolution FROM tickets WHERE id = ?1",
                 [session.lease.ticket],
                 |r| Ok((r.get(0)?, r.get(1)?)),
             )?;
-            let meta = serde_json::json!({
-                "outcome": outcome.as_str(),
-                "resolution": resolution,
-            });
+            let meta = EntryMeta {
+                outcome: Some(Stored::Known(outcome)),
+                resolution: Some(resolution),
+                ..EntryMeta::default()
+            };
             let entry = NewEntry {
                 meta: Some(&meta),
                 ..NewEntry::new(EntryKind::End, summary)
@@ -258,14 +294,14 @@ impl Ledger {
                    head_hash = ?5, resolution = ?6 WHERE session_id = ?1",
                 params![
                     session.id,
-                    outcome.as_str(),
+                    outcome,
                     clock::stamp(),
                     summary,
                     head,
-                    resolution
+                    meta.resolution.flatten()
                 ],
             )?;
-            if status == "resolved" {
+            if status == Status::Resolved {
                 claim::drop_lease(tx, session.lease.ticket)?;
             }
             Ok(head)

@@ -3,50 +3,65 @@
 //! What the monitor does to them is in `check`, an agent in `claim`, people in `by_hand`.
 
 use crate::{
-    Ledger, Result,
+    Ledger, Result, Stored,
     clock::{self, parse_time},
     proof,
+    stored::words,
 };
 use jiff::Timestamp;
 use rusqlite::{Connection, Row, Transaction, params};
 use serde::{Deserialize, Serialize};
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    strum::EnumString,
+    strum::IntoStaticStr,
+    strum::EnumIter,
+)]
 #[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
 pub enum Status {
     Open,
     /// An agent holds it.
     Acknowledged,
     Resolved,
-    /// An agent gave it up. The reference's `diagnosed` is read as this.
+    /// An agent gave it up.
     Escalated,
 }
 
-impl Status {
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Open => "open",
-            Self::Acknowledged => "acknowledged",
-            Self::Resolved => "resolved",
-            Self::Escalated => "escalated",
-        }
-    }
-
-    /// None: a word neither we nor the reference write.
-    pub fn parse(text: &str) -> Option<Self> {
-        match text {
-            "open" => Some(Self::Open),
-            "acknowledged" => Some(Self::Acknowledged),
-            "resolved" => Some(Self::Resolved),
-            "escalated" | "diagnosed" => Some(Self::Escalated),
-            _ => None,
-        }
+impl Stored<Status> {
+    /// The reference's `diagnosed` means escalated. An unknown word must not hide a ticket, nor let
+    /// it pass as done.
+    pub fn meaning(&self) -> Status {
+        self.known().unwrap_or(Status::Escalated)
     }
 }
 
 /// Why a ticket is resolved.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    strum::EnumString,
+    strum::IntoStaticStr,
+    strum::EnumIter,
+)]
 #[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
 pub enum Resolution {
     /// An agent claimed a repair and the monitor's evidence bore it out.
     Proven,
@@ -58,26 +73,61 @@ pub enum Resolution {
     External,
 }
 
-impl Resolution {
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Proven => "proven",
-            Self::Cleared => "cleared",
-            Self::Human => "human",
-            Self::External => "external",
-        }
-    }
-
-    fn parse(text: &str) -> Option<Self> {
-        match text {
-            "proven" => Some(Self::Proven),
-            "cleared" => Some(Self::Cleared),
-            "human" => Some(Self::Human),
-            "external" => Some(Self::External),
-            _ => None,
-        }
-    }
+/// How bad it is.
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Default,
+    Serialize,
+    Deserialize,
+    strum::EnumString,
+    strum::IntoStaticStr,
+    strum::EnumIter,
+)]
+#[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
+pub enum Severity {
+    Critical,
+    #[default]
+    Warning,
+    Info,
 }
+
+/// What happened to a ticket.
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Serialize,
+    Deserialize,
+    strum::EnumString,
+    strum::IntoStaticStr,
+    strum::EnumIter,
+)]
+#[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
+pub enum TicketEventKind {
+    Opened,
+    /// It came back, or a person opened it again.
+    Reopened,
+    /// An agent took it.
+    Claimed,
+    /// Given back to agents, by the one that had it or by a person.
+    Released,
+    Escalated,
+    Resolved,
+    Held,
+    Unheld,
+    /// A file of the reference became ours.
+    Adopted,
+}
+
+words!(Status, Resolution, Severity, TicketEventKind);
 
 /// One row of `tickets`. Field names are the reference's column names where it has the column.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -88,6 +138,8 @@ pub struct Ticket {
     #[serde(rename = "invariant_name")]
     pub invariant: String,
     pub store_id: Option<String>,
+    /// What people call the subject, where that is not its id.
+    pub subject_name: Option<String>,
     pub status: Status,
     pub held: bool,
     pub batch_key: Option<String>,
@@ -96,7 +148,7 @@ pub struct Ticket {
     pub last_seen_at: Option<Timestamp>,
     pub resolved_at: Option<Timestamp>,
     pub message: String,
-    pub severity: String,
+    pub severity: Stored<Severity>,
     pub diagnosis: Option<String>,
     pub metric_snapshot: Option<serde_json::Value>,
     pub subject_context: Option<String>,
@@ -122,8 +174,12 @@ pub struct Ticket {
 pub struct TicketEvent {
     pub id: i64,
     pub ticket_id: i64,
-    pub from: Option<String>,
-    pub to: String,
+    /// None: nothing that we know, written by another program.
+    pub kind: Option<Stored<TicketEventKind>>,
+    pub from: Option<Stored<Status>>,
+    pub to: Stored<Status>,
+    /// Of the end of a ticket.
+    pub resolution: Option<Stored<Resolution>>,
     pub by: String,
     pub why: String,
     pub at: Option<Timestamp>,
@@ -132,7 +188,7 @@ pub struct TicketEvent {
 const COLUMNS: &str = "id, violation_key, invariant_name, store_id, status, held, batch_key, \
     occurrence_count, first_seen_at, last_seen_at, resolved_at, message, severity, diagnosis, \
     metric_snapshot, subject_context, created_at, updated_at, cluster_id, resolution, claimed, \
-    flaps, attempts, retry_at, needs_person, by_hand";
+    flaps, attempts, retry_at, needs_person, by_hand, subject_name";
 
 fn from_row(r: &Row<'_>) -> rusqlite::Result<Ticket> {
     let time = |i: usize| -> rusqlite::Result<Option<Timestamp>> {
@@ -140,14 +196,13 @@ fn from_row(r: &Row<'_>) -> rusqlite::Result<Ticket> {
             .as_deref()
             .and_then(parse_time))
     };
-    let status: String = r.get(4)?;
     Ok(Ticket {
         id: r.get(0)?,
         violation_key: r.get(1)?,
         invariant: r.get(2)?,
         store_id: r.get(3)?,
-        // An unknown word must not hide the ticket, nor let it pass as done.
-        status: Status::parse(&status).unwrap_or(Status::Escalated),
+        subject_name: r.get(26)?,
+        status: r.get::<_, Stored<Status>>(4)?.meaning(),
         held: r.get(5)?,
         batch_key: r.get(6)?,
         occurrence_count: r.get(7)?,
@@ -165,15 +220,28 @@ fn from_row(r: &Row<'_>) -> rusqlite::Result<Ticket> {
         updated_at: time(17)?,
         cluster_id: r.get(18)?,
         resolution: r
-            .get::<_, Option<String>>(19)?
-            .as_deref()
-            .and_then(Resolution::parse),
+            .get::<_, Option<Stored<Resolution>>>(19)?
+            .and_then(|r| r.known()),
         claimed: r.get(20)?,
         flaps: r.get(21)?,
         attempts: r.get(22)?,
         retry_at: time(23)?,
         needs_person: r.get(24)?,
         by_hand: r.get(25)?,
+    })
+}
+
+pub(super) fn event_from_row(r: &Row<'_>) -> rusqlite::Result<TicketEvent> {
+    Ok(TicketEvent {
+        id: r.get("id")?,
+        ticket_id: r.get("ticket_id")?,
+        kind: r.get("kind")?,
+        from: r.get("from_status")?,
+        to: r.get("to_status")?,
+        resolution: r.get("resolution")?,
+        by: r.get("by")?,
+        why: r.get("why")?,
+        at: parse_time(&r.get::<_, String>("at")?),
     })
 }
 
@@ -192,20 +260,33 @@ pub(super) fn by_id(conn: &Connection, id: i64) -> rusqlite::Result<Option<Ticke
     Ok(select(conn, "WHERE id = ?1", [id])?.pop())
 }
 
+/// One change, to be logged.
+pub(super) struct Change<'a> {
+    pub kind: TicketEventKind,
+    pub from: Option<Status>,
+    pub to: Status,
+    pub resolution: Option<Resolution>,
+    pub by: &'a str,
+    /// For people.
+    pub why: &'a str,
+}
+
 /// Appends to `ticket_events`.
-pub(super) fn log(
-    tx: &Transaction<'_>,
-    ticket: i64,
-    from: Option<&str>,
-    to: &str,
-    by: &str,
-    why: &str,
-) -> rusqlite::Result<()> {
+pub(super) fn log(tx: &Transaction<'_>, ticket: i64, change: &Change<'_>) -> rusqlite::Result<()> {
     tx.prepare_cached(
-        "INSERT INTO ticket_events (ticket_id, from_status, to_status, by, why, at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        "INSERT INTO ticket_events (ticket_id, kind, from_status, to_status, resolution, by, why, at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
     )?
-    .execute(params![ticket, from, to, by, why, clock::stamp()])?;
+    .execute(params![
+        ticket,
+        change.kind,
+        change.from,
+        change.to,
+        change.resolution,
+        change.by,
+        change.why,
+        clock::stamp()
+    ])?;
     Ok(())
 }
 
@@ -220,17 +301,18 @@ pub(super) fn resolve(
     tx.execute(
         "UPDATE tickets SET status = 'resolved', resolution = ?2, resolved_at = ?3, live_key = NULL,
            retry_at = NULL, needs_person = 0 WHERE id = ?1",
-        params![ticket.id, resolution.as_str(), clock::stamp()],
+        params![ticket.id, resolution, clock::stamp()],
     )?;
     proof::withdraw(tx, ticket.id)?;
-    log(
-        tx,
-        ticket.id,
-        Some(ticket.status.as_str()),
-        "resolved",
+    let change = Change {
+        kind: TicketEventKind::Resolved,
+        from: Some(ticket.status),
+        to: Status::Resolved,
+        resolution: Some(resolution),
         by,
-        &format!("{}: {why}", resolution.as_str()),
-    )
+        why: &format!("{resolution}: {why}"),
+    };
+    log(tx, ticket.id, &change)
 }
 
 impl Ledger {
@@ -273,11 +355,7 @@ impl Ledger {
         Ok(select(
             &self.conn,
             clause,
-            params![
-                status.as_str(),
-                also,
-                i64::try_from(limit).unwrap_or(i64::MAX)
-            ],
+            params![status, also, i64::try_from(limit).unwrap_or(i64::MAX)],
         )?)
     }
 
@@ -310,21 +388,8 @@ impl Ledger {
     pub fn ticket_events(&self, ticket: i64) -> Result<Vec<TicketEvent>> {
         let rows = self
             .conn
-            .prepare_cached(
-                "SELECT id, ticket_id, from_status, to_status, by, why, at FROM ticket_events
-                 WHERE ticket_id = ?1 ORDER BY id",
-            )?
-            .query_map([ticket], |r| {
-                Ok(TicketEvent {
-                    id: r.get(0)?,
-                    ticket_id: r.get(1)?,
-                    from: r.get(2)?,
-                    to: r.get(3)?,
-                    by: r.get(4)?,
-                    why: r.get(5)?,
-                    at: r.get::<_, String>(6).map(|t| parse_time(&t))?,
-                })
-            })?
+            .prepare_cached("SELECT * FROM ticket_events WHERE ticket_id = ?1 ORDER BY id")?
+            .query_map([ticket], event_from_row)?
             .collect::<rusqlite::Result<_>>()?;
         Ok(rows)
     }

@@ -4,7 +4,7 @@
 use super::{PIECES, Running, each_entry, html, markdown, stdout, story::Story, verify};
 use crate::cli::target;
 use color_eyre::eyre::Context;
-use operator_ledger::{EntryRow, Ledger};
+use operator_ledger::{EntryKind, EntryRow, Ledger};
 use serde_json::json;
 use std::{
     fs::File,
@@ -116,7 +116,7 @@ fn lines(out: &mut impl Write, story: &Story, ledger: &Ledger) -> color_eyre::Re
     each_entry(ledger, &story.session.session_id, |entry: &EntryRow| {
         running.see(entry);
         line("entry", serde_json::to_value(entry)?)?;
-        if entry.entry_type == "tool_result" {
+        if entry.entry_type == EntryKind::ToolResult {
             for chunk in ledger.output_of(entry, PIECES)? {
                 line("output", serde_json::to_value(&chunk)?)?;
             }

@@ -5,7 +5,7 @@ use super::{
     PIECES, Running, each_entry, show,
     story::{Story, clock},
 };
-use operator_ledger::{Ledger, clean::clean};
+use operator_ledger::{EntryKind, Ledger, clean::clean};
 use std::io::Write;
 
 /// Lines of a result that are shown unfolded.
@@ -53,15 +53,16 @@ pub fn write(out: &mut impl Write, story: &Story, ledger: &Ledger) -> color_eyre
     each_entry(ledger, &story.session.session_id, |e| {
         running.see(e);
         let at = format!("<span class=\"at\">{}</span>", clock(e.at));
-        let raw = e.raw_content.as_deref().unwrap_or(&e.content);
-        match e.entry_type.as_str() {
-            "tool_call" => writeln!(
+        let raw = e.text();
+        let kind = e.entry_type.as_str();
+        match e.entry_type.known() {
+            Some(EntryKind::ToolCall) => writeln!(
                 out,
                 "<div class=\"entry call\">{at}<span class=\"why\">{}</span><pre>{}</pre></div>",
                 escape(show::param(e, "reasoning")),
                 escape(&show::call_line(e))
             )?,
-            "tool_result" => {
+            Some(EntryKind::ToolResult) => {
                 let class = if e.exit_code == Some(0) {
                     "good"
                 } else {
@@ -82,17 +83,19 @@ pub fn write(out: &mut impl Write, story: &Story, ledger: &Ledger) -> color_eyre
                 folded(out, &e.content, text)?;
                 writeln!(out, "</div>")?;
             }
-            kind @ ("system" | "ticket" | "compaction" | "thinking") => {
+            Some(
+                EntryKind::System | EntryKind::Ticket | EntryKind::Compaction | EntryKind::Thinking,
+            ) => {
                 writeln!(out, "<div class=\"entry\">{at}{}", escape(kind))?;
                 folded(out, &e.content, raw)?;
                 writeln!(out, "</div>")?;
             }
-            "reasoning" => writeln!(
+            Some(EntryKind::Reasoning) => writeln!(
                 out,
                 "<div class=\"entry\">{at}<pre>{}</pre></div>",
                 escape(raw)
             )?,
-            kind => writeln!(
+            _ => writeln!(
                 out,
                 "<div class=\"entry\">{at}<b>{}</b> {}</div>",
                 escape(kind),

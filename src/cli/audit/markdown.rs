@@ -5,7 +5,7 @@ use super::{
     Running, each_entry, show,
     story::{Story, clock, one_line},
 };
-use operator_ledger::{Ledger, clean::clean};
+use operator_ledger::{EntryKind, Ledger, clean::clean};
 use std::io::Write;
 
 /// Lines of a result that are given.
@@ -32,9 +32,9 @@ pub fn write(out: &mut impl Write, story: &Story, ledger: &Ledger) -> color_eyre
     let mut running = Running::default();
     each_entry(ledger, &story.session.session_id, |e| {
         running.see(e);
-        match e.entry_type.as_str() {
-            "reasoning" => writeln!(out, "{}\n", escape(&one_line(&e.content)))?,
-            "tool_call" => {
+        match e.entry_type.known() {
+            Some(EntryKind::Reasoning) => writeln!(out, "{}\n", escape(&one_line(&e.content)))?,
+            Some(EntryKind::ToolCall) => {
                 writeln!(
                     out,
                     "`{}` {}",
@@ -43,10 +43,9 @@ pub fn write(out: &mut impl Write, story: &Story, ledger: &Ledger) -> color_eyre
                 )?;
                 fence(out, &show::call_line(e))?;
             }
-            "tool_result" => {
+            Some(EntryKind::ToolResult) => {
                 writeln!(out, "{}", escape(&show::ending(e)))?;
-                let raw = e.raw_content.as_deref().unwrap_or(&e.content);
-                let lines: Vec<&str> = raw.lines().skip(1).collect();
+                let lines: Vec<&str> = e.text().lines().skip(1).collect();
                 let mut text = lines
                     .iter()
                     .take(LINES)
@@ -58,11 +57,13 @@ pub fn write(out: &mut impl Write, story: &Story, ledger: &Ledger) -> color_eyre
                 }
                 fence(out, &text)?;
             }
-            "usage" | "system" | "ticket" | "thinking" => {}
-            kind => writeln!(
+            Some(
+                EntryKind::Usage | EntryKind::System | EntryKind::Ticket | EntryKind::Thinking,
+            ) => {}
+            _ => writeln!(
                 out,
                 "**{}** {}\n",
-                escape(kind),
+                escape(e.entry_type.as_str()),
                 escape(&one_line(&e.content))
             )?,
         }

@@ -9,7 +9,7 @@ mod story;
 mod verify;
 
 use super::{CliResult, target::LedgerArgs};
-use operator_ledger::{EntryRow, Ledger, OutputChunk};
+use operator_ledger::{EntryKind, EntryRow, Ledger, OutputChunk};
 use std::{
     io::{self, BufWriter, StdoutLock},
     path::PathBuf,
@@ -148,9 +148,13 @@ struct Running(Option<EntryRow>);
 impl Running {
     /// Takes note of an entry.
     fn see(&mut self, entry: &EntryRow) {
-        match entry.entry_type.as_str() {
-            "tool_call" => self.0 = Some(entry.clone()),
-            "tool_result" | "notice" | "decision" if self.is_of(entry) => self.0 = None,
+        match entry.entry_type.known() {
+            Some(EntryKind::ToolCall) => self.0 = Some(entry.clone()),
+            Some(EntryKind::ToolResult | EntryKind::Notice | EntryKind::Decision)
+                if self.is_of(entry) =>
+            {
+                self.0 = None;
+            }
             _ => {}
         }
     }

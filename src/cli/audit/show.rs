@@ -5,7 +5,7 @@ use crate::cli::{
     table,
     tickets::{indent, took},
 };
-use operator_ledger::{EntryRow, Ledger, LedgerError};
+use operator_ledger::{EntryKind, EntryRow, Ledger, LedgerError};
 use std::io::Write;
 
 /// Lines of output that are shown whole without being asked for.
@@ -43,7 +43,7 @@ pub fn run(id: &str, all: bool, json: bool, ledger: &Ledger) -> color_eyre::Resu
         session
             .ticket_id
             .map_or_else(|| "-".into(), |t| format!("#{t}")),
-        table::one_line(&session.status),
+        table::one_line(session.status.as_str()),
         table::one_line(session.model.as_deref().unwrap_or("unknown")),
         usage
             .cost_usd
@@ -80,15 +80,15 @@ fn print_entry(
         || "--:--:--".to_owned(),
         |t| t.strftime("%H:%M:%S").to_string(),
     );
-    match e.entry_type.as_str() {
-        "tool_call" => {
+    match e.entry_type.known() {
+        Some(EntryKind::ToolCall) => {
             writeln!(out, "\n{at}  {}", indent(&call_line(e)).trim_start())?;
             let why = param(e, "reasoning");
             if !why.is_empty() {
                 writeln!(out, "          why: {}", table::one_line(why))?;
             }
         }
-        "tool_result" => {
+        Some(EntryKind::ToolResult) => {
             let text = match &e.raw_content {
                 Some(raw) if all || raw.lines().count() <= SHORT => raw,
                 _ => &e.content,
@@ -105,12 +105,8 @@ fn print_entry(
         }
         kind => {
             // The prompt and the ticket are long; their first line says which they are.
-            let long = matches!(kind, "system" | "ticket") && !all;
-            let text = if all {
-                e.raw_content.as_deref().unwrap_or(&e.content)
-            } else {
-                &e.content
-            };
+            let long = matches!(kind, Some(EntryKind::System | EntryKind::Ticket)) && !all;
+            let text = if all { e.text() } else { &e.content };
             let shown = if long {
                 text.lines().next().unwrap_or_default()
             } else {
@@ -119,7 +115,7 @@ fn print_entry(
             writeln!(
                 out,
                 "\n{at}  [{}]\n{}",
-                table::one_line(kind),
+                table::one_line(e.entry_type.as_str()),
                 indent(shown)
             )?;
         }
@@ -148,15 +144,14 @@ pub fn call_line(e: &EntryRow) -> String {
 
 /// Bytes of an output that its model was not shown.
 pub fn hidden_from_model(e: &EntryRow) -> u64 {
-    let hidden = || e.meta.as_ref()?.get("not_shown_to_model")?.as_u64();
-    hidden().unwrap_or(0)
+    let hidden = e.meta.as_ref().and_then(|m| m.not_shown_to_model);
+    hidden.unwrap_or(0)
 }
 
 /// How a call ended, in one line.
 pub fn ending(e: &EntryRow) -> String {
-    let meta = |name: &str| e.meta.as_ref().and_then(|m| m.get(name));
-    let signal = meta("signal").and_then(serde_json::Value::as_i64);
-    let mut text = match (e.exit_code, signal) {
+    let meta = e.meta.as_ref();
+    let mut text = match (e.exit_code, meta.and_then(|m| m.signal)) {
         (Some(code), _) => format!("exit {code}"),
         (None, Some(signal)) => format!("signal {signal}"),
         (None, None) => "ended".to_owned(),
@@ -174,7 +169,7 @@ pub fn ending(e: &EntryRow) -> String {
     if e.omitted_bytes > 0 {
         text.push_str(&format!(", {} bytes not in the ledger", e.omitted_bytes));
     }
-    if let Some(file) = meta("file").and_then(serde_json::Value::as_str) {
+    if let Some(file) = meta.and_then(|m| m.file.as_deref()) {
         text.push_str(&format!(", whole in {}", table::one_line(file)));
     }
     text
