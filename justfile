@@ -15,6 +15,29 @@ test:
 ci:
     bash .ci/run
 
+# What is quick enough for every save: format, lint, unit tests
+check:
+    cargo fmt --all --check
+    cargo clippy --workspace --all-targets -- -D warnings
+    cargo test --workspace --lib
+
+# One test by (a part of) its name, with what it prints
+one name:
+    cargo test --workspace {{name}} -- --nocapture
+
+# Screens that look otherwise than their snapshots: read each, accept or not
+review:
+    cargo insta test --workspace --lib --review
+
+# Speed, beside what it is compared with
+bench *args:
+    cargo bench {{args}}
+
+# What may be depended on, advisories included
+deny:
+    command -v cargo-deny >/dev/null || cargo install --locked cargo-deny
+    cargo deny check
+
 fmt:
     cargo fmt --all
 

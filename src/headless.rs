@@ -6,7 +6,7 @@
 use crate::{
     app::{
         event::{Event, Frontend},
-        model::{pane::Geometry, state::State},
+        model::{app::App, pane::Drawn, state::State},
     },
     cli::one_line,
     demo::{Fault, walkthrough::Stand},
@@ -245,11 +245,12 @@ fn word(ticket: &Ticket) -> &'static str {
 }
 
 impl Frontend for &mut Headless {
-    fn draw(&mut self, state: &State) -> io::Result<Geometry> {
+    fn draw(&mut self, app: &App) -> io::Result<Drawn> {
+        let state = &app.live;
         self.stage(state);
         self.tickets(state);
         self.agent(state);
-        Ok(Geometry::default())
+        Ok(Drawn::default())
     }
 
     async fn next(&mut self) -> Option<Event> {

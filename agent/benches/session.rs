@@ -6,7 +6,7 @@
 //! in turns with the agent; `agent/benches/compare` sets that up. `--test` is a quick check that it
 //! still works.
 
-#[path = "../tests/common/mod.rs"]
+#[path = "../tests/it/common/mod.rs"]
 mod common;
 
 use common::{Answer, counted, shell, stage::Stage, text, turn};

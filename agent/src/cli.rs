@@ -16,7 +16,7 @@ use crate::{
     settings::{Flags, Settings},
     summaries::{Purse, Summaries},
     tools::{
-        environment::{self, RunFolder, Surroundings},
+        environment::{LAB, RunFolder, Surroundings},
         shell, strays,
         web_fetch::Fetcher,
         web_search::Search,
@@ -28,7 +28,7 @@ use color_eyre::eyre::{Context, Report, bail, eyre};
 use operator_ledger::{
     DEFAULT_LEASE, Holder, Ledger,
     event::{Kind, Mode, Outcome},
-    home::Home,
+    home::{Home, lab_dir},
 };
 use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 use std::{
@@ -104,9 +104,31 @@ pub struct Args {
     /// Prometheus address
     #[arg(long, env = "PROMETHEUS_URL", value_name = "URL")]
     pub prometheus: Option<String>,
+    /// The lab that the shell is in, as whoever starts the agent knows it
+    #[arg(long = "lab-kind", env = LAB, value_parser = Lab::parse, default_value = "", hide = true)]
+    pub lab: Lab,
     /// Seconds a claim lasts without renewal
     #[arg(long, value_name = "SECONDS", hide = true)]
     pub lease: Option<f64>,
+}
+
+/// What the nodes are that the shell can reach.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lab {
+    /// Processes of this machine, if it is a lab at all.
+    Embedded,
+    /// Containers of Docker Compose.
+    Compose,
+}
+
+impl Lab {
+    fn parse(word: &str) -> Result<Self, String> {
+        match word {
+            "" | "embedded" => Ok(Self::Embedded),
+            "compose" => Ok(Self::Compose),
+            _ => Err("it is embedded or compose".into()),
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
@@ -315,14 +337,13 @@ async fn agent(
         place: Place {
             pd: args.pd.clone(),
             prometheus: args.prometheus.clone(),
-            ledger: ledger.display().to_string(),
             dashboard: folder.has_dashboard(),
-            compose: std::env::var(environment::LAB).is_ok_and(|lab| lab == "compose"),
+            compose: args.lab == Lab::Compose,
             mode: Some(args.mode.into()),
             limit_s: shell::DEFAULT_LIMIT.as_secs(),
         },
         around: Surroundings {
-            operator_home: home.dir().to_path_buf(),
+            lab_dir: lab_dir()?,
             pd: args.pd.clone(),
             prometheus: args.prometheus.clone(),
         },

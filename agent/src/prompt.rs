@@ -13,7 +13,6 @@ pub const ESCALATE: &str = "ESCALATE:";
 pub struct Place {
     pub pd: Option<String>,
     pub prometheus: Option<String>,
-    pub ledger: String,
     /// Whether `operator-tui` can be called from the shell.
     pub dashboard: bool,
     /// Whether the nodes are containers of Docker Compose.
@@ -87,11 +86,8 @@ health, regions/check/...)"
         let _ = writeln!(
             text,
             "- `operator-tui cluster [--json]` prints what PD and the stores say right now.
-- {1}: `operator-tui lab ps [--json]` lists them, `operator-tui lab logs NODE` prints a node's \
-log, and `operator-tui lab start|stop|kill|pause|resume NODE` does to them what {2}.
-- `operator-tui tickets list --db {0}` and `operator-tui audit list --db {0}` show what else \
-happened.",
-            place.ledger,
+- {}: `operator-tui lab ps [--json]` lists them, `operator-tui lab logs NODE` prints a node's \
+log, and `operator-tui lab start|stop|kill|pause|resume NODE` does to them what {}.",
             if place.compose {
                 "The nodes are containers of Docker Compose, none of which is this one"
             } else {

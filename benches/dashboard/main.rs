@@ -1,6 +1,6 @@
 //! What the dashboard costs and how soon it answers, measured from outside: in a real
 //! pseudo-terminal of 160x40, with real children, beside tmux and mprocs where they are installed.
-//! A terminal emulator decides when something is visible.
+//! A terminal emulator decides when something is visible. Last, what the embedded lab costs at rest.
 //!
 //!     cargo bench --bench dashboard                 all of it, some minutes
 //!     cargo bench --bench dashboard -- flood keys   only these
@@ -12,11 +12,12 @@
 mod child;
 mod clock;
 mod flood;
+mod lab;
 mod latency;
 mod ledger;
 mod process;
 mod rest;
-#[path = "../../tests/pty/terminal.rs"]
+#[path = "../../tests/it/pty/terminal.rs"]
 mod terminal;
 mod tool;
 
@@ -68,6 +69,9 @@ fn main() -> ExitCode {
     if wants("idle") {
         idle(&tools, Duration::from_secs(scale(30, 2) as u64));
     }
+    if wants("lab") {
+        lab(Duration::from_secs(scale(20, 1) as u64));
+    }
     if wants("start") {
         start(
             &tools,
@@ -104,6 +108,18 @@ fn idle(tools: &[Tool], while_: Duration) {
             idle.memory
         );
     }
+}
+
+fn lab(while_: Duration) {
+    let lab = lab::at_rest(while_);
+    println!("\n| the embedded lab at rest | cores | MB |");
+    println!("|---|--:|--:|");
+    println!("| measured | {:.3} | {:.0} |", lab.cores, lab.memory);
+    println!(
+        "| meant, at most | {:.3} | {:.0} |",
+        lab::CORES,
+        lab::MEMORY
+    );
 }
 
 fn start(tools: &[Tool], tickets: usize, entries: usize, rounds: usize) {

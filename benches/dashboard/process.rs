@@ -30,6 +30,12 @@ pub fn waits(pids: &[u32]) -> u64 {
     pids.iter().flat_map(|pid| tasks(*pid)).filter_map(of).sum()
 }
 
+/// Who started it, or took it over.
+pub fn parent(pid: u32) -> Option<u32> {
+    let parent = field(&PathBuf::from(format!("/proc/{pid}/status")), "PPid")?;
+    u32::try_from(parent).ok()
+}
+
 /// Resident memory, MB.
 pub fn memory(pids: &[u32]) -> f64 {
     kilobytes(pids, "VmRSS")

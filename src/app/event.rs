@@ -1,13 +1,11 @@
 //! What happens to the dashboard, what it does, and who shows it.
 
 use super::{
-    model::{
-        child::Child, demo::StageNews, detail::Detail, pane::Geometry, state::State,
-        tickets::LedgerView,
-    },
+    model::{child::Child, demo::StageNews, detail::Detail, tickets::LedgerView},
     request::{Read, Write},
 };
 use crate::{
+    app::model::{app::App, pane::Drawn},
     cluster::{ClusterSnapshot, Traffic},
     demo::{Fault, chapters::Load},
     history::{
@@ -120,9 +118,9 @@ pub trait Frontend {
         true
     }
 
-    /// Shows the state. Prints nothing else, and waits for nobody. Returns the size of what it
-    /// shows, for scrolling.
-    fn draw(&mut self, state: &State) -> io::Result<Geometry>;
+    /// Shows the state. Prints nothing else, and waits for nobody. Returns the sizes of what
+    /// it shows, for scrolling.
+    fn draw(&mut self, app: &App) -> io::Result<Drawn>;
 
     /// The next key or paste; `None`: it is ready to draw again. Can be dropped and
     /// called again without losing one. Pends for ever where there are none.

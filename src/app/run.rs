@@ -13,7 +13,7 @@ use super::{
 use crate::{
     app::{
         io::effects::{After, Hands},
-        model::{config::Config, state::State},
+        model::{app::App, config::Config},
     },
     terminal::{Pace, Signals, signals::Signal},
 };
@@ -87,7 +87,7 @@ async fn dashboard<F: Frontend>(
     let bell = Arc::new(Notify::new());
     let (sender, mut events) = mpsc::channel(64);
     let walk = config.demo.as_mut().and_then(|demo| demo.walk.take());
-    let mut state = State::new(&config, walk, Timestamp::now());
+    let mut app = App::new(&config, walk, Timestamp::now());
     let mut hands = Hands::start(config, bell.clone(), sender, back)?;
     let mut pace = Pace::default();
     pace.urge();
@@ -102,9 +102,9 @@ async fn dashboard<F: Frontend>(
             queue.extend(hands.heard());
             pace.change();
         } else if can_draw && pace.due(now) {
-            state.set_time(Timestamp::now(), now);
-            match front.draw(&state) {
-                Ok(geometry) => state.set_geometry(geometry),
+            app.set_time(Timestamp::now(), now);
+            match front.draw(&app) {
+                Ok(drawn) => app.set_geometry(drawn),
                 Err(_) if front_gone => {}
                 Err(_) => {
                     front_gone = true;
@@ -120,7 +120,7 @@ async fn dashboard<F: Frontend>(
             } else {
                 pace.due_at(now).filter(|_| can_draw)
             };
-            let walk_due = update::due(&state);
+            let walk_due = update::due(&app);
             let event = tokio::select! {
                 biased;
                 signal = signals.next() => {
@@ -158,19 +158,19 @@ async fn dashboard<F: Frontend>(
         front_gone |= matches!(queue.last(), Some(Event::TerminalGone));
         for event in queue {
             pace.change();
-            for effect in update(&mut state, event, Timestamp::now(), Instant::now()) {
+            for effect in update(&mut app, event, Timestamp::now(), Instant::now()) {
                 match hands.execute(effect, &mut front)? {
                     After::Nothing => {}
                     After::Redraw => pace.urge(),
-                    After::Exit(code) => return Ok(outcome(state, code)),
+                    After::Exit(code) => return Ok(outcome(app, code)),
                 }
             }
         }
-        if let Some(quitting) = &state.quitting
+        if let Some(quitting) = &app.live.quitting
             && quitting.since.elapsed() > QUIT_LIMIT
         {
             let code = quitting.code;
-            return Ok(outcome(state, code));
+            return Ok(outcome(app, code));
         }
     }
 }
@@ -191,9 +191,9 @@ async fn next_second() {
     tokio::time::sleep(Duration::from_nanos(left)).await;
 }
 
-fn outcome(state: State, code: u8) -> Outcome {
+fn outcome(app: App, code: u8) -> Outcome {
     Outcome {
         code,
-        failure: state.failure,
+        failure: app.live.failure,
     }
 }

@@ -19,13 +19,14 @@ use crate::{
     headless::Headless,
     monitor,
     stage::{
-        control::{Control, control, is_compose},
-        stand::{self, Launch, Monitor},
+        self,
+        control::Control,
+        running_lab::{Launch, Monitor},
     },
     supervisor::Spec,
 };
-use color_eyre::eyre::{Context, eyre};
-use operator_lab::{LabInfo, UpOptions};
+use color_eyre::eyre::Context;
+use operator_lab::{LabDir, LabInfo, UpOptions};
 use operator_ledger::{
     Ledger,
     home::{Home, executable},
@@ -73,31 +74,23 @@ pub fn run(args: Args) -> CliResult {
         Some(folder) => chapters::from_folder(folder)?,
         None => chapters::tikv()?,
     };
-    let home = stand::home()?;
-    let ledger = home.ledger();
-    if !is_compose()? {
-        let client = operator_lab::Client::new(home.dir());
-        if client.is_held() {
-            return Err(eyre!(
-                "a lab is already up in {}: `operator-tui lab down` ends it; or set OPERATOR_HOME to another folder",
-                home.dir().display()
-            ));
-        }
+    let nothing_runs = stage::check_free()?;
+    let ledger = stage::ledger()?;
+    if nothing_runs {
         monitor::lock::sweep(&ledger);
     }
-    home.create()?;
     // A ledger that cannot be used is told here, not after the lab is up.
     Ledger::open(&ledger)?;
-    let consents = Home::from_env()?;
+    let home = Home::from_env()?;
     let brain = brain::settle(Terms {
-        home: &consents,
+        home: &home,
         ledger: &ledger,
         agreed: args.host_shell,
         ask: (!args.headless).then_some("the demo rehearses: same lab, same commands, no model"),
     })?;
     let config = Config {
         palette: args.theme.palette()?,
-        ..config(&args, chapters, &home, control()?.into(), brain.clone())
+        ..config(&args, chapters, ledger, brain.clone())?
     };
     if args.headless {
         return headless(config, &brain);
@@ -108,10 +101,9 @@ pub fn run(args: Args) -> CliResult {
 fn config(
     args: &Args,
     chapters: Vec<Chapter>,
-    home: &Home,
-    lab: Arc<dyn Control>,
+    ledger: PathBuf,
     brain: Brain,
-) -> Config {
+) -> color_eyre::Result<Config> {
     let walk = Walkthrough::new(
         chapters,
         Options {
@@ -122,15 +114,15 @@ fn config(
             },
             fault: args.fault,
             victim: victim(args.seed),
-            patience: stand::patience(),
+            patience: stage::patience(),
         },
     );
     let off = || Role::Off("it starts when the lab is up".into());
-    let ledger = home.ledger();
+    let lab: Arc<dyn Control> = stage::control()?.into();
     let children_ledger = ledger.clone();
-    Config {
+    Ok(Config {
         subject: args.subject.clone(),
-        place: stand::place().into(),
+        place: stage::place().into(),
         pd: String::new(),
         prometheus: None,
         agent: off(),
@@ -142,7 +134,7 @@ fn config(
         demo: Some(DemoConfig {
             walk: Some(walk),
             lab: UpOptions {
-                home: home.clone(),
+                dir: LabDir::from_env()?,
                 lifeline: !args.keep_lab,
                 fresh: true,
                 load: Some(0),
@@ -151,7 +143,7 @@ fn config(
                 children(info, launch, &children_ledger, &brain)
             }),
         }),
-    }
+    })
 }
 
 /// The store that is broken. Without a seed, by chance.
@@ -169,10 +161,7 @@ fn children(info: &LabInfo, launch: &Launch, ledger: &Path, brain: &Brain) -> De
         let _ = open.retire_other_clusters(&cluster, "the lab that it was about is gone");
     }
     let pd = info.pd_endpoints.join(",");
-    let env: Vec<(OsString, OsString)> = vec![
-        ("OPERATOR_HOME".into(), info.home.dir().into()),
-        ("PD_ENDPOINT".into(), pd.into()),
-    ];
+    let env: Vec<(OsString, OsString)> = vec![("PD_ENDPOINT".into(), pd.into())];
     let argv = |mut argv: Vec<OsString>| -> Vec<OsString> {
         argv.extend(
             ["--supervised", "--json", "--cluster-id", &cluster, "--db"].map(OsString::from),

@@ -4,17 +4,17 @@ use super::{CliResult, runtime, table};
 use crate::{
     proxy,
     stage::{
-        compose,
-        control::{Control, Verb, control, is_compose},
-        stand::{self, StageError},
+        self, compose, control,
+        control::{Control, Verb},
+        running_lab::{self, StageError},
     },
 };
 use color_eyre::eyre::{Context, eyre};
 use futures_util::TryStreamExt;
-use operator_lab::{Client, LabError, LabInfo, NodeState, NodeStatus, Progress, UpOptions};
+use operator_lab::{
+    Client, LabDir, LabError, LabInfo, NodeState, NodeStatus, Progress, UpOptions, keeper, tikv,
+};
 use std::{io::Write, path::PathBuf, process::ExitCode};
-
-const IN_COMPOSE: &str = "this lab is in Docker Compose";
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -46,7 +46,7 @@ enum Command {
     /// Show the end of a node's log
     Logs {
         node: String,
-        /// Lines
+        /// How many lines
         #[arg(short = 'n', long, default_value_t = 100)]
         lines: usize,
         /// Go on with what is added
@@ -98,7 +98,7 @@ enum Command {
     #[command(hide = true)]
     Keeper {
         #[arg(long)]
-        home: PathBuf,
+        dir: PathBuf,
         #[arg(long)]
         lifeline: bool,
         #[arg(long)]
@@ -110,7 +110,7 @@ enum Command {
     Node {
         name: String,
         #[arg(long)]
-        home: PathBuf,
+        dir: PathBuf,
     },
 }
 
@@ -124,24 +124,24 @@ struct Nodes {
 pub fn run(args: Args) -> CliResult {
     match args.command {
         Command::Keeper {
-            home,
+            dir,
             lifeline,
             fresh,
             rate,
-        } => Ok(operator_lab::keeper::run(&operator_lab::keeper::Options {
-            home,
-            lifeline,
-            fresh,
-            rate,
-        })),
-        Command::Node { name, home } => Ok(operator_lab::process::run(&home, &name)),
+        } => {
+            let options = keeper::Options {
+                dir: LabDir::at(dir),
+                lifeline,
+                fresh,
+            };
+            Ok(tikv::keep(&options, rate))
+        }
+        Command::Node { name, dir } => Ok(tikv::run_node(&LabDir::at(dir), &name)),
         other => runtime()?.block_on(command(other)),
     }
 }
 
 async fn command(command: Command) -> CliResult {
-    let home = operator_lab::home()?;
-    let client = Client::new(home.dir());
     match command {
         Command::Up {
             fresh,
@@ -149,25 +149,18 @@ async fn command(command: Command) -> CliResult {
             rate,
         } => {
             let load = if no_load { Some(0) } else { rate };
-            if fresh && is_compose()? {
-                return Err(eyre!(
-                    "{IN_COMPOSE}; `docker compose --profile lab down -v` removes its data"
-                ));
+            if fresh {
+                stage::check_can_start_over()?;
             }
             return up(&UpOptions {
-                home,
+                dir: LabDir::from_env()?,
                 lifeline: false,
                 fresh,
                 load,
             })
             .await;
         }
-        Command::Down if is_compose()? => {
-            return Err(eyre!(
-                "{IN_COMPOSE}; `docker compose --profile lab down -v` ends it"
-            ));
-        }
-        Command::Down => client.down().await?,
+        Command::Down => stage::down().await?,
         Command::Ps { json } => {
             let nodes = control()?.ps().await?;
             if json {
@@ -201,13 +194,8 @@ async fn command(command: Command) -> CliResult {
                 rate => println!("load {rate}/s"),
             }
         }
-        Command::Verify if is_compose()? => {
-            return Err(eyre!(
-                "{IN_COMPOSE}: only the embedded lab's load can be verified"
-            ));
-        }
         Command::Verify => {
-            let result = operator_lab::load::verify::verify(&client.topology()?).await?;
+            let result = stage::verify_load().await?;
             println!("{result}");
             if !result.lost.is_empty() {
                 return Ok(ExitCode::FAILURE);
@@ -256,7 +244,7 @@ fn progress() -> impl FnMut(Progress) {
 }
 
 async fn up(options: &UpOptions) -> CliResult {
-    let result = stand::bring_up(options, progress()).await;
+    let result = running_lab::bring_up(options, progress()).await;
     match result {
         Ok(lab) => {
             print_info(&lab.info);
@@ -264,13 +252,13 @@ async fn up(options: &UpOptions) -> CliResult {
         }
         Err(StageError::Lab(LabError::AlreadyUp(home))) => {
             eprintln!("the lab in {} is already up", home.display());
-            for node in Client::new(&home).ps().await? {
+            for node in Client::new(options.dir.clone()).ps().await? {
                 if node.state != NodeState::Running {
                     let (name, state) = (&node.node, node.state.name());
                     eprintln!("  but {name} is {state}: `operator-tui lab ps` shows more");
                 }
             }
-            print_info(&operator_lab::up::info(&options.home)?);
+            print_info(&operator_lab::up::info(&options.dir)?);
         }
         Err(error) => return Err(error.into()),
     }
@@ -319,7 +307,7 @@ fn print_nodes(nodes: &[NodeStatus]) {
         .map(|node| {
             [
                 node.node.clone(),
-                node.role.name().into(),
+                node.role.clone(),
                 node.state.name().into(),
                 or_dash(node.exit()),
                 age(node.since_seconds),
@@ -349,14 +337,15 @@ fn age(seconds: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use operator_lab::{NodeState, Role};
+    use operator_lab::NodeState;
 
     #[test]
     fn a_killed_node_shows_its_signal_and_age() {
         let node = NodeStatus {
             node: "tikv1".into(),
-            role: Role::Store,
+            role: "store".into(),
             state: NodeState::Exited,
+            ready: false,
             pid: None,
             exit_code: None,
             signal: Some(9),

@@ -1,7 +1,10 @@
 //! Which ledger and which cluster a command is about. Flags win over the environment, that over
 //! `config.toml`, that over the defaults.
 
-use crate::cluster::{self, Prometheus};
+use crate::{
+    cluster::{self, Prometheus},
+    stage,
+};
 use color_eyre::eyre::eyre;
 use operator_ledger::{Ledger, home::Home};
 use std::{path::PathBuf, time::Duration};
@@ -26,7 +29,7 @@ impl LedgerArgs {
     pub fn path(&self) -> color_eyre::Result<PathBuf> {
         Ok(match &self.db {
             Some(path) => path.clone(),
-            None if self.lab => operator_lab::home()?.ledger(),
+            None if self.lab => stage::ledger()?,
             None => Home::from_env()?.ledger(),
         })
     }
@@ -35,7 +38,7 @@ impl LedgerArgs {
     pub fn open(&self) -> color_eyre::Result<Ledger> {
         let path = self.path()?;
         let hint = || -> Option<String> {
-            let lab = Home::from_env().ok()?.lab().ledger();
+            let lab = stage::ledger().ok()?;
             (lab != path && lab.exists()).then(|| "; the demo's is read with --lab".to_owned())
         };
         match Ledger::open_existing(&path) {
@@ -59,7 +62,7 @@ impl PdArgs {
         if let Some(pd) = self.pd.as_deref().filter(|p| !p.is_empty()) {
             return Ok(cluster::Options::new(pd));
         }
-        let config = Home::from_env()?.config()?;
+        let config = config()?;
         let pd = config
             .get("pd")
             .and_then(toml::Value::as_str)
@@ -86,7 +89,7 @@ impl PrometheusArgs {
         if let Some(given) = &self.prometheus {
             return Ok(Some(given.clone()).filter(|p| !p.is_empty()));
         }
-        let config = Home::from_env()?.config()?;
+        let config = config()?;
         let url = config.get("prometheus").and_then(toml::Value::as_str);
         Ok(url.map(str::to_owned).filter(|p| !p.is_empty()))
     }
@@ -96,6 +99,15 @@ impl PrometheusArgs {
         let url = self.url()?;
         Ok(url.map(|url| Prometheus::new(&url, timeout)).transpose()?)
     }
+}
+
+/// `config.toml`. For a command of an agent there is none: it is told addresses by variables, and
+/// where the record is, is not its business.
+fn config() -> color_eyre::Result<toml::Table> {
+    if std::env::var_os(SESSION_VAR).is_some() {
+        return Ok(toml::Table::new());
+    }
+    Ok(Home::from_env()?.config()?)
 }
 
 /// Refuses what an agent's shell must not do, and says why it is not for an agent.

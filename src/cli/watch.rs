@@ -11,7 +11,10 @@ use crate::{
         self,
         model::config::{Config, Role},
     },
-    stage::stand::{self, Launch, Monitor},
+    stage::{
+        self,
+        running_lab::{Launch, Monitor},
+    },
     supervisor::Spec,
     ui::Screen,
 };
@@ -91,11 +94,11 @@ pub fn run(args: &Args) -> CliResult {
     } else if place.ledger.exists() {
         drop(Ledger::open_existing(&place.ledger)?);
     }
-    let lab = stand::watched(&place.pd)?;
+    let lab = stage::watched(&place.pd)?;
     show(Config {
         subject: "tikv".into(),
         place: match lab {
-            Some(_) => stand::place().into(),
+            Some(_) => stage::place().into(),
             None => place.pd.clone(),
         },
         pd: place.pd.clone(),
@@ -130,7 +133,7 @@ pub fn show(config: Config) -> CliResult {
 fn pd(args: &Args) -> color_eyre::Result<String> {
     let said = args.pd.pd.as_ref().is_some_and(|pd| !pd.is_empty());
     if args.ledger.lab && !said {
-        return Ok(stand::pd()?.join(","));
+        return Ok(stage::pd()?.join(","));
     }
     Ok(args.pd.options()?.pd.join(","))
 }

@@ -211,19 +211,20 @@ impl Incident {
 
     /// Times at which a ticket changes.
     pub fn ticket_changes(&self) -> impl Iterator<Item = Timestamp> + '_ {
-        self.tickets.iter().flat_map(|t| {
-            let events = t.events.iter().filter_map(|e| e.at);
-            let asked = t.proofs.iter().filter_map(|p| p.requested_at);
-            let decided = t.proofs.iter().filter_map(|p| p.decided_at);
-            events
-                .chain(asked)
-                .chain(decided)
-                .chain(t.ticket.first_seen_at)
-        })
+        self.tickets.iter().flat_map(Told::changes)
     }
 }
 
 impl Told {
+    /// Times at which it changes, in no order.
+    pub fn changes(&self) -> impl Iterator<Item = Timestamp> + '_ {
+        let events = self.events.iter().filter_map(|e| e.at);
+        let asked = self.proofs.iter().filter_map(|p| p.requested_at);
+        let decided = self.proofs.iter().filter_map(|p| p.decided_at);
+        let first = self.ticket.first_seen_at;
+        events.chain(asked).chain(decided).chain(first)
+    }
+
     /// The ticket as it was at a time. None: it was not yet.
     pub fn at(&self, at: Timestamp) -> Option<Ticket> {
         let opened = self

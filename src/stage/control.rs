@@ -1,15 +1,18 @@
 //! What can be done to a lab, whichever it is: the embedded one, through its keeper, or the one in
 //! Docker Compose, through the Docker API. Nothing above this file asks which.
 
-use crate::stage::compose::{Compose, DockerError};
+use crate::stage::compose::DockerError;
 use agent_lab::tools::environment::LAB as LAB_VAR;
 use futures_util::{future::BoxFuture, stream::BoxStream};
-use operator_lab::{Client, ClientError, NodeStatus};
+use operator_lab::{
+    Client, ClientError, NodeStatus,
+    load::rate::{self, RateError},
+};
 use operator_ledger::home::HomeError;
 use std::{fmt::Debug, time::Duration};
 
-/// How often a log that is followed is looked at.
-const LOOK: Duration = Duration::from_millis(200);
+/// How often a log that is followed is read.
+const POLL_INTERVAL: Duration = Duration::from_millis(200);
 
 /// Pieces of a log as they come.
 pub type Lines = BoxStream<'static, Result<Vec<u8>, ControlError>>;
@@ -18,6 +21,8 @@ pub type Lines = BoxStream<'static, Result<Vec<u8>, ControlError>>;
 pub enum ControlError {
     #[error(transparent)]
     Embedded(#[from] ClientError),
+    #[error(transparent)]
+    Load(#[from] RateError),
     #[error(transparent)]
     Compose(#[from] DockerError),
     #[error(transparent)]
@@ -30,11 +35,11 @@ pub enum ControlError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verb {
     Start,
-    /// Asked to end (TERM), ended if it does not (KILL).
+    /// It is asked to end (TERM), and ended if it does not (KILL).
     Stop,
-    /// Ended at once (KILL).
+    /// It is ended at once (KILL).
     Kill,
-    /// Frozen.
+    /// It is frozen.
     Pause,
     Resume,
 }
@@ -50,7 +55,7 @@ impl Verb {
         }
     }
 
-    /// What the node is afterwards.
+    /// The word for what has been done.
     pub fn done(self) -> &'static str {
         match self {
             Self::Start => "started",
@@ -88,23 +93,6 @@ pub trait Control: Debug + Send + Sync {
     ) -> BoxFuture<'a, Result<Lines, ControlError>>;
 }
 
-/// Control of the lab that this process belongs to.
-pub fn control() -> Result<Box<dyn Control>, ControlError> {
-    if is_compose()? {
-        return Ok(Box::new(Compose::from_env()?));
-    }
-    Ok(Box::new(Client::new(operator_lab::home()?.dir())))
-}
-
-/// Whether the lab of this process is the one in Docker Compose.
-pub fn is_compose() -> Result<bool, ControlError> {
-    match std::env::var(LAB_VAR).unwrap_or_default().as_str() {
-        "" | "embedded" => Ok(false),
-        "compose" => Ok(true),
-        other => Err(ControlError::Unknown(other.into())),
-    }
-}
-
 impl Control for Client {
     fn ps(&self) -> BoxFuture<'_, Result<Vec<NodeStatus>, ControlError>> {
         Box::pin(async move { Ok(Client::ps(self).await?) })
@@ -124,7 +112,7 @@ impl Control for Client {
     }
 
     fn load(&self, rate: Option<u32>) -> BoxFuture<'_, Result<u32, ControlError>> {
-        Box::pin(async move { Ok(Client::load(self, rate).await?) })
+        Box::pin(async move { Ok(rate::set(self.dir(), rate).await?) })
     }
 
     fn logs<'a>(
@@ -150,7 +138,7 @@ impl Control for Client {
                         return Some((Ok(first), (None, follower)));
                     }
                     loop {
-                        tokio::time::sleep(LOOK).await;
+                        tokio::time::sleep(POLL_INTERVAL).await;
                         match follower.read() {
                             Ok(new) if new.is_empty() => {}
                             Ok(new) => return Some((Ok(new), (None, follower))),

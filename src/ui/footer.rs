@@ -9,8 +9,8 @@ use super::{
 use crate::app::{
     keys::{command_line, footer, table::Binding},
     model::{
+        app::App,
         prompt::{Prompt, PromptKind},
-        state::State,
     },
 };
 use ratatui::{
@@ -23,9 +23,11 @@ use unicode_width::UnicodeWidthStr;
 /// Completions that are shown at a time.
 const OFFERED: usize = 12;
 
-pub fn draw(frame: &mut Frame, area: Rect, state: &State, theme: Theme) {
+pub fn draw(frame: &mut Frame, area: Rect, app: &App, theme: Theme) {
     let room = usize::from(area.width);
-    let spans = if let Some(prompt) = &state.prompt {
+    let state = &app.live;
+    let prompt = state.prompt.as_ref().or(app.visible().prompt.as_ref());
+    let spans = if let Some(prompt) = prompt {
         return draw_prompt(frame, area, prompt, theme);
     } else if let Some(quitting) = &state.quitting {
         let names: Vec<_> = quitting.waiting.iter().map(|c| c.name()).collect();
@@ -34,7 +36,7 @@ pub fn draw(frame: &mut Frame, area: Rect, state: &State, theme: Theme) {
     } else if let Some((text, _)) = &state.toast {
         vec![Span::styled(format!(" {text}"), theme.style(Role::Accent))]
     } else {
-        hints(state, theme, room)
+        hints(app, theme, room)
     };
     lines(frame, area, vec![Line::from(cut(spans, room))]);
 }
@@ -58,15 +60,16 @@ fn draw_prompt(frame: &mut Frame, area: Rect, prompt: &Prompt, theme: Theme) {
 }
 
 /// What the line being typed can become, above the bottom line.
-pub fn draw_offers(frame: &mut Frame, body: Rect, state: &State, theme: Theme) {
-    let Some(prompt) = state
+pub fn draw_offers(frame: &mut Frame, body: Rect, app: &App, theme: Theme) {
+    let Some(prompt) = app
+        .live
         .prompt
         .as_ref()
         .filter(|p| p.kind == PromptKind::Command)
     else {
         return;
     };
-    let offers = command_line::offers(state, prompt.completing());
+    let offers = command_line::offers(app, prompt.completing());
     // Those around the one that is taken, and how many others there are.
     let most = OFFERED.min(usize::from(body.height).saturating_sub(1));
     let first = prompt
@@ -115,8 +118,8 @@ pub fn draw_offers(frame: &mut Frame, body: Rect, state: &State, theme: Theme) {
 
 /// The keys that fit, in the order of the table; those that matter least go first. Help and quit
 /// always fit.
-fn hints(state: &State, theme: Theme, room: usize) -> Vec<Span<'static>> {
-    let all = footer::footer(state);
+fn hints(app: &App, theme: Theme, room: usize) -> Vec<Span<'static>> {
+    let all = footer::footer(app);
     let size = |(b, word): &(&Binding, String)| b.label.width() + word.width() + 4;
     let mut order: Vec<usize> = (0..all.len()).collect();
     order.sort_by_key(|n| all[*n].0.rank);
@@ -142,6 +145,7 @@ fn hints(state: &State, theme: Theme, room: usize) -> Vec<Span<'static>> {
         spans.push(Span::styled(binding.label, theme.style(Role::Strong)));
         spans.push(Span::raw(format!(" {word}")));
     }
+    let state = app.visible();
     let name = if state.copying {
         " copy: ".to_owned()
     } else {

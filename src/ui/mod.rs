@@ -1,4 +1,4 @@
-//! Pure drawing: from [`State`] to cells. Changes nothing, reads no clock.
+//! Pure drawing: from [`App`] to cells. Changes nothing, reads no clock.
 //!
 //! `layout` says where, `theme` how it looks, `panes` and `overlays` what. `screen` is the
 //! terminal front end that calls [`draw`].
@@ -27,43 +27,47 @@ pub use theme::Theme;
 
 use crate::app::model::{
     agent::Phase,
-    pane::{Areas, Geometry, Pane},
+    app::App,
+    pane::{Areas, Drawn, Geometry, Pane},
     state::State,
 };
 use layout::{Layout, Want};
 use ratatui::{Frame, layout::Rect, text::Line};
 
 /// Draws the whole screen; returns the sizes that scrolling needs.
-pub fn draw(frame: &mut Frame, state: &State) -> Geometry {
+pub fn draw(frame: &mut Frame, app: &App) -> Drawn {
+    let state = &app.live;
     let theme = Theme::new(state.taste.palette);
     let area = frame.area();
-    if let Some(replay) = &state.replay {
-        let (stage, track) = replay::draw(frame, state, replay, theme);
+    if let Some(replay) = &app.replay {
+        let stage = replay::draw(frame, app, replay, theme);
         let body = Layout::new(area, want(state, area)).map_or(area, |l| l.body);
         let (overlay, over) = overlays::draw(frame, body, state, theme);
-        return Geometry {
-            overlay,
-            areas: Areas {
-                overlay: over,
-                ..Areas::default()
+        return Drawn {
+            live: Geometry {
+                overlay,
+                areas: Areas {
+                    overlay: over,
+                    ..Areas::default()
+                },
+                ..Geometry::default()
             },
-            replay: Some(Box::new((stage, track))),
-            ..Geometry::default()
+            replay: Some(stage),
         };
     }
     let Some(layout) = Layout::new(area, want(state, area)) else {
         tiny(frame, state, theme, area);
-        return Geometry::default();
+        return Drawn::default();
     };
     header::draw(frame, layout.header, state, theme);
     let stores = panes::cluster::draw(frame, layout.cluster, state, theme);
     let list = panes::tickets::draw(frame, layout.tickets, state, theme);
     panes::chapter::draw(frame, layout.chapter, state, theme);
     let (agent, lines) = panes::agent::draw(frame, layout.agent, state, theme);
-    footer::draw(frame, layout.footer, state, theme);
+    footer::draw(frame, layout.footer, app, theme);
     let (overlay, over) = overlays::draw(frame, layout.body, state, theme);
-    footer::draw_offers(frame, layout.body, state, theme);
-    Geometry {
+    footer::draw_offers(frame, layout.body, app, theme);
+    let live = Geometry {
         agent,
         overlay,
         tickets: list.height,
@@ -77,8 +81,8 @@ pub fn draw(frame: &mut Frame, state: &State) -> Geometry {
             lines,
             overlay: over,
         },
-        replay: None,
-    }
+    };
+    Drawn { live, replay: None }
 }
 
 fn want(state: &State, area: Rect) -> Want {

@@ -9,14 +9,14 @@ use super::{
     timeline, want,
 };
 use crate::app::model::{
+    app::App,
     pane::{Areas, Geometry},
     replay::Replay,
-    state::State,
 };
 use ratatui::{Frame, layout::Rect, text::Span};
 
 /// Returns the sizes of the stage, and where the timeline is.
-pub fn draw(frame: &mut Frame, state: &State, replay: &Replay, theme: Theme) -> (Geometry, Rect) {
+pub fn draw(frame: &mut Frame, app: &App, replay: &Replay, theme: Theme) -> (Geometry, Rect) {
     let area = frame.area();
     let strip = timeline::rows(replay, area.height);
     let upper = Rect {
@@ -40,17 +40,16 @@ pub fn draw(frame: &mut Frame, state: &State, replay: &Replay, theme: Theme) -> 
     header::draw(frame, layout.header, stage, theme);
     if replay.incident.is_none() {
         waiting(frame, layout.body, replay, theme);
-        footer::draw(frame, bottom, state, theme);
+        footer::draw(frame, bottom, app, theme);
         return (Geometry::default(), Rect::default());
     }
     let stores = panes::cluster::draw(frame, layout.cluster, stage, theme);
     let list = panes::tickets::draw(frame, layout.tickets, stage, theme);
     let (agent, read) = panes::agent::draw(frame, layout.agent, stage, theme);
-    let track = timeline::draw(frame, strip, state, replay, theme);
+    let track = timeline::draw(frame, strip, stage, replay, theme);
     let (overlay, over) = overlays::draw(frame, layout.body, stage, theme);
-    let shown = if stage.prompt.is_some() { stage } else { state };
-    footer::draw(frame, bottom, shown, theme);
-    footer::draw_offers(frame, layout.body, shown, theme);
+    footer::draw(frame, bottom, app, theme);
+    footer::draw_offers(frame, layout.body, app, theme);
     let geometry = Geometry {
         agent,
         overlay,
@@ -65,7 +64,6 @@ pub fn draw(frame: &mut Frame, state: &State, replay: &Replay, theme: Theme) -> 
             lines: read,
             overlay: over,
         },
-        replay: None,
     };
     (geometry, track)
 }

@@ -4,7 +4,7 @@ use super::draw;
 use crate::{
     app::{
         event::{Event, Frontend},
-        model::{pane::Geometry, state::State},
+        model::{app::App, pane::Drawn},
     },
     terminal::{Backend, Guard, Input, Mouse, Output, guard::GuardError},
 };
@@ -61,11 +61,11 @@ impl Frontend for Screen {
         self.output.done()
     }
 
-    fn draw(&mut self, state: &State) -> io::Result<Geometry> {
-        let mut geometry = Geometry::default();
-        self.terminal.draw(|frame| geometry = draw(frame, state))?;
+    fn draw(&mut self, app: &App) -> io::Result<Drawn> {
+        let mut drawn = Drawn::default();
+        self.terminal.draw(|frame| drawn = draw(frame, app))?;
         self.output.send(self.terminal.backend_mut().take()?)?;
-        Ok(geometry)
+        Ok(drawn)
     }
 
     async fn next(&mut self) -> Option<Event> {

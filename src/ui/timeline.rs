@@ -281,12 +281,21 @@ impl Track<'_> {
             .take(rows)
             .map(|told| {
                 let mut cells: Vec<(char, Style)> = Vec::with_capacity(self.columns);
-                let mut before = None;
+                let mut changes: Vec<_> = told.changes().collect();
+                changes.sort_unstable();
+                let (mut before, mut behind) = (None, 0);
                 for column in 0..self.columns {
-                    let looks = told.at(self.time(column)).map(|t| look(&t));
+                    let at = self.time(column);
+                    let now_behind = changes.partition_point(|change| *change <= at);
+                    // A ticket is worked out only where it changed since the column before.
+                    let looks = if column > 0 && now_behind == behind {
+                        before
+                    } else {
+                        told.at(at).map(|t| look(&t))
+                    };
                     let changed = looks != before;
                     cells.push(self.cell(looks, changed));
-                    before = looks;
+                    (before, behind) = (looks, now_behind);
                 }
                 let now = told.at(self.now).map(|t| look(&t));
                 let (_, word, role) =

@@ -3,6 +3,7 @@
 //!
 //! An allowlist: what is not named here does not reach a command, credentials of ours least of all.
 
+use operator_ledger::home::LAB_DIR_VAR;
 use std::{
     collections::BTreeMap,
     ffi::{OsStr, OsString},
@@ -33,10 +34,10 @@ pub const LAB: &str = "OPERATOR_LAB";
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 const DASHBOARD: &str = "operator-tui";
 
-/// Where the things are that a command may ask for.
+/// Where the things are that a command may ask for. Where the record is, is not among them.
 #[derive(Debug, Clone, Default)]
 pub struct Surroundings {
-    pub operator_home: PathBuf,
+    pub lab_dir: PathBuf,
     pub pd: Option<String>,
     pub prometheus: Option<String>,
 }
@@ -177,10 +178,7 @@ pub fn environment(
     set("NO_COLOR", "1".into());
     set("PAGER", "cat".into());
     set("GIT_PAGER", "cat".into());
-    set(
-        "OPERATOR_HOME",
-        around.operator_home.clone().into_os_string(),
-    );
+    set(LAB_DIR_VAR, around.lab_dir.clone().into_os_string());
     set("OPERATOR_SESSION", session.into());
     if let Some(pd) = &around.pd {
         set("PD_ENDPOINT", pd.into());
@@ -206,7 +204,7 @@ mod tests {
         let tmp = tempfile::tempdir().unwrap();
         let folder = RunFolder::create(tmp.path()).unwrap();
         let around = Surroundings {
-            operator_home: "/h".into(),
+            lab_dir: "/l".into(),
             pd: Some("http://127.0.0.1:2379".into()),
             prometheus: None,
         };
@@ -216,6 +214,7 @@ mod tests {
             ("ANTHROPIC_API_KEY", "k"),
             ("ANTHROPIC_AUTH_TOKEN", "t"),
             ("AWS_SECRET_ACCESS_KEY", "s"),
+            ("OPERATOR_HOME", "/h"),
             ("OPERATOR_CHAPTER", "4"),
             ("OPERATOR_FAULT", "kill"),
             ("OPERATOR_SEED", "7"),
@@ -233,8 +232,8 @@ mod tests {
                 "GIT_PAGER",
                 "HOME",
                 "NO_COLOR",
-                "OPERATOR_HOME",
                 "OPERATOR_LAB",
+                "OPERATOR_LAB_DIR",
                 "OPERATOR_SESSION",
                 "PAGER",
                 "PATH",

@@ -1,14 +1,23 @@
-//! Starting this executable again, in another role, and looking at what was started.
+//! Starting the keeper and its nodes, most of them this executable in another role, and looking at
+//! what was started.
 
+use crate::keeper::spec::Program;
+use operator_ledger::home::executable;
 use rustix::process::{Pid, Signal};
-use std::process::Command;
+use std::{os::unix::process::CommandExt, process::Command};
 
-/// A command that runs this executable, with nothing of our environment but what a program needs
-/// to run: keys of the user have no business in the lab.
-pub fn command() -> Command {
-    use std::os::unix::process::CommandExt;
-    let mut command = Command::new(operator_ledger::home::executable());
-    command.arg0("operator-tui").env_clear();
+/// A command that runs a program, with nothing of our environment but what a program needs to run:
+/// keys of the user have no business in the lab.
+pub(crate) fn command(program: &Program) -> Command {
+    let mut command = match program {
+        Program::Own => {
+            let mut command = Command::new(executable());
+            command.arg0("operator-tui");
+            command
+        }
+        Program::Other(path) => Command::new(path),
+    };
+    command.env_clear();
     for name in ["PATH", "HOME", "LANG", "TZ", "TMPDIR", "RUST_BACKTRACE"] {
         if let Some(value) = std::env::var_os(name) {
             command.env(name, value);
@@ -19,21 +28,25 @@ pub fn command() -> Command {
 
 /// Gives the child a session of its own, and a signal when the thread that starts it ends, even
 /// if that thread is killed itself.
-pub fn own_session(command: &mut Command, on_our_death: Option<Signal>) {
-    use std::os::unix::process::CommandExt;
+pub(crate) fn own_session(command: &mut Command, on_our_death: Option<Signal>) {
+    let parent = rustix::process::getpid();
     let prepare = move || {
         rustix::process::setsid()?;
         #[cfg(target_os = "linux")]
         if on_our_death.is_some() {
             rustix::process::set_parent_process_death_signal(on_our_death)?;
+            // We may have died before there was a signal to get.
+            if rustix::process::getppid() != Some(parent) {
+                return Err(rustix::io::Errno::SRCH.into());
+            }
         }
         #[cfg(not(target_os = "linux"))]
-        let _ = on_our_death;
+        let _ = (on_our_death, parent);
         Ok(())
     };
     #[expect(
         unsafe_code,
-        reason = "between fork and exec; both calls are async-signal-safe"
+        reason = "between fork and exec; all calls are async-signal-safe"
     )]
     unsafe {
         command.pre_exec(prepare);
@@ -41,7 +54,7 @@ pub fn own_session(command: &mut Command, on_our_death: Option<Signal>) {
 }
 
 /// Whether the kernel says that a process is stopped; `None` where it cannot be asked.
-pub fn is_stopped(pid: Pid) -> Option<bool> {
+pub(crate) fn is_stopped(pid: Pid) -> Option<bool> {
     let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero())).ok()?;
     let state = stat.rsplit_once(") ")?.1.chars().next()?;
     Some(state == 'T')

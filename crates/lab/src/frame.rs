@@ -1,10 +1,12 @@
 //! Request and answer over TCP: length-prefixed frames, many calls at once on one connection.
 //!
-//! A frame is a length (u32, big endian), a call number (u64) and a body. Knows nothing of what
+//! A frame is a call number (u64, big endian) and a body. Knows nothing of what
 //! the bodies mean. Every call has a time limit. A call that runs out of time without any answer
 //! having come meanwhile drops the connection: a frozen peer would otherwise collect requests that
 //! nobody waits for.
 
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+use futures_util::{SinkExt, StreamExt};
 use std::{
     collections::HashMap,
     future::Future,
@@ -16,7 +18,6 @@ use std::{
     time::Duration,
 };
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt, BufReader},
     net::{
         TcpListener, TcpStream,
         tcp::{OwnedReadHalf, OwnedWriteHalf},
@@ -24,58 +25,52 @@ use tokio::{
     sync::{Semaphore, mpsc, oneshot},
     time::timeout,
 };
+use tokio_util::codec::{FramedRead, FramedWrite, LengthDelimitedCodec};
 
 /// A snapshot chunk is 3 MiB and grows in JSON.
 const MAX_BODY: usize = 32 << 20;
 /// Calls of one connection that are worked on at the same time.
 const MAX_CONCURRENT: usize = 256;
 
-fn header(call: u64, body: &[u8]) -> io::Result<[u8; 12]> {
-    if body.len() > MAX_BODY {
-        return Err(io::Error::new(
-            io::ErrorKind::InvalidData,
-            "frame is too long",
-        ));
-    }
-    let mut head = [0; 12];
-    head[..4].copy_from_slice(&(body.len() as u32).to_be_bytes());
-    head[4..].copy_from_slice(&call.to_be_bytes());
-    Ok(head)
+/// A call's number and its body.
+type Frame = (u64, Bytes);
+
+fn codec() -> LengthDelimitedCodec {
+    LengthDelimitedCodec::builder()
+        .max_frame_length(MAX_BODY + size_of::<u64>())
+        .new_codec()
 }
 
-async fn read_frame(from: &mut BufReader<OwnedReadHalf>) -> io::Result<(u64, Vec<u8>)> {
-    let length = from.read_u32().await? as usize;
-    let call = from.read_u64().await?;
-    if length > MAX_BODY {
-        return Err(io::Error::new(
-            io::ErrorKind::InvalidData,
-            "frame is too long",
-        ));
-    }
-    let mut body = vec![0; length];
-    from.read_exact(&mut body).await?;
-    Ok((call, body))
+/// The next frame; `None` at the end of the stream, and when what comes is none.
+async fn read_frame(from: &mut FramedRead<OwnedReadHalf, LengthDelimitedCodec>) -> Option<Frame> {
+    let mut frame = from.next().await?.ok()?;
+    let call = frame.try_get_u64().ok()?;
+    Some((call, frame.freeze()))
 }
 
-async fn write_frames(mut to: OwnedWriteHalf, mut queue: mpsc::Receiver<(u64, Vec<u8>)>) {
+async fn write_frames(to: OwnedWriteHalf, mut queue: mpsc::Receiver<(u64, Vec<u8>)>) {
+    let mut to = FramedWrite::new(to, codec());
     while let Some((call, body)) = queue.recv().await {
-        let Ok(head) = header(call, &body) else {
-            continue;
-        };
-        // One write a frame: with no delay on the socket, two writes are two packets.
-        let mut frame = Vec::with_capacity(head.len() + body.len());
-        frame.extend_from_slice(&head);
+        let mut frame = BytesMut::with_capacity(size_of::<u64>() + body.len());
+        frame.put_u64(call);
         frame.extend_from_slice(&body);
-        if to.write_all(&frame).await.is_err() {
+        if let Err(e) = to.feed(frame.freeze()).await
+            // Too long: whoever waits for its answer runs out of time.
+            && e.kind() != io::ErrorKind::InvalidInput
+        {
+            return;
+        }
+        // What waits goes in one write: with no delay on the socket, two writes are two packets.
+        if queue.is_empty() && SinkExt::<Bytes>::flush(&mut to).await.is_err() {
             return;
         }
     }
 }
 
 /// Serves calls until the listener fails. `handle` answers one body with another.
-pub async fn serve<H, F>(listener: TcpListener, handle: H)
+pub(crate) async fn serve<H, F>(listener: TcpListener, handle: H)
 where
-    H: Fn(Vec<u8>) -> F + Clone + Send + 'static,
+    H: Fn(Bytes) -> F + Clone + Send + 'static,
     F: Future<Output = Vec<u8>> + Send + 'static,
 {
     loop {
@@ -93,16 +88,16 @@ where
 
 async fn serve_connection<H, F>(stream: TcpStream, handle: H)
 where
-    H: Fn(Vec<u8>) -> F + Clone + Send + 'static,
+    H: Fn(Bytes) -> F + Clone + Send + 'static,
     F: Future<Output = Vec<u8>> + Send + 'static,
 {
     let _ = stream.set_nodelay(true);
     let (read, write) = stream.into_split();
     let (answers, queue) = mpsc::channel(MAX_CONCURRENT);
     tokio::spawn(write_frames(write, queue));
-    let mut read = BufReader::new(read);
+    let mut read = FramedRead::new(read, codec());
     let slots = Arc::new(Semaphore::new(MAX_CONCURRENT));
-    while let Ok((call, body)) = read_frame(&mut read).await {
+    while let Some((call, body)) = read_frame(&mut read).await {
         let Ok(slot) = slots.clone().acquire_owned().await else {
             return;
         };
@@ -115,7 +110,7 @@ where
     }
 }
 
-type Pending = Arc<Mutex<HashMap<u64, oneshot::Sender<Vec<u8>>>>>;
+type Pending = Arc<Mutex<HashMap<u64, oneshot::Sender<Bytes>>>>;
 
 struct Connection {
     requests: mpsc::Sender<(u64, Vec<u8>)>,
@@ -135,7 +130,7 @@ impl Drop for Connection {
 }
 
 /// The client's side: one connection to one address, made when needed and again after failure.
-pub struct Channel {
+pub(crate) struct Channel {
     address: String,
     connect_limit: Duration,
     calls: AtomicU64,
@@ -143,7 +138,7 @@ pub struct Channel {
 }
 
 impl Channel {
-    pub fn new(address: String, connect_limit: Duration) -> Self {
+    pub(crate) fn new(address: String, connect_limit: Duration) -> Self {
         Self {
             address,
             connect_limit,
@@ -152,12 +147,12 @@ impl Channel {
         }
     }
 
-    pub fn address(&self) -> &str {
+    pub(crate) fn address(&self) -> &str {
         &self.address
     }
 
     /// Sends a body and waits for its answer, `limit` at most, connecting included.
-    pub async fn call(&self, body: Vec<u8>, limit: Duration) -> io::Result<Vec<u8>> {
+    pub(crate) async fn call(&self, body: Vec<u8>, limit: Duration) -> io::Result<Bytes> {
         let before = self.answers();
         if let Ok(result) = timeout(limit, self.call_unlimited(body)).await {
             return result;
@@ -181,7 +176,7 @@ impl Channel {
             .map_or(0, |c| c.answered.load(Ordering::Relaxed))
     }
 
-    async fn call_unlimited(&self, body: Vec<u8>) -> io::Result<Vec<u8>> {
+    async fn call_unlimited(&self, body: Vec<u8>) -> io::Result<Bytes> {
         let connection = self.connect().await?;
         let call = self.calls.fetch_add(1, Ordering::Relaxed);
         let (answer, waiting) = oneshot::channel();
@@ -229,7 +224,11 @@ impl Channel {
         tokio::spawn(write_frames(write, queue));
         let pending = Pending::default();
         let answered = Arc::new(AtomicU64::new(0));
-        let reading = read_answers(BufReader::new(read), pending.clone(), answered.clone());
+        let reading = read_answers(
+            FramedRead::new(read, codec()),
+            pending.clone(),
+            answered.clone(),
+        );
         let reader = tokio::spawn(reading);
         let connection = Arc::new(Connection {
             requests,
@@ -257,11 +256,11 @@ impl Drop for Entry<'_> {
 }
 
 async fn read_answers(
-    mut read: BufReader<OwnedReadHalf>,
+    mut read: FramedRead<OwnedReadHalf, LengthDelimitedCodec>,
     pending: Pending,
     answered: Arc<AtomicU64>,
 ) {
-    while let Ok((call, body)) = read_frame(&mut read).await {
+    while let Some((call, body)) = read_frame(&mut read).await {
         answered.fetch_add(1, Ordering::Relaxed);
         let waiting = pending
             .lock()
@@ -284,11 +283,11 @@ mod tests {
     async fn echo() -> String {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
-        tokio::spawn(serve(listener, |body: Vec<u8>| async move {
-            if body == b"never" {
+        tokio::spawn(serve(listener, |body| async move {
+            if &body[..] == b"never" {
                 std::future::pending::<()>().await;
             }
-            body
+            body.to_vec()
         }));
         address
     }
@@ -307,7 +306,7 @@ mod tests {
                 .call(b"a".to_vec(), Duration::from_secs(5))
                 .await
                 .unwrap(),
-            b"a"
+            b"a"[..]
         );
         let error = stuck.await.unwrap().unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
@@ -316,7 +315,7 @@ mod tests {
                 .call(b"b".to_vec(), Duration::from_secs(5))
                 .await
                 .unwrap(),
-            b"b"
+            b"b"[..]
         );
     }
 

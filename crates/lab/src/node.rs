@@ -1,7 +1,6 @@
 //! What every node process does alike: one thread, a log on stderr, and an end when its keeper
 //! ends.
 
-use crate::raft::disk::DiskError;
 use std::{
     convert::Infallible,
     io::{self, Read},
@@ -9,9 +8,9 @@ use std::{
 };
 
 /// The data of a node cannot be read or written.
-pub const EXIT_DISK: i32 = 101;
+pub(crate) const EXIT_DISK: i32 = 101;
 /// A node could not start: ports, files, arguments.
-pub const EXIT_START: i32 = 1;
+pub(crate) const EXIT_START: i32 = 1;
 
 /// Why a node ended by itself.
 #[derive(Debug, thiserror::Error)]
@@ -28,13 +27,12 @@ impl NodeError {
             message: message.into(),
         }
     }
-}
 
-impl From<DiskError> for NodeError {
-    fn from(error: DiskError) -> Self {
+    /// The node's data cannot be read or written.
+    pub fn disk(message: impl Into<String>) -> Self {
         Self {
             code: EXIT_DISK,
-            message: error.to_string(),
+            message: message.into(),
         }
     }
 }
@@ -47,7 +45,7 @@ impl From<io::Error> for NodeError {
 
 /// Runs a node until it fails or is asked to stop. Its standard input is the lifeline: when the
 /// keeper is gone, the node ends.
-pub fn run<F>(name: &str, node: F) -> ExitCode
+pub(crate) fn run<F>(name: &str, node: F) -> ExitCode
 where
     F: Future<Output = Result<Infallible, NodeError>>,
 {
@@ -110,7 +108,7 @@ fn end_with_keeper() {
 }
 
 /// TERM or INT.
-pub async fn asked_to_stop() {
+pub(crate) async fn asked_to_stop() {
     use tokio::signal::unix::{SignalKind, signal};
     let (Ok(mut term), Ok(mut int)) = (
         signal(SignalKind::terminate()),
@@ -125,12 +123,12 @@ pub async fn asked_to_stop() {
 }
 
 /// Seconds since 1970.
-pub fn unix_seconds() -> u64 {
+pub(crate) fn unix_seconds() -> u64 {
     unix_millis() / 1000
 }
 
 /// Milliseconds since 1970.
-pub fn unix_millis() -> u64 {
+pub(crate) fn unix_millis() -> u64 {
     std::time::SystemTime::now()
         .duration_since(std::time::UNIX_EPOCH)
         .map_or(0, |d| d.as_millis() as u64)
@@ -140,7 +138,7 @@ pub fn unix_millis() -> u64 {
 const BACKLOG: u32 = 128;
 
 /// Listens on a port that the keeper holds for this node.
-pub fn listen(address: &str) -> io::Result<tokio::net::TcpListener> {
+pub(crate) fn listen(address: &str) -> io::Result<tokio::net::TcpListener> {
     let explain = |e: io::Error| io::Error::new(e.kind(), format!("{address}: {e}"));
     let parsed: std::net::SocketAddr = address
         .parse()

@@ -1,40 +1,18 @@
-//! Which node a process is, and what every node's `/metrics` says of the process itself.
+//! What every node's `/metrics` says of the process itself.
 
-use crate::{
-    load, node, pd, store,
-    topology::{Files, Role, Topology},
-};
+use crate::node;
 use prometheus::{Counter, Gauge, Opts, Registry};
-use std::{fs, path::Path, process::ExitCode};
-
-/// Runs the node `name` of the lab in `home`.
-pub fn run(home: &Path, name: &str) -> ExitCode {
-    let files = Files::new(home);
-    let node = async move |files: Files| {
-        let topology =
-            Topology::load(&files.topology()).map_err(|e| node::NodeError::new(e.to_string()))?;
-        let node = topology
-            .node(name)
-            .cloned()
-            .ok_or_else(|| node::NodeError::new(format!("no node `{name}` in this lab")))?;
-        match node.role {
-            Role::Pd => pd::run(&files, &topology, &node).await,
-            Role::Store => store::run(&files, &topology, &node).await,
-            Role::Load => load::run(&topology, &node).await,
-        }
-    };
-    node::run(name, node(files))
-}
+use std::fs;
 
 /// `process_*` metrics, brought up to date when they are read.
 #[derive(Debug)]
-pub struct ProcessMetrics {
+pub(crate) struct ProcessMetrics {
     cpu: Counter,
     memory: Gauge,
 }
 
 impl ProcessMetrics {
-    pub fn new(registry: &Registry) -> prometheus::Result<Self> {
+    pub(crate) fn new(registry: &Registry) -> prometheus::Result<Self> {
         let cpu = Counter::with_opts(Opts::new(
             "process_cpu_seconds_total",
             "Total user and system CPU time spent in seconds.",
@@ -54,7 +32,7 @@ impl ProcessMetrics {
         Ok(Self { cpu, memory })
     }
 
-    pub fn update(&self) {
+    pub(crate) fn update(&self) {
         let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
         let seconds = time.tv_sec as f64 + time.tv_nsec as f64 / 1e9;
         self.cpu.inc_by((seconds - self.cpu.get()).max(0.0));
@@ -73,7 +51,7 @@ fn resident_bytes() -> Option<f64> {
 }
 
 /// All metrics of a registry as text.
-pub fn text(registry: &Registry) -> String {
+pub(crate) fn text(registry: &Registry) -> String {
     prometheus::TextEncoder::new()
         .encode_to_string(&registry.gather())
         .unwrap_or_default()

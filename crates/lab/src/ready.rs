@@ -2,39 +2,39 @@
 
 use crate::{
     http,
-    topology::{MEMBERS, REGIONS, Role, Topology},
+    topology::{MEMBERS, NodeRole, REGIONS, Topology},
 };
 use serde_json::Value;
 use std::time::Duration;
 
 /// Steps that [`Probe::check`] goes through.
-pub const STEPS: usize = 4;
+pub(crate) const STEPS: usize = 4;
 
 /// The first step that is not reached, counted from 1.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NotReady {
+pub(crate) struct NotReady {
     pub step: usize,
     pub waiting_for: String,
 }
 
 #[derive(Debug)]
-pub struct Probe {
+pub(crate) struct Probe {
     http: reqwest::Client,
     pd: Vec<String>,
     load: Option<String>,
 }
 
 impl Probe {
-    pub fn new(topology: &Topology) -> Self {
-        Self {
-            http: http::client(Duration::from_secs(2)),
+    pub(crate) fn new(topology: &Topology) -> reqwest::Result<Self> {
+        Ok(Self {
+            http: http::client(Duration::from_secs(2))?,
             pd: topology.pd_endpoints(),
             load: topology
-                .of_role(Role::Load)
+                .of_role(NodeRole::Load)
                 .next()
                 .filter(|_| topology.rate > 0)
                 .map(|node| format!("http://{}/metrics", node.address())),
-        }
+        })
     }
 
     async fn get(&self, path: &str) -> Option<Value> {
@@ -50,7 +50,7 @@ impl Probe {
         answer.json().await.ok()
     }
 
-    pub async fn check(&self) -> Result<(), NotReady> {
+    pub(crate) async fn check(&self) -> Result<(), NotReady> {
         let wait = |step, waiting_for: &str| {
             Err(NotReady {
                 step,

@@ -1,14 +1,11 @@
-//! What the lab consists of: its nodes, their addresses and folders, kept in `lab.json`.
+//! What the TiKV lab consists of: its nodes and their addresses, kept in `lab.json`.
 //!
-//! The keeper writes the file; every node reads it at start. Raft membership holds ids only, so
+//! It is written before the nodes start, and every node reads it. Raft membership holds ids only, so
 //! ports may change between two runs.
 
+use crate::dir::LabDir;
 use serde::{Deserialize, Serialize};
-use std::{
-    collections::BTreeMap,
-    fs, io,
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeMap, fs, io, path::PathBuf};
 
 /// PD members, and stores, and replicas of a region: three of each.
 pub const MEMBERS: u64 = 3;
@@ -19,13 +16,13 @@ pub const RECORDS: u64 = 3000;
 /// What a node is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Role {
+pub enum NodeRole {
     Pd,
     Store,
     Load,
 }
 
-impl Role {
+impl NodeRole {
     pub fn name(self) -> &'static str {
         match self {
             Self::Pd => "pd",
@@ -39,7 +36,7 @@ impl Role {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Node {
     pub name: String,
-    pub role: Role,
+    pub role: NodeRole,
     /// Raft id, and store id or PD member number: 1 to 3. Zero for the load.
     pub id: u64,
     /// PD: client URL. Store: where regions are served. Load: metrics and control.
@@ -62,8 +59,8 @@ impl Node {
     /// Where Raft messages for this node go.
     pub fn raft_address(&self) -> String {
         match self.role {
-            Role::Pd => self.second_address().unwrap_or_else(|| self.address()),
-            Role::Store | Role::Load => self.address(),
+            NodeRole::Pd => self.second_address().unwrap_or_else(|| self.address()),
+            NodeRole::Store | NodeRole::Load => self.address(),
         }
     }
 }
@@ -82,7 +79,11 @@ pub struct Topology {
     pub fsync_us: u64,
 }
 
-pub const VERSION: u32 = 1;
+/// Version of the shape of `lab.json`.
+pub const FORMAT: u32 = 1;
+
+/// The TiKV that PD members and stores say they are.
+pub const TIKV_VERSION: &str = "8.5.7";
 
 #[derive(Debug, thiserror::Error)]
 pub enum TopologyError {
@@ -93,7 +94,7 @@ pub enum TopologyError {
         path: PathBuf,
         source: serde_json::Error,
     },
-    #[error("{}: made by another version ({found}, this is {VERSION}); `operator-tui lab up --fresh` starts over", .path.display())]
+    #[error("{}: made by another version ({found}, this is {FORMAT}); `operator-tui lab up --fresh` starts over", .path.display())]
     Version { path: PathBuf, found: u32 },
 }
 
@@ -104,7 +105,7 @@ impl Topology {
         mut next_port: impl FnMut() -> Result<u16, E>,
     ) -> Result<Self, E> {
         let mut nodes = Vec::new();
-        for (role, prefix) in [(Role::Pd, "pd"), (Role::Store, "tikv")] {
+        for (role, prefix) in [(NodeRole::Pd, "pd"), (NodeRole::Store, "tikv")] {
             for id in 1..=MEMBERS {
                 nodes.push(Node {
                     name: format!("{prefix}{}", id - 1),
@@ -117,13 +118,13 @@ impl Topology {
         }
         nodes.push(Node {
             name: "load".into(),
-            role: Role::Load,
+            role: NodeRole::Load,
             id: 0,
             port: next_port()?,
             second_port: None,
         });
         Ok(Self {
-            version: VERSION,
+            version: FORMAT,
             cluster_id,
             nodes,
             default_rate: 0,
@@ -136,12 +137,12 @@ impl Topology {
         self.nodes.iter().find(|n| n.name == name)
     }
 
-    pub fn of_role(&self, role: Role) -> impl Iterator<Item = &Node> {
+    pub fn of_role(&self, role: NodeRole) -> impl Iterator<Item = &Node> {
         self.nodes.iter().filter(move |n| n.role == role)
     }
 
     /// Raft ids and addresses of the PD members or of the stores.
-    pub fn peers(&self, role: Role) -> BTreeMap<u64, String> {
+    pub fn peers(&self, role: NodeRole) -> BTreeMap<u64, String> {
         self.of_role(role)
             .map(|n| (n.id, n.raft_address()))
             .collect()
@@ -149,87 +150,45 @@ impl Topology {
 
     /// Client URLs of the PD members.
     pub fn pd_endpoints(&self) -> Vec<String> {
-        self.of_role(Role::Pd)
+        self.of_role(NodeRole::Pd)
             .map(|n| format!("http://{}", n.address()))
             .collect()
     }
 
-    pub fn load(path: &Path) -> Result<Self, TopologyError> {
-        let text = fs::read_to_string(path).map_err(|source| TopologyError::Io {
-            path: path.into(),
+    /// That of the lab in `dir`.
+    pub fn load(dir: &LabDir) -> Result<Self, TopologyError> {
+        let path = dir.topology();
+        let text = fs::read_to_string(&path).map_err(|source| TopologyError::Io {
+            path: path.clone(),
             source,
         })?;
         let json = |source| TopologyError::Json {
-            path: path.into(),
+            path: path.clone(),
             source,
         };
         let value: serde_json::Value = serde_json::from_str(&text).map_err(json)?;
         let found = value["version"].as_u64().unwrap_or(0) as u32;
-        if found != VERSION {
-            return Err(TopologyError::Version {
-                path: path.into(),
-                found,
-            });
+        if found != FORMAT {
+            return Err(TopologyError::Version { path, found });
         }
         serde_json::from_value(value).map_err(json)
     }
 
     /// Writes the file whole or not at all.
-    pub fn save(&self, path: &Path) -> Result<(), TopologyError> {
+    pub fn save(&self, dir: &LabDir) -> Result<(), TopologyError> {
+        let path = dir.topology();
         let io = |source| TopologyError::Io {
-            path: path.into(),
+            path: path.clone(),
             source,
         };
         let text = serde_json::to_string_pretty(self).map_err(|source| TopologyError::Json {
-            path: path.into(),
+            path: path.clone(),
             source,
         })?;
-        let temporary = path.with_extension("json.new");
+        // Two processes may set the load at once.
+        let temporary = path.with_extension(format!("json.{}", std::process::id()));
         fs::write(&temporary, text).map_err(io)?;
-        fs::rename(&temporary, path).map_err(io)
-    }
-}
-
-/// Files of a lab, all under its home.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Files {
-    home: PathBuf,
-}
-
-impl Files {
-    pub fn new(home: &Path) -> Self {
-        Self { home: home.into() }
-    }
-
-    pub fn home(&self) -> &Path {
-        &self.home
-    }
-
-    /// What the lab consists of. A folder that holds this file is a lab's home.
-    pub fn topology(&self) -> PathBuf {
-        self.home.join("lab.json")
-    }
-
-    pub fn socket(&self) -> PathBuf {
-        self.home.join("keeper.sock")
-    }
-
-    /// Held by the keeper as long as it lives.
-    pub fn lock(&self) -> PathBuf {
-        self.home.join("keeper.lock")
-    }
-
-    pub fn logs(&self) -> PathBuf {
-        self.home.join("logs")
-    }
-
-    /// The log of a node, or of the keeper itself.
-    pub fn log(&self, node: &str) -> PathBuf {
-        self.logs().join(format!("{node}.log"))
-    }
-
-    pub fn data(&self, node: &str) -> PathBuf {
-        self.home.join("data").join(node)
+        fs::rename(&temporary, &path).map_err(io)
     }
 }
 
@@ -277,7 +236,7 @@ mod tests {
     #[test]
     fn a_topology_survives_its_file_and_says_what_is_wrong_with_a_broken_one() {
         let tmp = tempfile::tempdir().unwrap();
-        let path = tmp.path().join("lab.json");
+        let dir = LabDir::at(tmp.path());
         let mut port = 100;
         let topology = Topology::new(7, || {
             port += 1;
@@ -285,18 +244,18 @@ mod tests {
         })
         .unwrap();
         assert_eq!(topology.nodes.len(), 7);
-        topology.save(&path).unwrap();
-        assert_eq!(Topology::load(&path).unwrap(), topology);
-        fs::write(&path, "{").unwrap();
+        topology.save(&dir).unwrap();
+        assert_eq!(Topology::load(&dir).unwrap(), topology);
+        fs::write(dir.topology(), "{").unwrap();
         assert!(
-            Topology::load(&path)
+            Topology::load(&dir)
                 .unwrap_err()
                 .to_string()
                 .contains("lab.json")
         );
-        fs::write(&path, r#"{"version":99}"#).unwrap();
+        fs::write(dir.topology(), r#"{"version":99}"#).unwrap();
         assert!(
-            Topology::load(&path)
+            Topology::load(&dir)
                 .unwrap_err()
                 .to_string()
                 .contains("another version")

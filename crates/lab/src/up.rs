@@ -1,17 +1,18 @@
 //! Bringing a lab up, and holding it.
 
 use crate::{
+    dir::LabDir,
     exe,
     keeper::{
         EXIT_LOCKED,
         client::{Client, ClientError},
         logs,
+        spec::Program,
     },
     ready::{self, NotReady},
     timing::UP_LIMIT,
-    topology::{Files, Node, Role},
+    topology::{Node, NodeRole, Topology, TopologyError},
 };
-use operator_ledger::home::{Home, HomeError};
 use rustix::process::{Pid, Signal, kill_process};
 use std::{
     fs::{self, OpenOptions},
@@ -29,13 +30,15 @@ use tokio::{
 /// A keeper that does not answer because it ended is known to have ended by then.
 const EXIT_LIMIT: Duration = Duration::from_secs(1);
 
+/// There is a step for the keeper and one for its nodes before those of the cluster.
+const STEPS: usize = ready::STEPS + 2;
+
 /// A lab of another that is going up answers by then, or one that is going down is gone.
 const OTHER_LIMIT: Duration = Duration::from_secs(5);
 
 #[derive(Debug, Clone)]
 pub struct UpOptions {
-    /// The lab's own home, see [`super::home`].
-    pub home: Home,
+    pub dir: LabDir,
     /// Tie the lab to this process: it ends when the [`Lab`] is dropped or this process dies.
     pub lifeline: bool,
     /// Remove what an earlier lab stored: its data, its logs, its ports.
@@ -57,9 +60,11 @@ pub enum LabError {
     #[error("a lab is already up in {}; `operator-tui lab down` ends it", .0.display())]
     AlreadyUp(PathBuf),
     #[error(transparent)]
-    Home(#[from] HomeError),
-    #[error(transparent)]
     Client(#[from] ClientError),
+    #[error(transparent)]
+    Topology(#[from] TopologyError),
+    #[error("cannot ask the lab's PD: {0}")]
+    Http(#[from] reqwest::Error),
     #[error("{}: {source}", .path.display())]
     Io { path: PathBuf, source: io::Error },
     #[error("the lab's keeper: {0}")]
@@ -88,7 +93,6 @@ pub struct LabInfo {
     /// URL of the load's `/metrics`.
     pub load_metrics: String,
     pub nodes: Vec<Node>,
-    pub home: Home,
 }
 
 /// A lab that is up. With a lifeline, dropping it ends the lab.
@@ -152,31 +156,33 @@ impl Lab {
     }
 }
 
-/// Information on the lab in a home, whether it is up or not.
-pub fn info(home: &Home) -> Result<LabInfo, ClientError> {
-    let topology = Client::new(home.dir()).topology()?;
-    let load = topology.of_role(Role::Load).next();
-    Ok(LabInfo {
+/// Information on the lab in a folder, whether it is up or not.
+pub fn info(dir: &LabDir) -> Result<LabInfo, TopologyError> {
+    Ok(info_of(Topology::load(dir)?))
+}
+
+fn info_of(topology: Topology) -> LabInfo {
+    let load = topology.of_role(NodeRole::Load).next();
+    LabInfo {
         cluster_id: topology.cluster_id,
         pd_endpoints: topology.pd_endpoints(),
         load_metrics: load
             .map(|node| format!("http://{}/metrics", node.address()))
             .unwrap_or_default(),
         nodes: topology.nodes,
-        home: home.clone(),
-    })
+    }
 }
 
 /// Starts a lab and waits until PD has a leader, all stores are up, leaders are spread and the
 /// load, if any, is answered. Reports each step. On an error a lab with a lifeline is gone; one
 /// without stays as far as it came, for `lab ps`, `lab logs` and `lab down`.
 pub async fn up(options: &UpOptions, mut progress: impl FnMut(Progress)) -> Result<Lab, LabError> {
-    let home = options.home.dir();
-    let client = Client::new(home);
+    let dir = &options.dir;
+    let client = Client::new(dir.clone());
     let patience = Instant::now() + OTHER_LIMIT;
     while client.is_held() {
         match client.ps().await {
-            Ok(_) => return Err(LabError::AlreadyUp(home.into())),
+            Ok(_) => return Err(LabError::AlreadyUp(dir.path().into())),
             // Another one is just going up or down.
             Err(ClientError::Silent { .. }) if Instant::now() < patience => {}
             Err(error) if client.is_held() => return Err(error.into()),
@@ -184,25 +190,27 @@ pub async fn up(options: &UpOptions, mut progress: impl FnMut(Progress)) -> Resu
         }
         sleep(Duration::from_millis(30)).await;
     }
-    options.home.create()?;
-    let files = Files::new(home);
-    let mut step = |step: &str, done| {
+    dir.create().map_err(|source| LabError::Io {
+        path: dir.path().into(),
+        source,
+    })?;
+    let mut report = |step: &str, done| {
         progress(Progress {
             step: step.into(),
             done,
-            total: ready::STEPS + 1,
+            total: STEPS,
         });
     };
-    step("starting the keeper", 0);
-    let mut keeper = start_keeper(&files, options)?;
+    report("starting the keeper", 0);
+    let mut keeper = start_keeper(options)?;
     let deadline = Instant::now() + UP_LIMIT;
     loop {
         match keeper.child.try_wait() {
             // Somebody else was faster.
             Ok(Some(status)) if status.code() == Some(EXIT_LOCKED) => {
-                return Err(LabError::AlreadyUp(home.into()));
+                return Err(LabError::AlreadyUp(dir.path().into()));
             }
-            Ok(Some(_)) => return Err(LabError::Keeper(last_line(&files, "keeper"))),
+            Ok(Some(_)) => return Err(LabError::Keeper(last_line(dir, "keeper"))),
             _ => {}
         }
         // Another one may answer, which holds the lock that ours is still trying to get.
@@ -218,14 +226,13 @@ pub async fn up(options: &UpOptions, mut progress: impl FnMut(Progress)) -> Resu
         }
         sleep(Duration::from_millis(30)).await;
     }
-    let info = info(&options.home)?;
-    let topology = client.topology()?;
+    let topology = Topology::load(dir)?;
+    let probe = ready::Probe::new(&topology)?;
     let mut lab = Lab {
-        info,
+        info: info_of(topology),
         client,
         keeper: Some(keeper),
     };
-    let probe = ready::Probe::new(&topology);
     let mut shown = 0;
     loop {
         let nodes = match lab.client.ps().await {
@@ -236,24 +243,27 @@ pub async fn up(options: &UpOptions, mut progress: impl FnMut(Progress)) -> Resu
                 Err(_) => return Err(error.into()),
             },
         };
-        for node in nodes {
-            if node.pid.is_none() {
-                return Err(LabError::NodeEnded {
-                    exit: node.exit(),
-                    last_line: last_line(&files, &node.node),
-                    node: node.node,
-                });
-            }
+        if let Some(node) = nodes.iter().find(|n| n.pid.is_none()) {
+            return Err(LabError::NodeEnded {
+                node: node.node.clone(),
+                exit: node.exit(),
+                last_line: last_line(dir, &node.node),
+            });
         }
-        match probe.check().await {
+        let missing = match nodes.iter().find(|n| !n.ready) {
+            Some(node) => Err(NotReady {
+                step: 0,
+                waiting_for: format!("waiting for {} to listen", node.node),
+            }),
+            None => probe.check().await,
+        };
+        match missing {
             Ok(()) => break,
-            Err(NotReady {
-                step: at,
-                waiting_for,
-            }) => {
+            Err(NotReady { step, waiting_for }) => {
+                let at = step + 1;
                 if at > shown {
                     shown = at;
-                    step(&waiting_for, at);
+                    report(&waiting_for, at);
                 }
                 if Instant::now() > deadline {
                     return Err(LabError::NotReady {
@@ -265,7 +275,7 @@ pub async fn up(options: &UpOptions, mut progress: impl FnMut(Progress)) -> Resu
         }
         sleep(Duration::from_millis(100)).await;
     }
-    step("ready", ready::STEPS + 1);
+    report("ready", STEPS);
     Ok(lab)
 }
 
@@ -273,18 +283,19 @@ fn describe(status: Option<ExitStatus>) -> String {
     match status.map(|s| (s.code(), s.signal())) {
         Some((Some(code), _)) => format!("keeper ended: exit code {code}"),
         Some((None, Some(signal))) => format!("keeper ended: signal {signal}"),
-        _ => "keeper ended, nobody knows how".into(),
+        _ => "keeper exited with unknown status".into(),
     }
 }
 
-fn start_keeper(files: &Files, options: &UpOptions) -> Result<Keeper, LabError> {
+fn start_keeper(options: &UpOptions) -> Result<Keeper, LabError> {
+    let dir = &options.dir;
     let at = |path: &Path| {
         let path = path.to_path_buf();
         move |source| LabError::Io { path, source }
     };
-    fs::create_dir_all(files.logs()).map_err(at(&files.logs()))?;
-    let path = files.log("keeper");
-    // Short: a few lines for each start and end of a node. Still, labs may go up and down often.
+    fs::create_dir_all(dir.logs()).map_err(at(&dir.logs()))?;
+    let path = dir.log("keeper");
+    // It has a few lines for each start and end of a node, but labs may go up and down often.
     if fs::metadata(&path).is_ok_and(|data| data.len() > 1 << 20) {
         let _ = fs::remove_file(&path);
     }
@@ -294,8 +305,8 @@ fn start_keeper(files: &Files, options: &UpOptions) -> Result<Keeper, LabError> 
         .open(&path)
         .map_err(at(&path))?;
     let errors = log.try_clone().map_err(at(&path))?;
-    let mut command = exe::command();
-    command.args(["lab", "keeper", "--home"]).arg(files.home());
+    let mut command = exe::command(&Program::Own);
+    command.args(["lab", "keeper", "--dir"]).arg(dir.path());
     if options.lifeline {
         command.arg("--lifeline").stdin(Stdio::piped());
     } else {
@@ -317,7 +328,7 @@ fn start_keeper(files: &Files, options: &UpOptions) -> Result<Keeper, LabError> 
     Ok(Keeper { child, lifeline })
 }
 
-fn last_line(files: &Files, node: &str) -> String {
-    let text = logs::tail(&files.log(node), 1).unwrap_or_default();
+fn last_line(dir: &LabDir, node: &str) -> String {
+    let text = logs::tail(&dir.log(node), 1).unwrap_or_default();
     text.trim().to_string()
 }

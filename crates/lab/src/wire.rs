@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::{collections::BTreeMap, io};
 
 #[derive(Debug, Serialize, Deserialize)]
-pub enum Call {
+pub(crate) enum Call {
     Append {
         group: u64,
         rpc: AppendEntriesRequest<Types>,
@@ -46,12 +46,12 @@ pub enum Call {
 }
 
 #[derive(Debug, Serialize, Deserialize)]
-pub enum Answer {
+pub(crate) enum Answer {
     Append(Result<AppendEntriesResponse<u64>, RaftError<u64>>),
     Vote(Result<VoteResponse<u64>, RaftError<u64>>),
     Snapshot(Result<InstallSnapshotResponse<u64>, RaftError<u64, InstallSnapshotError>>),
     Value(Option<String>),
-    Orders(Vec<Order>),
+    Instructions(Vec<Instruction>),
     Done,
     Refused(Refusal),
 }
@@ -77,7 +77,7 @@ pub enum Refusal {
 
 /// A store's heartbeat, its regions included.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct StoreReport {
+pub(crate) struct StoreReport {
     pub store: u64,
     pub address: String,
     pub status_address: String,
@@ -99,7 +99,7 @@ pub struct StoreReport {
 
 /// A leader's view of its region.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RegionReport {
+pub(crate) struct RegionReport {
     pub region: u64,
     pub term: u64,
     /// Peers that have not answered lately, by store id, and for how many seconds.
@@ -117,7 +117,7 @@ pub struct RegionReport {
 
 /// What PD wants a store to do, in answer to its heartbeat.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Order {
+pub(crate) enum Instruction {
     /// Start the region, of which no store holds data, with replicas on all stores.
     Bootstrap {
         region: u64,
@@ -128,11 +128,11 @@ pub enum Order {
     },
 }
 
-pub fn encode<T: Serialize>(value: &T) -> Vec<u8> {
+pub(crate) fn encode<T: Serialize>(value: &T) -> Vec<u8> {
     // These types have no maps with other keys than strings and numbers: they always serialize.
     serde_json::to_vec(value).unwrap_or_default()
 }
 
-pub fn decode<T: DeserializeOwned>(body: &[u8]) -> io::Result<T> {
+pub(crate) fn decode<T: DeserializeOwned>(body: &[u8]) -> io::Result<T> {
     serde_json::from_slice(body).map_err(|e| io::Error::new(io::ErrorKind::InvalidData, e))
 }

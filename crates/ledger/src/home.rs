@@ -1,4 +1,5 @@
-//! Where things live: OPERATOR_HOME, its ledger and its config file.
+//! Where things live: the record, which is OPERATOR_HOME with its ledger and its config file, and
+//! the folder of the lab, which commands of an agent may know while the record is not their business.
 //!
 //! Knows paths and permissions; does not know what is in the files.
 
@@ -10,6 +11,8 @@ use std::{
 
 /// Environment variable that moves the home.
 pub const HOME_VAR: &str = "OPERATOR_HOME";
+/// Environment variable that moves the folder of the lab.
+pub const LAB_DIR_VAR: &str = "OPERATOR_LAB_DIR";
 
 /// A folder that holds `config.toml` and `tickets.db`, readable by its owner only.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,13 +34,8 @@ pub enum HomeError {
 impl Home {
     /// OPERATOR_HOME, else `~/.operator`. Does not touch the disk.
     pub fn from_env() -> Result<Self, HomeError> {
-        if let Some(dir) = std::env::var_os(HOME_VAR).filter(|v| !v.is_empty()) {
-            return Ok(Self(std::path::absolute(dir).map_err(|source| {
-                HomeError::Io {
-                    path: PathBuf::from(HOME_VAR),
-                    source,
-                }
-            })?));
+        if let Some(dir) = folder_in(HOME_VAR)? {
+            return Ok(Self(dir));
         }
         let user = std::env::home_dir().ok_or(HomeError::Unknown)?;
         if user.as_os_str().is_empty() {
@@ -56,22 +54,10 @@ impl Home {
 
     /// Makes the folder, mode 0700, if it is not there.
     pub fn create(&self) -> Result<&Self, HomeError> {
-        let io = |source| HomeError::Io {
+        create_private(&self.0).map_err(|source| HomeError::Io {
             path: self.0.clone(),
             source,
-        };
-        if !self.0.is_dir() {
-            fs::DirBuilder::new()
-                .recursive(true)
-                .mode(0o700)
-                .create(&self.0)
-                .map_err(io)?;
-        }
-        let mode = fs::metadata(&self.0).map_err(io)?.permissions().mode();
-        if mode & 0o077 != 0 {
-            // Best effort: a folder of somebody else stays as it is, and the ledger is 0600 anyway.
-            let _ = fs::set_permissions(&self.0, fs::Permissions::from_mode(0o700));
-        }
+        })?;
         Ok(self)
     }
 
@@ -79,11 +65,16 @@ impl Home {
         self.0.join("tickets.db")
     }
 
-    /// The home of a lab: a folder of its own, ledger included, so that a demo never touches the
-    /// ledger of a real cluster.
-    #[must_use]
-    pub fn lab(&self) -> Self {
-        Self(self.0.join("lab"))
+    /// The ledger of the lab: one of its own, so that a demo never touches the ledger of a real
+    /// cluster, and not in the folder of the lab, where commands of an agent are at home. One that
+    /// an older version left there is kept in use, unless there is a newer one.
+    pub fn lab_ledger(&self) -> PathBuf {
+        let ledger = self.0.join("lab-record/tickets.db");
+        let older = self.0.join("lab/tickets.db");
+        if !ledger.exists() && older.exists() {
+            return older;
+        }
+        ledger
     }
 
     /// `config.toml`, empty if there is none.
@@ -98,6 +89,39 @@ impl Home {
             Err(source) => Err(HomeError::Io { path, source }),
         }
     }
+}
+
+/// The folder of the lab: OPERATOR_LAB_DIR, else `lab` in OPERATOR_HOME. Does not touch the disk.
+pub fn lab_dir() -> Result<PathBuf, HomeError> {
+    match folder_in(LAB_DIR_VAR)? {
+        Some(dir) => Ok(dir),
+        None => Ok(Home::from_env()?.0.join("lab")),
+    }
+}
+
+/// The folder that a variable names, if it is set.
+fn folder_in(variable: &str) -> Result<Option<PathBuf>, HomeError> {
+    let named = std::env::var_os(variable).filter(|v| !v.is_empty());
+    let folder = named.map(std::path::absolute).transpose();
+    folder.map_err(|source| HomeError::Io {
+        path: variable.into(),
+        source,
+    })
+}
+
+/// Makes a folder that only its owner can read, if it is not there.
+pub fn create_private(folder: &Path) -> io::Result<()> {
+    if !folder.is_dir() {
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(folder)?;
+    }
+    if fs::metadata(folder)?.permissions().mode() & 0o077 != 0 {
+        // Best effort: a folder of somebody else stays as it is, and the ledger is 0600 anyway.
+        let _ = fs::set_permissions(folder, fs::Permissions::from_mode(0o700));
+    }
+    Ok(())
 }
 
 /// The running executable. Where there is a `/proc`, that file even if its name now leads to
@@ -122,6 +146,22 @@ mod tests {
         let mode = fs::metadata(home.dir()).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o700);
         assert!(home.config().unwrap().is_empty());
+    }
+
+    #[test]
+    fn the_lab_s_ledger_is_not_in_its_folder_unless_an_older_version_left_it_there() {
+        let tmp = tempfile::tempdir().unwrap();
+        let home = Home::at(tmp.path());
+        let ledger = home.lab_ledger();
+        assert!(ledger.starts_with(tmp.path()) && !ledger.starts_with(tmp.path().join("lab")));
+        let older = tmp.path().join("lab/tickets.db");
+        fs::create_dir(tmp.path().join("lab")).unwrap();
+        fs::write(&older, "").unwrap();
+        assert_eq!(home.lab_ledger(), older);
+        // Nothing that is put into the lab's folder takes the place of the record.
+        fs::create_dir(ledger.parent().unwrap()).unwrap();
+        fs::write(&ledger, "").unwrap();
+        assert_eq!(home.lab_ledger(), ledger);
     }
 
     #[test]

@@ -88,7 +88,11 @@ impl Hands {
         }
         let _there = back.enter();
         if let Some(demo) = config.demo {
-            hands.stage = Some(Stage::set(demo.lab, hands.events.clone()));
+            hands.stage = Some(Stage::set(
+                demo.lab,
+                hands.path.clone(),
+                hands.events.clone(),
+            ));
             hands.populate = Some(demo.children);
         } else if live {
             let mut look = Options::new(&config.pd);

@@ -5,13 +5,14 @@ use crate::{
     demo::{Fault, chapters::Load},
     stage::{
         control::Verb,
-        stand::{self, Launch, Monitor, RunningLab},
+        running_lab::{self, Launch, Monitor, RunningLab},
     },
 };
 use jiff::Timestamp;
 use operator_lab::{LabInfo, UpOptions};
 use operator_ledger::Ledger;
 use std::{
+    path::PathBuf,
     sync::{Arc, OnceLock},
     time::Duration,
 };
@@ -40,11 +41,12 @@ pub struct Stage {
 
 impl Stage {
     /// Begins to bring the lab up.
-    pub fn set(options: UpOptions, events: mpsc::Sender<Event>) -> Self {
+    pub fn set(options: UpOptions, ledger: PathBuf, events: mpsc::Sender<Event>) -> Self {
         let (sender, orders) = mpsc::channel(16);
         let info = Arc::new(OnceLock::new());
         let task = Task {
             options,
+            ledger,
             events,
             info: info.clone(),
         };
@@ -63,6 +65,7 @@ impl Stage {
 
 struct Task {
     options: UpOptions,
+    ledger: PathBuf,
     events: mpsc::Sender<Event>,
     info: Arc<OnceLock<(LabInfo, Launch)>>,
 }
@@ -74,7 +77,7 @@ impl Task {
 
     async fn run(self, mut orders: mpsc::Receiver<Order>) {
         let events = self.events.clone();
-        let up = stand::bring_up(&self.options, move |progress| {
+        let up = running_lab::bring_up(&self.options, move |progress| {
             // A step that is not shown does no harm; one that waits would.
             let _ = events.try_send(Event::Stage(StageNews::Progress(progress)));
         });
@@ -148,7 +151,7 @@ impl Task {
         })
         .await;
         // For replay; the agent is never shown it.
-        let path = self.options.home.ledger();
+        let path = self.ledger.clone();
         let cluster = lab.info.cluster_id.to_string();
         let recorded = tokio::task::spawn_blocking(move || {
             Ledger::open(&path)?.add_fault(&cluster, &kind, &node, "demo")
@@ -161,7 +164,7 @@ impl Task {
     }
 
     async fn wait_until_gone(&self) {
-        let client = operator_lab::Client::new(self.options.home.dir());
+        let client = operator_lab::Client::new(self.options.dir.clone());
         let deadline = Instant::now() + GONE_LIMIT;
         while self.options.lifeline && client.is_held() && Instant::now() < deadline {
             sleep(Duration::from_millis(20)).await;

@@ -3,10 +3,10 @@
 
 use crate::app::{
     keys::{
-        scope::{Scope, applies},
+        scope::{Scope, holds},
         table::{Binding, TABLE},
     },
-    model::{command::Command, palette::Palette, prompt::Prompt, state::State},
+    model::{app::App, command::Command, palette::Palette, prompt::Prompt, state::State},
 };
 
 /// One completion, and what it does.
@@ -23,7 +23,7 @@ pub struct Offer {
 /// # Errors
 ///
 /// What is wrong with the line, for the person who typed it.
-pub fn parse<'a>(line: &'a str, state: &State) -> Result<Option<(Command, &'a str)>, String> {
+pub fn parse<'a>(line: &'a str, app: &App) -> Result<Option<(Command, &'a str)>, String> {
     let (name, argument) = split(line);
     if name.is_empty() {
         return Ok(None);
@@ -49,7 +49,7 @@ pub fn parse<'a>(line: &'a str, state: &State) -> Result<Option<(Command, &'a st
             ));
         }
     };
-    if binding.scope == Scope::Demo && !applies(binding.scope, state) {
+    if binding.scope == Scope::Demo && !holds(binding.scope, app) {
         return Err(format!("`{}` is for a demo.", binding.name));
     }
     Ok(Some((binding.command, argument)))
@@ -66,14 +66,14 @@ fn split(line: &str) -> (&str, &str) {
 }
 
 /// What a line can be completed to.
-pub fn offers(state: &State, line: &str) -> Vec<Offer> {
+pub fn offers(app: &App, line: &str) -> Vec<Offer> {
     let line = line.trim_start();
     let Some((name, argument)) = line.split_once(' ') else {
         return named()
             .filter(|b| b.name.starts_with(line))
             .filter(|b| match b.scope {
-                Scope::Demo => state.demo.is_some(),
-                Scope::Replay => state.replay.is_some(),
+                Scope::Demo => app.live.demo.is_some(),
+                Scope::Replay => app.replay.is_some(),
                 _ => true,
             })
             .map(|b| Offer {
@@ -89,7 +89,7 @@ pub fn offers(state: &State, line: &str) -> Vec<Offer> {
     let Some(binding) = named().find(|b| b.name == name) else {
         return Vec::new();
     };
-    arguments(state, binding.command)
+    arguments(app.visible(), binding.command)
         .into_iter()
         .filter(|(word, _)| word.starts_with(argument.trim_start()))
         .map(|(word, help)| Offer {
@@ -102,7 +102,6 @@ pub fn offers(state: &State, line: &str) -> Vec<Offer> {
 
 /// What a command can be about, with a word on each.
 fn arguments(state: &State, command: Command) -> Vec<(String, String)> {
-    let state = state.in_sight();
     let fixed = |words: &[&str]| {
         words
             .iter()
@@ -141,9 +140,9 @@ fn arguments(state: &State, command: Command) -> Vec<(String, String)> {
 }
 
 /// Takes the next completion into the line, or the one before.
-pub fn complete(state: &State, prompt: &mut Prompt, forward: bool) {
+pub fn complete(app: &App, prompt: &mut Prompt, forward: bool) {
     let typed = prompt.completing().to_owned();
-    let offers = offers(state, &typed);
+    let offers = offers(app, &typed);
     if offers.is_empty() {
         return;
     }

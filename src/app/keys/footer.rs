@@ -4,27 +4,31 @@ use super::{
     scope::{Scope, applies},
     table::{Binding, TABLE},
 };
-use crate::app::model::{
-    at_hand, command::Command, overlay::Overlay, pane::Pane, process::Process, state::State,
+use crate::app::{
+    keys::scope::holds,
+    model::{
+        app::App, at_hand, command::Command, overlay::Overlay, pane::Pane, process::Process,
+        state::State,
+    },
 };
 
 /// What the footer offers, as things are: of a replay, what is about its time, and what its stage
 /// offers.
-pub fn footer(state: &State) -> Vec<(&'static Binding, String)> {
-    let offered = |state: &State, binding: &Binding| {
-        !binding.footer.is_empty() && applies(binding.scope, state) && useful(binding, state)
-    };
-    let stage = state.replay.as_ref().map(|r| &r.stage);
-    let stage = stage.filter(|_| state.overlays.is_empty());
-    TABLE
-        .iter()
+pub fn footer(app: &App) -> Vec<(&'static Binding, String)> {
+    let replay = app.in_front();
+    let named = TABLE.iter().filter(|binding| !binding.footer.is_empty());
+    named
         .filter_map(|binding| {
-            let of = if offered(state, binding) {
-                state
-            } else {
-                stage.filter(|stage| offered(stage, binding))?
-            };
-            Some((binding, word(binding, of)))
+            if holds(binding.scope, app) && useful(binding, &app.live) {
+                let playing = replay.is_some_and(|r| r.clock.playing());
+                return Some(match binding.command {
+                    Command::PlayPause if playing => (binding, "pause".into()),
+                    _ => (binding, word(binding, &app.live)),
+                });
+            }
+            let stage = replay.map(|r| &r.stage)?;
+            let offered = applies(binding.scope, stage) && useful(binding, stage);
+            offered.then(|| (binding, word(binding, stage)))
         })
         .collect()
 }
@@ -94,10 +98,7 @@ pub fn word(binding: &Binding, state: &State) -> String {
         Command::Approvals => format!("approve … ({})", at_hand::queue(state).len()),
         Command::Open if state.focus == Pane::Agent && state.overlays.is_empty() => "output".into(),
         Command::Hold if at_hand::is_held(state) => "let go".into(),
-        Command::PlayPause => match &state.replay {
-            Some(replay) if replay.clock.playing() => "pause".into(),
-            _ => "play".into(),
-        },
+        Command::PlayPause => "play".into(),
         Command::Quit if state.replayed => "close".into(),
         Command::Zoom if state.taste.zoom => "all panes".into(),
         _ => binding.footer.to_owned(),

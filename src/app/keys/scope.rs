@@ -1,7 +1,7 @@
 //! Where a key holds, and whether it would do something there: a key that would do nothing is not
 //! offered; see [`super::footer`].
 
-use crate::app::model::{overlay::Overlay, pane::Pane, state::State};
+use crate::app::model::{app::App, overlay::Overlay, pane::Pane, state::State};
 
 /// Where a binding holds. The first that matches a key wins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,15 +31,22 @@ pub enum Scope {
     Typed,
 }
 
-pub fn applies(scope: Scope, state: &State) -> bool {
-    if let Some(replay) = state.replay.as_ref().filter(|_| state.overlays.is_empty()) {
-        let bare = replay.stage.overlays.is_empty() && replay.stage.prompt.is_none();
-        return match scope {
-            Scope::Always => true,
-            Scope::Replay => bare && !replay.stage.copying,
-            _ => false,
-        };
+/// Whether a binding holds for the whole window: where a replay is in front, what is about its time,
+/// else what [`applies`] to what is live.
+pub fn holds(scope: Scope, app: &App) -> bool {
+    let Some(replay) = app.in_front() else {
+        return applies(scope, &app.live);
+    };
+    let stage = &replay.stage;
+    match scope {
+        Scope::Always => true,
+        Scope::Replay => stage.overlays.is_empty() && stage.prompt.is_none() && !stage.copying,
+        _ => false,
     }
+}
+
+/// Whether a binding holds in what is read there: live, or the stage of a replay.
+pub fn applies(scope: Scope, state: &State) -> bool {
     let top = state.overlays.last();
     let question = matches!(top, Some(Overlay::Confirm(_)));
     let bare = state.overlays.is_empty();
@@ -68,7 +75,6 @@ pub fn applies(scope: Scope, state: &State) -> bool {
             let chosen = matches!(top, Some(Overlay::Sessions(_) | Overlay::Ticket(_)));
             free && !state.replayed && (open || chosen)
         }
-        Scope::Replay => false,
-        Scope::Typed => false,
+        Scope::Replay | Scope::Typed => false,
     }
 }

@@ -2,8 +2,8 @@
 //! help. Where a binding holds, and whether it is worth offering, is in `scope`.
 
 use crate::app::{
-    keys::scope::{Scope, applies},
-    model::{command::Command, pane::Pane, state::State},
+    keys::scope::{Scope, applies, holds},
+    model::{app::App, command::Command, pane::Pane},
 };
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
@@ -197,7 +197,18 @@ table! {
 }
 
 /// The command of a key, as things are.
-pub fn command(key: KeyEvent, state: &State) -> Option<Command> {
+pub fn command(key: KeyEvent, app: &App) -> Option<Command> {
+    let stage = app.in_front().map(|replay| &replay.stage);
+    bound(key, |scope| holds(scope, app))
+        .or_else(|| bound(key, |scope| stage.is_some_and(|s| applies(scope, s))))
+}
+
+/// The command of a key that holds whatever is open or being typed.
+pub fn always(key: KeyEvent) -> Option<Command> {
+    bound(key, |scope| scope == Scope::Always)
+}
+
+fn bound(key: KeyEvent, holds: impl Fn(Scope) -> bool) -> Option<Command> {
     // Terminals differ in whether Shift is told with the letter it already made.
     let modifiers = match key.code {
         KeyCode::Char(_) | KeyCode::BackTab => key.modifiers - SHIFT,
@@ -206,7 +217,7 @@ pub fn command(key: KeyEvent, state: &State) -> Option<Command> {
     let pressed = (key.code, modifiers);
     TABLE
         .iter()
-        .find(|b| applies(b.scope, state) && b.keys.contains(&pressed))
+        .find(|b| holds(b.scope) && b.keys.contains(&pressed))
         .map(|b| b.command)
 }
 

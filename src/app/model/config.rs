@@ -4,7 +4,7 @@ use crate::{
     app::model::palette::Palette,
     cluster::Prometheus,
     demo::Walkthrough,
-    stage::{control::Control, stand::Launch},
+    stage::{control::Control, running_lab::Launch},
     supervisor::Spec,
 };
 use operator_lab::{LabInfo, UpOptions};

@@ -2,6 +2,7 @@
 //! by a [`crate::app::request`].
 
 pub mod agent;
+pub mod app;
 pub mod approvals;
 pub mod at_hand;
 pub mod attention;

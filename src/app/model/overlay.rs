@@ -31,6 +31,8 @@ pub enum Overlay {
 #[derive(Debug)]
 pub struct TicketView {
     pub id: i64,
+    /// It is being read: what is asked for is asked for once.
+    pub asked: bool,
     /// None: not read yet.
     pub detail: Option<Box<Detail>>,
     pub text: Text,
@@ -41,6 +43,7 @@ pub struct TicketView {
 pub struct OutputView {
     pub session: String,
     pub call: String,
+    pub asked: bool,
     /// What it was and how it ended. None: not read yet.
     pub output: Option<Result<Box<Output>, String>>,
     pub doc: Doc<Long>,
@@ -50,6 +53,7 @@ pub struct OutputView {
 pub struct StoreView {
     pub id: u64,
     pub name: String,
+    pub asked: bool,
     /// The end of its log, where it is in reach.
     pub log: Option<Result<Doc, String>>,
 }

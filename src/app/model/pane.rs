@@ -21,8 +21,13 @@ pub struct Geometry {
     /// Rows of the tickets pane.
     pub tickets: u16,
     pub areas: Areas,
-    /// Those of a replay's stage, and where its timeline is.
-    pub replay: Option<Box<(Geometry, Rect)>>,
+}
+
+/// What was drawn: of the live dashboard, and of a replay's stage with where its timeline is.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Drawn {
+    pub live: Geometry,
+    pub replay: Option<(Geometry, Rect)>,
 }
 
 /// Where things are; empty where one is not drawn.

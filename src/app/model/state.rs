@@ -6,7 +6,6 @@ use crate::{
         approvals::Approvals,
         attention::Attention,
         child::Child,
-        clock::Clock,
         cluster::Cluster,
         config::Config,
         demo::Demo,
@@ -17,7 +16,6 @@ use crate::{
         process::Process,
         prompt::Prompt,
         record::Record,
-        replay::Replay,
         tickets::Tickets,
     },
     demo::Walkthrough,
@@ -68,8 +66,6 @@ pub struct State {
     pub approvals: Approvals,
     pub monitor: Monitor,
     pub demo: Option<Demo>,
-    /// An incident that is played back over it all.
-    pub replay: Option<Box<Replay>>,
     /// This is the stage of a replay: there is nobody to steer.
     pub replayed: bool,
     pub focus: Pane,
@@ -101,7 +97,7 @@ pub struct Monitor {
 impl State {
     /// `walk` is the demo's, if this is one.
     pub fn new(config: &Config, walk: Option<Walkthrough>, now: Timestamp) -> Self {
-        let mut state = Self {
+        Self {
             now,
             tick: Instant::now(),
             zone: TimeZone::system(),
@@ -120,7 +116,6 @@ impl State {
                 last_line: None,
             },
             demo: walk.map(Demo::new),
-            replay: None,
             replayed: false,
             focus: Pane::default(),
             overlays: Vec::new(),
@@ -137,31 +132,13 @@ impl State {
                 ..Taste::default()
             },
             failure: None,
-        };
-        if let Some((session, speed)) = &config.replay {
-            let mut replay = Replay::new(session, &state, true);
-            replay.clock = Clock::new(now, now, *speed);
-            state.replay = Some(Box::new(replay));
         }
-        state
     }
 
     /// Time as the main loop reads it.
     pub fn set_time(&mut self, now: Timestamp, tick: Instant) {
         self.now = now;
         self.tick = tick;
-        if let Some(replay) = &mut self.replay {
-            replay.set_time(tick);
-        }
-    }
-
-    /// What was drawn last.
-    pub fn set_geometry(&mut self, mut geometry: Geometry) {
-        let inner = geometry.replay.take();
-        self.geometry = geometry;
-        if let (Some(replay), Some(inner)) = (&mut self.replay, inner) {
-            (replay.stage.geometry, replay.track) = *inner;
-        }
     }
 
     pub fn process_mut(&mut self, child: Child) -> &mut Process {
@@ -176,11 +153,6 @@ impl State {
             Child::Agent => &self.agent.process,
             Child::Monitor => &self.monitor.process,
         }
-    }
-
-    /// What is in sight: this, or the stage of a replay over it.
-    pub fn in_sight(&self) -> &Self {
-        self.replay.as_ref().map_or(self, |replay| &replay.stage)
     }
 
     /// The agent whose pane it is: ours, or the one that is followed.

@@ -1,10 +1,12 @@
-//! What commands do, whether a key asked for them or a typed line.
+//! What commands do, whether a key asked for them or a typed line: to what is live, or to the stage of
+//! a replay that is in front.
 
 use crate::{
     app::{
         event::Effect,
         keys::help::help,
         model::{
+            app::App,
             at_hand,
             browser::Browser,
             child::Child,
@@ -28,33 +30,22 @@ use crate::{
 };
 
 /// `argument` is what was typed after the command's name.
-pub fn act(state: &mut State, command: Command, argument: &str) -> Vec<Effect> {
-    use Command as C;
-    let number = || argument.trim_start_matches('#').parse().ok();
-    if let Some(effects) = replay::act_in(state, command, argument) {
+pub fn act(app: &mut App, command: Command, argument: &str) -> Vec<Effect> {
+    if let Some(effects) = replay::act_in(app, command, argument) {
         return effects;
     }
-    let steers = matches!(
-        command,
-        C::Interrupt
-            | C::Message
-            | C::Approvals
-            | C::Hold
-            | C::Resolve
-            | C::Reopen
-            | C::RestartAgent
-            | C::RestartMonitor
-            | C::Processes
-            | C::Sessions
-            | C::Session
-    );
-    if steers && state.replayed {
-        state.say("Not in a replay: q closes it, and what is live is there again.");
-        return Vec::new();
-    }
     match command {
-        _ if replay::is_about_time(command) => return replay::act_on(state, command, argument),
-        C::Replay => return play(state, argument),
+        Command::Replay => play(app, argument),
+        _ if replay::is_about_time(command) => replay::act_on(app, command, argument),
+        _ => act_on(&mut app.live, command, argument),
+    }
+}
+
+/// What a command does to a state, live or on the stage of a replay.
+pub fn act_on(state: &mut State, command: Command, argument: &str) -> Vec<Effect> {
+    use Command as C;
+    let number = || argument.trim_start_matches('#').parse().ok();
+    match command {
         C::Quit if !state.overlays.is_empty() || state.record.is_some() => {
             state.needle = None;
             if state.overlays.pop().is_none() {
@@ -73,9 +64,11 @@ pub fn act(state: &mut State, command: Command, argument: &str) -> Vec<Effect> {
         C::Back => return back(state),
         C::NextPane => focus(state, 1),
         C::PreviousPane => focus(state, -1),
-        C::Pane(pane) if state.panes().contains(&pane) => {
-            state.overlays.clear();
-            state.focus = pane;
+        C::Pane(pane) => {
+            if state.panes().contains(&pane) {
+                state.overlays.clear();
+                state.focus = pane;
+            }
         }
         C::Zoom => state.taste.zoom = !state.taste.zoom,
         C::Open => return open::open(state),
@@ -148,20 +141,33 @@ pub fn act(state: &mut State, command: Command, argument: &str) -> Vec<Effect> {
             Ok(palette) => state.taste.palette = palette,
             Err(why) => state.say(why),
         },
-        _ => {}
+        // About what is above a state: `act` has them.
+        C::Replay
+        | C::PlayPause
+        | C::Earlier
+        | C::Later
+        | C::MuchEarlier
+        | C::MuchLater
+        | C::PreviousMark
+        | C::NextMark
+        | C::Beginning
+        | C::End
+        | C::Slower
+        | C::Faster
+        | C::Seek => {}
     }
     Vec::new()
 }
 
-fn play(state: &mut State, argument: &str) -> Vec<Effect> {
+fn play(app: &mut App, argument: &str) -> Vec<Effect> {
     let session = match argument {
-        "" => at_hand::session_at_hand(state),
+        "" => at_hand::session_at_hand(&app.live),
         named => Some(named.to_owned()),
     };
     match session {
-        Some(session) => replay::open(state, &session),
+        Some(session) => replay::open(app, &session),
         None => {
-            state.say("Which session? s shows those there are.");
+            app.live.say("Which session? s shows those there are.");
             Vec::new()
         }
     }
@@ -253,8 +259,8 @@ fn sessions(state: &mut State) -> Vec<Effect> {
 
 /// Where the ledger has more to say of what is open, now that it has changed.
 pub fn read_again(state: &mut State) -> Vec<Effect> {
-    let mut effects = match state.overlays.last() {
-        Some(Overlay::Ticket(view)) => vec![Effect::Read(Read::Ticket(view.id))],
+    let mut effects = match state.overlays.last_mut() {
+        Some(Overlay::Ticket(view)) => open::ticket_again(view).into_iter().collect(),
         Some(Overlay::Output(view)) => open::output_again(view).into_iter().collect(),
         Some(Overlay::Sessions(browser)) if browser.selected == 0 && !browser.loading => {
             vec![Effect::Read(Read::Sessions(None))]

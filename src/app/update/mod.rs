@@ -26,30 +26,43 @@ use super::{
     event::{Effect, Event, Found},
     model::{
         agent::{self, Proposal},
+        app::App,
         at_hand,
         state::State,
         tickets::LedgerView,
     },
 };
-use crate::terminal::signals::Signal;
+use crate::{supervisor::Item, terminal::signals::Signal};
 use jiff::Timestamp;
 use std::time::{Duration, Instant};
 
 /// A toast is read by then.
 const TOAST: Duration = Duration::from_secs(5);
 
-pub fn update(state: &mut State, event: Event, now: Timestamp, tick: Instant) -> Vec<Effect> {
-    state.set_time(now, tick);
-    let mut effects = change(state, event);
-    effects.extend(demo::walk(state));
-    effects.extend(replay::step(state));
+pub fn update(app: &mut App, event: Event, now: Timestamp, tick: Instant) -> Vec<Effect> {
+    app.set_time(now, tick);
+    let only_text = is_only_text(&event);
+    let mut effects = change(app, event);
+    effects.extend(demo::walk(&mut app.live));
+    effects.extend(replay::step(app));
+    if only_text {
+        return effects;
+    }
+    let state = &mut app.live;
     approvals::settle(state);
     attention::on_proposals(state);
     effects.extend(attention::effects(state));
     effects
 }
 
-fn change(state: &mut State, event: Event) -> Vec<Effect> {
+/// Text that streams in: it can neither make nor answer a question, and changes no title.
+fn is_only_text(event: &Event) -> bool {
+    let text = |item: &Item| matches!(item, Item::Delta(_) | Item::Plain { .. } | Item::Lost(_));
+    matches!(event, Event::Child(_, items) if items.iter().all(text))
+}
+
+fn change(app: &mut App, event: Event) -> Vec<Effect> {
+    let state = &mut app.live;
     let now = state.now;
     let tick = state.tick;
     state
@@ -61,9 +74,9 @@ fn change(state: &mut State, event: Event) -> Vec<Effect> {
     }
     state.cluster.judge(now);
     match event {
-        Event::Key(key) => return on_key(state, key),
-        Event::Paste(text) => on_paste(state, &text),
-        Event::Mouse(mouse) => return on_mouse(state, mouse),
+        Event::Key(key) => return on_key(app, key),
+        Event::Paste(text) => on_paste(app, &text),
+        Event::Mouse(mouse) => return on_mouse(app, mouse),
         Event::Tick => return open::log_again(state),
         Event::TerminalGone => return begin_quit(state, Signal::Hangup.exit_code()),
         Event::Signal(signal) => return on_signal(state, signal),
@@ -77,7 +90,7 @@ fn change(state: &mut State, event: Event) -> Vec<Effect> {
         Event::Ledger(view) => return on_ledger(state, *view),
         Event::LedgerSame => state.tickets.looked = Some(now),
         Event::Followed(news) => attach::on_news(state, &news),
-        Event::Found(found) => return on_found(state, found),
+        Event::Found(found) => return on_found(app, found),
         Event::Written(_, Ok(done)) => state.say(done),
         Event::Written(_, Err(why)) => state.say(format!("✗ Not written: {why}")),
         Event::Stage(news) => return demo::on_stage(state, news),
@@ -86,12 +99,12 @@ fn change(state: &mut State, event: Event) -> Vec<Effect> {
 }
 
 /// What was asked for goes to whoever asked: a replay, its stage, or what is live.
-fn on_found(state: &mut State, found: Found) -> Vec<Effect> {
-    match replay::found(state, found) {
+fn on_found(app: &mut App, found: Found) -> Vec<Effect> {
+    match replay::found(app, found) {
         Ok(effects) => effects,
-        Err(found) => match &mut state.replay {
+        Err(found) => match &mut app.replay {
             Some(replay) => open::found(&mut replay.stage, found),
-            None => open::found(state, found),
+            None => open::found(&mut app.live, found),
         },
     }
 }
@@ -111,9 +124,9 @@ fn on_signal(state: &mut State, signal: Signal) -> Vec<Effect> {
 }
 
 /// When to look again though nothing happens.
-pub fn due(state: &State) -> Option<Instant> {
-    let replay = state.replay.as_ref().and_then(|r| r.due(state.tick));
-    [demo::due(state), replay].into_iter().flatten().min()
+pub fn due(app: &App) -> Option<Instant> {
+    let replay = app.replay.as_ref().and_then(|r| r.due(app.live.tick));
+    [demo::due(&app.live), replay].into_iter().flatten().min()
 }
 
 fn on_ledger(state: &mut State, view: LedgerView) -> Vec<Effect> {
@@ -140,13 +153,10 @@ fn on_ledger(state: &mut State, view: LedgerView) -> Vec<Effect> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        app::model::{
-            child::Child,
-            config::{Config, Role},
-            palette::Palette,
-        },
-        supervisor::Item,
+    use crate::app::model::{
+        child::Child,
+        config::{Config, Role},
+        palette::Palette,
     };
     use jiff::SignedDuration;
 
@@ -168,25 +178,26 @@ mod tests {
         };
         let (then, begun): (Timestamp, _) =
             ("2026-01-30T10:00:00Z".parse().unwrap(), Instant::now());
-        let mut state = State::new(&config, None, then);
+        let mut app = App::new(&config, None, then);
         let word = Item::Plain {
             line: b"word".into(),
             stderr: false,
             omitted: 0,
         };
         update(
-            &mut state,
+            &mut app,
             Event::Child(Child::Agent, vec![word]),
             then,
             begun,
         );
-        state.say("told");
+        app.live.say("told");
         let back = then - SignedDuration::from_hours(48);
         for seconds in [1, 4, 41] {
             let tick = begun + Duration::from_secs(seconds);
             let now = back + SignedDuration::from_secs(seconds.cast_signed());
-            update(&mut state, Event::Tick, now, tick);
+            update(&mut app, Event::Tick, now, tick);
         }
+        let state = &app.live;
         let heard = state.agent.heard.unwrap();
         assert_eq!(state.since(heard), SignedDuration::from_secs(40));
         assert_eq!(state.toast, None);

@@ -1,99 +1,123 @@
 //! What keys, pastes and the mouse do.
 
+use super::{act::act, approvals, reading, replay::on_stage, steer};
 use crate::app::{
     event::Effect,
     keys::{
         command_line,
         scope::{Scope, applies},
-        table::{self, TABLE},
+        table,
     },
     model::{
-        prompt::{Prompt, PromptKind, Typed, remember},
+        app::App,
+        prompt::{PromptKind, Typed, remember},
         state::State,
     },
-    update::{act::act, approvals, reading, replay, steer},
 };
 use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 
-pub fn on_key(state: &mut State, key: KeyEvent) -> Vec<Effect> {
+pub fn on_key(app: &mut App, key: KeyEvent) -> Vec<Effect> {
     if key.kind == KeyEventKind::Release {
         return Vec::new();
     }
-    state.toast = None;
-    state.attention.answered();
-    if let Some(prompt) = state.prompt.take() {
-        return typed(state, prompt, key);
+    app.live.toast = None;
+    app.live.attention.answered();
+    if app.live.prompt.is_some() {
+        return match typed(&mut app.live, key) {
+            Line::Goes(effects) => effects,
+            Line::Command(line) => run(app, line.trim()),
+            Line::Complete(forward) => {
+                if let Some(mut prompt) = app.live.prompt.take() {
+                    command_line::complete(app, &mut prompt, forward);
+                    app.live.prompt = Some(prompt);
+                }
+                Vec::new()
+            }
+        };
     }
     // Esc and the key after it come as one when they come at once.
     if key.modifiers.contains(KeyModifiers::ALT) {
-        let mut effects = on_key(state, KeyEvent::from(KeyCode::Esc));
+        let mut effects = on_key(app, KeyEvent::from(KeyCode::Esc));
         let key = KeyEvent {
             modifiers: key.modifiers - KeyModifiers::ALT,
             ..key
         };
-        effects.extend(on_key(state, key));
+        effects.extend(on_key(app, key));
         return effects;
     }
-    if state.replay.is_some() && state.overlays.is_empty() && !applies_always(key, state) {
-        return replay::on_key(state, key);
+    if app.visible().prompt.is_some() && table::always(key).is_none() {
+        return on_stage(app, |stage| match typed(stage, key) {
+            Line::Goes(effects) => effects,
+            // A stage has no such line: `:` is the window's.
+            Line::Command(_) | Line::Complete(_) => Vec::new(),
+        });
     }
-    let copying = applies(Scope::Copying, state);
-    let command = table::command(key, state);
+    let command = table::command(key, app);
+    let reader = app.visible_mut();
     // Any other key ends it.
-    state.copying &= !copying;
-    match command {
-        Some(command) => act(state, command, ""),
-        None => Vec::new(),
-    }
+    reader.copying &= !applies(Scope::Copying, reader);
+    command.map_or_else(Vec::new, |command| act(app, command, ""))
 }
 
-/// Keys that hold whatever is open.
-fn applies_always(key: KeyEvent, state: &State) -> bool {
-    let command = table::command(key, state);
-    TABLE
-        .iter()
-        .any(|b| b.scope == Scope::Always && Some(b.command) == command)
-}
-
-pub fn on_paste(state: &mut State, text: &str) {
-    if let Some(prompt) = &mut state.prompt {
+pub fn on_paste(app: &mut App, text: &str) {
+    let prompt = match &mut app.live.prompt {
+        Some(prompt) => Some(prompt),
+        None => app.visible_mut().prompt.as_mut(),
+    };
+    if let Some(prompt) = prompt {
         prompt.paste(text);
-    } else if let Some(replay) = &mut state.replay {
-        on_paste(&mut replay.stage, text);
     }
 }
 
-fn typed(state: &mut State, mut prompt: Prompt, key: KeyEvent) -> Vec<Effect> {
+/// What became of a line that is being typed.
+enum Line {
+    /// It goes on, was left, or was entered with these effects.
+    Goes(Vec<Effect>),
+    /// A command was entered.
+    Command(String),
+    Complete(bool),
+}
+
+fn typed(state: &mut State, key: KeyEvent) -> Line {
+    let Some(mut prompt) = state.prompt.take() else {
+        return Line::Goes(Vec::new());
+    };
+    let command = prompt.kind == PromptKind::Command;
     match prompt.key(key, &state.history) {
-        Typed::Left => return Vec::new(),
-        Typed::Entered(text) => return entered(state, prompt.kind, &text),
-        Typed::Complete(forward) => {
-            if prompt.kind == PromptKind::Command {
-                command_line::complete(state, &mut prompt, forward);
+        Typed::Left => return Line::Goes(Vec::new()),
+        Typed::Entered(text) => {
+            if !text.is_empty() {
+                remember(&mut state.history, &text);
             }
+            return entered(state, prompt.kind, text);
         }
-        Typed::GoOn => {}
+        Typed::Complete(forward) if command => {
+            state.prompt = Some(prompt);
+            return Line::Complete(forward);
+        }
+        Typed::Complete(_) | Typed::GoOn => {}
     }
     state.prompt = Some(prompt);
-    Vec::new()
+    Line::Goes(Vec::new())
 }
 
-fn entered(state: &mut State, kind: PromptKind, text: &str) -> Vec<Effect> {
-    if !text.is_empty() {
-        remember(&mut state.history, text);
-    }
-    match kind {
+fn entered(state: &mut State, kind: PromptKind, text: String) -> Line {
+    Line::Goes(match kind {
         // Spaces at the ends may be what is searched for.
-        PromptKind::Search => reading::search(state, text),
+        PromptKind::Search => reading::search(state, &text),
         PromptKind::Message => steer::message(state, text.trim()),
         PromptKind::Reject => approvals::answer(state, false, text.trim()),
-        PromptKind::Command => match command_line::parse(text, state) {
-            Ok(Some((command, argument))) => act(state, command, argument),
-            Ok(None) => Vec::new(),
-            Err(why) => {
-                state.say(why);
-                Vec::new()
-            }
-        },
+        PromptKind::Command => return Line::Command(text),
+    })
+}
+
+fn run(app: &mut App, line: &str) -> Vec<Effect> {
+    match command_line::parse(line, app) {
+        Ok(Some((command, argument))) => act(app, command, argument),
+        Ok(None) => Vec::new(),
+        Err(why) => {
+            app.live.say(why);
+            Vec::new()
+        }
     }
 }

@@ -4,7 +4,7 @@
 use crate::{
     app::{
         event::Effect,
-        model::{overlay::Overlay, pane::Pane, state::State},
+        model::{app::App, overlay::Overlay, pane::Pane, state::State},
         update::{
             open,
             reading::{self, Move},
@@ -19,10 +19,14 @@ use ratatui::layout::{Position, Rect};
 /// Rows a notch of the wheel goes.
 const NOTCH: isize = 3;
 
-pub fn on_mouse(state: &mut State, mouse: MouseEvent) -> Vec<Effect> {
-    if state.replay.is_some() && state.overlays.is_empty() {
-        return on_replay(state, mouse);
+pub fn on_mouse(app: &mut App, mouse: MouseEvent) -> Vec<Effect> {
+    if app.in_front().is_some() {
+        return on_replay(app, mouse);
     }
+    on_panes(&mut app.live, mouse)
+}
+
+fn on_panes(state: &mut State, mouse: MouseEvent) -> Vec<Effect> {
     let at = Position::new(mouse.column, mouse.row);
     match mouse.kind {
         MouseEventKind::ScrollUp => wheel(state, at, -NOTCH),
@@ -36,8 +40,8 @@ pub fn on_mouse(state: &mut State, mouse: MouseEvent) -> Vec<Effect> {
 }
 
 /// On the timeline it sets the time, by a click or by dragging; on the stage it is as ever.
-fn on_replay(state: &mut State, mouse: MouseEvent) -> Vec<Effect> {
-    let Some(replay) = &mut state.replay else {
+fn on_replay(app: &mut App, mouse: MouseEvent) -> Vec<Effect> {
+    let Some(replay) = &mut app.replay else {
         return Vec::new();
     };
     let track = replay.track;
@@ -49,9 +53,9 @@ fn on_replay(state: &mut State, mouse: MouseEvent) -> Vec<Effect> {
     if button && on_it && !track.is_empty() {
         let into = f64::from(mouse.column.saturating_sub(track.x));
         replay.seek_share(into / f64::from(track.width));
-        return replay::step(state);
+        return replay::step(app);
     }
-    replay::on_stage(state, |stage| on_mouse(stage, mouse))
+    replay::on_stage(app, |stage| on_panes(stage, mouse))
 }
 
 fn wheel(state: &mut State, at: Position, rows: isize) -> Vec<Effect> {

@@ -50,6 +50,7 @@ pub fn open(state: &mut State) -> Vec<Effect> {
 pub fn ticket(state: &mut State, id: i64) -> Vec<Effect> {
     state.overlays.push(Overlay::Ticket(TicketView {
         id,
+        asked: true,
         detail: None,
         text: Text::default(),
         doc: Doc::default(),
@@ -96,45 +97,52 @@ fn output(state: &mut State) -> Vec<Effect> {
     state.overlays.push(Overlay::Output(OutputView {
         session: session.clone(),
         call: call.clone(),
+        asked: true,
         output: None,
         doc: Doc::over(Long::default()).with_cursor(),
     }));
     vec![Effect::Read(Read::Output { session, call })]
 }
 
+/// The ticket that is open, anew; not while it is being read.
+pub fn ticket_again(view: &mut TicketView) -> Option<Effect> {
+    let again = !std::mem::replace(&mut view.asked, true);
+    again.then_some(Effect::Read(Read::Ticket(view.id)))
+}
+
 /// A command that had not ended may have printed more.
-pub fn output_again(view: &OutputView) -> Option<Effect> {
+pub fn output_again(view: &mut OutputView) -> Option<Effect> {
     let output = view.output.as_ref()?.as_ref().ok()?;
     let short = view.doc.lines().text().len() < AGAIN;
-    (output.result.is_none() && short).then(|| {
-        Effect::Read(Read::Output {
-            session: view.session.clone(),
-            call: view.call.clone(),
-        })
-    })
+    if view.asked || output.result.is_some() || !short {
+        return None;
+    }
+    view.asked = true;
+    Some(Effect::Read(Read::Output {
+        session: view.session.clone(),
+        call: view.call.clone(),
+    }))
 }
 
 fn store(state: &mut State, id: u64, name: String) -> Vec<Effect> {
-    let effects = log_of(state, &name);
     state.overlays.push(Overlay::Store(StoreView {
         id,
         name,
+        asked: false,
         log: None,
     }));
-    effects
+    log_again(state)
 }
 
-/// The end of a store's log, where it is in reach.
-fn log_of(state: &State, store: &str) -> Vec<Effect> {
-    let node = store.to_owned();
-    let read = state.lab.then_some(Effect::Read(Read::Log { node }));
-    read.into_iter().collect()
-}
-
-/// The log of the store that is open, anew.
-pub fn log_again(state: &State) -> Vec<Effect> {
-    match state.overlays.last() {
-        Some(Overlay::Store(view)) => log_of(state, &view.name),
+/// The end of the log of the store that is open, where it is in reach; not while it is being read.
+pub fn log_again(state: &mut State) -> Vec<Effect> {
+    let lab = state.lab;
+    match state.overlays.last_mut() {
+        Some(Overlay::Store(view)) if lab && !view.asked => {
+            view.asked = true;
+            let node = view.name.clone();
+            vec![Effect::Read(Read::Log { node })]
+        }
         _ => Vec::new(),
     }
 }
@@ -163,6 +171,7 @@ pub fn found(state: &mut State, found: Found) -> Vec<Effect> {
                 _ => None,
             });
             for view in views {
+                view.asked = false;
                 view.text = detail.text(&state.zone);
                 // Where the reader stands stays: the record only grows.
                 if view.detail.is_some() {
@@ -227,6 +236,7 @@ pub fn found(state: &mut State, found: Found) -> Vec<Effect> {
             if let Some(Overlay::Store(view)) = state.overlays.last_mut()
                 && view.name == node
             {
+                view.asked = false;
                 view.log = Some(text.map(|text| log(&text, view.log.take(), over)));
             }
         }
@@ -239,6 +249,7 @@ fn take_output(
     output: Result<Box<Output>, String>,
     size: crate::transcript::Size,
 ) {
+    view.asked = false;
     let first = view.output.is_none();
     let at_end = view.doc.at_last(size) && !first;
     if let Ok(output) = &output {

@@ -5,8 +5,8 @@ use bollard::{API_DEFAULT_VERSION, errors::Error};
 use std::{future::Future, time::Duration};
 
 const DEFAULT_HOST: &str = "unix:///var/run/docker.sock";
-/// For calls that only ask or signal.
-const CALL: Duration = Duration::from_secs(15);
+/// How long a call that only asks or signals may take.
+const CALL_LIMIT: Duration = Duration::from_secs(15);
 /// Seconds a container is given to end by itself: TiKV hands its leaders over first.
 pub const GRACE: u64 = 25;
 
@@ -75,7 +75,7 @@ impl Docker {
         };
         let api = api.map_err(|e| DockerError::Unreachable {
             host: host.into(),
-            why: words(&e),
+            why: root_cause(&e),
         })?;
         Ok(Self {
             api,
@@ -90,7 +90,7 @@ impl Docker {
         what: &str,
         call: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, DockerError> {
-        self.call_within(CALL, what, call).await
+        self.call_within(CALL_LIMIT, what, call).await
     }
 
     /// Awaits a call that may take its time.
@@ -124,18 +124,18 @@ impl Docker {
             | Error::HyperLegacyError { .. }
             | Error::HttpClientError { .. } => DockerError::Unreachable {
                 host: self.host.clone(),
-                why: words(e),
+                why: root_cause(e),
             },
             e => DockerError::Broken {
                 what: what.into(),
-                why: words(e),
+                why: root_cause(e),
             },
         }
     }
 }
 
-/// The innermost cause: the outer ones say only that there is one.
-fn words(e: &Error) -> String {
+/// The innermost cause; the outer ones say only that there is one.
+fn root_cause(e: &Error) -> String {
     let mut inner: &dyn std::error::Error = e;
     while let Some(next) = inner.source() {
         inner = next;

@@ -15,7 +15,7 @@ use std::{process::ExitCode, time::Duration};
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 
 /// How long Docker may need to say how a program ended whose output is over.
-const EXIT: Duration = Duration::from_secs(5);
+const EXIT_LIMIT: Duration = Duration::from_secs(5);
 
 /// Runs `command` in the container whose role is `role`, with `env` (`NAME=value`) added.
 pub async fn run(
@@ -86,7 +86,7 @@ async fn feed(mut input: std::pin::Pin<Box<dyn AsyncWrite + Send>>) {
 /// How the program ended. Docker may know it a little after the end of the output.
 async fn exit_code(compose: &Compose, exec: &str) -> Result<i64, DockerError> {
     let docker = &compose.docker;
-    let deadline = tokio::time::Instant::now() + EXIT;
+    let deadline = tokio::time::Instant::now() + EXIT_LIMIT;
     loop {
         let seen = docker
             .call("asking how it ended", docker.api.inspect_exec(exec))

@@ -19,15 +19,15 @@ use futures_util::{
     future::{BoxFuture, try_join_all},
 };
 use jiff::Timestamp;
-use operator_lab::{NodeState, NodeStatus, Role};
+use operator_lab::{NodeRole, NodeState, NodeStatus};
 use std::{collections::HashMap, path::PathBuf, time::Duration};
 
 /// Where the load looks for its rate, in operations a second.
 pub const LOAD_FILE_VAR: &str = "OPERATOR_LOAD_FILE";
 /// The load's rate where nobody says.
 const DEFAULT_RATE: u32 = 500;
-/// Bytes of logs that are read at once.
-const LOGS: usize = 8 << 20;
+/// A log is read up to this many bytes.
+const MAX_LOG_BYTES: usize = 8 << 20;
 
 /// The containers of one compose project, as a lab.
 #[derive(Debug, Clone)]
@@ -42,7 +42,7 @@ pub struct Compose {
 struct Node {
     id: String,
     name: String,
-    role: Role,
+    role: NodeRole,
 }
 
 impl Compose {
@@ -204,7 +204,7 @@ impl Control for Compose {
             let mut log = Vec::new();
             while let Some(piece) = stream.try_next().await? {
                 log.extend_from_slice(&piece);
-                if log.len() > LOGS {
+                if log.len() > MAX_LOG_BYTES {
                     break;
                 }
             }
@@ -225,9 +225,9 @@ impl Control for Compose {
 fn node(container: ContainerSummary) -> Option<Node> {
     let labels = container.labels?;
     let role = match labels.get(ROLE_LABEL)?.as_str() {
-        "pd" => Role::Pd,
-        "store" => Role::Store,
-        "load" => Role::Load,
+        "pd" => NodeRole::Pd,
+        "store" => NodeRole::Store,
+        "load" => NodeRole::Load,
         _ => return None,
     };
     Some(Node {
@@ -255,11 +255,12 @@ fn status(node: Node, seen: &ContainerInspectResponse, now: Timestamp) -> NodeSt
     // A shell's way of saying that a signal ended it.
     let signal = code.filter(|c| (129..=192).contains(c)).map(|c| c - 128);
     let (port, status_port) = match node.role {
-        Role::Pd => (2379, Some(2380)),
-        Role::Store => (20160, Some(20180)),
-        Role::Load => (0, None),
+        NodeRole::Pd => (2379, Some(2380)),
+        NodeRole::Store => (20160, Some(20180)),
+        NodeRole::Load => (0, None),
     };
     NodeStatus {
+        ready: word == NodeState::Running,
         state: word,
         pid: state
             .pid
@@ -276,6 +277,6 @@ fn status(node: Node, seen: &ContainerInspectResponse, now: Timestamp) -> NodeSt
         },
         status_address: status_port.map(|p| format!("{}:{p}", node.name)),
         node: node.name,
-        role: node.role,
+        role: node.role.name().into(),
     }
 }

@@ -9,13 +9,13 @@ use crate::{
         control::{Control, ControlError, Verb},
     },
 };
-use operator_lab::{NodeState, Progress, Role};
+use operator_lab::{NodeRole, NodeState, Progress};
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 /// A cluster that is made needs this long at most.
 const LIMIT: Duration = Duration::from_secs(300);
-const LOOK: Duration = Duration::from_secs(1);
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
 const STEPS: usize = 4;
 
 #[derive(Debug, thiserror::Error)]
@@ -50,7 +50,10 @@ pub async fn up(
     };
     step("looking at the containers", 0);
     let nodes = compose.ps().await?;
-    let stores = nodes.iter().filter(|n| n.role == Role::Store).count();
+    let stores = nodes
+        .iter()
+        .filter(|n| n.role == NodeRole::Store.name())
+        .count();
     for node in &nodes {
         let verb = match node.state {
             NodeState::Running => continue,
@@ -79,7 +82,7 @@ pub async fn up(
                 }
             }
         }
-        sleep(LOOK).await;
+        sleep(POLL_INTERVAL).await;
     }
 }
 

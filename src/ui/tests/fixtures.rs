@@ -192,7 +192,7 @@ pub fn proposal(stage: &Stage, command: &str) -> WaitingProposal {
 /// Somebody else's agent at work, followed; ours is off.
 pub fn elsewhere() -> Stage {
     let mut stage = Stage::new(false);
-    stage.state.agent.process = Process::Off("no key is set (ANTHROPIC_API_KEY).".into());
+    stage.app.live.agent.process = Process::Off("no key is set (ANTHROPIC_API_KEY).".into());
     for _ in 0..20 {
         stage.cluster(true);
         stage.wait(1);
@@ -519,7 +519,7 @@ pub fn replay() -> Stage {
 
 /// Answers what a replay asked for last: how it stood at its time.
 pub fn moment(stage: &mut Stage) {
-    let at = stage.state.replay.as_ref().unwrap().clock.shown();
+    let at = stage.app.replay.as_ref().unwrap().clock.shown();
     let snapshots = (0..30).rev().map(|ago| {
         let at = at - SignedDuration::from_secs(ago);
         (at, snapshot(true, at))
@@ -558,7 +558,7 @@ pub fn record() -> Stage {
     stage.send(Event::Found(Found::Sessions(None, Ok(sessions))));
     stage.key(KeyCode::Char('j'));
     stage.key(KeyCode::Enter);
-    stage.state.record.as_mut().unwrap().session = "s-long".into();
+    stage.app.live.record.as_mut().unwrap().session = "s-long".into();
     let page = page(&stage, 1, 100, 300);
     stage.send(Event::Found(Found::Page(Which::First, Ok(Box::new(page)))));
     stage

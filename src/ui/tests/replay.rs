@@ -16,7 +16,7 @@ use jiff::SignedDuration;
 
 /// Seconds into the incident, and hundredths.
 fn into(stage: &Stage) -> String {
-    let clock = &stage.state.replay.as_ref().unwrap().clock;
+    let clock = &stage.app.replay.as_ref().unwrap().clock;
     let into = clock.shown().duration_since(clock.from).as_secs_f64();
     format!("{into:.2}")
 }
@@ -62,7 +62,7 @@ fn it_asks_for_the_incident_then_how_it_stood_then_what_comes() {
     assert!(stage.show(120, 40).contains("1 open"));
     // It reads on in time.
     stage.wait(1);
-    let asked = stage.state.replay.as_ref().unwrap();
+    let asked = stage.app.replay.as_ref().unwrap();
     assert!(asked.clock.playing());
     let ahead = Stretch {
         from: some,
@@ -72,7 +72,7 @@ fn it_asks_for_the_incident_then_how_it_stood_then_what_comes() {
     stage.send(Event::Found(Found::Stretch(session, Ok(Box::new(ahead)))));
     stage.wait(200);
     assert_eq!(into(&stage), "85.00");
-    assert!(!stage.state.replay.as_ref().unwrap().clock.playing());
+    assert!(!stage.app.replay.as_ref().unwrap().clock.playing());
 }
 
 #[test]
@@ -96,7 +96,7 @@ fn time_is_paused_set_and_hurried_and_marks_are_gone_to() {
     stage.keys("$");
     assert_eq!(into(&stage), "85.00");
     stage.keys("++-");
-    assert!((stage.state.replay.as_ref().unwrap().clock.speed() - 2.0).abs() < 0.01);
+    assert!((stage.app.replay.as_ref().unwrap().clock.speed() - 2.0).abs() < 0.01);
     stage.enter(":seek soon");
     assert!(stage.show(120, 40).contains("seek 1:20"));
 }
@@ -110,7 +110,7 @@ fn how_it_stood_is_asked_for_once_however_fast_somebody_scrubs() {
     }
     assert_eq!(asked, 1);
     // What comes is of where they were; where they are now is asked for next.
-    let at = stage.state.replay.as_ref().unwrap().clock.shown();
+    let at = stage.app.replay.as_ref().unwrap().clock.shown();
     let effects = {
         let late = crate::history::scene::Moment {
             at: at + SignedDuration::from_secs(25),
@@ -124,7 +124,7 @@ fn how_it_stood_is_asked_for_once_however_fast_somebody_scrubs() {
     };
     let session = "s-4".to_owned();
     assert_eq!(effects, [Effect::Read(Read::Moment { session, at })]);
-    assert_eq!(stage.state.replay.as_ref().unwrap().clock.shown(), at);
+    assert_eq!(stage.app.replay.as_ref().unwrap().clock.shown(), at);
 }
 
 #[test]
@@ -161,7 +161,7 @@ fn its_stage_is_read_like_what_is_live_but_there_is_nobody_to_tell() {
     let mut stage = replay();
     stage.show(120, 40);
     stage.enter("/port");
-    let on_stage = &stage.state.replay.as_ref().unwrap().stage;
+    let on_stage = &stage.app.replay.as_ref().unwrap().stage;
     assert!(on_stage.needle.is_some() && !on_stage.agent.view.following());
     assert!(stage.show(120, 40).contains("frozen"));
     let effects = stage.key(KeyCode::Enter);
@@ -184,18 +184,18 @@ fn its_stage_is_read_like_what_is_live_but_there_is_nobody_to_tell() {
 fn q_leaves_it_for_what_is_live_and_ends_one_that_is_alone() {
     let mut stage = replay();
     stage.keys("q");
-    assert!(stage.state.replay.is_none() && stage.state.quitting.is_none());
+    assert!(stage.app.replay.is_none() && stage.app.live.quitting.is_none());
     let mut stage = replay();
-    stage.state.replay.as_mut().unwrap().alone = true;
+    stage.app.replay.as_mut().unwrap().alone = true;
     assert!(!stage.keys("q").is_empty());
-    assert!(stage.state.quitting.is_some());
+    assert!(stage.app.live.quitting.is_some());
 }
 
 #[test]
 fn dragging_on_the_timeline_scrubs() {
     let mut stage = replay();
     stage.show(120, 40);
-    let track = stage.state.replay.as_ref().unwrap().track;
+    let track = stage.app.replay.as_ref().unwrap().track;
     let press = |kind, column| {
         Event::Mouse(MouseEvent {
             kind,
@@ -223,5 +223,5 @@ fn a_session_that_cannot_be_read_says_so() {
             .contains("? It cannot be played back: session gone not found")
     );
     stage.keys("q");
-    assert!(stage.state.replay.is_none());
+    assert!(stage.app.replay.is_none());
 }

@@ -64,9 +64,9 @@ fn without_colours_no_scene_loses_anything() {
     for (name, mut stage) in scenes() {
         for (width, height) in SIZES {
             let colour = stage.draw(width, height);
-            stage.state.taste.palette = Palette::Mono;
+            stage.app.live.taste.palette = Palette::Mono;
             let mono = stage.draw(width, height);
-            stage.state.taste.palette = Palette::Terminal;
+            stage.app.live.taste.palette = Palette::Terminal;
             assert_eq!(text(&colour), text(&mono), "{name}");
             for cell in mono.content() {
                 assert_eq!((cell.fg, cell.bg), (Color::Reset, Color::Reset), "{name}");
@@ -138,7 +138,7 @@ fn ticket() -> Stage {
 
 fn opened_output() -> Stage {
     let mut stage = at_work(false);
-    stage.state.agent.session = Some("s".into());
+    stage.app.live.agent.session = Some("s".into());
     stage.agent(&[
         r#""session":"s","type":"tool_call","call":"d","tool":"shell","input":"journalctl -u tikv","reasoning":"""#,
     ]);
@@ -162,7 +162,7 @@ fn sessions() -> Stage {
 
 fn store() -> Stage {
     let mut stage = at_work(false);
-    stage.state.lab = true;
+    stage.app.live.lab = true;
     stage.keys("1j");
     stage.key(KeyCode::Enter);
     let log = (0..40).map(|n| format!("2026-01-30T13:5{}:00Z  INFO raft: heartbeat {n}", n % 10));
@@ -235,7 +235,7 @@ fn message() -> Stage {
 
 fn unknown() -> Stage {
     let mut stage = Stage::new(false);
-    stage.state.agent.process =
+    stage.app.live.agent.process =
         Process::Off("there is no API key (ANTHROPIC_API_KEY is not set).".into());
     let why = "http://10.0.0.1:2379/pd/api/v1/stores: connection refused";
     let snapshot = ClusterSnapshot {
@@ -274,7 +274,7 @@ fn stale() -> Stage {
 fn starting() -> Stage {
     let mut stage = Stage::new(true);
     for child in Child::ALL {
-        *stage.state.process_mut(child) = Process::Off("it comes when the lab is up.".into());
+        *stage.app.live.process_mut(child) = Process::Off("it comes when the lab is up.".into());
     }
     let progress = operator_lab::Progress {
         step: "PD has a leader".into(),

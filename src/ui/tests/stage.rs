@@ -5,10 +5,10 @@ use crate::{
     app::{
         event::{Effect, Event},
         model::{
+            app::App,
             child::Child,
             config::{Config, Role},
             palette::Palette,
-            state::State,
             tickets::LedgerView,
         },
         update,
@@ -29,7 +29,7 @@ pub const START: &str = "2026-01-30T14:00:00Z";
 
 /// A dashboard and its clock.
 pub struct Stage {
-    pub state: State,
+    pub app: App,
     tick: std::time::Instant,
     begun: std::time::Instant,
     /// Bells and titles, as they came.
@@ -73,11 +73,11 @@ impl Stage {
             Walkthrough::new(chapters, options)
         });
         let now: Timestamp = START.parse().unwrap();
-        let mut state = State::new(&config, walk, now);
-        state.zone = TimeZone::UTC;
-        let begun = state.tick;
+        let mut app = App::new(&config, walk, now);
+        app.live.zone = TimeZone::UTC;
+        let begun = app.live.tick;
         Self {
-            state,
+            app,
             tick: begun,
             begun,
             calls: Vec::new(),
@@ -96,7 +96,7 @@ impl Stage {
     /// What is to be done, bells and titles apart.
     pub fn send(&mut self, event: Event) -> Vec<Effect> {
         let now = self.now();
-        let effects = update(&mut self.state, event, now, self.tick);
+        let effects = update(&mut self.app, event, now, self.tick);
         let call = |e: &Effect| matches!(e, Effect::Bell | Effect::Title(_));
         let (calls, effects) = effects.into_iter().partition(call);
         self.calls.extend::<Vec<_>>(calls);
@@ -187,12 +187,12 @@ impl Stage {
 
     pub fn draw(&mut self, width: u16, height: u16) -> Buffer {
         let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
-        let state = &self.state;
+        let app = &self.app;
         let mut geometry = None;
         terminal
-            .draw(|frame| geometry = Some(draw(frame, state)))
+            .draw(|frame| geometry = Some(draw(frame, app)))
             .unwrap();
-        self.state.set_geometry(geometry.unwrap());
+        self.app.set_geometry(geometry.unwrap());
         terminal.backend().buffer().clone()
     }
 

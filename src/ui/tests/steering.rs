@@ -27,7 +27,7 @@ fn quitting_asks_while_a_command_runs() {
             .contains("Its command is ended: operator-tui lab ps")
     );
     assert!(stage.keys("n").is_empty());
-    assert!(stage.state.quitting.is_none());
+    assert!(stage.app.live.quitting.is_none());
     stage.keys("q");
     assert_eq!(stage.keys("y"), [Effect::StopAll]);
     stage.fact(Child::Monitor, Fact::Stopped);
@@ -79,7 +79,7 @@ fn a_message_goes_to_our_agent_by_its_stdin() {
     assert_eq!(stage.enter("mlook at pd1"), sent);
     assert_eq!(stage.enter(":message look at pd1"), sent);
     stage.enter("m");
-    assert!(stage.state.prompt.is_none());
+    assert!(stage.app.live.prompt.is_none());
 }
 
 #[test]
@@ -136,11 +136,11 @@ fn an_agent_elsewhere_is_followed_and_steered_through_the_ledger() {
 #[test]
 fn our_own_agent_comes_first_when_it_works_and_esc_leaves_what_has_ended() {
     let mut stage = at_work(false);
-    stage.state.agent.session = Some("ours".into());
+    stage.app.live.agent.session = Some("ours".into());
     let both = vec![running(&stage, "ours"), running(&stage, "theirs")];
     let list = tickets(&stage);
     assert!(stage.ledger_with(list.clone(), both.clone()).is_empty());
-    assert!(stage.state.other.is_none());
+    assert!(stage.app.live.other.is_none());
     // Chosen by hand it stays, whatever ours does.
     stage.enter(":session theirs");
     let follow = stage.send(Event::Found(Found::Session(Ok("theirs".into()))));
@@ -245,7 +245,7 @@ fn an_answer_is_to_what_is_shown_and_to_nothing_else() {
     first.proposal = Some(proposal(&stage, "lab start tikv1"));
     let list = tickets(&stage);
     stage.ledger_with(list, vec![first]);
-    assert!(stage.state.overlays.is_empty());
+    assert!(stage.app.live.overlays.is_empty());
     assert!(stage.show(120, 40).contains("decided elsewhere"));
     assert!(stage.keys("y").is_empty());
 }
@@ -266,7 +266,7 @@ fn a_command_must_be_read_to_its_end_before_it_is_approved() {
     );
     assert!(stage.keys("y").is_empty());
     assert!(matches!(
-        stage.state.overlays.last(),
+        stage.app.live.overlays.last(),
         Some(Overlay::Approval(_))
     ));
     stage.keys("G");
@@ -292,7 +292,7 @@ fn our_own_agent_asks_by_its_events_and_is_answered_by_its_stdin() {
     assert_eq!(stage.keys("y"), [Effect::Control(Child::Agent, control)]);
     stage.agent(&[r#""session":"s","type":"decision","call":"q","approved":true,"by":"kim""#]);
     assert!(stage.show(120, 40).contains("✓ approved by kim"));
-    assert!(stage.state.agent.proposal.is_none());
+    assert!(stage.app.live.agent.proposal.is_none());
 }
 
 #[test]
@@ -355,8 +355,8 @@ fn tickets_are_held_resolved_and_opened_again_by_hand() {
     assert!(stage.show(120, 40).contains("✗ Not written: it is locked"));
     // In the agent's pane the same keys read on.
     stage.keys("3");
-    assert_eq!(stage.state.focus, Pane::Agent);
-    assert!(stage.keys("du").is_empty() && stage.state.overlays.is_empty());
+    assert_eq!(stage.app.live.focus, Pane::Agent);
+    assert!(stage.keys("du").is_empty() && stage.app.live.overlays.is_empty());
 }
 
 #[test]

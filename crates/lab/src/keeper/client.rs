@@ -1,6 +1,7 @@
-//! Asking a lab's keeper, from any process that knows the lab's home.
+//! Asking a lab's keeper, from any process that knows the lab's folder.
 
 use crate::{
+    dir::LabDir,
     exe,
     keeper::{
         logs::{self, Follower},
@@ -8,24 +9,23 @@ use crate::{
         socket,
     },
     timing::KEEPER_CALL,
-    topology::{Files, Topology, TopologyError},
 };
 use rustix::process::{Pid, Signal, kill_process};
-use std::{fs, io, path::Path, time::Duration};
+use std::{fs, io, path::PathBuf, time::Duration};
 use tokio::{
     io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
     net::UnixStream,
     time::{Instant, sleep},
 };
 
-/// A keeper that is stopped at so many looks in a row is frozen.
-const FROZEN_LOOKS: u32 = 4;
-const FROZEN_LOOK: Duration = Duration::from_millis(500);
+/// A keeper that is found stopped so many times in a row is frozen.
+const FROZEN_CHECKS: u32 = 4;
+const FROZEN_CHECK_INTERVAL: Duration = Duration::from_millis(500);
 
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
-    #[error("no lab is up in {home}; `operator-tui lab up` starts one")]
-    NotUp { home: String },
+    #[error("no lab is up in {}; `operator-tui lab up` starts one", .dir.display())]
+    NotUp { dir: PathBuf },
     #[error("the lab's keeper does not answer ({source}); its log is {log}")]
     Silent { log: String, source: io::Error },
     #[error(
@@ -35,8 +35,6 @@ pub enum ClientError {
     Frozen(Pid),
     #[error("{0}")]
     Refused(String),
-    #[error(transparent)]
-    Topology(#[from] TopologyError),
     #[error("{what}: {source}")]
     Io { what: String, source: io::Error },
 }
@@ -44,36 +42,22 @@ pub enum ClientError {
 /// A way to the keeper of one lab. Each call makes a connection of its own.
 #[derive(Debug, Clone)]
 pub struct Client {
-    files: Files,
+    dir: LabDir,
 }
 
 impl Client {
-    /// A client of the lab in `home`, whether it is up or not.
-    pub fn new(home: &Path) -> Self {
-        Self {
-            files: Files::new(home),
-        }
+    /// A client of the lab in `dir`, whether it is up or not.
+    pub fn new(dir: LabDir) -> Self {
+        Self { dir }
     }
 
-    /// A client of a lab that is up.
-    pub async fn connect(home: &Path) -> Result<Self, ClientError> {
-        let client = Self::new(home);
-        client.ps().await?;
-        Ok(client)
-    }
-
-    pub fn files(&self) -> &Files {
-        &self.files
-    }
-
-    /// What the lab consists of: addresses and cluster id.
-    pub fn topology(&self) -> Result<Topology, ClientError> {
-        Ok(Topology::load(&self.files.topology())?)
+    pub fn dir(&self) -> &LabDir {
+        &self.dir
     }
 
     /// Whether a keeper holds the lock: whether the lab is up, going up or going down.
     pub fn is_held(&self) -> bool {
-        match fs::File::open(self.files.lock()) {
+        match fs::File::open(self.dir.lock()) {
             Ok(file) => file.try_lock_shared().is_err(),
             Err(_) => false,
         }
@@ -107,15 +91,6 @@ impl Client {
         self.done(&Request::Resume { node: node.into() }).await
     }
 
-    /// Sets the load, in operations a second: `None` is the measured default, zero is off.
-    /// Returns what is now asked for.
-    pub async fn load(&self, rate: Option<u32>) -> Result<u32, ClientError> {
-        match self.ask(&Request::Load { rate }).await? {
-            Reply::Rate { rate } => Ok(rate),
-            other => Err(unexpected(&other)),
-        }
-    }
-
     /// The last lines of a node's log. Works without a keeper.
     pub fn logs(&self, node: &str, lines: usize) -> Result<String, ClientError> {
         let path = self.log_path(node)?;
@@ -130,18 +105,24 @@ impl Client {
         Ok(Follower::new(&self.log_path(node)?))
     }
 
-    fn log_path(&self, node: &str) -> Result<std::path::PathBuf, ClientError> {
-        if node != "keeper" {
-            let topology = self.topology().map_err(|_| self.not_up())?;
-            if topology.node(node).is_none() {
-                let names: Vec<_> = topology.nodes.iter().map(|n| n.name.as_str()).collect();
-                return Err(ClientError::Refused(format!(
-                    "no node `{node}`; there are {}, keeper",
-                    names.join(", ")
-                )));
-            }
+    /// The log of a node, or of the keeper itself; it is there also when they are not.
+    fn log_path(&self, node: &str) -> Result<PathBuf, ClientError> {
+        let logs = fs::read_dir(self.dir.logs()).map_err(|_| self.not_up())?;
+        let mut names: Vec<String> = logs
+            .flatten()
+            .filter_map(|entry| {
+                let name = entry.file_name().into_string().ok()?;
+                Some(name.strip_suffix(".log")?.to_owned())
+            })
+            .collect();
+        if names.iter().any(|name| name == node) {
+            return Ok(self.dir.log(node));
         }
-        Ok(self.files.log(node))
+        names.sort();
+        Err(ClientError::Refused(format!(
+            "no node `{node}`; there are {}",
+            names.join(", ")
+        )))
     }
 
     /// Ends the lab and waits until all of it is gone. A keeper that is frozen is woken, one that
@@ -172,18 +153,18 @@ impl Client {
 
     /// The process that answers, where the system tells.
     pub async fn keeper(&self) -> Option<Pid> {
-        keeper_of(&socket::connect(&self.files.socket()).await.ok()?)
+        keeper_of(&socket::connect(&self.dir.socket()).await.ok()?)
     }
 
     fn not_up(&self) -> ClientError {
         ClientError::NotUp {
-            home: self.files.home().display().to_string(),
+            dir: self.dir.path().to_path_buf(),
         }
     }
 
     fn silent(&self, source: io::Error) -> ClientError {
         ClientError::Silent {
-            log: self.files.log("keeper").display().to_string(),
+            log: self.dir.log("keeper").display().to_string(),
             source,
         }
     }
@@ -199,7 +180,7 @@ impl Client {
         if !self.is_held() {
             return Err(self.not_up());
         }
-        let stream = socket::connect(&self.files.socket())
+        let stream = socket::connect(&self.dir.socket())
             .await
             .map_err(|source| self.silent(source))?;
         let keeper = keeper_of(&stream);
@@ -242,13 +223,13 @@ async fn frozen(pid: Option<Pid>) -> Pid {
     };
     let mut seen = 0;
     loop {
-        sleep(FROZEN_LOOK).await;
+        sleep(FROZEN_CHECK_INTERVAL).await;
         seen = if exe::is_stopped(pid) == Some(true) {
             seen + 1
         } else {
             0
         };
-        if seen == FROZEN_LOOKS {
+        if seen == FROZEN_CHECKS {
             return pid;
         }
     }

@@ -15,7 +15,7 @@ fn old(path: &Path) -> PathBuf {
 }
 
 /// Copies what a node prints to its log, until it ends.
-pub async fn copy(mut from: impl AsyncRead + Unpin, path: PathBuf) {
+pub(crate) async fn copy(mut from: impl AsyncRead + Unpin, path: PathBuf) {
     let mut buffer = vec![0; 8192];
     loop {
         let Ok(count @ 1..) = from.read(&mut buffer).await else {
@@ -28,7 +28,7 @@ pub async fn copy(mut from: impl AsyncRead + Unpin, path: PathBuf) {
 }
 
 /// Adds to a log.
-pub fn append(path: &Path, bytes: &[u8]) -> io::Result<()> {
+pub(crate) fn append(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut file = OpenOptions::new().create(true).append(true).open(path)?;
     if file.metadata()?.len() + bytes.len() as u64 > MAX_BYTES {
         fs::rename(path, old(path))?;
@@ -38,7 +38,7 @@ pub fn append(path: &Path, bytes: &[u8]) -> io::Result<()> {
 }
 
 /// The last `count` lines, from the file moved aside too if it takes that.
-pub fn tail(path: &Path, count: usize) -> io::Result<String> {
+pub(crate) fn tail(path: &Path, count: usize) -> io::Result<String> {
     let mut text = match fs::read(path) {
         Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
         Err(e) if e.kind() == io::ErrorKind::NotFound => String::new(),

@@ -1,25 +1,29 @@
 //! The keeper: parent of every process of the lab.
 //!
 //! It holds a lock while it lives, holds the ports of its nodes, starts them, knows how they
-//! ended, and answers requests on a Unix socket. It never starts a node again by itself: that is
+//! ended, and answers requests on a Unix socket. What its nodes are is told to it ([`spec`]) and
+//! none of its business: any program can be one. It never starts a node again by itself: that is
 //! left to whoever looks after the cluster, as it is with containers without a restart policy.
 
 pub mod client;
-pub mod logs;
-pub mod nodes;
+pub(crate) mod logs;
+mod nodes;
 pub mod ports;
 pub mod protocol;
-pub mod socket;
+mod socket;
+pub mod spec;
 
 use crate::{
+    dir::LabDir,
     node::{EXIT_START, asked_to_stop},
     timing::STOP_GRACE,
-    topology::{Files, Role, Topology, TopologyError},
 };
 use nodes::Nodes;
-use ports::{PortError, Ports};
+use ports::Ports;
 use protocol::{Reply, Request};
+use spec::NodeSpec;
 use std::{
+    error::Error,
     fs, io,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
@@ -41,41 +45,45 @@ pub enum KeeperError {
     Locked(PathBuf),
     #[error("{what}: {source}")]
     Io { what: String, source: io::Error },
+    /// It could not be settled what the nodes are to be.
     #[error(transparent)]
-    Topology(#[from] TopologyError),
-    #[error(transparent)]
-    Ports(#[from] PortError),
+    Nodes(Box<dyn Error + Send + Sync>),
 }
 
 /// How the keeper was started.
 #[derive(Debug, Clone)]
 pub struct Options {
-    pub home: PathBuf,
+    pub dir: LabDir,
     /// End when standard input ends.
     pub lifeline: bool,
     /// Remove what an earlier lab stored before anything is started.
     pub fresh: bool,
-    /// Load in operations a second; `None` is what suits the disk.
-    pub rate: Option<u32>,
 }
 
 /// Exit code of a keeper that found another one there.
 pub const EXIT_LOCKED: i32 = 75;
-/// How often the keeper looks whether its home is still there.
-const HOME_LOOK: Duration = Duration::from_secs(1);
+/// How often the keeper looks whether its folder is still there.
+const DIR_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
 fn io_error(what: &Path) -> impl FnOnce(io::Error) -> KeeperError {
     let what = what.display().to_string();
     move |source| KeeperError::Io { what, source }
 }
 
-/// Runs the keeper until the lab is taken down.
-pub fn run(options: &Options) -> ExitCode {
+/// Runs the keeper until the lab is taken down. `prepare` says what its nodes are, and takes their
+/// ports; it is called when the folder is the keeper's own.
+pub fn run<E>(
+    options: &Options,
+    prepare: impl FnOnce(&mut Ports) -> Result<Vec<NodeSpec>, E>,
+) -> ExitCode
+where
+    E: Error + Send + Sync + 'static,
+{
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();
     let result = match runtime {
-        Ok(runtime) => runtime.block_on(keep(options)),
+        Ok(runtime) => runtime.block_on(keep(options, prepare)),
         Err(source) => Err(KeeperError::Io {
             what: "runtime".into(),
             source,
@@ -99,46 +107,49 @@ pub fn run(options: &Options) -> ExitCode {
 enum Event {
     Request(Request, oneshot::Sender<Reply>),
     LifelineEnded,
-    HomeGone,
+    DirGone,
     AskedToStop,
 }
 
-async fn keep(options: &Options) -> Result<(), KeeperError> {
-    let files = Files::new(&options.home);
-    fs::create_dir_all(files.logs()).map_err(io_error(&files.logs()))?;
-    let lock = fs::File::create(files.lock()).map_err(io_error(&files.lock()))?;
+async fn keep<E>(
+    options: &Options,
+    prepare: impl FnOnce(&mut Ports) -> Result<Vec<NodeSpec>, E>,
+) -> Result<(), KeeperError>
+where
+    E: Error + Send + Sync + 'static,
+{
+    let dir = &options.dir;
+    fs::create_dir_all(dir.logs()).map_err(io_error(&dir.logs()))?;
+    let lock = fs::File::create(dir.lock()).map_err(io_error(&dir.lock()))?;
     // Whoever only looks whether the lock is held takes it for a moment: try more than once.
     let mut tries = 0;
     while lock.try_lock().is_err() {
         tries += 1;
         if tries == 20 {
-            return Err(KeeperError::Locked(files.lock()));
+            return Err(KeeperError::Locked(dir.lock()));
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     // Under the lock: a lab that is just being started by another keeps its data.
     if options.fresh {
-        wipe(&files)?;
+        wipe(dir)?;
     }
-    let (topology, held) = prepare(&files, options)?;
-    let listener = socket::bind(&files.socket()).map_err(io_error(&files.socket()))?;
+    let mut ports = Ports::new();
+    let specs = prepare(&mut ports).map_err(|e| KeeperError::Nodes(e.into()))?;
+    let listener = socket::bind(&dir.socket()).map_err(io_error(&dir.socket()))?;
     let (events, mut queue) = mpsc::channel(64);
     watch_for_end(options.lifeline, &events);
-    tokio::spawn(watch_home(
-        files.lock(),
-        lock.metadata().ok(),
-        events.clone(),
-    ));
-    tokio::spawn(accept(listener, files.socket(), events));
+    tokio::spawn(watch_dir(dir.lock(), lock.metadata().ok(), events.clone()));
+    tokio::spawn(accept(listener, dir.socket(), events));
 
-    let mut nodes = Nodes::new(files.clone(), topology, held);
+    let mut nodes = Nodes::new(dir.clone(), specs, ports);
     nodes.start_all();
     eprintln!("keeper is up, pid {}", std::process::id());
     while let Some(event) = queue.recv().await {
         match event {
             Event::Request(Request::Down, reply) => {
                 nodes.stop_all(STOP_GRACE).await;
-                let _ = fs::remove_file(files.socket());
+                let _ = fs::remove_file(dir.socket());
                 let _ = reply.send(Reply::Done);
                 // The answer must leave before the process does.
                 tokio::time::sleep(Duration::from_millis(50)).await;
@@ -152,8 +163,8 @@ async fn keep(options: &Options) -> Result<(), KeeperError> {
                 nodes.kill_all().await;
                 break;
             }
-            Event::HomeGone => {
-                eprintln!("the home of this lab is gone");
+            Event::DirGone => {
+                eprintln!("the folder of this lab is gone");
                 nodes.kill_all().await;
                 break;
             }
@@ -163,82 +174,29 @@ async fn keep(options: &Options) -> Result<(), KeeperError> {
             }
         }
     }
-    let _ = fs::remove_file(files.socket());
+    let _ = fs::remove_file(dir.socket());
     eprintln!("keeper ends");
     drop(lock);
     Ok(())
 }
 
-/// Removes what a lab makes, and nothing else that is in its home.
-fn wipe(files: &Files) -> Result<(), KeeperError> {
+/// Removes what a lab makes, and nothing else that is in its folder.
+fn wipe(dir: &LabDir) -> Result<(), KeeperError> {
     let gone = |path: &Path, result: io::Result<()>| match result {
         Err(source) if source.kind() != io::ErrorKind::NotFound => Err(io_error(path)(source)),
         _ => Ok(()),
     };
-    let data = files.home().join("data");
+    let data = dir.all_data();
     gone(&data, fs::remove_dir_all(&data))?;
-    let kept = files.log("keeper");
-    let logs = fs::read_dir(files.logs()).map_err(io_error(&files.logs()))?;
+    let kept = dir.log("keeper");
+    let logs = fs::read_dir(dir.logs()).map_err(io_error(&dir.logs()))?;
     for log in logs.flatten().map(|entry| entry.path()) {
         // Ours is open, and says why when this fails.
         if log != kept {
             gone(&log, fs::remove_file(&log))?;
         }
     }
-    gone(&files.topology(), fs::remove_file(files.topology()))
-}
-
-/// Reads or makes the topology and takes its ports, choosing others for those that are taken.
-fn prepare(files: &Files, options: &Options) -> Result<(Topology, Ports), KeeperError> {
-    let path = files.topology();
-    let mut ports = Ports::new();
-    let mut topology = if path.exists() {
-        let mut topology = Topology::load(&path)?;
-        for node in &mut topology.nodes {
-            for port in std::iter::once(&mut node.port).chain(&mut node.second_port) {
-                if let Err(error) = ports.hold(*port) {
-                    let other = ports.hold_any()?;
-                    eprintln!(
-                        "{}: port {port} is taken ({error}), using {other}",
-                        node.name
-                    );
-                    *port = other;
-                }
-            }
-        }
-        topology
-    } else {
-        let id = uuid::Uuid::now_v7().as_u128() as u64 >> 1;
-        Topology::new(id, || ports.hold_any())?
-    };
-    let fsync = measure_fsync(files.home()).map_err(io_error(files.home()))?;
-    topology.fsync_us = fsync.as_micros() as u64;
-    topology.default_rate = super::load::default_rate(topology.fsync_us);
-    topology.rate = options.rate.unwrap_or(topology.default_rate);
-    debug_assert_eq!(topology.of_role(Role::Load).count(), 1);
-    topology.save(&path)?;
-    Ok((topology, ports))
-}
-
-/// Median of a few small synced writes.
-fn measure_fsync(folder: &Path) -> io::Result<Duration> {
-    use std::io::Write;
-    let mut file = tempfile_in(folder)?;
-    let mut times = Vec::new();
-    for _ in 0..15 {
-        let started = std::time::Instant::now();
-        file.1.write_all(&[0; 4096])?;
-        file.1.sync_data()?;
-        times.push(started.elapsed());
-    }
-    fs::remove_file(&file.0)?;
-    times.sort();
-    Ok(times[times.len() / 2])
-}
-
-fn tempfile_in(folder: &Path) -> io::Result<(PathBuf, fs::File)> {
-    let path = folder.join("fsync.probe");
-    Ok((path.clone(), fs::File::create(path)?))
+    gone(&dir.topology(), fs::remove_file(dir.topology()))
 }
 
 fn watch_for_end(lifeline: bool, events: &mpsc::Sender<Event>) {
@@ -249,7 +207,7 @@ fn watch_for_end(lifeline: bool, events: &mpsc::Sender<Event>) {
     });
     if lifeline {
         let ended = events.clone();
-        // A thread: a runtime that is shut down would wait for a blocking read for ever.
+        // It is a thread because a runtime that is shut down would wait for a blocking read for ever.
         std::thread::spawn(move || {
             let _ = io::copy(&mut io::stdin().lock(), &mut io::sink());
             let _ = ended.blocking_send(Event::LifelineEnded);
@@ -257,31 +215,31 @@ fn watch_for_end(lifeline: bool, events: &mpsc::Sender<Event>) {
     }
 }
 
-/// Without its home nobody can reach a keeper any more, not even to end it.
-async fn watch_home(lock: PathBuf, held: Option<fs::Metadata>, events: mpsc::Sender<Event>) {
+/// Without its folder nobody can reach a keeper any more, not even to end it.
+async fn watch_dir(lock: PathBuf, held: Option<fs::Metadata>, events: mpsc::Sender<Event>) {
     let Some(held) = held else { return };
     let same = |found: &fs::Metadata| (found.dev(), found.ino()) == (held.dev(), held.ino());
     while fs::metadata(&lock).is_ok_and(|found| same(&found)) {
-        tokio::time::sleep(HOME_LOOK).await;
+        tokio::time::sleep(DIR_CHECK_INTERVAL).await;
     }
-    let _ = events.send(Event::HomeGone).await;
+    let _ = events.send(Event::DirGone).await;
 }
 
 async fn accept(mut listener: UnixListener, path: PathBuf, events: mpsc::Sender<Event>) {
-    let mut look = tokio::time::interval(HOME_LOOK);
+    let mut check = tokio::time::interval(DIR_CHECK_INTERVAL);
     loop {
         let stream = tokio::select! {
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => stream,
-                // Out of file descriptors, say: a pause, and not the end of all answers.
+                // We may be out of file descriptors for a while: that is not the end of all answers.
                 Err(error) => {
                     eprintln!("{}: {error}", path.display());
-                    tokio::time::sleep(HOME_LOOK).await;
+                    tokio::time::sleep(DIR_CHECK_INTERVAL).await;
                     continue;
                 }
             },
             // Somebody who took the socket for a stale one must not make the lab unreachable.
-            _ = look.tick() => {
+            _ = check.tick() => {
                 if !path.exists() && let Ok(again) = socket::bind(&path) {
                     listener = again;
                 }

@@ -1,33 +1,45 @@
 //! The keeper's children: started, watched, signalled, ended.
 
 use crate::{
-    exe, http,
+    dir::LabDir,
+    exe,
     keeper::{
         logs,
         ports::Ports,
         protocol::{NodeState, NodeStatus, Reply, Request},
+        spec::{NodeSpec, Program, Ready},
     },
     timing::STOP_GRACE,
-    topology::{Files, Node, Role, Topology},
 };
+use futures_util::future::join_all;
 use jiff::Timestamp;
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, kill_process_group};
 use std::{
     io,
     os::unix::process::ExitStatusExt,
     process::{ExitStatus, Stdio},
     time::{Duration, Instant},
 };
-use tokio::{process::ChildStdin, sync::watch, time::timeout};
+use tokio::{
+    net::{TcpStream, unix::pipe},
+    process::ChildStdin,
+    sync::watch,
+    time::timeout,
+};
+
+/// A port on loopback accepts or refuses at once, unless its process is frozen.
+const CONNECT_LIMIT: Duration = Duration::from_millis(100);
 
 /// A node that has been started, and perhaps has ended.
 struct Process {
     pid: Pid,
-    /// The node's lifeline: it ends itself when this closes.
+    /// One of our own nodes ends itself when this closes.
     _lifeline: Option<ChildStdin>,
     exit: watch::Receiver<Option<Exit>>,
     started: Moment,
     paused: Option<Moment>,
+    /// Once it has been seen to be ready, it is until it ends.
+    ready: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -61,11 +73,12 @@ impl Process {
         exe::is_stopped(self.pid)
     }
 
+    /// Signals the node, and what it started that is still in its process group.
     fn signal(&self, signal: Signal) -> io::Result<()> {
         if self.exited().is_some() {
             return Ok(());
         }
-        match kill_process(self.pid, signal) {
+        match kill_process_group(self.pid, signal) {
             Err(rustix::io::Errno::SRCH) => Ok(()),
             other => Ok(other?),
         }
@@ -78,42 +91,73 @@ impl Process {
     }
 }
 
+struct Node {
+    spec: NodeSpec,
+    process: Option<Process>,
+}
+
+impl Node {
+    fn running(&mut self) -> Option<&mut Process> {
+        self.process.as_mut().filter(|p| p.exited().is_none())
+    }
+
+    /// Finds out whether a node that runs is ready by now.
+    async fn update_ready(&mut self) {
+        let ready = self.spec.ready;
+        let Some(process) = self.running().filter(|p| !p.ready) else {
+            return;
+        };
+        process.ready = match ready {
+            Ready::Started => true,
+            Ready::Listens(port) => {
+                let connect = TcpStream::connect(("127.0.0.1", port));
+                matches!(timeout(CONNECT_LIMIT, connect).await, Ok(Ok(_)))
+            }
+        };
+    }
+}
+
 /// All nodes of the lab and what the keeper knows of them.
-pub struct Nodes {
-    files: Files,
-    topology: Topology,
-    processes: Vec<Option<Process>>,
-    _ports: Ports,
+pub(super) struct Nodes {
+    dir: LabDir,
+    all: Vec<Node>,
+    ports: Ports,
 }
 
 impl Nodes {
-    pub fn new(files: Files, topology: Topology, ports: Ports) -> Self {
-        let processes = topology.nodes.iter().map(|_| None).collect();
+    pub(super) fn new(dir: LabDir, specs: Vec<NodeSpec>, ports: Ports) -> Self {
+        let all = specs.into_iter().map(|spec| Node {
+            spec,
+            process: None,
+        });
         Self {
-            files,
-            topology,
-            processes,
-            _ports: ports,
+            dir,
+            all: all.collect(),
+            ports,
         }
     }
 
-    pub fn start_all(&mut self) {
-        for index in 0..self.topology.nodes.len() {
+    pub(super) fn start_all(&mut self) {
+        for index in 0..self.all.len() {
             if let Err(error) = self.start(index) {
-                eprintln!("{}: {error}", self.topology.nodes[index].name);
+                eprintln!("{}: {error}", self.all[index].spec.name);
             }
         }
     }
 
-    /// TERM to all, the grace, KILL to those that are left.
-    pub async fn stop_all(&mut self, grace: Duration) {
+    fn processes(&mut self) -> impl Iterator<Item = &mut Process> {
+        self.all.iter_mut().filter_map(|n| n.process.as_mut())
+    }
+
+    /// Asks all to end (TERM), and ends those (KILL) that are there after the grace.
+    pub(super) async fn stop_all(&mut self, grace: Duration) {
         let deadline = Instant::now() + grace;
         // A stopped process does not see a TERM before it runs again.
-        for process in self.processes.iter().flatten() {
+        for process in self.processes() {
             let _ = process.signal(Signal::TERM);
             let _ = process.signal(Signal::CONT);
         }
-        for process in self.processes.iter_mut().flatten() {
+        for process in self.processes() {
             process
                 .wait(deadline.saturating_duration_since(Instant::now()))
                 .await;
@@ -121,20 +165,21 @@ impl Nodes {
         self.kill_all().await;
     }
 
-    pub async fn kill_all(&mut self) {
-        for process in self.processes.iter().flatten() {
+    pub(super) async fn kill_all(&mut self) {
+        for process in self.processes() {
             let _ = process.signal(Signal::KILL);
         }
-        for process in self.processes.iter_mut().flatten() {
+        for process in self.processes() {
             process.wait(STOP_GRACE).await;
         }
     }
 
-    pub async fn answer(&mut self, request: Request) -> Reply {
+    pub(super) async fn answer(&mut self, request: Request) -> Reply {
         let result = match request {
             Request::Ps => {
+                join_all(self.all.iter_mut().map(Node::update_ready)).await;
                 return Reply::Nodes {
-                    nodes: self.status(),
+                    nodes: self.all.iter_mut().map(status_of).collect(),
                 };
             }
             Request::Start { node } => match self.find(&node) {
@@ -145,7 +190,6 @@ impl Nodes {
             Request::Kill { node } => self.kill(&node).await,
             Request::Pause { node } => self.pause(&node).await,
             Request::Resume { node } => self.resume(&node),
-            Request::Load { rate } => return self.set_rate(rate).await,
             Request::Down => Err(io::Error::other("not for the nodes")),
         };
         match result {
@@ -157,41 +201,31 @@ impl Nodes {
     }
 
     fn find(&self, name: &str) -> io::Result<usize> {
-        self.topology
-            .nodes
-            .iter()
-            .position(|n| n.name == name)
-            .ok_or_else(|| {
-                let names: Vec<_> = self
-                    .topology
-                    .nodes
-                    .iter()
-                    .map(|n| n.name.as_str())
-                    .collect();
-                io::Error::other(format!("no node `{name}`; there are {}", names.join(", ")))
-            })
+        let found = self.all.iter().position(|n| n.spec.name == name);
+        found.ok_or_else(|| {
+            let names: Vec<_> = self.all.iter().map(|n| n.spec.name.as_str()).collect();
+            io::Error::other(format!("no node `{name}`; there are {}", names.join(", ")))
+        })
     }
 
     fn running(&mut self, name: &str) -> io::Result<&mut Process> {
         let index = self.find(name)?;
-        self.processes[index]
-            .as_mut()
-            .filter(|p| p.exited().is_none())
+        self.all[index]
+            .running()
             .ok_or_else(|| io::Error::other(format!("{name} is not running")))
     }
 
     fn start(&mut self, index: usize) -> io::Result<()> {
-        let node = &self.topology.nodes[index];
-        if self.processes[index]
-            .as_ref()
-            .is_some_and(|p| p.exited().is_none())
-        {
-            return Err(io::Error::other(format!(
-                "{} is already running",
-                node.name
-            )));
+        let node = &mut self.all[index];
+        if node.running().is_some() {
+            let name = &node.spec.name;
+            return Err(io::Error::other(format!("{name} is already running")));
         }
-        self.processes[index] = Some(spawn(node, &self.files)?);
+        if let Program::Other(_) = node.spec.program {
+            // A foreign program may not know how to bind beside us.
+            self.ports.release(&node.spec.ports);
+        }
+        node.process = Some(spawn(&node.spec, &self.dir)?);
         Ok(())
     }
 
@@ -236,58 +270,15 @@ impl Nodes {
         process.paused = None;
         Ok(())
     }
-
-    async fn set_rate(&mut self, rate: Option<u32>) -> Reply {
-        let rate = rate.unwrap_or(self.topology.default_rate);
-        self.topology.rate = rate;
-        if let Err(error) = self.topology.save(&self.files.topology()) {
-            return Reply::Error {
-                message: error.to_string(),
-            };
-        }
-        let Some(load) = self.topology.of_role(Role::Load).next() else {
-            return Reply::Error {
-                message: "this lab has no load".into(),
-            };
-        };
-        let (url, name) = (
-            format!("http://{}/rate/{rate}", load.address()),
-            load.name.clone(),
-        );
-        if self.running(&name).is_err() {
-            return match self.find(&name).and_then(|index| self.start(index)) {
-                Ok(()) => Reply::Rate { rate },
-                Err(error) => Reply::Error {
-                    message: error.to_string(),
-                },
-            };
-        }
-        let limit = Duration::from_secs(2);
-        match http::client(limit)
-            .post(url)
-            .send()
-            .await
-            .and_then(reqwest::Response::error_for_status)
-        {
-            Ok(_) => Reply::Rate { rate },
-            Err(error) => Reply::Error {
-                message: format!("load does not answer: {error}"),
-            },
-        }
-    }
-
-    fn status(&mut self) -> Vec<NodeStatus> {
-        let rows = self.topology.nodes.iter().zip(&mut self.processes);
-        rows.map(|(node, process)| status_of(node, process.as_mut()))
-            .collect()
-    }
 }
 
-fn status_of(node: &Node, process: Option<&mut Process>) -> NodeStatus {
+fn status_of(node: &mut Node) -> NodeStatus {
+    let spec = &node.spec;
     let mut state = NodeState::Exited;
     let (mut pid, mut exit_code, mut signal) = (None, None, None);
     let mut since = Moment::now();
-    if let Some(process) = process {
+    let mut ready = false;
+    if let Some(process) = &mut node.process {
         if let Some(exit) = process.exited() {
             since = exit.when;
             exit_code = exit.status.and_then(|s| s.code());
@@ -306,53 +297,58 @@ fn status_of(node: &Node, process: Option<&mut Process>) -> NodeStatus {
             } else {
                 NodeState::Running
             };
+            ready = process.ready;
             since = process.paused.unwrap_or(process.started);
             pid = Some(process.pid.as_raw_nonzero().get() as u32);
         }
     }
     NodeStatus {
-        node: node.name.clone(),
-        role: node.role,
+        node: spec.name.clone(),
+        role: spec.role.clone(),
         state,
+        ready,
         pid,
         exit_code,
         signal,
         since: format!("{:.3}", since.at),
         since_seconds: (since.instant.elapsed().as_secs_f64() * 1000.0).round() / 1000.0,
-        address: node.address(),
-        status_address: node.second_address(),
+        address: spec.address(0).unwrap_or_default(),
+        status_address: spec.address(1),
     }
 }
 
-fn spawn(node: &Node, files: &Files) -> io::Result<Process> {
-    let mut command = exe::command();
+fn spawn(spec: &NodeSpec, dir: &LabDir) -> io::Result<Process> {
+    let mut command = exe::command(&spec.program);
+    let (output, theirs) = io::pipe()?;
     command
-        .arg("lab")
-        .arg("node")
-        .arg(&node.name)
-        .arg("--home")
-        .arg(files.home());
-    command
+        .args(&spec.args)
+        .envs(&spec.env)
         .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped());
+        .stdout(theirs.try_clone()?)
+        .stderr(theirs);
     exe::own_session(&mut command, Some(Signal::KILL));
     let mut child = tokio::process::Command::from(command).spawn()?;
     let pid = child
         .id()
         .and_then(|pid| Pid::from_raw(pid as i32))
         .ok_or_else(|| io::Error::other("the process has no id"))?;
-    if let Some(output) = child.stderr.take() {
-        tokio::spawn(logs::copy(output, files.log(&node.name)));
-    }
+    let log = dir.log(&spec.name);
+    // There is a log to read even of a node that never says anything.
+    logs::append(&log, b"")?;
+    tokio::spawn(logs::copy(
+        pipe::Receiver::from_owned_fd(output.into())?,
+        log,
+    ));
     let lifeline = child.stdin.take();
     let (ended, exit) = watch::channel(None);
-    let name = node.name.clone();
+    let name = spec.name.clone();
     tokio::spawn(async move {
         let status = child.wait().await.ok();
+        // What it started may still be there, but a node lives as long as its first process.
+        let _ = kill_process_group(pid, Signal::KILL);
         match status {
             Some(status) => eprintln!("{name} ended: {status}"),
-            None => eprintln!("{name} ended, nobody knows how"),
+            None => eprintln!("{name} exited with unknown status"),
         }
         let _ = ended.send(Some(Exit {
             status,
@@ -365,5 +361,6 @@ fn spawn(node: &Node, files: &Files) -> io::Result<Process> {
         exit,
         started: Moment::now(),
         paused: None,
+        ready: false,
     })
 }

@@ -3,23 +3,24 @@
 //!
 //! A held port is bound and does not listen, so connections to a dead node are refused; nodes
 //! bind beside it because both sides set `SO_REUSEPORT`. Another lab sees the port as taken,
-//! because choosing one binds without that option first.
+//! because choosing one binds without that option first. A program that does not set the option gets
+//! its ports by [`Ports::release`].
 
-use std::{fs, io, net::SocketAddr};
+use std::{collections::BTreeMap, fs, io, net::SocketAddr};
 use tokio::net::TcpSocket;
 
-/// Where to look. Ports below 16384 are used by well-known services more often.
-const LOWEST: u16 = 16384;
-/// What Linux has by default, where it cannot be asked.
-const EPHEMERAL: u16 = 32768;
+/// Ports below this are used by well-known services more often.
+const MIN_PORT: u16 = 16384;
+/// Linux takes ports for outgoing connections from here on, unless it says otherwise.
+const FIRST_EPHEMERAL: u16 = 32768;
 
 #[derive(Debug, thiserror::Error)]
-#[error("no free port on 127.0.0.1 between {LOWEST} and {0}; end a process that uses them")]
+#[error("no free port on 127.0.0.1 between {MIN_PORT} and {0}; end a process that uses them")]
 pub struct PortError(u16);
 
 #[derive(Debug)]
 pub struct Ports {
-    held: Vec<TcpSocket>,
+    held: BTreeMap<u16, TcpSocket>,
     next: u16,
     end: u16,
 }
@@ -35,11 +36,11 @@ impl Ports {
         let end = fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range")
             .ok()
             .and_then(|text| text.split_whitespace().next()?.parse().ok())
-            .filter(|&end| end > LOWEST + 100)
-            .unwrap_or(EPHEMERAL);
+            .filter(|&end| end > MIN_PORT + 100)
+            .unwrap_or(FIRST_EPHEMERAL);
         Self {
-            held: Vec::new(),
-            next: rand::random_range(LOWEST..end),
+            held: BTreeMap::new(),
+            next: rand::random_range(MIN_PORT..end),
             end,
         }
     }
@@ -55,18 +56,23 @@ impl Ports {
         let socket = TcpSocket::new_v4()?;
         socket.set_reuseport(true)?;
         socket.bind(address)?;
-        self.held.push(socket);
+        self.held.insert(port, socket);
         Ok(())
+    }
+
+    /// Lets go of ports.
+    pub fn release(&mut self, ports: &[u16]) {
+        self.held.retain(|port, _| !ports.contains(port));
     }
 
     /// Takes any free port.
     pub fn hold_any(&mut self) -> Result<u16, PortError> {
-        for _ in LOWEST..self.end {
+        for _ in MIN_PORT..self.end {
             let port = self.next;
             self.next = if port + 1 < self.end {
                 port + 1
             } else {
-                LOWEST
+                MIN_PORT
             };
             if self.hold(port).is_ok() {
                 return Ok(port);

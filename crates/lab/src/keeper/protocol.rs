@@ -1,6 +1,5 @@
 //! What is asked of the keeper and what it answers: one line of JSON each way.
 
-use crate::topology::Role;
 use serde::{Deserialize, Serialize};
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -10,24 +9,20 @@ pub enum Request {
     Start {
         node: String,
     },
-    /// TERM, and KILL after a grace.
+    /// The node is asked to end (TERM), and ended (KILL) after a grace.
     Stop {
         node: String,
     },
-    /// KILL.
+    /// The node is ended at once (KILL).
     Kill {
         node: String,
     },
-    /// SIGSTOP: the process freezes, its connections stay open.
+    /// The process freezes (STOP); its connections stay open.
     Pause {
         node: String,
     },
     Resume {
         node: String,
-    },
-    /// `None` is the measured default, zero is off.
-    Load {
-        rate: Option<u32>,
     },
     Down,
 }
@@ -36,16 +31,8 @@ pub enum Request {
 #[serde(tag = "reply", rename_all = "snake_case")]
 pub enum Reply {
     Done,
-    Nodes {
-        nodes: Vec<NodeStatus>,
-    },
-    /// Operations a second now asked for.
-    Rate {
-        rate: u32,
-    },
-    Error {
-        message: String,
-    },
+    Nodes { nodes: Vec<NodeStatus> },
+    Error { message: String },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -70,8 +57,11 @@ impl NodeState {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct NodeStatus {
     pub node: String,
-    pub role: Role,
+    pub role: String,
     pub state: NodeState,
+    /// Whether it has been seen to be ready since it was started.
+    #[serde(default)]
+    pub ready: bool,
     pub pid: Option<u32>,
     /// How it ended: one of the two, if it has.
     pub exit_code: Option<i32>,
@@ -79,8 +69,9 @@ pub struct NodeStatus {
     /// Since when it is in this state, RFC 3339.
     pub since: String,
     pub since_seconds: f64,
+    /// What clients connect to, empty for a node without a port.
     pub address: String,
-    /// A store's status address, a PD member's peer address.
+    /// The second of its ports: a store's status address, a PD member's peer address.
     pub status_address: Option<String>,
 }
 

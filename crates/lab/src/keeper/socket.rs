@@ -35,7 +35,7 @@ fn short(path: &Path) -> io::Result<(PathBuf, Option<OwnedFd>)> {
 }
 
 /// Listens, in place of a socket that a dead keeper left behind. The caller holds the lock.
-pub fn bind(path: &Path) -> io::Result<UnixListener> {
+pub(super) fn bind(path: &Path) -> io::Result<UnixListener> {
     match fs::remove_file(path) {
         Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
         _ => {}
@@ -44,7 +44,7 @@ pub fn bind(path: &Path) -> io::Result<UnixListener> {
     UnixListener::bind(path)
 }
 
-pub async fn connect(path: &Path) -> io::Result<UnixStream> {
+pub(super) async fn connect(path: &Path) -> io::Result<UnixStream> {
     let (path, _folder) = short(path)?;
     UnixStream::connect(path).await
 }

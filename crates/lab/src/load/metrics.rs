@@ -7,7 +7,7 @@ use prometheus::{
 };
 use std::time::Duration;
 
-pub struct Metrics {
+pub(super) struct Metrics {
     registry: Registry,
     process: ProcessMetrics,
     operations: IntCounterVec,
@@ -18,7 +18,7 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    pub fn new() -> prometheus::Result<Self> {
+    pub(super) fn new() -> prometheus::Result<Self> {
         let registry = Registry::new();
         let operations = IntCounterVec::new(
             Opts::new("load_operations_total", "Operations of the load."),
@@ -61,7 +61,7 @@ impl Metrics {
         })
     }
 
-    pub fn observe(&self, op: &str, took: Duration, ok: bool) {
+    pub(super) fn observe(&self, op: &str, took: Duration, ok: bool) {
         self.operations
             .with_label_values(&[op, if ok { "ok" } else { "error" }])
             .inc();
@@ -70,7 +70,7 @@ impl Metrics {
             .observe(took.as_secs_f64());
     }
 
-    pub fn text(&self) -> String {
+    pub(super) fn text(&self) -> String {
         self.process.update();
         process::text(&self.registry)
     }

@@ -4,8 +4,9 @@
 //! absent. Every update carries a rising number; the highest acknowledged one of each record is
 //! kept, so that `verify` can look for lost writes.
 
-pub mod metrics;
-pub mod router;
+mod metrics;
+pub mod rate;
+mod router;
 pub mod verify;
 
 use crate::{
@@ -83,7 +84,7 @@ pub async fn run(topology: &Topology, node: &Node) -> Result<Infallible, NodeErr
     let listener = listen(&node.address())?;
     let (rate, mut rates) = watch::channel(topology.rate);
     let load = Arc::new(Load {
-        router: Router::new(topology),
+        router: Router::new(topology).map_err(|e| NodeError::new(e.to_string()))?,
         metrics: Metrics::new().map_err(|e| NodeError::new(e.to_string()))?,
         rate,
         // Rises over restarts of this process too.

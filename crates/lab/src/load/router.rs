@@ -7,7 +7,7 @@ use crate::{
     http,
     node::unix_millis,
     timing::{CONNECT_LIMIT, LOAD_CALL, LOAD_OPERATION},
-    topology::{REGIONS, Role, Topology, region_of},
+    topology::{NodeRole, REGIONS, Topology, region_of},
     wire::{Answer, Call, Refusal, decode, encode},
 };
 use serde_json::Value;
@@ -30,7 +30,7 @@ pub enum RouteError {
     Refused(Refusal),
 }
 
-pub struct Router {
+pub(super) struct Router {
     stores: BTreeMap<u64, Channel>,
     leaders: Mutex<BTreeMap<u64, u64>>,
     pd: Vec<String>,
@@ -39,17 +39,17 @@ pub struct Router {
 }
 
 impl Router {
-    pub fn new(topology: &Topology) -> Self {
-        let stores = topology.peers(Role::Store).into_iter();
-        Self {
+    pub(super) fn new(topology: &Topology) -> reqwest::Result<Self> {
+        let stores = topology.peers(NodeRole::Store).into_iter();
+        Ok(Self {
             stores: stores
                 .map(|(id, at)| (id, Channel::new(at, CONNECT_LIMIT)))
                 .collect(),
             leaders: Mutex::default(),
             pd: topology.pd_endpoints(),
-            http: http::client(CONNECT_LIMIT),
+            http: http::client(CONNECT_LIMIT)?,
             asked: tokio::sync::Mutex::default(),
-        }
+        })
     }
 
     fn leaders(&self) -> MutexGuard<'_, BTreeMap<u64, u64>> {
@@ -57,7 +57,7 @@ impl Router {
     }
 
     /// Waits until the leader of every region is known.
-    pub async fn wait_for_leaders(&self, limit: Duration) {
+    pub(super) async fn wait_for_leaders(&self, limit: Duration) {
         let give_up = Instant::now() + limit;
         while (self.leaders().len() as u64) < REGIONS && Instant::now() < give_up {
             self.ask_pd().await;
@@ -65,7 +65,7 @@ impl Router {
         }
     }
 
-    pub async fn read(&self, key: &str) -> Result<Option<String>, RouteError> {
+    pub(super) async fn read(&self, key: &str) -> Result<Option<String>, RouteError> {
         let make = |deadline| Call::Read {
             key: key.into(),
             deadline,
@@ -79,7 +79,7 @@ impl Router {
     }
 
     /// `Ok` means that the write is durable on a majority.
-    pub async fn write(&self, key: &str, value: &str) -> Result<(), RouteError> {
+    pub(super) async fn write(&self, key: &str, value: &str) -> Result<(), RouteError> {
         let make = |deadline| Call::Write {
             key: key.into(),
             value: value.into(),

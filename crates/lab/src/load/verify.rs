@@ -6,7 +6,7 @@ use crate::{
         number_of,
         router::{RouteError, Router},
     },
-    topology::{Role, Topology},
+    topology::{NodeRole, Topology},
 };
 use futures_util::{StreamExt, stream};
 use std::{collections::BTreeMap, fmt, time::Duration};
@@ -47,14 +47,14 @@ impl fmt::Display for Verified {
 
 /// Compares what the load process was told is done with what the cluster holds.
 pub async fn verify(topology: &Topology) -> Result<Verified, VerifyError> {
-    let client = http::client(Duration::from_secs(5));
+    let client = http::client(Duration::from_secs(5)).map_err(VerifyError::Load)?;
     let mut acknowledged = BTreeMap::<String, u64>::new();
-    for load in topology.of_role(Role::Load) {
+    for load in topology.of_role(NodeRole::Load) {
         let url = format!("http://{}/acknowledged", load.address());
         let answer = client.get(url).send().await.map_err(VerifyError::Load)?;
         acknowledged = answer.json().await.map_err(VerifyError::Load)?;
     }
-    let router = Router::new(topology);
+    let router = Router::new(topology).map_err(VerifyError::Load)?;
     let records = acknowledged.len();
     let checks = stream::iter(acknowledged)
         .map(|(key, number)| {

@@ -11,8 +11,7 @@ use crate::{
         cluster::StoreState,
         shape::{self, GIT_HASH},
     },
-    store::VERSION,
-    topology::REGIONS,
+    topology::{REGIONS, TIKV_VERSION},
 };
 use axum::{
     Json,
@@ -22,7 +21,7 @@ use axum::{
 use serde_json::{Value, json};
 use std::time::Instant;
 
-pub struct Call<'a> {
+pub(super) struct Call<'a> {
     pub method: &'a Method,
     /// Behind the prefix, without a slash at either end.
     pub path: &'a str,
@@ -45,7 +44,7 @@ impl Call<'_> {
 }
 
 /// PD indents its JSON.
-pub fn pretty(value: &Value) -> Response {
+pub(super) fn pretty(value: &Value) -> Response {
     let mut text = serde_json::to_string_pretty(value).unwrap_or_default();
     text.push('\n');
     (
@@ -55,22 +54,22 @@ pub fn pretty(value: &Value) -> Response {
         .into_response()
 }
 
-pub fn error(status: StatusCode, message: &str) -> Response {
+pub(super) fn error(status: StatusCode, message: &str) -> Response {
     (status, Json(json!(message))).into_response()
 }
 
 /// What every member answers by itself; `None` for what is the leader's.
-pub async fn local(pd: &Pd, call: &Call<'_>) -> Option<Response> {
+pub(super) async fn local(pd: &Pd, call: &Call<'_>) -> Option<Response> {
     if call.method != Method::GET {
         return None;
     }
     Some(match call.path {
         "ping" => StatusCode::OK.into_response(),
         "version" => pretty(&json!({
-            "version": format!("v{VERSION}"), "build_time": "", "hash": "", "branch": "",
+            "version": format!("v{TIKV_VERSION}"), "build_time": "", "hash": "", "branch": "",
         })),
         "status" => pretty(&json!({
-            "build_ts": "", "version": format!("v{VERSION}"), "git_hash": GIT_HASH,
+            "build_ts": "", "version": format!("v{TIKV_VERSION}"), "git_hash": GIT_HASH,
             "start_timestamp": pd.started,
         })),
         "health" => pretty(&health(pd).await),
@@ -91,7 +90,7 @@ async fn health(pd: &Pd) -> Value {
 }
 
 /// What the leader answers.
-pub async fn leader(pd: &Pd, call: &Call<'_>) -> Response {
+pub(super) async fn leader(pd: &Pd, call: &Call<'_>) -> Response {
     let segments: Vec<&str> = call.path.split('/').collect();
     match *call.method {
         Method::GET => read(pd, call, &segments),
@@ -113,7 +112,7 @@ fn read(pd: &Pd, call: &Call<'_>, segments: &[&str]) -> Response {
                 "name": pd.node.name,
                 "data-dir": pd.deploy_path,
                 "lease": 5,
-                "cluster-version": VERSION,
+                "cluster-version": TIKV_VERSION,
                 "schedule": config.schedule(),
                 "replication": super::config::Config::replication(),
                 "log": { "level": "info" },

@@ -1,6 +1,6 @@
 //! Where leaders belong: the same number on every store that is up, none on an evicted one.
 //!
-//! Decides and orders; stores carry out. No region is ever moved.
+//! Decides and instructs; stores carry out. No region is ever moved.
 
 use crate::{
     node::unix_seconds,
@@ -10,14 +10,17 @@ use crate::{
     },
     timing::{OPERATOR_LIMIT, SETTLED},
     topology::{MEMBERS, REGIONS},
-    wire::Order,
+    wire::Instruction,
 };
 use std::{collections::BTreeMap, time::Instant};
 
-/// Gives orders for the next heartbeats, and forgets operators that are done or too old.
-pub fn plan(cluster: &mut Cluster, config: &Config, now: Instant) {
+/// Gives instructions for the next heartbeats, and forgets operators that are done or too old.
+pub(super) fn plan(cluster: &mut Cluster, config: &Config, now: Instant) {
     for region in cluster.unborn(now) {
-        cluster.order((region - 1) % MEMBERS + 1, Order::Bootstrap { region });
+        cluster.instruct(
+            (region - 1) % MEMBERS + 1,
+            Instruction::Bootstrap { region },
+        );
     }
     finish(cluster, now);
     for (region, from, to) in moves(cluster, config, now) {
@@ -30,7 +33,7 @@ pub fn plan(cluster: &mut Cluster, config: &Config, now: Instant) {
                 manual: false,
             },
         );
-        cluster.order(from, Order::HandOver { region, to });
+        cluster.instruct(from, Instruction::HandOver { region, to });
     }
 }
 
@@ -54,7 +57,7 @@ fn finish(cluster: &mut Cluster, now: Instant) {
 }
 
 /// An operator as PD prints it.
-pub fn describe(region: u64, operator: &Operator, status: &str) -> String {
+pub(super) fn describe(region: u64, operator: &Operator, status: &str) -> String {
     let kind = if operator.manual {
         "admin-transfer-leader"
     } else {
@@ -164,8 +167,11 @@ mod tests {
         // Asked again, nothing is added.
         plan(&mut cluster, &Config::default(), now);
         assert_eq!(cluster.operators.len(), 2);
-        let orders = [cluster.take_orders(1).len(), cluster.take_orders(2).len()];
-        assert_eq!(orders, [1, 1]);
+        let counts = [
+            cluster.take_instructions(1).len(),
+            cluster.take_instructions(2).len(),
+        ];
+        assert_eq!(counts, [1, 1]);
     }
 
     #[test]
@@ -174,7 +180,7 @@ mod tests {
         let now = after_settling(start);
         let mut cluster = cluster([&[1, 4], &[2, 5], &[3, 6]], start, now);
         plan(&mut cluster, &Config::default(), now);
-        assert!(cluster.operators.is_empty() && cluster.orders.is_empty());
+        assert!(cluster.operators.is_empty() && cluster.instructions.is_empty());
     }
 
     #[test]
@@ -200,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn an_order_that_is_not_followed_is_given_up() {
+    fn an_instruction_that_is_not_followed_is_given_up() {
         let start = Instant::now();
         let now = after_settling(start);
         let mut cluster = cluster([&[1, 2, 3], &[4, 5, 6], &[]], start, now);

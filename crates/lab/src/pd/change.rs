@@ -7,7 +7,7 @@ use crate::{
         api::{Call, error, pretty},
         cluster::Operator,
     },
-    wire::{Order, Refusal},
+    wire::{Instruction, Refusal},
 };
 use axum::{
     Json,
@@ -21,7 +21,7 @@ fn refused(refusal: &Refusal) -> Response {
     error(StatusCode::INTERNAL_SERVER_ERROR, &refusal.to_string())
 }
 
-pub async fn post(pd: &Pd, call: &Call<'_>, segments: &[&str]) -> Response {
+pub(super) async fn post(pd: &Pd, call: &Call<'_>, segments: &[&str]) -> Response {
     let body = if call.body.is_empty() {
         b"{}"
     } else {
@@ -97,11 +97,11 @@ fn add_operator(pd: &Pd, body: &Value) -> Response {
             manual: true,
         },
     );
-    cluster.order(from, Order::HandOver { region, to });
+    cluster.instruct(from, Instruction::HandOver { region, to });
     pretty(&json!("The operator is created."))
 }
 
-pub async fn delete(pd: &Pd, segments: &[&str]) -> Response {
+pub(super) async fn delete(pd: &Pd, segments: &[&str]) -> Response {
     match segments {
         ["schedulers", name] => {
             let mut config = pd.config();

@@ -6,7 +6,7 @@ use crate::{
     pd::config::Config,
     timing::{PD_FROZEN, PD_TICK, REGION_LEADER_SILENT, SETTLED, STORE_HEARTBEAT},
     topology::{MEMBERS, REGIONS},
-    wire::{Order, RegionReport, StoreReport},
+    wire::{Instruction, RegionReport, StoreReport},
 };
 use serde::{Deserialize, Serialize};
 use std::{
@@ -16,7 +16,7 @@ use std::{
 
 /// What the members agree to remember of a store.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct StoreRecord {
+pub(crate) struct StoreRecord {
     pub address: String,
     pub status_address: String,
     pub deploy_path: String,
@@ -28,14 +28,14 @@ pub struct StoreRecord {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum StoreState {
+pub(crate) enum StoreState {
     Up,
     Disconnected,
     Down,
 }
 
 impl StoreState {
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Up => "Up",
             Self::Disconnected => "Disconnected",
@@ -46,7 +46,7 @@ impl StoreState {
 
 /// A store that this member has heard.
 #[derive(Debug, Clone)]
-pub struct StoreView {
+pub(crate) struct StoreView {
     pub report: StoreReport,
     pub heard: Instant,
     /// Nanoseconds since 1970.
@@ -56,7 +56,7 @@ pub struct StoreView {
 }
 
 #[derive(Debug, Clone)]
-pub struct RegionView {
+pub(crate) struct RegionView {
     pub report: RegionReport,
     pub leader: u64,
     pub heard: Instant,
@@ -66,7 +66,7 @@ pub struct RegionView {
 
 /// A hand-over that has been asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Operator {
+pub(crate) struct Operator {
     pub from: u64,
     pub to: u64,
     pub asked: Instant,
@@ -74,12 +74,12 @@ pub struct Operator {
 }
 
 #[derive(Debug)]
-pub struct Cluster {
+pub(crate) struct Cluster {
     pub stores: BTreeMap<u64, StoreView>,
     pub regions: BTreeMap<u64, RegionView>,
     pub operators: BTreeMap<u64, Operator>,
     /// What stores are to be told with their next heartbeat.
-    pub orders: BTreeMap<u64, Vec<Order>>,
+    pub instructions: BTreeMap<u64, Vec<Instruction>>,
     /// Finished hand-overs, as text, the newest last.
     pub records: VecDeque<(u64, String)>,
     started: Instant,
@@ -89,12 +89,12 @@ pub struct Cluster {
 const KEPT_RECORDS: usize = 100;
 
 impl Cluster {
-    pub fn new(now: Instant) -> Self {
+    pub(crate) fn new(now: Instant) -> Self {
         Self {
             stores: BTreeMap::new(),
             regions: BTreeMap::new(),
             operators: BTreeMap::new(),
-            orders: BTreeMap::new(),
+            instructions: BTreeMap::new(),
             records: VecDeque::new(),
             started: now,
             ticked: now,
@@ -102,7 +102,7 @@ impl Cluster {
     }
 
     /// Takes a heartbeat in.
-    pub fn heard(&mut self, report: StoreReport, now: Instant) {
+    pub(crate) fn heard(&mut self, report: StoreReport, now: Instant) {
         let store = report.store;
         for region in &report.leads {
             let newer = self.regions.get(&region.region).is_none_or(|known| {
@@ -148,7 +148,7 @@ impl Cluster {
     }
 
     /// Called at every tick. Time in which this member was frozen is not held against others.
-    pub fn tick(&mut self, now: Instant) {
+    pub(crate) fn tick(&mut self, now: Instant) {
         let gap = now.saturating_duration_since(self.ticked);
         self.ticked = now;
         if gap > PD_TICK + PD_FROZEN {
@@ -164,7 +164,7 @@ impl Cluster {
     }
 
     /// How a store is. One never heard by this member is measured from the member's own start.
-    pub fn state(&self, store: u64, config: &Config, now: Instant) -> StoreState {
+    pub(crate) fn state(&self, store: u64, config: &Config, now: Instant) -> StoreState {
         let heard = self
             .stores
             .get(&store)
@@ -180,7 +180,7 @@ impl Cluster {
     }
 
     /// Whether leaders may be sent to a store.
-    pub fn settled(&self, store: u64, config: &Config, now: Instant) -> bool {
+    pub(crate) fn settled(&self, store: u64, config: &Config, now: Instant) -> bool {
         self.state(store, config, now) == StoreState::Up
             && self.stores.get(&store).is_some_and(|view| {
                 now.saturating_duration_since(view.since) >= SETTLED
@@ -189,7 +189,7 @@ impl Cluster {
     }
 
     /// The region's leader; `None` if none has reported lately.
-    pub fn leader(&self, region: u64, now: Instant) -> Option<u64> {
+    pub(crate) fn leader(&self, region: u64, now: Instant) -> Option<u64> {
         self.regions
             .get(&region)
             .filter(|view| now.saturating_duration_since(view.heard) <= REGION_LEADER_SILENT)
@@ -197,7 +197,12 @@ impl Cluster {
     }
 
     /// Peers of a region that have not answered for the configured time, and for how long.
-    pub fn down_peers(&self, region: u64, config: &Config, now: Instant) -> BTreeMap<u64, u64> {
+    pub(crate) fn down_peers(
+        &self,
+        region: u64,
+        config: &Config,
+        now: Instant,
+    ) -> BTreeMap<u64, u64> {
         let Some(view) = self.regions.get(&region) else {
             return BTreeMap::new();
         };
@@ -212,7 +217,7 @@ impl Cluster {
     }
 
     /// Regions that no store holds, while all stores report.
-    pub fn unborn(&self, now: Instant) -> Vec<u64> {
+    pub(crate) fn unborn(&self, now: Instant) -> Vec<u64> {
         let fresh =
             |view: &&StoreView| now.saturating_duration_since(view.heard) < 3 * STORE_HEARTBEAT;
         let reporting: Vec<_> = self.stores.values().filter(fresh).collect();
@@ -228,26 +233,26 @@ impl Cluster {
             .collect()
     }
 
-    pub fn order(&mut self, store: u64, order: Order) {
-        let orders = self.orders.entry(store).or_default();
-        if !orders.contains(&order) {
-            orders.push(order);
+    pub(crate) fn instruct(&mut self, store: u64, instruction: Instruction) {
+        let instructions = self.instructions.entry(store).or_default();
+        if !instructions.contains(&instruction) {
+            instructions.push(instruction);
         }
     }
 
-    pub fn take_orders(&mut self, store: u64) -> Vec<Order> {
-        self.orders.remove(&store).unwrap_or_default()
+    pub(crate) fn take_instructions(&mut self, store: u64) -> Vec<Instruction> {
+        self.instructions.remove(&store).unwrap_or_default()
     }
 
     /// Notes how a hand-over ended; `at` is in seconds since 1970.
-    pub fn note(&mut self, at: u64, text: String) {
+    pub(crate) fn note(&mut self, at: u64, text: String) {
         if self.records.len() == KEPT_RECORDS {
             self.records.pop_front();
         }
         self.records.push_back((at, text));
     }
 
-    pub fn records(&self) -> BTreeMap<u64, StoreRecord> {
+    pub(crate) fn records(&self) -> BTreeMap<u64, StoreRecord> {
         let record = |view: &StoreView| StoreRecord {
             address: view.report.address.clone(),
             status_address: view.report.status_address.clone(),
@@ -264,10 +269,10 @@ impl Cluster {
 }
 
 #[cfg(test)]
-pub mod tests {
+pub(super) mod tests {
     use super::*;
 
-    pub fn report(store: u64, leads: &[u64]) -> StoreReport {
+    pub(crate) fn report(store: u64, leads: &[u64]) -> StoreReport {
         let lead = |&region: &u64| RegionReport {
             region,
             term: 1,

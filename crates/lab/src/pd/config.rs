@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use std::{collections::BTreeSet, time::Duration};
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Config {
+pub(crate) struct Config {
     /// Without a heartbeat for this long a store is Disconnected. A constant in PD.
     pub disconnected: Duration,
     /// And for this long, Down.
@@ -38,7 +38,7 @@ impl Default for Config {
 
 impl Config {
     /// Applies `{"schedule.max-store-down-time": "1m"}`; bare leaf names do too.
-    pub fn change(&mut self, changes: &Map<String, Value>) -> Result<(), String> {
+    pub(crate) fn change(&mut self, changes: &Map<String, Value>) -> Result<(), String> {
         for (name, value) in changes {
             let leaf = name.rsplit('.').next().unwrap_or(name);
             let time = || {
@@ -63,7 +63,7 @@ impl Config {
         Ok(())
     }
 
-    pub fn schedule(&self) -> Value {
+    pub(crate) fn schedule(&self) -> Value {
         json!({
             "leader-schedule-limit": self.leader_schedule_limit,
             "region-schedule-limit": 0,
@@ -77,7 +77,7 @@ impl Config {
         })
     }
 
-    pub fn replication() -> Value {
+    pub(crate) fn replication() -> Value {
         json!({
             "max-replicas": 3,
             "location-labels": "",
@@ -87,7 +87,7 @@ impl Config {
     }
 
     /// Names of the schedulers at work.
-    pub fn schedulers(&self) -> Vec<String> {
+    pub(crate) fn schedulers(&self) -> Vec<String> {
         let evict = if self.evict_leaders.is_empty() {
             None
         } else {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-pub fn format(duration: Duration) -> String {
+pub(super) fn format(duration: Duration) -> String {
     let nanos = duration.as_nanos();
     match nanos {
         0 => return "0s".into(),
@@ -29,7 +29,7 @@ fn decimal(value: u128, unit: u128) -> String {
     text.trim_end_matches('0').trim_end_matches('.').to_string()
 }
 
-pub fn parse(text: &str) -> Option<Duration> {
+pub(super) fn parse(text: &str) -> Option<Duration> {
     let mut rest = text.trim();
     let mut total = 0.0;
     if rest.is_empty() {

@@ -8,7 +8,7 @@ use crate::{
 use prometheus::{Gauge, GaugeVec, Opts, Registry};
 use std::time::Instant;
 
-pub struct Metrics {
+pub(crate) struct Metrics {
     registry: Registry,
     process: ProcessMetrics,
     cluster: GaugeVec,
@@ -25,7 +25,7 @@ fn gauges(r: &Registry, name: &str, help: &str, labels: &[&str]) -> prometheus::
 }
 
 impl Metrics {
-    pub fn new() -> prometheus::Result<Self> {
+    pub(crate) fn new() -> prometheus::Result<Self> {
         let r = Registry::new();
         let leader = Gauge::with_opts(Opts::new(
             "etcd_server_is_leader",
@@ -46,7 +46,7 @@ impl Metrics {
             role: gauges(
                 &r,
                 "service_member_role",
-                "Role of the member.",
+                "NodeRole of the member.",
                 &["service"],
             )?,
             leader,
@@ -54,7 +54,7 @@ impl Metrics {
         })
     }
 
-    pub fn text(&self, pd: &Pd) -> String {
+    pub(crate) fn text(&self, pd: &Pd) -> String {
         self.process.update();
         let leads = pd.group.leads();
         self.leader.set(f64::from(u8::from(leads)));

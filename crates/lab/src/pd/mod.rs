@@ -4,23 +4,24 @@
 //! `api`, `change` and `shape` answer as PD does over HTTP, `proxy` forwards to the leader, `config` holds
 //! what can be changed, `metrics` what can be scraped.
 
-pub mod api;
-pub mod balance;
-pub mod change;
-pub mod cluster;
-pub mod config;
-pub mod duration;
-pub mod metrics;
-pub mod proxy;
-pub mod shape;
+mod api;
+mod balance;
+mod change;
+mod cluster;
+mod config;
+mod duration;
+mod metrics;
+mod proxy;
+mod shape;
 
 use crate::{
+    dir::LabDir,
     frame::{self, Channel},
     http,
     node::{NodeError, listen, unix_seconds},
     raft::{PD_GROUP, disk::Disk, group::Group, network::peers, patience},
     timing::{CONNECT_LIMIT, HEALTH_PING, HEARTBEAT_RECORD, PD_TICK, PROXY_LIMIT},
-    topology::{Files, Node, Role, Topology},
+    topology::{Node, NodeRole, Topology},
     wire::{Answer, Call, Refusal, decode, encode},
 };
 use cluster::{Cluster, StoreRecord};
@@ -34,7 +35,7 @@ use std::{
 };
 
 /// Everything a member's tasks share.
-pub struct Pd {
+pub(crate) struct Pd {
     pub node: Node,
     pub members: Vec<Node>,
     pub cluster_id: u64,
@@ -49,28 +50,32 @@ pub struct Pd {
 
 /// Keys of the replicated state.
 mod key {
-    pub const CONFIG: &str = "config";
-    pub const BOOTSTRAPPED: &str = "bootstrapped";
-    pub const STORE: &str = "store/";
+    pub(super) const CONFIG: &str = "config";
+    pub(super) const BOOTSTRAPPED: &str = "bootstrapped";
+    pub(super) const STORE: &str = "store/";
 }
 
 /// Runs a member until it fails.
-pub async fn run(files: &Files, topology: &Topology, node: &Node) -> Result<Infallible, NodeError> {
-    let data = files.data(&node.name);
+pub(crate) async fn run(
+    dir: &LabDir,
+    topology: &Topology,
+    node: &Node,
+) -> Result<Infallible, NodeError> {
+    let data = dir.data(&node.name);
     let disk = Disk::open(&data.join("raft.db"))?;
     let peer_listener = listen(&node.raft_address())?;
     let listener = listen(&node.address())?;
-    let addresses = topology.peers(Role::Pd);
+    let addresses = topology.peers(NodeRole::Pd);
     let group = Group::start(PD_GROUP, node.id, peers(node.id, addresses.clone()), &disk).await?;
     let others = addresses.into_iter().filter(|(id, _)| *id != node.id);
     let pd = Arc::new(Pd {
         node: node.clone(),
-        members: topology.of_role(Role::Pd).cloned().collect(),
+        members: topology.of_role(NodeRole::Pd).cloned().collect(),
         cluster_id: topology.cluster_id,
         deploy_path: data.display().to_string(),
         group: Arc::new(group),
         metrics: Metrics::new().map_err(|e| NodeError::new(e.to_string()))?,
-        http: http::client(PROXY_LIMIT),
+        http: http::client(PROXY_LIMIT).map_err(|e| NodeError::new(e.to_string()))?,
         started: unix_seconds(),
         peers: others
             .map(|(id, at)| (id, Channel::new(at, CONNECT_LIMIT)))
@@ -131,7 +136,7 @@ async fn watch(pd: &Arc<Pd>) -> Result<Infallible, NodeError> {
             if leads {
                 balance::plan(&mut cluster, &config, Instant::now());
             } else {
-                cluster.orders.clear();
+                cluster.instructions.clear();
             }
         }
         if leads {
@@ -145,11 +150,11 @@ async fn watch(pd: &Arc<Pd>) -> Result<Infallible, NodeError> {
 }
 
 impl Pd {
-    pub fn cluster(&self) -> MutexGuard<'_, Cluster> {
+    pub(crate) fn cluster(&self) -> MutexGuard<'_, Cluster> {
         self.cluster.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub fn config(&self) -> Config {
+    pub(crate) fn config(&self) -> Config {
         let state = self.group.state();
         state
             .values
@@ -158,18 +163,18 @@ impl Pd {
             .unwrap_or_default()
     }
 
-    pub async fn set_config(&self, config: &Config) -> Result<(), Refusal> {
+    pub(crate) async fn set_config(&self, config: &Config) -> Result<(), Refusal> {
         let text = serde_json::to_string(config).map_err(|e| Refusal::Other(e.to_string()))?;
         self.group.put(key::CONFIG.into(), text).await
     }
 
     /// When the first store joined, if one has.
-    pub fn bootstrapped(&self) -> Option<String> {
+    pub(crate) fn bootstrapped(&self) -> Option<String> {
         self.group.state().values.get(key::BOOTSTRAPPED).cloned()
     }
 
     /// What the members have agreed to remember of each store.
-    pub fn records(&self) -> BTreeMap<u64, StoreRecord> {
+    pub(crate) fn records(&self) -> BTreeMap<u64, StoreRecord> {
         let state = self.group.state();
         let records = state.values.iter().filter_map(|(key, text)| {
             let id = key.strip_prefix(key::STORE)?.parse().ok()?;
@@ -179,13 +184,13 @@ impl Pd {
     }
 
     /// The member that leads, as far as this one knows.
-    pub fn leader(&self) -> Option<&Node> {
+    pub(crate) fn leader(&self) -> Option<&Node> {
         let id = self.group.leader()?;
         self.members.iter().find(|member| member.id == id)
     }
 
     /// Pings another member.
-    pub async fn is_healthy(&self, member: u64) -> bool {
+    pub(crate) async fn is_healthy(&self, member: u64) -> bool {
         match self.peers.get(&member) {
             None => member == self.node.id,
             Some(peer) => peer.call(encode(&Call::Ping), HEALTH_PING).await.is_ok(),
@@ -200,8 +205,8 @@ impl Pd {
                 let mut cluster = self.cluster();
                 let store = report.store;
                 cluster.heard(*report, Instant::now());
-                Answer::Orders(if leads {
-                    cluster.take_orders(store)
+                Answer::Instructions(if leads {
+                    cluster.take_instructions(store)
                 } else {
                     Vec::new()
                 })

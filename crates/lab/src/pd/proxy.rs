@@ -17,7 +17,7 @@ use std::sync::Arc;
 const FORWARDED: &str = "pd-redirector";
 const MAX_BODY: usize = 64 * 1024;
 
-pub async fn serve(listener: tokio::net::TcpListener, pd: Arc<Pd>) {
+pub(super) async fn serve(listener: tokio::net::TcpListener, pd: Arc<Pd>) {
     let router = axum::Router::new()
         .fallback(handle)
         .layer(DefaultBodyLimit::max(MAX_BODY))

@@ -8,8 +8,7 @@ use crate::{
         duration,
     },
     size,
-    store::VERSION,
-    topology::{MEMBERS, Node, REGIONS, start_key},
+    topology::{MEMBERS, Node, REGIONS, TIKV_VERSION, start_key},
 };
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
@@ -19,7 +18,7 @@ use std::{
 };
 
 const MIB: u64 = 1 << 20;
-pub const GIT_HASH: &str = "embedded-lab";
+pub(super) const GIT_HASH: &str = "embedded-lab";
 
 fn rfc3339(nanos: u64) -> String {
     Timestamp::from_nanosecond(i128::from(nanos))
@@ -33,7 +32,7 @@ fn mib(bytes: u64) -> u64 {
 }
 
 /// A store, from what was replicated of it and what has been heard since.
-pub fn store(
+pub(super) fn store(
     id: u64,
     record: &StoreRecord,
     cluster: &Cluster,
@@ -122,7 +121,7 @@ fn hex_key(key: &str) -> String {
 }
 
 /// A region.
-pub fn region(id: u64, cluster: &Cluster, config: &Config, now: Instant) -> Value {
+pub(super) fn region(id: u64, cluster: &Cluster, config: &Config, now: Instant) -> Value {
     let leader = cluster.leader(id, now);
     let known = cluster.regions.get(&id);
     let report = known.map(|view| view.report.clone()).unwrap_or_default();
@@ -159,27 +158,27 @@ pub fn region(id: u64, cluster: &Cluster, config: &Config, now: Instant) -> Valu
 }
 
 /// A PD member.
-pub fn member(node: &Node, cluster_id: u64, deploy_path: &str) -> Value {
+pub(super) fn member(node: &Node, cluster_id: u64, deploy_path: &str) -> Value {
     json!({
         "name": node.name,
         "member_id": member_id(node, cluster_id),
         "peer_urls": [format!("http://{}", node.raft_address())],
         "client_urls": [format!("http://{}", node.address())],
         "deploy_path": deploy_path,
-        "binary_version": format!("v{VERSION}"),
+        "binary_version": format!("v{TIKV_VERSION}"),
         "git_hash": GIT_HASH,
     })
 }
 
 /// Stable, and above 2^53 as real ones often are.
-pub fn member_id(node: &Node, cluster_id: u64) -> u64 {
+pub(super) fn member_id(node: &Node, cluster_id: u64) -> u64 {
     cluster_id
         .wrapping_add(node.id)
         .wrapping_mul(0x9E37_79B9_7F4A_7C15)
         | 1 << 63
 }
 
-pub fn members(pd: &Pd) -> Value {
+pub(super) fn members(pd: &Pd) -> Value {
     let folder = |node: &Node| pd.deploy_path.replace(&pd.node.name, &node.name);
     let all = |node: &Node| member(node, pd.cluster_id, &folder(node));
     let leader = pd.leader().map(all);
@@ -192,7 +191,7 @@ pub fn members(pd: &Pd) -> Value {
 }
 
 /// `/stats/region` over all regions, or with `count_only` their number alone.
-pub fn region_stats(cluster: &Cluster, now: Instant, count_only: bool) -> Value {
+pub(super) fn region_stats(cluster: &Cluster, now: Instant, count_only: bool) -> Value {
     if count_only {
         return json!({
             "count": REGIONS, "empty_count": 0, "storage_size": 0, "storage_keys": 0,

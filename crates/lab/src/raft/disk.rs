@@ -4,6 +4,7 @@
 //! all regions of a store share that fsync. Damage is found when the file is opened, and ends the
 //! process, as it does in production. Does not know what an entry means.
 
+use crate::node::NodeError;
 use rusqlite::{Connection, ErrorCode, params};
 use std::{
     io,
@@ -30,11 +31,17 @@ pub enum DiskError {
     Io { path: PathBuf, source: io::Error },
 }
 
+impl From<DiskError> for NodeError {
+    fn from(error: DiskError) -> Self {
+        Self::disk(error.to_string())
+    }
+}
+
 /// Told when its write is on disk, or why it is not.
-pub type Done = Box<dyn FnOnce(io::Result<()>) + Send>;
+pub(crate) type Done = Box<dyn FnOnce(io::Result<()>) + Send>;
 
 /// One write. The bodies are JSON of the group's making.
-pub enum Write {
+pub(crate) enum Write {
     Append {
         group: u64,
         entries: Vec<(u64, String)>,
@@ -62,7 +69,7 @@ pub enum Write {
 
 /// What was on disk for a group when the file was opened.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
-pub struct Stored {
+pub(crate) struct Stored {
     pub entries: Vec<(u64, String)>,
     pub vote: Option<String>,
     pub purged: Option<String>,
@@ -71,7 +78,7 @@ pub struct Stored {
 
 /// Counters of the writer, for metrics.
 #[derive(Debug, Default)]
-pub struct DiskStats {
+pub(crate) struct DiskStats {
     pub syncs: AtomicU64,
     pub slow_syncs: AtomicU64,
     pub sync_micros: AtomicU64,
@@ -79,7 +86,7 @@ pub struct DiskStats {
 
 /// A handle to the writer thread. The thread ends with the last handle.
 #[derive(Clone)]
-pub struct Disk {
+pub(crate) struct Disk {
     path: Arc<PathBuf>,
     queue: mpsc::Sender<(Write, Done)>,
     stats: Arc<DiskStats>,
@@ -87,7 +94,7 @@ pub struct Disk {
 
 impl Disk {
     /// Opens or makes the file, checks it, and starts the writer.
-    pub fn open(path: &Path) -> Result<Self, DiskError> {
+    pub(crate) fn open(path: &Path) -> Result<Self, DiskError> {
         if let Some(folder) = path.parent() {
             std::fs::create_dir_all(folder).map_err(|source| DiskError::Io {
                 path: folder.into(),
@@ -121,16 +128,16 @@ impl Disk {
         })
     }
 
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
-    pub fn stats(&self) -> &DiskStats {
+    pub(crate) fn stats(&self) -> &DiskStats {
         &self.stats
     }
 
     /// Reads what is stored for a group, on a connection of its own.
-    pub fn read(&self, group: u64) -> Result<Stored, DiskError> {
+    pub(crate) fn read(&self, group: u64) -> Result<Stored, DiskError> {
         let inner = || -> rusqlite::Result<Stored> {
             let connection = Connection::open(&*self.path)?;
             let mut stored = Stored::default();
@@ -161,14 +168,14 @@ impl Disk {
     }
 
     /// Queues a write; `done` is called from the writer's thread once it is synced.
-    pub fn write(&self, write: Write, done: Done) {
+    pub(crate) fn write(&self, write: Write, done: Done) {
         if let Err(mpsc::SendError((_, done))) = self.queue.send((write, done)) {
             done(Err(io::Error::other("the log writer has ended")));
         }
     }
 
     /// Queues a write and waits until it is synced.
-    pub async fn write_synced(&self, write: Write) -> io::Result<()> {
+    pub(crate) async fn write_synced(&self, write: Write) -> io::Result<()> {
         let (done, waiting) = tokio::sync::oneshot::channel();
         self.write(
             write,

@@ -42,7 +42,7 @@ const KEEP_BEHIND_SNAPSHOT: u64 = 500;
 /// A peer this many entries behind is a pending peer.
 const PENDING_LAG: u64 = 1000;
 
-pub struct Group {
+pub(crate) struct Group {
     pub id: u64,
     me: u64,
     raft: openraft::Raft<Types>,
@@ -81,7 +81,12 @@ fn config(group: u64) -> Config {
 
 impl Group {
     /// Starts the replica from what is on disk.
-    pub async fn start(id: u64, me: u64, peers: Peers, disk: &Disk) -> Result<Self, DiskError> {
+    pub(crate) async fn start(
+        id: u64,
+        me: u64,
+        peers: Peers,
+        disk: &Disk,
+    ) -> Result<Self, DiskError> {
         let stored = disk.read(id)?;
         let log = Log::open(disk, id, &stored)?;
         let machine = Machine::open(disk, id, stored)?;
@@ -116,12 +121,12 @@ impl Group {
     }
 
     /// Whether this replica has ever been part of the group.
-    pub async fn is_started(&self) -> bool {
+    pub(crate) async fn is_started(&self) -> bool {
         self.raft.is_initialized().await.unwrap_or(true)
     }
 
     /// Starts the group on a set of empty replicas. Harmless if it has already been.
-    pub async fn bootstrap(&self) {
+    pub(crate) async fn bootstrap(&self) {
         if self.is_started().await {
             return;
         }
@@ -134,7 +139,7 @@ impl Group {
     }
 
     /// Why openraft gave up, if it did. Nothing but a restart helps then.
-    pub fn failure(&self) -> Option<String> {
+    pub(crate) fn failure(&self) -> Option<String> {
         self.metrics
             .borrow()
             .running_state
@@ -143,16 +148,16 @@ impl Group {
             .map(ToString::to_string)
     }
 
-    pub fn state(&self) -> MutexGuard<'_, State> {
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
         self.machine.state()
     }
 
-    pub fn term(&self) -> u64 {
+    pub(crate) fn term(&self) -> u64 {
         self.metrics.borrow().current_term
     }
 
     /// Whether this replica leads, and a majority has said so within the lease.
-    pub fn leads(&self) -> bool {
+    pub(crate) fn leads(&self) -> bool {
         let term = {
             let metrics = self.metrics.borrow();
             if metrics.state != ServerState::Leader {
@@ -168,13 +173,13 @@ impl Group {
     }
 
     /// The leader as far as this replica knows. A leader without a majority knows of none.
-    pub fn leader(&self) -> Option<u64> {
+    pub(crate) fn leader(&self) -> Option<u64> {
         let leader = self.metrics.borrow().current_leader?;
         (leader != self.me || self.leads()).then_some(leader)
     }
 
     /// Waits until a leader is known.
-    pub async fn wait_for_leader(&self, limit: Duration) -> Option<u64> {
+    pub(crate) async fn wait_for_leader(&self, limit: Duration) -> Option<u64> {
         let deadline = Instant::now() + limit;
         loop {
             if let Some(leader) = self.leader() {
@@ -194,7 +199,7 @@ impl Group {
     }
 
     /// The value of a key, as new as any acknowledged write.
-    pub fn get(&self, key: &str) -> Result<Option<String>, Refusal> {
+    pub(crate) fn get(&self, key: &str) -> Result<Option<String>, Refusal> {
         if self.handing_over.load(Ordering::Acquire) || !self.leads() {
             return Err(self.not_leader());
         }
@@ -212,7 +217,7 @@ impl Group {
     }
 
     /// Replicates a write. `Ok` means that it is durable on a majority and applied here.
-    pub async fn put(&self, key: String, value: String) -> Result<(), Refusal> {
+    pub(crate) async fn put(&self, key: String, value: String) -> Result<(), Refusal> {
         let write = async {
             let _open = self.gate.read().await;
             self.raft.client_write(Command::Put { key, value }).await
@@ -230,14 +235,14 @@ impl Group {
     }
 
     /// Makes another replica the leader. Writes wait meanwhile, and reads are refused.
-    pub async fn hand_over(&self, to: u64) -> Result<(), Refusal> {
+    pub(crate) async fn hand_over(&self, to: u64) -> Result<(), Refusal> {
         let result = timeout(HAND_OVER_LIMIT, self.hand_over_unlimited(to)).await;
         self.handing_over.store(false, Ordering::Release);
         result.unwrap_or(Err(Refusal::TimedOut))
     }
 
     /// Called now and then, so that it is known how long this replica has led.
-    pub fn note_leadership(&self) {
+    pub(crate) fn note_leadership(&self) {
         let (term, leads) = (self.term(), self.leads());
         let mut led = self.led.lock().unwrap_or_else(PoisonError::into_inner);
         if leads && led.is_none_or(|(known, _)| known != term) {
@@ -287,7 +292,7 @@ impl Group {
     }
 
     /// What a leader tells PD, flows since start; `None` if this replica does not lead.
-    pub fn report(&self) -> Option<RegionReport> {
+    pub(crate) fn report(&self) -> Option<RegionReport> {
         if !self.leads() {
             return None;
         }
@@ -327,12 +332,12 @@ impl Group {
     }
 
     /// Messages of this group that did not reach a peer, since start, by peer.
-    pub fn unreachable(&self) -> BTreeMap<u64, u64> {
+    pub(crate) fn unreachable(&self) -> BTreeMap<u64, u64> {
         self.contacts.unreachable()
     }
 
     /// Entries between the end of the log and each peer; empty unless this replica leads.
-    pub fn lag(&self) -> Vec<u64> {
+    pub(crate) fn lag(&self) -> Vec<u64> {
         let metrics = self.metrics.borrow();
         let last = metrics.last_log_index;
         metrics
@@ -344,17 +349,17 @@ impl Group {
             .collect()
     }
 
-    pub fn applied(&self) -> Option<LogId> {
+    pub(crate) fn applied(&self) -> Option<LogId> {
         self.state().applied()
     }
 
     /// Allows or forbids this replica to stand for election by itself.
-    pub fn allow_elections(&self, allow: bool) {
+    pub(crate) fn allow_elections(&self, allow: bool) {
         self.raft.runtime_config().elect(allow);
     }
 
     /// Answers a Raft message of another replica.
-    pub async fn answer(&self, call: Call) -> Answer {
+    pub(crate) async fn answer(&self, call: Call) -> Answer {
         match call {
             Call::Append { rpc, .. } => Answer::Append(self.raft.append_entries(rpc).await),
             Call::Vote { rpc, .. } => Answer::Vote(self.raft.vote(rpc).await),

@@ -31,7 +31,7 @@ struct Memory {
 }
 
 #[derive(Clone)]
-pub struct Log {
+pub(super) struct Log {
     group: u64,
     disk: Disk,
     memory: Arc<Mutex<Memory>>,
@@ -50,7 +50,11 @@ fn print<T: Serialize>(value: &T) -> Result<String, StorageError> {
 
 impl Log {
     /// Takes over what the disk holds for this group.
-    pub fn open(disk: &Disk, group: u64, stored: &super::disk::Stored) -> Result<Self, DiskError> {
+    pub(super) fn open(
+        disk: &Disk,
+        group: u64,
+        stored: &super::disk::Stored,
+    ) -> Result<Self, DiskError> {
         let mut memory = Memory::default();
         for (index, body) in &stored.entries {
             let entry: Entry = parse(disk, &format!("entry {index} of group {group}"), body)?;

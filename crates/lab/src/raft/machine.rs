@@ -22,7 +22,7 @@ type Meta = SnapshotMeta<u64, openraft::EmptyNode>;
 
 /// Applied state of one group.
 #[derive(Debug, Default)]
-pub struct State {
+pub(crate) struct State {
     pub values: BTreeMap<String, String>,
     /// Bytes of all keys and values.
     pub bytes: u64,
@@ -41,14 +41,14 @@ struct Content {
 
 /// A handle; clones share the state.
 #[derive(Clone)]
-pub struct Machine {
+pub(super) struct Machine {
     group: u64,
     disk: Disk,
     state: Arc<Mutex<State>>,
 }
 
 impl Machine {
-    pub fn open(disk: &Disk, group: u64, stored: Stored) -> Result<Self, DiskError> {
+    pub(super) fn open(disk: &Disk, group: u64, stored: Stored) -> Result<Self, DiskError> {
         let mut state = State::default();
         if let Some((meta, data)) = stored.snapshot {
             let damaged = |e: serde_json::Error| DiskError::Damaged {
@@ -65,7 +65,7 @@ impl Machine {
         })
     }
 
-    pub fn state(&self) -> MutexGuard<'_, State> {
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -84,7 +84,7 @@ impl Machine {
 }
 
 impl State {
-    pub fn applied(&self) -> Option<LogId> {
+    pub(crate) fn applied(&self) -> Option<LogId> {
         self.applied
     }
 

@@ -9,19 +9,19 @@
     reason = "openraft's errors are what they are"
 )]
 
-pub mod disk;
-pub mod group;
-pub mod log;
-pub mod machine;
-pub mod network;
-pub mod patience;
+pub(crate) mod disk;
+pub(crate) mod group;
+mod log;
+mod machine;
+pub(crate) mod network;
+pub(crate) mod patience;
 
 use serde::{Deserialize, Serialize};
 use std::io::Cursor;
 
 openraft::declare_raft_types!(
     /// Raft as the lab uses it: members are numbers, their addresses come from the topology.
-    pub Types:
+    pub(crate) Types:
         D = Command,
         R = (),
         NodeId = u64,
@@ -32,14 +32,14 @@ openraft::declare_raft_types!(
 
 /// A change to the keys and values of a group.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Command {
+pub(crate) enum Command {
     Put { key: String, value: String },
 }
 
-pub type Entry = openraft::Entry<Types>;
-pub type LogId = openraft::LogId<u64>;
-pub type Vote = openraft::Vote<u64>;
-pub type StorageError = openraft::StorageError<u64>;
+pub(crate) type Entry = openraft::Entry<Types>;
+pub(crate) type LogId = openraft::LogId<u64>;
+pub(crate) type Vote = openraft::Vote<u64>;
+pub(crate) type StorageError = openraft::StorageError<u64>;
 
 /// Number of the group in which the PD members keep their state. Regions count from 1.
-pub const PD_GROUP: u64 = 0;
+pub(crate) const PD_GROUP: u64 = 0;

@@ -26,10 +26,10 @@ use std::{
 };
 
 /// Connections to the other nodes, by Raft id.
-pub type Peers = Arc<BTreeMap<u64, Channel>>;
+pub(crate) type Peers = Arc<BTreeMap<u64, Channel>>;
 
 /// Connections to all of `addresses` but our own.
-pub fn peers(me: u64, addresses: BTreeMap<u64, String>) -> Peers {
+pub(crate) fn peers(me: u64, addresses: BTreeMap<u64, String>) -> Peers {
     let others = addresses.into_iter().filter(|(id, _)| *id != me);
     Arc::new(
         others
@@ -40,7 +40,7 @@ pub fn peers(me: u64, addresses: BTreeMap<u64, String>) -> Peers {
 
 /// When a peer last acknowledged this node as leader.
 #[derive(Debug, Clone, Copy)]
-pub struct Contact {
+pub(crate) struct Contact {
     pub term: u64,
     /// When the message that it answered was sent.
     pub sent: Instant,
@@ -48,14 +48,14 @@ pub struct Contact {
 
 /// Acknowledgements of one group, by peer; and counts of messages that found nobody.
 #[derive(Debug, Default)]
-pub struct Contacts {
+pub(crate) struct Contacts {
     acknowledged: Mutex<HashMap<u64, Contact>>,
     unreachable: Mutex<BTreeMap<u64, u64>>,
     silent: Mutex<BTreeSet<u64>>,
 }
 
 impl Contacts {
-    pub fn get(&self, peer: u64) -> Option<Contact> {
+    pub(crate) fn get(&self, peer: u64) -> Option<Contact> {
         self.acknowledged
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -63,7 +63,7 @@ impl Contacts {
             .copied()
     }
 
-    pub fn unreachable(&self) -> BTreeMap<u64, u64> {
+    pub(crate) fn unreachable(&self) -> BTreeMap<u64, u64> {
         self.unreachable
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -97,7 +97,7 @@ impl Contacts {
 }
 
 #[derive(Clone)]
-pub struct Network {
+pub(crate) struct Network {
     pub group: u64,
     pub peers: Peers,
     pub contacts: Arc<Contacts>,
@@ -115,7 +115,7 @@ impl RaftNetworkFactory<Types> for Network {
 }
 
 /// The way to one peer of one group.
-pub struct Link {
+pub(crate) struct Link {
     network: Network,
     target: u64,
 }
@@ -215,7 +215,7 @@ impl RaftNetwork<Types> for Link {
 }
 
 /// Where a log id stands behind the end of the log.
-pub fn behind(last: Option<u64>, matched: Option<LogId>) -> u64 {
+pub(crate) fn behind(last: Option<u64>, matched: Option<LogId>) -> u64 {
     let next = last.map_or(0, |index| index + 1);
     next.saturating_sub(matched.map_or(0, |id| id.index + 1))
 }

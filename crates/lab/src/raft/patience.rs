@@ -20,7 +20,7 @@ const FROZEN: Duration = Duration::from_millis(1200);
 const STAGGER: Duration = Duration::from_millis(700);
 
 /// Guards the elections of all groups of this process, for as long as it runs.
-pub async fn guard(me: u64, groups: Vec<Arc<Group>>) {
+pub(crate) async fn guard(me: u64, groups: Vec<Arc<Group>>) {
     let mut waiting: Vec<(Arc<Group>, Instant)> = after(me, &groups, Instant::now());
     let mut ticks = interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);

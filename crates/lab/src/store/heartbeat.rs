@@ -1,14 +1,14 @@
-//! A store's heartbeat: what it tells every PD member each second, and the orders it gets back.
+//! A store's heartbeat: what it tells every PD member each second, and the instructions it gets back.
 //!
 //! All members are told, so that a new PD leader knows at once who is alive. Only the leader
-//! gives orders.
+//! gives instructions.
 
 use crate::{
     frame::Channel,
-    store::{Store, VERSION},
+    store::Store,
     timing::{CONNECT_LIMIT, DISK_SCAN, STORE_HEARTBEAT},
-    topology::{Role, Topology},
-    wire::{Answer, Call, Order, RegionReport, StoreReport, decode, encode},
+    topology::{NodeRole, TIKV_VERSION, Topology},
+    wire::{Answer, Call, Instruction, RegionReport, StoreReport, decode, encode},
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -18,7 +18,7 @@ use tokio::{sync::watch, time};
 
 impl Store {
     /// Raft messages that did not reach another store, by store.
-    pub fn unreachable(&self) -> BTreeMap<u64, u64> {
+    pub(crate) fn unreachable(&self) -> BTreeMap<u64, u64> {
         let mut counts = BTreeMap::new();
         for group in self.groups.values() {
             for (peer, count) in group.unreachable() {
@@ -30,9 +30,9 @@ impl Store {
 }
 
 /// Starts reporting to all PD members.
-pub fn start(store: &Arc<Store>, topology: &Topology) {
+pub(super) fn start(store: &Arc<Store>, topology: &Topology) {
     let (reports, latest) = watch::channel(None);
-    for address in topology.peers(Role::Pd).into_values() {
+    for address in topology.peers(NodeRole::Pd).into_values() {
         tokio::spawn(send(store.clone(), address, latest.clone()));
     }
     tokio::spawn(measure(store.clone(), reports));
@@ -87,7 +87,7 @@ fn report(
         address: store.node.address(),
         status_address: store.node.second_address().unwrap_or_default(),
         deploy_path: store.quota.folder().display().to_string(),
-        version: VERSION.into(),
+        version: TIKV_VERSION.into(),
         start_timestamp: store.started,
         capacity: store.quota.capacity(),
         available: store.quota.available(),
@@ -118,9 +118,9 @@ async fn send(store: Arc<Store>, pd: String, mut latest: watch::Receiver<Option<
                     tracing::info!(pd = channel.address(), "PD member answers again");
                     answered = true;
                 }
-                if let Answer::Orders(orders) = answer {
-                    for order in orders {
-                        tokio::spawn(carry_out(store.clone(), order));
+                if let Answer::Instructions(instructions) = answer {
+                    for instruction in instructions {
+                        tokio::spawn(carry_out(store.clone(), instruction));
                     }
                 }
             }
@@ -134,14 +134,14 @@ async fn send(store: Arc<Store>, pd: String, mut latest: watch::Receiver<Option<
     }
 }
 
-async fn carry_out(store: Arc<Store>, order: Order) {
-    match order {
-        Order::Bootstrap { region } => {
+async fn carry_out(store: Arc<Store>, instruction: Instruction) {
+    match instruction {
+        Instruction::Bootstrap { region } => {
             if let Some(group) = store.groups.get(&region) {
                 group.bootstrap().await;
             }
         }
-        Order::HandOver { region, to } => {
+        Instruction::HandOver { region, to } => {
             let Some(group) = store.groups.get(&region) else {
                 return;
             };

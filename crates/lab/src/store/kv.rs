@@ -8,7 +8,7 @@ use crate::{
 };
 use std::time::Instant;
 
-pub async fn answer(store: &Store, body: &[u8]) -> Vec<u8> {
+pub(super) async fn answer(store: &Store, body: &[u8]) -> Vec<u8> {
     let answer = match decode::<Call>(body) {
         Ok(call) => dispatch(store, call).await,
         Err(error) => Answer::Refused(Refusal::Other(error.to_string())),

@@ -11,7 +11,7 @@ use prometheus::{
 };
 use std::{sync::Mutex, time::Duration};
 
-pub struct Metrics {
+pub(crate) struct Metrics {
     registry: Registry,
     process: ProcessMetrics,
     duration: HistogramVec,
@@ -77,7 +77,7 @@ fn histogram(
 }
 
 impl Metrics {
-    pub fn new() -> prometheus::Result<Self> {
+    pub(crate) fn new() -> prometheus::Result<Self> {
         let r = Registry::new();
         let metrics = Self {
             process: ProcessMetrics::new(&r)?,
@@ -147,7 +147,7 @@ impl Metrics {
     }
 
     /// Notes one request of the load.
-    pub fn observe(&self, kind: &str, took: Duration, refusal: Option<&Refusal>) {
+    pub(crate) fn observe(&self, kind: &str, took: Duration, refusal: Option<&Refusal>) {
         self.duration
             .with_label_values(&[kind, "medium"])
             .observe(took.as_secs_f64());
@@ -171,7 +171,7 @@ impl Metrics {
         }
     }
 
-    pub fn slow_score(&self) -> u64 {
+    pub(crate) fn slow_score(&self) -> u64 {
         let slow = self
             .slow
             .lock()
@@ -180,7 +180,7 @@ impl Metrics {
     }
 
     /// Called once a second: what is sampled and not counted.
-    pub fn sample(&self, store: &Store) {
+    pub(crate) fn sample(&self, store: &Store) {
         use std::sync::atomic::Ordering::Relaxed;
         let stats = store.disk.stats();
         {
@@ -206,7 +206,7 @@ impl Metrics {
     }
 
     /// All metrics as text.
-    pub fn text(&self, store: &Store) -> String {
+    pub(crate) fn text(&self, store: &Store) -> String {
         use std::sync::atomic::Ordering::Relaxed;
         self.process.update();
         let quota = &store.quota;

@@ -1,29 +1,27 @@
 //! A store: six replicas on one log, the keys and values of the load, and TiKV's status server.
 //!
 //! `kv` answers calls on the store's address, `status` serves metrics and configuration,
-//! `heartbeat` reports to PD and carries its orders out, `quota` counts the lab's own disk space.
+//! `heartbeat` reports to PD and carries out its instructions, `quota` counts the lab's own disk space.
 
-pub mod heartbeat;
-pub mod kv;
-pub mod metrics;
-pub mod quota;
-pub mod status;
+mod heartbeat;
+mod kv;
+mod metrics;
+mod quota;
+mod status;
 
 use crate::{
+    dir::LabDir,
     frame,
     node::{NodeError, listen, unix_seconds},
     raft::{disk::Disk, group::Group, network::peers, patience},
-    topology::{Files, Node, REGIONS, Role, Topology},
+    topology::{Node, NodeRole, REGIONS, Topology},
 };
 use metrics::Metrics;
 use quota::Quota;
 use std::{collections::BTreeMap, convert::Infallible, sync::Arc, time::Duration};
 
-/// What the lab says its stores are.
-pub const VERSION: &str = "8.5.7";
-
 /// Everything a store's tasks share.
-pub struct Store {
+pub(crate) struct Store {
     pub node: Node,
     pub groups: BTreeMap<u64, Arc<Group>>,
     pub disk: Disk,
@@ -33,15 +31,19 @@ pub struct Store {
 }
 
 /// Runs a store until it fails.
-pub async fn run(files: &Files, topology: &Topology, node: &Node) -> Result<Infallible, NodeError> {
-    let data = files.data(&node.name);
+pub(crate) async fn run(
+    dir: &LabDir,
+    topology: &Topology,
+    node: &Node,
+) -> Result<Infallible, NodeError> {
+    let data = dir.data(&node.name);
     let disk = Disk::open(&data.join("raft.db"))?;
     let listener = listen(&node.address())?;
     let status_address = node
         .second_address()
         .ok_or_else(|| NodeError::new("no status address"))?;
     let status_listener = listen(&status_address)?;
-    let connections = peers(node.id, topology.peers(Role::Store));
+    let connections = peers(node.id, topology.peers(NodeRole::Store));
     let mut groups = BTreeMap::new();
     for region in 1..=REGIONS {
         let group = Group::start(region, node.id, connections.clone(), &disk).await?;

@@ -21,7 +21,7 @@ struct Settings {
 }
 
 #[derive(Debug)]
-pub struct Quota {
+pub(crate) struct Quota {
     folder: PathBuf,
     settings: PathBuf,
     capacity: AtomicU64,
@@ -29,7 +29,7 @@ pub struct Quota {
 }
 
 impl Quota {
-    pub fn open(folder: &Path) -> io::Result<Self> {
+    pub(crate) fn open(folder: &Path) -> io::Result<Self> {
         let settings = folder.join("config.json");
         let stored: Settings = match fs::read(&settings) {
             Ok(bytes) => serde_json::from_slice(&bytes).map_err(|e| {
@@ -55,32 +55,32 @@ impl Quota {
         Ok(quota)
     }
 
-    pub fn folder(&self) -> &Path {
+    pub(crate) fn folder(&self) -> &Path {
         &self.folder
     }
 
-    pub fn capacity(&self) -> u64 {
+    pub(crate) fn capacity(&self) -> u64 {
         self.capacity.load(Ordering::Relaxed)
     }
 
-    pub fn used(&self) -> u64 {
+    pub(crate) fn used(&self) -> u64 {
         self.used.load(Ordering::Relaxed)
     }
 
-    pub fn available(&self) -> u64 {
+    pub(crate) fn available(&self) -> u64 {
         self.capacity().saturating_sub(self.used())
     }
 
-    pub fn reserve(&self) -> u64 {
+    pub(crate) fn reserve(&self) -> u64 {
         self.capacity() / RESERVE_PART
     }
 
     /// Whether writes are refused.
-    pub fn is_full(&self) -> bool {
+    pub(crate) fn is_full(&self) -> bool {
         self.available() <= self.reserve()
     }
 
-    pub fn set_capacity(&self, bytes: u64) -> io::Result<()> {
+    pub(crate) fn set_capacity(&self, bytes: u64) -> io::Result<()> {
         let settings = Settings {
             capacity: Some(size::format(bytes)),
         };
@@ -96,7 +96,7 @@ impl Quota {
     }
 
     /// Counts the bytes in the data folder, whoever put them there.
-    pub fn scan(&self) {
+    pub(crate) fn scan(&self) {
         self.used
             .store(folder_bytes(&self.folder), Ordering::Relaxed);
     }

@@ -2,9 +2,9 @@
 
 use crate::{
     size,
-    store::{Store, VERSION},
+    store::Store,
     timing::{ELECTION_MAX, ELECTION_MIN, RAFT_HEARTBEAT, STORE_HEARTBEAT},
-    topology::start_key,
+    topology::{TIKV_VERSION, start_key},
 };
 use axum::{
     Json, Router,
@@ -17,7 +17,7 @@ use axum::{
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
 
-pub async fn serve(listener: tokio::net::TcpListener, store: Arc<Store>) {
+pub(super) async fn serve(listener: tokio::net::TcpListener, store: Arc<Store>) {
     let router = Router::new()
         .route("/status", get(|| async {}))
         .route("/metrics", get(metrics))
@@ -49,7 +49,7 @@ async fn config(State(store): State<Arc<Store>>) -> Json<Value> {
             "advertise-addr": node.address(),
             "status-addr": node.second_address(),
             "advertise-status-addr": node.second_address(),
-            "version": VERSION,
+            "version": TIKV_VERSION,
         },
         "storage": {
             "data-dir": store.quota.folder(),

@@ -1,68 +1,53 @@
 //! Keys and typed commands of a replay: time on the one hand, reading on its stage on the other.
 
+use super::step;
 use crate::app::{
     event::Effect,
-    keys::table,
-    model::{command::Command, replay::Replay, state::State},
-    update::{act::act, on_key as live, replay::step},
+    model::{app::App, command::Command, replay::Replay, state::State},
+    update::{act::act_on as act_on_state, quit::begin_quit},
 };
-use crossterm::event::KeyEvent;
 use jiff::{SignedDuration, Timestamp};
 
 /// A jump, and a long one.
 const JUMP: SignedDuration = SignedDuration::from_secs(5);
 const LONG_JUMP: SignedDuration = SignedDuration::from_secs(30);
 
-/// A key while a replay is open: of its time, or for its stage.
-pub fn on_key(state: &mut State, key: KeyEvent) -> Vec<Effect> {
-    let Some(replay) = &mut state.replay else {
-        return Vec::new();
-    };
-    let stage = &replay.stage;
-    let asks = stage.prompt.is_some() || stage.copying || !stage.overlays.is_empty();
-    if asks {
-        return on_stage(state, |stage| live::on_key(stage, key));
-    }
-    let command = table::command(key, state).or_else(|| {
-        let stage = state.replay.as_ref().map(|r| &r.stage)?;
-        table::command(key, stage)
-    });
-    command.map_or(Vec::new(), |command| act(state, command, ""))
-}
-
 /// Does something on the stage.
-pub fn on_stage(state: &mut State, work: impl FnOnce(&mut State) -> Vec<Effect>) -> Vec<Effect> {
-    let Some(replay) = &mut state.replay else {
+pub fn on_stage(app: &mut App, work: impl FnOnce(&mut State) -> Vec<Effect>) -> Vec<Effect> {
+    let Some(replay) = &mut app.replay else {
         return Vec::new();
     };
     let stage = &mut replay.stage;
     let mut effects = work(stage);
-    state.toast = stage.toast.take();
-    effects.extend(step(state));
+    app.live.toast = stage.toast.take();
+    effects.extend(step(app));
     effects
 }
 
-/// A command while a replay is open. None: it is about neither its time nor its stage.
-pub fn act_in(state: &mut State, command: Command, argument: &str) -> Option<Vec<Effect>> {
+/// A command while a replay is in front. None: it is not for its stage.
+pub fn act_in(app: &mut App, command: Command, argument: &str) -> Option<Vec<Effect>> {
     use Command as C;
-    let stage = &state
-        .replay
-        .as_ref()
-        .filter(|_| state.overlays.is_empty())?
-        .stage;
+    let stage = &app.in_front()?.stage;
     let opened = !stage.overlays.is_empty() || stage.record.is_some();
     let looked = stage.needle.is_some() || !stage.shown().view.following() || stage.taste.zoom;
     match command {
-        C::Quit if !opened => return Some(close(state)),
-        C::Back if !opened && !looked => return Some(close(state)),
+        C::Quit if !opened => return Some(close(app)),
+        C::Back if !opened && !looked => return Some(close(app)),
         // Of the window, not of what is in it.
         C::Break | C::Suspend | C::Redraw | C::Mouse | C::Theme | C::Prompt | C::Replay => {
             return None;
         }
         _ if is_about_time(command) => return None,
+        _ if steers(command) => {
+            app.live
+                .say("Not in a replay: press q to return to the live view.");
+            return Some(Vec::new());
+        }
         _ => {}
     }
-    Some(on_stage(state, |stage| act(stage, command, argument)))
+    Some(on_stage(app, |stage| {
+        act_on_state(stage, command, argument)
+    }))
 }
 
 pub fn is_about_time(command: Command) -> bool {
@@ -84,26 +69,45 @@ pub fn is_about_time(command: Command) -> bool {
     )
 }
 
-fn close(state: &mut State) -> Vec<Effect> {
-    let alone = state.replay.as_ref().is_some_and(|r| r.alone);
-    if alone {
-        return crate::app::update::quit::begin_quit(state, 0);
+/// Whether it is about agents that run, which a replay has none of.
+fn steers(command: Command) -> bool {
+    use Command as C;
+    matches!(
+        command,
+        C::Interrupt
+            | C::Message
+            | C::Approvals
+            | C::Hold
+            | C::Resolve
+            | C::Reopen
+            | C::RestartAgent
+            | C::RestartMonitor
+            | C::Processes
+            | C::Sessions
+            | C::Session
+    )
+}
+
+fn close(app: &mut App) -> Vec<Effect> {
+    if app.replay.as_ref().is_some_and(|r| r.alone) {
+        return begin_quit(&mut app.live, 0);
     }
-    state.replay = None;
+    app.replay = None;
     Vec::new()
 }
 
 /// What a command about time does.
-pub fn act_on(state: &mut State, command: Command, argument: &str) -> Vec<Effect> {
+pub fn act_on(app: &mut App, command: Command, argument: &str) -> Vec<Effect> {
     use Command as C;
-    let tick = state.tick;
-    let Some(replay) = &mut state.replay else {
-        state.say("That is for a replay: p plays a session that is open or chosen.");
+    let tick = app.live.tick;
+    let Some(replay) = &mut app.replay else {
+        app.live
+            .say("That is for a replay: p plays a session that is open or chosen.");
         return Vec::new();
     };
     if replay.incident.is_none() {
         replay.early.push((command, argument.to_owned()));
-        return step(state);
+        return step(app);
     }
     let shown = replay.clock.shown();
     match command {
@@ -129,12 +133,12 @@ pub fn act_on(state: &mut State, command: Command, argument: &str) -> Vec<Effect
             Some(at) => replay.seek(at),
             None => {
                 let words = "When? From its beginning: `seek 1:20`; a share: `seek 50%`.";
-                state.toast = Some((words.into(), state.tick));
+                app.live.say(words);
             }
         },
         _ => {}
     }
-    step(state)
+    step(app)
 }
 
 impl Replay {

@@ -6,5 +6,5 @@
 mod keys;
 mod play;
 
-pub use keys::{act_in, act_on, is_about_time, on_key, on_stage};
+pub use keys::{act_in, act_on, is_about_time, on_stage};
 pub use play::{found, open, step};

@@ -5,11 +5,11 @@ use crate::{
         event::{Effect, Found},
         model::{
             agent::Agent,
+            app::App,
             clock::Clock,
             cluster::Cluster,
             process::Process,
             replay::{Asked, Replay},
-            state::State,
             tickets::LedgerView,
         },
         request::Read,
@@ -28,16 +28,16 @@ use std::time::{Duration, Instant};
 const AHEAD: SignedDuration = SignedDuration::from_secs(20);
 
 /// Opens a replay over what is live.
-pub fn open(state: &mut State, session: &str) -> Vec<Effect> {
-    state.overlays.clear();
-    state.replay = Some(Box::new(Replay::new(session, state, false)));
-    step(state)
+pub fn open(app: &mut App, session: &str) -> Vec<Effect> {
+    app.live.overlays.clear();
+    app.replay = Some(Box::new(Replay::new(session, &app.live, false)));
+    step(app)
 }
 
 /// Lets happen what has come due, and asks for what is needed next.
-pub fn step(state: &mut State) -> Vec<Effect> {
-    let tick = state.tick;
-    let Some(replay) = &mut state.replay else {
+pub fn step(app: &mut App) -> Vec<Effect> {
+    let tick = app.live.tick;
+    let Some(replay) = &mut app.replay else {
         return Vec::new();
     };
     replay.set_time(tick);
@@ -53,9 +53,9 @@ pub fn step(state: &mut State) -> Vec<Effect> {
 }
 
 /// Something that was asked for has come. What is not for a replay is given back.
-pub fn found(state: &mut State, found: Found) -> Result<Vec<Effect>, Found> {
-    let tick = state.tick;
-    let Some(replay) = &mut state.replay else {
+pub fn found(app: &mut App, found: Found) -> Result<Vec<Effect>, Found> {
+    let tick = app.live.tick;
+    let Some(replay) = &mut app.replay else {
         return Err(found);
     };
     match found {
@@ -65,7 +65,7 @@ pub fn found(state: &mut State, found: Found) -> Result<Vec<Effect>, Found> {
                 // What a person asked for before it was there.
                 let early = std::mem::take(&mut replay.early);
                 for (command, argument) in early {
-                    act_on(state, command, &argument);
+                    act_on(app, command, &argument);
                 }
             }
             Err(why) => replay.error = Some(why),
@@ -81,7 +81,7 @@ pub fn found(state: &mut State, found: Found) -> Result<Vec<Effect>, Found> {
         Found::Incident(..) | Found::Moment(..) | Found::Stretch(..) => {}
         other => return Err(other),
     }
-    Ok(step(state))
+    Ok(step(app))
 }
 
 impl Replay {

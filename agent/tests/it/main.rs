@@ -1,0 +1,14 @@
+//! The agent's package from outside: its executable with scripted models, and its rooms through
+//! their public faces. One binary, so that it is linked once: `cargo test -p agent_lab --test it NAME`.
+
+mod agent;
+mod budget;
+mod claude_session;
+mod common;
+mod long_session;
+mod messages_api;
+mod shell;
+mod summaries;
+mod survival;
+mod turn_ends;
+mod web;

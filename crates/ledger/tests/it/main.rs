@@ -1,0 +1,9 @@
+//! The ledger through its public interface. One binary, so that it is linked once:
+//! `cargo test -p operator-ledger --test it NAME`.
+
+mod adoption;
+mod bench;
+mod ledger_ends;
+mod life_cycle;
+mod tickets;
+mod told;

@@ -1,0 +1,238 @@
+//! What other systems tell the ledger, and what it has to tell: alerts from their first word to
+//! their end, news, figures.
+
+use crate::bench::{Bench, CLUSTER};
+use jiff::Timestamp;
+use operator_ledger::{
+    AlertNotice, Check, CheckOutcome, EntryKind, Mono, NewEntry, NewsKind, Observation, Outside,
+    Reading, Resolution, SessionStatus, Severity, Status, Stored, Told,
+    event::{Outcome, VerifyState},
+};
+use std::{collections::BTreeMap, time::Duration};
+
+const LEASE: Duration = Duration::from_secs(15);
+
+fn start() -> Timestamp {
+    "2026-01-30T10:00:00Z".parse().unwrap()
+}
+
+fn notice(firing: bool) -> AlertNotice {
+    AlertNotice {
+        fingerprint: "c3a5".into(),
+        starts_at: start(),
+        ends_at: None,
+        firing,
+        name: "QueueFull".into(),
+        severity: Severity::Warning,
+        summary: "the queue is full".into(),
+        group_key: "{}:{alertname=\"QueueFull\"}".into(),
+        labels: BTreeMap::new(),
+        context: "- instance: mq:1".into(),
+    }
+}
+
+/// One check that reads what the alerts say, as the monitor does.
+fn check(bench: &mut Bench) -> CheckOutcome {
+    let standing = bench.ledger.standing_alerts(CLUSTER).unwrap();
+    let observations: Vec<_> = standing
+        .iter()
+        .map(|alert| Observation {
+            key: alert.notice.key(),
+            invariant: alert.notice.name.clone(),
+            store_id: None,
+            subject_name: None,
+            reading: if alert.notice.firing {
+                Reading::Violated
+            } else {
+                Reading::Clear
+            },
+            message: alert.notice.summary.clone(),
+            severity: alert.notice.severity,
+            grace: Duration::ZERO,
+            hold: Duration::ZERO,
+            outside: Some(Outside {
+                batch: alert.notice.group_key.clone(),
+                context: alert.notice.context.clone(),
+                since: alert.notice.starts_at,
+                patience: Duration::from_secs(600),
+            }),
+        })
+        .collect();
+    let mut data = Mono::now();
+    data.ms += 1;
+    bench
+        .ledger
+        .record_check(&Check {
+            cluster_id: CLUSTER,
+            data,
+            observations: &observations,
+            metric_snapshot: None,
+            subject_context: Some("PD is at http://127.0.0.1:1"),
+            sample: None,
+            place: "",
+            interval: Duration::from_secs(1),
+            ok: true,
+            detail: "",
+        })
+        .unwrap()
+}
+
+fn told(bench: &mut Bench, firing: bool) -> CheckOutcome {
+    bench
+        .ledger
+        .receive_alerts(CLUSTER, &[notice(firing)])
+        .unwrap();
+    check(bench)
+}
+
+#[test]
+fn an_alert_is_a_ticket_until_it_is_resolved() {
+    let mut bench = Bench::new();
+    assert_eq!(told(&mut bench, true).opened, [1]);
+    let ticket = bench.ledger.ticket(1).unwrap().unwrap();
+    assert_eq!(ticket.first_seen_at, Some(start()));
+    assert_eq!(
+        ticket.batch_key.as_deref(),
+        Some("{}:{alertname=\"QueueFull\"}")
+    );
+    let context = ticket.subject_context.unwrap();
+    assert!(
+        context.contains("mq:1") && context.contains("PD is at"),
+        "{context}"
+    );
+    // Told again it is the same.
+    assert!(told(&mut bench, true).opened.is_empty());
+    // Nobody has worked on it, and yet it is not cleared: it was never seen here.
+    assert_eq!(told(&mut bench, false).cleared, [1]);
+    let ticket = bench.ledger.ticket(1).unwrap().unwrap();
+    assert_eq!(ticket.resolution, Some(Resolution::External));
+}
+
+#[test]
+fn a_claim_on_an_alert_ends_by_its_word_and_is_never_proven() {
+    let mut bench = Bench::new();
+    told(&mut bench, true);
+    let claim = bench.claim(LEASE).unwrap();
+    let mut session = bench.session(&claim);
+    // Resolved while the agent is at work: it is left to it.
+    assert!(told(&mut bench, false).cleared.is_empty());
+    let request = bench
+        .ledger
+        .request_verification(&claim.lease, &session.id)
+        .unwrap();
+    assert_eq!(check(&mut bench).cleared, [1]);
+    let verdict = bench.ledger.verification(request).unwrap();
+    assert_eq!(verdict.state, VerifyState::External);
+    let ticket = bench.ledger.ticket(1).unwrap().unwrap();
+    assert_eq!(
+        (ticket.status, ticket.resolution),
+        (Status::Resolved, Some(Resolution::External))
+    );
+    bench
+        .ledger
+        .end_session(&mut session, Outcome::Resolved, "done")
+        .unwrap();
+    let figures = bench.ledger.figures().unwrap();
+    assert_eq!(figures.claims[&Stored::Known(VerifyState::External)], 1);
+    assert_eq!(figures.resolved[&Stored::Known(Resolution::External)], 1);
+    assert_eq!(figures.sessions[&Stored::Known(SessionStatus::Resolved)], 1);
+    assert!(
+        !figures
+            .resolved
+            .contains_key(&Stored::Known(Resolution::Proven))
+    );
+}
+
+#[test]
+fn a_claim_waits_for_word_longer_than_for_a_look() {
+    let mut bench = Bench::new();
+    told(&mut bench, true);
+    let claim = bench.claim(LEASE).unwrap();
+    let session = bench.session(&claim);
+    let request = bench
+        .ledger
+        .request_verification(&claim.lease, &session.id)
+        .unwrap();
+    check(&mut bench);
+    let verdict = bench.ledger.verification(request).unwrap();
+    assert_eq!(verdict.state, VerifyState::Waiting);
+    assert!(verdict.deadline_in.unwrap() > Duration::from_secs(590));
+}
+
+/// What the ledger dates by the millisecond has an order only between two of them.
+fn next_millisecond() {
+    let now = Timestamp::now().as_millisecond();
+    while Timestamp::now().as_millisecond() == now {
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn what_a_person_resolved_stays_so_until_it_is_told_again() {
+    let mut bench = Bench::new();
+    told(&mut bench, true);
+    next_millisecond();
+    bench.ledger.resolve_by_person(1, "ana").unwrap();
+    let quiet = check(&mut bench);
+    assert!(quiet.opened.is_empty() && quiet.reopened.is_empty());
+    next_millisecond();
+    assert_eq!(told(&mut bench, true).opened, [2]);
+}
+
+fn kinds(bench: &Bench, from: Told) -> (Vec<(NewsKind, i64)>, Told) {
+    let (news, upto) = bench.ledger.news(CLUSTER, from).unwrap();
+    (news.iter().map(|n| (n.kind, n.ticket.id)).collect(), upto)
+}
+
+#[test]
+fn news_are_what_people_would_want_to_know_each_once() {
+    let mut bench = Bench::new();
+    assert_eq!(bench.ledger.told(CLUSTER).unwrap(), None);
+    bench.check(Reading::Violated);
+    let (news, told) = kinds(&bench, Told::default());
+    assert_eq!(news, [(NewsKind::Opened, 1)]);
+    bench.ledger.set_told(CLUSTER, told).unwrap();
+    assert_eq!(bench.ledger.told(CLUSTER).unwrap(), Some(told));
+
+    // A command waits for a person.
+    let claim = bench.claim(LEASE).unwrap();
+    let mut session = bench.session(&claim);
+    let params = serde_json::json!({"command": "reboot", "reasoning": "it may help"});
+    for entry in [
+        NewEntry {
+            call: Some("c"),
+            tool: Some("shell"),
+            params: Some(&params),
+            ..NewEntry::new(EntryKind::ToolCall, "reboot")
+        },
+        NewEntry {
+            call: Some("c"),
+            ..NewEntry::new(EntryKind::Proposal, "it may change something")
+        },
+    ] {
+        bench.ledger.append(&mut session, &entry).unwrap();
+    }
+    let (news, _) = bench.ledger.news(CLUSTER, told).unwrap();
+    assert_eq!(news.len(), 1);
+    assert_eq!(
+        (news[0].kind, news[0].detail.as_str()),
+        (NewsKind::Approval, "reboot")
+    );
+    let (_, told) = kinds(&bench, told);
+    assert!(kinds(&bench, told).0.is_empty());
+    assert_eq!(bench.ledger.figures().unwrap().waiting, 1);
+
+    // Given up, and then gone.
+    bench
+        .ledger
+        .end_session(&mut session, Outcome::Escalated, "no")
+        .unwrap();
+    bench
+        .ledger
+        .escalate(&claim.lease, "I cannot", "no idea", true)
+        .unwrap();
+    let (news, told) = kinds(&bench, told);
+    assert_eq!(news, [(NewsKind::Escalated, 1)]);
+    let (news, same) = kinds(&bench, told);
+    assert!(news.is_empty() && same == told);
+}

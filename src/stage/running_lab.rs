@@ -1,0 +1,182 @@
+//! A lab that is up, as the demo needs it: where it is, how its agent is started, how it is broken
+//! and ended.
+
+use crate::stage::{
+    compose::{self, Compose},
+    control::{Control, ControlError},
+    which::{Which, pd, which},
+};
+use operator_lab::{
+    Lab, LabError, LabInfo, Progress, UpOptions, load::verify::VerifyError, timing::MONITOR_TIMES,
+    topology::TopologyError, up,
+};
+use operator_ledger::home::{HomeError, executable};
+use std::{ffi::OsString, path::PathBuf};
+
+/// What is passed on to an agent in its own container, if it is set here: who it is to ask, with
+/// which key. Nothing of that is in the container itself.
+const PASSED_ON: [&str; 9] = [
+    "ANTHROPIC_API_KEY",
+    "ANTHROPIC_AUTH_TOKEN",
+    "ANTHROPIC_BASE_URL",
+    "ANTHROPIC_MODEL",
+    "ANTHROPIC_DEFAULT_HAIKU_MODEL",
+    "ANTHROPIC_VERSION",
+    "ANTHROPIC_BETAS",
+    "ANTHROPIC_CUSTOM_HEADERS",
+    "BRAVE_API_KEY",
+];
+
+/// How the processes around a lab are started.
+#[derive(Debug, Clone)]
+pub struct Launch {
+    /// What starts an agent; its own arguments follow.
+    pub agent: Vec<OsString>,
+    pub monitor: Monitor,
+}
+
+/// Who watches the lab.
+#[derive(Debug, Clone)]
+pub enum Monitor {
+    /// One is started with the dashboard, with these arguments.
+    Start(Vec<OsString>),
+    /// One is there already; the text says where.
+    There(String),
+}
+
+/// What keeps a lab from coming up, from being reached, or from ending.
+#[derive(Debug, thiserror::Error)]
+pub enum StageError {
+    #[error(transparent)]
+    Lab(#[from] LabError),
+    #[error(transparent)]
+    Control(#[from] ControlError),
+    #[error(transparent)]
+    Compose(#[from] compose::up::UpError),
+    #[error(transparent)]
+    Home(#[from] HomeError),
+    #[error(transparent)]
+    Topology(#[from] TopologyError),
+    #[error(transparent)]
+    Verify(#[from] VerifyError),
+    #[error(
+        "a lab is already up in {}: `operator-tui lab down` ends it; or set OPERATOR_HOME to another folder",
+        .0.display()
+    )]
+    Taken(PathBuf),
+    /// It cannot be had there; the text says what can.
+    #[error("this lab is in Docker Compose; {0}")]
+    InCompose(&'static str),
+    #[error(
+        "this is not the container of the agent: an agent here could reach all of Docker; \
+         `docker compose exec agent agent_lab` starts one there"
+    )]
+    NotTheAgentsContainer,
+}
+
+/// A lab that is up.
+#[derive(Debug)]
+pub struct RunningLab {
+    pub info: LabInfo,
+    pub launch: Launch,
+    lab: Held,
+}
+
+#[derive(Debug)]
+enum Held {
+    Embedded(Box<Lab>),
+    Compose(Compose),
+}
+
+/// Brings the lab up, or waits until it is.
+pub async fn bring_up(
+    options: &UpOptions,
+    progress: impl FnMut(Progress),
+) -> Result<RunningLab, StageError> {
+    if which()? == Which::Embedded {
+        let lab = up(options, progress).await?;
+        return Ok(RunningLab {
+            info: lab.info.clone(),
+            launch: Launch::embedded(),
+            lab: Held::Embedded(Box::new(lab)),
+        });
+    }
+    let compose = Compose::from_env().map_err(ControlError::from)?;
+    if let Some(rate) = options.load {
+        compose.load(Some(rate)).await?;
+    }
+    let pd_endpoints = pd()?;
+    let cluster_id = compose::up::up(&compose, &pd_endpoints.join(","), progress).await?;
+    Ok(RunningLab {
+        info: LabInfo {
+            cluster_id,
+            pd_endpoints,
+            load_metrics: String::new(),
+            nodes: Vec::new(),
+        },
+        launch: Launch::compose(),
+        lab: Held::Compose(compose),
+    })
+}
+
+impl Launch {
+    /// How they are started around the lab that this process is about.
+    pub fn here() -> Result<Self, ControlError> {
+        Ok(match which()? {
+            Which::Embedded => Self::embedded(),
+            Which::Compose => Self::compose(),
+        })
+    }
+
+    fn compose() -> Self {
+        let mut agent: Vec<OsString> = vec![executable().into()];
+        agent.extend(["lab", "exec", "--role", "agent"].map(OsString::from));
+        for name in PASSED_ON {
+            agent.extend(["--pass", name].map(OsString::from));
+        }
+        agent.extend(["--", "agent_lab"].map(OsString::from));
+        Self {
+            agent,
+            monitor: Monitor::There("it runs in a container of its own".into()),
+        }
+    }
+
+    /// Around the embedded lab everything is this very executable.
+    pub fn embedded() -> Self {
+        Self {
+            agent: vec![executable().into(), "agent".into()],
+            monitor: Monitor::Start(MONITOR_TIMES.map(OsString::from).to_vec()),
+        }
+    }
+}
+
+impl RunningLab {
+    pub fn control(&self) -> &dyn Control {
+        match &self.lab {
+            Held::Embedded(lab) => lab.client(),
+            Held::Compose(compose) => compose,
+        }
+    }
+
+    /// Waits until the lab has ended by itself. Returns how.
+    pub async fn ended(&mut self) -> String {
+        match &mut self.lab {
+            Held::Embedded(lab) => lab.ended().await,
+            Held::Compose(_) => std::future::pending().await,
+        }
+    }
+
+    /// Ends the lab and waits until it is gone, if it is ours to end; with `keep` it runs on.
+    pub async fn tear_down(self, keep: bool) -> Result<(), StageError> {
+        match self.lab {
+            Held::Embedded(lab) if keep => lab.leave(),
+            Held::Embedded(lab) => lab.down().await.map_err(LabError::from)?,
+            // Compose ends what it started; only the load that the demo asked for goes.
+            Held::Compose(compose) if !keep => {
+                compose.load(Some(0)).await?;
+            }
+            Held::Compose(_) => {}
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,267 @@
+//! The command line as scripts and people use it: output, errors, exit codes.
+
+use assert_cmd::Command;
+use std::{fs, path::Path};
+use tempfile::TempDir;
+
+fn operator(home: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_operator-tui"));
+    command
+        .env("OPERATOR_HOME", home)
+        .env_remove("PD_ENDPOINT")
+        .env_remove("OPERATOR_SESSION")
+        .env_remove("ANTHROPIC_API_KEY");
+    command
+}
+
+fn out(home: &Path, args: &[&str]) -> String {
+    let done = operator(home).args(args).assert().success();
+    String::from_utf8(done.get_output().stdout.clone()).unwrap()
+}
+
+/// stderr of a command that must fail.
+fn err(home: &Path, args: &[&str]) -> String {
+    let done = operator(home).args(args).assert().failure();
+    assert!(done.get_output().stdout.is_empty());
+    String::from_utf8(done.get_output().stderr.clone()).unwrap()
+}
+
+fn home() -> TempDir {
+    tempfile::tempdir().unwrap()
+}
+
+#[test]
+fn a_ticket_opened_by_hand_is_listed_shown_held_and_resolved() {
+    let home = home();
+    let home = home.path();
+    let opened = out(home, &["tickets", "open", "--message", "disk \x1b[31mred"]);
+    assert_eq!(opened, "Opened ticket #1\n");
+    let list = out(home, &["tickets", "list"]);
+    assert!(
+        list.starts_with("ID") && list.contains("#1  open"),
+        "{list}"
+    );
+    assert!(!list.contains('\x1b'));
+    let shown = out(home, &["tickets", "show", "1", "--json"]);
+    let json: serde_json::Value = serde_json::from_str(&shown).unwrap();
+    assert_eq!(json["status"], "open");
+    assert_eq!(json["events"][0]["to"], "open");
+    out(home, &["tickets", "hold", "1"]);
+    assert!(out(home, &["tickets", "list"]).contains("open, held"));
+    out(home, &["tickets", "unhold", "1"]);
+    out(home, &["tickets", "resolve", "1"]);
+    assert!(out(home, &["tickets", "show", "1"]).contains("human"));
+    assert!(out(home, &["tickets", "resolve", "1"]).contains("already"));
+    assert!(out(home, &["tickets", "reopen", "1"]).starts_with("Reopened ticket #1"));
+    let again: serde_json::Value =
+        serde_json::from_str(&out(home, &["tickets", "resolve", "1", "--json"])).unwrap();
+    assert_eq!(again["resolution"], "human");
+    assert_eq!(
+        out(home, &["tickets", "list", "--status", "open"]),
+        "No tickets.\n"
+    );
+}
+
+#[test]
+fn the_ledger_of_a_lab_of_an_older_version_is_still_its_ledger() {
+    let home = home();
+    let home = home.path();
+    let older = home.join("lab/tickets.db");
+    let open = ["tickets", "open", "--message", "before", "--db"];
+    out(home, &[&open[..], &[older.to_str().unwrap()]].concat());
+    let list = out(home, &["tickets", "list", "--lab"]);
+    assert!(list.contains("before"), "{list}");
+    out(home, &["tickets", "open", "--message", "after", "--lab"]);
+    let list = out(home, &["tickets", "list", "--db", older.to_str().unwrap()]);
+    assert!(list.contains("before") && list.contains("after"), "{list}");
+}
+
+#[test]
+fn an_agents_shell_cannot_close_tickets() {
+    let home = home();
+    out(home.path(), &["tickets", "open", "--message", "m"]);
+    for verb in ["resolve", "reopen", "hold", "unhold"] {
+        let done = operator(home.path())
+            .args(["tickets", verb, "1"])
+            .env("OPERATOR_SESSION", "s")
+            .assert()
+            .failure();
+        let text = String::from_utf8_lossy(&done.get_output().stderr).into_owned();
+        assert!(text.contains("refused in an agent's shell"), "{text}");
+    }
+    assert!(out(home.path(), &["tickets", "list"]).contains("open"));
+}
+
+#[test]
+fn errors_name_the_thing_and_what_to_do() {
+    let home = home();
+    let home = home.path();
+    let text = err(home, &["tickets", "list"]);
+    assert!(
+        text.contains("tickets.db") && text.contains("nothing has been recorded"),
+        "{text}"
+    );
+    out(home, &["tickets", "open", "--message", "m"]);
+    assert!(err(home, &["tickets", "show", "9"]).contains("#9 not found"));
+    assert!(err(home, &["tickets", "list", "--status", "opened"]).contains("escalated"));
+    assert!(err(home, &["audit", "show", "nope"]).contains("nope"));
+
+    let broken = home.join("broken.db");
+    fs::write(&broken, "not a database at all, but long enough".repeat(50)).unwrap();
+    let text = err(home, &["tickets", "list", "--db", broken.to_str().unwrap()]);
+    assert!(
+        text.contains("broken.db") && text.contains("--db"),
+        "{text}"
+    );
+
+    fs::write(home.join("config.toml"), "[monitor]\ninterval = soon\n").unwrap();
+    let text = err(home, &["monitor", "run", "--once"]);
+    assert!(
+        text.contains("config.toml") && text.contains("line 2"),
+        "{text}"
+    );
+}
+
+#[test]
+fn without_a_ledger_there_is_a_hint_at_the_demos() {
+    let home = home();
+    out(home.path(), &["tickets", "open", "--lab", "--message", "m"]);
+    assert!(err(home.path(), &["tickets", "list"]).contains("--lab"));
+    assert!(out(home.path(), &["tickets", "list", "--lab"]).contains("#1"));
+}
+
+#[test]
+fn an_empty_record_is_said_to_be_empty() {
+    let home = home();
+    out(home.path(), &["tickets", "open", "--message", "m"]);
+    assert_eq!(out(home.path(), &["audit", "list"]), "No sessions.\n");
+    assert_eq!(out(home.path(), &["audit", "show"]), "No sessions.\n");
+    assert!(out(home.path(), &["audit", "verify"]).starts_with("0 of 0"));
+    assert_eq!(out(home.path(), &["audit", "list", "--json"]), "[]\n");
+}
+
+#[test]
+fn a_cluster_that_cannot_be_asked_is_unknown_not_down() {
+    let home = home();
+    // Port 9 is reserved for discard; nobody speaks PD there.
+    let args = ["cluster", "--json", "--pd", "127.0.0.1:9"];
+    let done = operator(home.path()).args(args).assert().code(1);
+    let json: serde_json::Value = serde_json::from_slice(&done.get_output().stdout).unwrap();
+    assert!(json["stores"]["value"].is_null());
+    assert!(
+        json["stores"]["error"]
+            .as_str()
+            .unwrap()
+            .contains("127.0.0.1:9")
+    );
+
+    let args = ["monitor", "run", "--once", "--json", "--pd", "127.0.0.1:9"];
+    let done = operator(home.path()).args(args).assert().code(1);
+    let report: serde_json::Value = serde_json::from_slice(&done.get_output().stdout).unwrap();
+    assert_eq!(report["ok"], false);
+    let keys: Vec<_> = report["violations"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|v| v["reading"] == "violated")
+        .map(|v| v["key"].as_str().unwrap())
+        .collect();
+    assert_eq!(keys, ["observation_failed:pd"]);
+}
+
+#[test]
+fn completions_are_printed_for_every_shell() {
+    let home = home();
+    for shell in ["bash", "zsh", "fish"] {
+        assert!(out(home.path(), &["completions", shell]).contains("tickets"));
+    }
+}
+
+/// Runs with a reader that takes one line and leaves.
+fn first_line(home: &Path, args: &[&str]) -> (String, String) {
+    use std::io::{BufRead, BufReader, Read};
+    let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_operator-tui"))
+        .args(args)
+        .env("OPERATOR_HOME", home)
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    let mut reader = BufReader::with_capacity(16, child.stdout.take().unwrap());
+    reader.read_line(&mut line).unwrap();
+    drop(reader);
+    let mut said = String::new();
+    child
+        .stderr
+        .take()
+        .unwrap()
+        .read_to_string(&mut said)
+        .unwrap();
+    assert!(!child.wait().unwrap().success());
+    (line, said)
+}
+
+#[test]
+fn a_reader_that_leaves_early_is_no_error_to_talk_about() {
+    let home = home();
+    let long = "x".repeat(100_000);
+    out(
+        home.path(),
+        &["tickets", "open", "--message", "m", "--context", &long],
+    );
+    for args in [
+        ["tickets", "show", "1", "--json"].as_slice(),
+        ["tickets", "list", "--json"].as_slice(),
+        ["completions", "bash"].as_slice(),
+    ] {
+        let (line, said) = first_line(home.path(), args);
+        assert!(!line.is_empty());
+        assert_eq!(said, "", "{args:?}");
+    }
+}
+
+#[test]
+fn nothing_in_a_ledger_can_write_to_the_terminal() {
+    let home = home();
+    let home = home.path();
+    out(home, &["tickets", "open", "--message", "m"]);
+    let evil = "\u{1b}]0;x\u{7}\u{9b}31m\u{202e}";
+    let db = rusqlite::Connection::open(home.join("tickets.db")).unwrap();
+    db.execute_batch(&format!(
+        "UPDATE tickets SET violation_key = violation_key || '{evil}', invariant_name = '{evil}',
+           severity = '{evil}', message = '{evil}', diagnosis = '{evil}', store_id = '{evil}';
+         UPDATE ticket_events SET by = '{evil}', to_status = '{evil}', why = '{evil}';
+         INSERT INTO agent_sessions (session_id, ticket_id, status, started_at, outcome_summary, model)
+           VALUES ('s{evil}', 1, '{evil}', '2026-01-01T00:00:00Z', '{evil}', '{evil}');
+         INSERT INTO agent_log_entries (session_id, entry_type, content, raw_content, timestamp)
+           VALUES ('s{evil}', '{evil}', '{evil}', '{evil}', '2026-01-01T00:00:00Z');
+         INSERT INTO agent_log_entries (session_id, entry_type, content, tool_params, timestamp)
+           VALUES ('s{evil}', 'tool_call', '{evil}', '{{\"command\": \"a\\u001b[1m\"}}', '2026-01-01T00:00:00Z');"
+    ))
+    .unwrap();
+    for args in [
+        ["tickets", "list"].as_slice(),
+        ["tickets", "show", "1"].as_slice(),
+        ["audit", "list"].as_slice(),
+        ["audit", "show", "s"].as_slice(),
+        ["audit", "show", "s", "--all"].as_slice(),
+        ["audit", "verify"].as_slice(),
+    ] {
+        let done = operator(home).args(args).output().unwrap();
+        let text =
+            String::from_utf8(done.stdout).unwrap() + &String::from_utf8(done.stderr).unwrap();
+        let bad = text
+            .chars()
+            .find(|c| (c.is_control() && *c != '\n') || *c == '\u{202e}');
+        assert_eq!(bad, None, "{args:?}: {text:?}");
+    }
+}
+
+#[test]
+fn a_folder_is_not_a_ledger() {
+    let home = home();
+    let path = home.path().to_str().unwrap();
+    let said = err(home.path(), &["tickets", "list", "--db", path]);
+    assert!(said.contains(path) && said.contains("folder"), "{said}");
+}

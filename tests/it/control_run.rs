@@ -1,0 +1,175 @@
+//! The control run: a lab under load that nobody breaks is left alone by the monitor.
+//!
+//! How the machine is loaded otherwise decides nothing here: a slow second may read violated, and
+//! is forgiven within the grace that its invariant has. What may not be is a ticket, a region
+//! without a leader, leaders that wander, or a write that is lost. What a lab costs at rest is
+//! measured by `cargo bench --bench dashboard -- lab`.
+
+use operator_lab::timing::MONITOR_TIMES;
+use serde_json::Value;
+use std::{
+    collections::BTreeMap,
+    fs,
+    io::{BufRead, BufReader},
+    process::{Child, Command, Output, Stdio},
+    time::{Duration, Instant},
+};
+
+const OPERATOR: &str = env!("CARGO_BIN_EXE_operator-tui");
+const LENGTH: Duration = Duration::from_mins(3);
+const REGIONS: usize = 6;
+/// Longer than anything here may take, on a busy machine.
+const LIMIT: Duration = Duration::from_secs(60);
+
+struct Lab(tempfile::TempDir);
+
+impl Lab {
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(OPERATOR);
+        command
+            .args(arguments)
+            .env("OPERATOR_HOME", self.0.path())
+            .env_remove("PD_ENDPOINT")
+            .env_remove("PROMETHEUS_URL")
+            .stdin(Stdio::null());
+        command
+    }
+
+    fn ok(&self, arguments: &[&str]) -> String {
+        let output = self.command(arguments).output().unwrap();
+        assert!(output.status.success(), "{arguments:?}: {}", text(&output));
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    fn json(&self, arguments: &[&str]) -> Value {
+        serde_json::from_str(&self.ok(arguments)).unwrap()
+    }
+
+    fn pd(&self) -> String {
+        let file = fs::read(self.0.path().join("lab/lab.json")).unwrap();
+        let topology: Value = serde_json::from_slice(&file).unwrap();
+        format!("http://127.0.0.1:{}", topology["nodes"][0]["port"])
+    }
+}
+
+impl Drop for Lab {
+    fn drop(&mut self) {
+        let _ = self.command(&["lab", "down"]).output();
+    }
+}
+
+/// Ends the monitor, whatever becomes of the test.
+struct Monitor(Child);
+
+impl Drop for Monitor {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn text(output: &Output) -> String {
+    format!(
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    )
+}
+
+/// Which store leads each region, as PD tells it.
+fn leaders(lab: &Lab) -> BTreeMap<u64, u64> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let regions: Value = runtime.block_on(async {
+        let client = operator_lab::http::client(Duration::from_secs(5)).unwrap();
+        let url = format!("{}/pd/api/v1/regions", lab.pd());
+        let answer = client.get(url).send().await.unwrap();
+        answer.json().await.unwrap()
+    });
+    regions["regions"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|r| {
+            let leader = r["leader"]["store_id"].as_u64();
+            (r["id"].as_u64().unwrap(), leader.unwrap_or(0))
+        })
+        .collect()
+}
+
+/// Which store leads each region, once each has a leader.
+fn all_led(lab: &Lab) -> BTreeMap<u64, u64> {
+    let began = Instant::now();
+    loop {
+        let leaders = leaders(lab);
+        if leaders.len() == REGIONS && leaders.values().all(|store| *store != 0) {
+            return leaders;
+        }
+        assert!(began.elapsed() < LIMIT, "no leader: {leaders:?}");
+        std::thread::sleep(Duration::from_millis(200));
+    }
+}
+
+fn array(value: &Value) -> &[Value] {
+    value.as_array().unwrap()
+}
+
+#[test]
+fn a_lab_that_nobody_breaks_opens_no_ticket() {
+    let lab = Lab(tempfile::tempdir().unwrap());
+    lab.ok(&["lab", "up"]);
+    let mut led = all_led(&lab);
+    let mut moved = 0;
+    let ledger = lab.0.path().join("lab-record/tickets.db");
+    let mut monitor = lab
+        .command(&["monitor", "run", "--json", "--pd", &lab.pd(), "--db"])
+        .arg(&ledger)
+        .args(MONITOR_TIMES)
+        .stdout(Stdio::piped())
+        .spawn()
+        .map(Monitor)
+        .unwrap();
+    let started = Instant::now();
+    let mut whole = 0;
+    for line in BufReader::new(monitor.0.stdout.take().unwrap()).lines() {
+        let report: Value = serde_json::from_str(&line.unwrap()).unwrap();
+        let after = started.elapsed();
+        // Violated within its grace: to be read when this fails, and no failure.
+        for violation in array(&report["violations"]) {
+            if violation["reading"] == "violated" {
+                println!("after {after:?}: {}", violation["message"]);
+            }
+        }
+        let outcome = &report["outcome"];
+        for tickets in ["opened", "reopened"] {
+            assert!(array(&outcome[tickets]).is_empty(), "{report:#}");
+        }
+        whole += u64::from(report["ok"] == true);
+        let now = leaders(&lab);
+        for (region, store) in now.into_iter().filter(|(_, store)| *store != 0) {
+            if led.insert(region, store) != Some(store) {
+                println!("after {after:?}: region {region} is led by store {store}");
+                moved += 1;
+            }
+        }
+        if after > LENGTH {
+            break;
+        }
+    }
+    assert!(started.elapsed() > LENGTH, "the monitor ended");
+    // A check each second; a busy machine may lose some.
+    assert!(whole > LENGTH.as_secs() / 3, "{whole} checks");
+    drop(monitor);
+    // A machine that stood still for seconds elects once; a lab that is unsteady does not stop.
+    assert!(moved <= REGIONS, "leaders moved {moved} times");
+    all_led(&lab);
+    let tickets = lab.json(&["tickets", "list", "--lab", "--json"]);
+    assert_eq!(array(&tickets).len(), 0, "{tickets:#}");
+    let verified = lab.ok(&["lab", "verify"]);
+    assert!(
+        verified.contains(" 0 lost") && !verified.starts_with("0 "),
+        "{verified}"
+    );
+}

@@ -1,0 +1,15 @@
+//! The whole program from outside: its commands, labs, demos and dashboards, as real processes.
+//! One binary, so that it is linked once: `cargo test --test it NAME`.
+
+mod audit;
+mod cli;
+mod compose;
+mod control_run;
+mod demo;
+mod docker;
+mod lab;
+mod monitoring;
+mod packages;
+mod pty;
+mod rehearsal;
+mod wait;

@@ -1,0 +1,254 @@
+//! What goes away under a running dashboard, or was never there: the terminal, those who read it,
+//! stdin, the ledger, PD, the time.
+
+use super::harness::{Dashboard, limit, processes_of, wait_until};
+use operator_ledger::{Ledger, NewTicket};
+use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
+use rustix::process::{Pid, Signal, kill_process};
+use std::{
+    fs,
+    io::Write,
+    net::TcpListener,
+    path::{Path, PathBuf},
+    thread,
+    time::Instant,
+};
+use tempfile::TempDir;
+
+const QUIET: &str = "echo $$ >up; cat";
+const FLOOD: &str = "echo $$ >up; sleep 1000 & yes a line of the flood";
+
+/// In a terminal that nobody reads.
+struct Unread {
+    master: Box<dyn MasterPty + Send>,
+    child: Box<dyn Child + Send + Sync>,
+    home: TempDir,
+}
+
+impl Unread {
+    fn new(agent: &str) -> Self {
+        let home = tempfile::tempdir().unwrap();
+        let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_operator-tui"));
+        command.args([
+            "--no-monitor",
+            "--pd",
+            "http://127.0.0.1:1",
+            "--agent-cmd",
+            agent,
+        ]);
+        command.env("OPERATOR_HOME", home.path());
+        command.env("TERM", "xterm-256color");
+        command.cwd(home.path());
+        let size = PtySize {
+            rows: 40,
+            cols: 160,
+            ..PtySize::default()
+        };
+        let pair = native_pty_system().openpty(size).unwrap();
+        let child = pair.slave.spawn_command(command).unwrap();
+        let up = home.path().join("up");
+        wait_until("its child is up", || up.exists());
+        Self {
+            master: pair.master,
+            child,
+            home,
+        }
+    }
+
+    #[track_caller]
+    fn ends(mut child: Box<dyn Child + Send + Sync>, home: &Path, code: u32) {
+        let deadline = Instant::now() + limit();
+        while child.try_wait().unwrap().is_none() {
+            assert!(Instant::now() < deadline, "it does not end");
+            thread::yield_now();
+        }
+        assert_eq!(child.try_wait().unwrap().unwrap().exit_code(), code);
+        wait_until("no process is left", || processes_of(home).is_empty());
+    }
+}
+
+#[test]
+fn a_terminal_that_is_closed_ends_it_with_all_it_started() {
+    for agent in [QUIET, FLOOD] {
+        let Unread {
+            master,
+            child,
+            home,
+        } = Unread::new(agent);
+        drop(master);
+        Unread::ends(child, home.path(), 129);
+    }
+}
+
+#[test]
+fn a_terminal_that_nobody_reads_keeps_neither_it_nor_its_end() {
+    for (agent, signal, code) in [(QUIET, Signal::TERM, 143), (FLOOD, Signal::INT, 130)] {
+        let Unread {
+            master,
+            child,
+            home,
+        } = Unread::new(agent);
+        let pid = Pid::from_raw(child.process_id().unwrap().cast_signed()).unwrap();
+        kill_process(pid, signal).unwrap();
+        Unread::ends(child, home.path(), code);
+        drop(master);
+    }
+}
+
+#[test]
+fn without_stdin_or_stdout_it_says_so_and_changes_nothing() {
+    for (closed, name) in [("<&-", "stdin"), ("</dev/null", "stdin"), (">&-", "stdout")] {
+        let mut command = CommandBuilder::new("sh");
+        let program = env!("CARGO_BIN_EXE_operator-tui");
+        command.args(["-c", &format!("{program} --no-monitor --no-agent {closed}")]);
+        let mut dash = Dashboard::run(80, 24, command);
+        assert_eq!(dash.exit_code(), 2, "{closed}");
+        dash.until(|s| s.contains(&format!("{name} is not a terminal")));
+        assert!(!dash.raw().contains('\x1b'));
+        dash.assert_terminal_as_found();
+    }
+}
+
+/// A ledger with one ticket.
+fn ledger(path: &Path, message: &str) {
+    let mut ledger = Ledger::open(path).unwrap();
+    let ticket = NewTicket {
+        message,
+        ..NewTicket::default()
+    };
+    ledger.open_ticket(&ticket).unwrap();
+}
+
+fn remove(path: &Path) {
+    for end in ["", "-wal", "-shm"] {
+        let mut name = path.as_os_str().to_owned();
+        name.push(end);
+        let _ = fs::remove_file(PathBuf::from(name));
+    }
+}
+
+#[test]
+fn a_ledger_that_is_deleted_or_replaced_is_never_shown_as_if_it_were_there() {
+    let home = tempfile::tempdir().unwrap();
+    let folder = home.path().join("place");
+    let path = folder.join("tickets.db");
+    ledger(&path, "the first one");
+    let args = ["--no-monitor", "--no-agent", "--db", path.to_str().unwrap()];
+    let mut dash = Dashboard::new(120, 40, &args);
+    dash.until(|s| s.contains("the first one"));
+    remove(&path);
+    dash.until(|s| s.contains("? No ledger at") && !s.contains("the first one"));
+    ledger(&path, "the second one");
+    dash.until(|s| s.contains("the second one"));
+    // By another in one step, as a restored copy would.
+    let other = folder.join("other.db");
+    ledger(&other, "the third one");
+    fs::rename(&other, &path).unwrap();
+    dash.until(|s| s.contains("the third one") && !s.contains("the second one"));
+    remove(&path);
+    fs::write(
+        &path,
+        "no database at all, and long enough to be looked at as one".repeat(99),
+    )
+    .unwrap();
+    dash.until(|s| s.contains("? unreadable") && !s.contains("the third one"));
+    // With its folder.
+    fs::remove_dir_all(&folder).unwrap();
+    dash.until(|s| s.contains("? No ledger at"));
+    ledger(&path, "the fourth one");
+    dash.until(|s| s.contains("the fourth one"));
+    dash.send("q");
+    assert_eq!(dash.exit_code(), 0);
+}
+
+#[test]
+fn a_pd_that_answers_garbage_or_nothing_is_unknown_and_keeps_nobody() {
+    let answers: [&[u8]; 4] = [
+        b"\x1b]0;PWN\x07\x1b[2J\xff\xfe\x00 HTTP/1.1",
+        b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 99999999\r\n\r\n{\"stores\":[",
+        b"HTTP/1.1 200 \x1b]0;PWN\x07\r\nContent-Length: 34\r\n\r\n{\"stores\":[{\"store\":{\"id\":\"PWN\x1b[2J",
+        // Nothing: the connection is kept, and nobody speaks.
+        b"",
+    ];
+    for answer in answers {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let pd = format!("http://{}", listener.local_addr().unwrap());
+        thread::spawn(move || {
+            let mut kept = Vec::new();
+            for mut stream in listener.incoming().flatten() {
+                let _ = stream.write_all(answer);
+                if answer.is_empty() {
+                    kept.push(stream);
+                }
+            }
+        });
+        let mut dash = Dashboard::of_pd(120, 40, &pd, &["--no-monitor", "--no-agent"]);
+        dash.until(|s| s.contains("? UNKNOWN") && s.contains("Unknown. PD at"));
+        dash.send("?");
+        dash.until(|s| s.contains("Esc closes"));
+        dash.send("qq");
+        assert_eq!(dash.exit_code(), 0);
+        dash.assert_terminal_as_found();
+        assert!(!dash.raw().contains("PWN\x07"));
+    }
+}
+
+#[test]
+fn a_clock_that_jumps_changes_nothing_that_matters() {
+    let library = ["x86_64", "aarch64"]
+        .map(|arch| format!("/usr/lib/{arch}-linux-gnu/faketime/libfaketimeMT.so.1"))
+        .into_iter()
+        .find(|p| Path::new(p).exists());
+    let Some(library) = library else {
+        // The gate installs it, and skips nothing.
+        assert!(
+            std::env::var_os("OPERATOR_TEST_ALL").is_none(),
+            "faketime is not installed"
+        );
+        eprintln!("skipped: the library faketime is not installed");
+        return;
+    };
+    let scratch = tempfile::tempdir().unwrap();
+    let offset = scratch.path().join("offset");
+    // In one step: it is read at every look at the clock.
+    let jump = |to: &str| {
+        let new = offset.with_extension("new");
+        fs::write(&new, format!("{to}\n")).unwrap();
+        fs::rename(new, &offset).unwrap();
+    };
+    jump("+0");
+    let env = [
+        ("LD_PRELOAD", library.as_str()),
+        ("FAKETIME_TIMESTAMP_FILE", offset.to_str().unwrap()),
+        ("FAKETIME_NO_CACHE", "1"),
+        ("FAKETIME_DONT_FAKE_MONOTONIC", "1"),
+    ];
+    let path = scratch.path().join("tickets.db");
+    ledger(&path, "the first one");
+    let args = [
+        "--no-monitor",
+        "--db",
+        path.to_str().unwrap(),
+        "--agent-cmd",
+        "echo up; while read x; do echo heard $x; done",
+    ];
+    let mut dash = Dashboard::with_env(120, 40, &args, &env);
+    dash.until(|s| s.contains("agent RUNNING") && s.contains("the first one"));
+    for (n, to) in ["+1d", "-2d", "+3650d", "-2d"].into_iter().enumerate() {
+        dash.send("M");
+        dash.until(|s| s.contains("Mouse o"));
+        jump(to);
+        dash.send(&format!("mword {n}\r"));
+        dash.until(|s| s.contains(&format!("\"word {n}\"")));
+        // What is read again is believed again.
+        dash.until(|s| s.contains("the first one") && !s.contains("? read"));
+    }
+    // What is said to a person goes away by itself.
+    dash.send("M");
+    dash.until(|s| s.contains("Mouse o"));
+    jump("-20d");
+    dash.until(|s| !s.contains("Mouse o"));
+    dash.send("q");
+    assert_eq!(dash.exit_code(), 0);
+    dash.assert_terminal_as_found();
+}
