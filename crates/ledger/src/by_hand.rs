@@ -3,7 +3,8 @@
 use crate::{
     Ledger, LedgerError, Resolution, Result, Severity, Status, Ticket, TicketEventKind, claim,
     clock,
-    tickets::{Change, by_id, log, resolve, select},
+    tickets::{by_id, select},
+    transitions::{Change, log, resolve},
 };
 use rusqlite::{OptionalExtension, Transaction, params};
 

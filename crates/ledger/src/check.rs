@@ -9,7 +9,8 @@ use crate::{
     clock::{self, millis},
     heartbeat, proof, record,
     stored::words,
-    tickets::{self, Change},
+    tickets,
+    transitions::{self, Change},
 };
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension, Transaction, params};
@@ -161,7 +162,7 @@ impl Ledger {
             )?;
             for twin in twins {
                 let why = "the same is another ticket of this cluster";
-                tickets::resolve(tx, &twin, Resolution::External, "monitor", why)?;
+                transitions::resolve(tx, &twin, Resolution::External, "monitor", why)?;
                 tx.execute(
                     "UPDATE tickets SET cluster_id = ?2, fence = fence + 1, lease_holder = NULL,
                        lease_boot = NULL, lease_until_ms = NULL WHERE id = ?1",
@@ -318,7 +319,7 @@ fn open_or_reopen(
             by: "monitor",
             why: &format!("came back: {}", o.message),
         };
-        tickets::log(tx, ticket.id, &change)?;
+        transitions::log(tx, ticket.id, &change)?;
         out.reopened.push(ticket.id);
         return Ok(());
     }
@@ -357,7 +358,7 @@ fn open_or_reopen(
         by: "monitor",
         why: &o.message,
     };
-    tickets::log(tx, id, &change)?;
+    transitions::log(tx, id, &change)?;
     out.opened.push(id);
     Ok(())
 }
@@ -390,7 +391,7 @@ fn clear(
         Some(_) => o.message.clone(),
         None => format!("not violated for {} s: {}", o.hold.as_secs(), o.message),
     };
-    tickets::resolve(tx, ticket, resolution, "monitor", &why)?;
+    transitions::resolve(tx, ticket, resolution, "monitor", &why)?;
     out.cleared.push(ticket.id);
     Ok(())
 }

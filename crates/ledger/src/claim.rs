@@ -6,8 +6,8 @@
 use crate::{
     Ledger, LedgerError, Mono, Result, Status, Stored, Ticket, TicketEventKind,
     clock::{self, Holder, millis},
-    proof,
-    tickets::{self, Change},
+    tickets,
+    transitions::{self, Change},
 };
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use std::time::Duration;
@@ -63,7 +63,7 @@ impl Ledger {
             let Some(id) = candidate(tx, request, &now)? else { return Ok(None) };
             let before = tickets::by_id(tx, id)?.ok_or(LedgerError::NoTicket(id))?;
             // A claim of the session before is not one of the session to come.
-            proof::withdraw(tx, id)?;
+            transitions::withdraw(tx, id)?;
             // Nobody else has it, so whoever had the newest fence and wrote no end is dead.
             let recovered: Option<String> = tx
                 .query_row(
@@ -99,7 +99,7 @@ impl Ledger {
                 by: &by(request.holder),
                 why: &why,
             };
-            tickets::log(tx, id, &change)?;
+            transitions::log(tx, id, &change)?;
             let fence: i64 =
                 tx.query_row("SELECT fence FROM tickets WHERE id = ?1", [id], |r| r.get(0))?;
             let ticket = tickets::by_id(tx, id)?.ok_or(LedgerError::NoTicket(id))?;
@@ -142,9 +142,9 @@ impl Ledger {
                     by: "agent",
                     why,
                 };
-                tickets::log(tx, lease.ticket, &change)?;
+                transitions::log(tx, lease.ticket, &change)?;
             }
-            proof::withdraw(tx, lease.ticket)?;
+            transitions::withdraw(tx, lease.ticket)?;
             drop_lease(tx, lease.ticket)
         })
     }
@@ -184,9 +184,9 @@ impl Ledger {
                     by: "agent",
                     why,
                 };
-                tickets::log(tx, lease.ticket, &change)?;
+                transitions::log(tx, lease.ticket, &change)?;
             }
-            proof::withdraw(tx, lease.ticket)?;
+            transitions::withdraw(tx, lease.ticket)?;
             drop_lease(tx, lease.ticket)
         })
     }
@@ -319,7 +319,7 @@ fn give_up_exhausted(tx: &Transaction<'_>, now: &Mono) -> Result<()> {
             by: "ledger",
             why: &why,
         };
-        tickets::log(tx, ticket.id, &change)?;
+        transitions::log(tx, ticket.id, &change)?;
         drop_lease(tx, ticket.id)?;
     }
     Ok(())

@@ -68,7 +68,7 @@ impl Ledger {
         Ok(out)
     }
 
-    fn count<T: Word + Ord>(&self, sql: &str) -> Result<BTreeMap<Stored<T>, u64>> {
+    fn count<T: Word + Eq>(&self, sql: &str) -> Result<BTreeMap<Stored<T>, u64>> {
         Ok(self
             .conn
             .prepare_cached(sql)?

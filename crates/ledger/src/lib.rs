@@ -9,6 +9,7 @@
 //! |---|---|
 //! | `schema` | tables, migrations, adoption of reference files |
 //! | `tickets` | what a ticket is, and reading them; `by_hand` what people do to them |
+//! | `transitions` | changes of a ticket that more than one role makes, and their log |
 //! | `claim` | claim, lease, fencing, release, escalation |
 //! | `check` | what one check of the monitor does to tickets: sightings, reopening, clearing |
 //! | `proof` | requests for proof of a repair, and the verdict |
@@ -50,6 +51,7 @@ mod sessions;
 mod spending;
 mod stored;
 mod tickets;
+mod transitions;
 pub mod usage;
 
 pub use alerts::{AlertNotice, KEY as ALERT_KEY, Received, StandingAlert};

@@ -8,6 +8,7 @@ use crate::{
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension, params};
 use serde::Serialize;
+use strum::{EnumIter, EnumString, IntoStaticStr};
 
 /// Read at a time.
 const AT_ONCE: i64 = 50;
@@ -21,9 +22,9 @@ const AT_ONCE: i64 = 50;
     PartialOrd,
     Ord,
     Serialize,
-    strum::EnumString,
-    strum::IntoStaticStr,
-    strum::EnumIter,
+    EnumString,
+    IntoStaticStr,
+    EnumIter,
 )]
 #[serde(rename_all = "lowercase")]
 #[strum(serialize_all = "lowercase")]

@@ -9,7 +9,7 @@ use crate::{
     Stored, claim,
     clock::{self, millis},
     event::VerifyState,
-    tickets,
+    tickets, transitions,
 };
 use jiff::Timestamp;
 use rusqlite::{Transaction, params};
@@ -190,7 +190,7 @@ pub(super) fn decide_verifications(
                 if let Some(ticket) = tickets::by_id(tx, w.ticket)?
                     && ticket.status == Status::Acknowledged
                 {
-                    tickets::resolve(tx, &ticket, Resolution::External, "monitor", &o.message)?;
+                    transitions::resolve(tx, &ticket, Resolution::External, "monitor", &o.message)?;
                     out.cleared.push(w.ticket);
                 }
             }
@@ -204,7 +204,7 @@ pub(super) fn decide_verifications(
                 if let Some(ticket) = tickets::by_id(tx, w.ticket)?
                     && ticket.status == Status::Acknowledged
                 {
-                    tickets::resolve(tx, &ticket, Resolution::Proven, "monitor", &detail)?;
+                    transitions::resolve(tx, &ticket, Resolution::Proven, "monitor", &detail)?;
                     out.proven.push(w.ticket);
                 }
             }
@@ -230,16 +230,6 @@ pub(super) fn decide_verifications(
             (Reading::Violated | Reading::Unknown, _) => note(tx, w.id, &o.message)?,
         }
     }
-    Ok(())
-}
-
-/// Ends requests that nobody waits for any more.
-pub(super) fn withdraw(tx: &Transaction<'_>, ticket: i64) -> rusqlite::Result<()> {
-    tx.prepare_cached(
-        "UPDATE verifications SET state = 'unverifiable', detail = 'withdrawn', decided_at = ?2
-         WHERE ticket_id = ?1 AND state = 'waiting'",
-    )?
-    .execute(params![ticket, clock::stamp()])?;
     Ok(())
 }
 

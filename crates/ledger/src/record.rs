@@ -37,9 +37,16 @@ pub struct Fault {
 pub(super) fn add_sample(tx: &Transaction<'_>, cluster_id: &str, snapshot: &str) -> Result<()> {
     tx.prepare_cached("INSERT INTO samples (cluster_id, at, snapshot) VALUES (?1, ?2, ?3)")?
         .execute(params![cluster_id, clock::stamp(), snapshot])?;
-    let newest = tx.last_insert_rowid();
-    tx.prepare_cached("DELETE FROM samples WHERE cluster_id = ?1 AND id <= ?2")?
-        .execute(params![cluster_id, newest - KEEP_SAMPLES])?;
+    keep(tx, cluster_id, KEEP_SAMPLES)
+}
+
+/// Drops all but the newest `count` of a cluster; those of others take nothing from it.
+fn keep(tx: &Transaction<'_>, cluster_id: &str, count: i64) -> Result<()> {
+    tx.prepare_cached(
+        "DELETE FROM samples WHERE cluster_id = ?1 AND id <= (SELECT id FROM samples
+           WHERE cluster_id = ?1 ORDER BY id DESC LIMIT 1 OFFSET ?2)",
+    )?
+    .execute(params![cluster_id, count])?;
     Ok(())
 }
 
@@ -100,5 +107,32 @@ impl Ledger {
             })?
             .collect::<rusqlite::Result<_>>()?;
         Ok(rows)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn samples_of_one_cluster_are_bounded_whatever_others_add() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut ledger = Ledger::open(&dir.path().join("tickets.db")).unwrap();
+        ledger
+            .write(|tx| {
+                for n in 0..10 {
+                    add_sample(tx, "a", &n.to_string())?;
+                    add_sample(tx, "b", &n.to_string())?;
+                    keep(tx, "a", 4)?;
+                }
+                Ok(())
+            })
+            .unwrap();
+        let kept = |cluster| -> Vec<String> {
+            let all = ledger.samples(cluster, Timestamp::MIN, Timestamp::MAX);
+            all.unwrap().into_iter().map(|s| s.snapshot).collect()
+        };
+        assert_eq!(kept("a"), ["6", "7", "8", "9"]);
+        assert_eq!(kept("b").len(), 10);
     }
 }

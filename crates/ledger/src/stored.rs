@@ -6,13 +6,13 @@ use rusqlite::{
     types::{FromSql, FromSqlResult, ToSqlOutput, ValueRef},
 };
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use std::{fmt, str::FromStr};
+use std::{cmp::Ordering, fmt, str::FromStr};
 
 /// An enum whose variants are stored as words.
 pub trait Word: Copy + FromStr + Into<&'static str> {}
 
 /// What a column holds.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Stored<T> {
     Known(T),
     /// A word that we do not write.
@@ -44,6 +44,18 @@ impl<T: Word> Stored<T> {
 impl<T: Word + PartialEq> PartialEq<T> for Stored<T> {
     fn eq(&self, other: &T) -> bool {
         self.known().as_ref() == Some(other)
+    }
+}
+
+impl<T: Word + Eq> Ord for Stored<T> {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.as_str().cmp(other.as_str())
+    }
+}
+
+impl<T: Word + Eq> PartialOrd for Stored<T> {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
     }
 }
 

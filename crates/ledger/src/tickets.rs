@@ -2,29 +2,14 @@
 //!
 //! What the monitor does to them is in `check`, an agent in `claim`, people in `by_hand`.
 
-use crate::{
-    Ledger, Result, Stored,
-    clock::{self, parse_time},
-    proof,
-    stored::words,
-};
+use crate::{Ledger, Result, Stored, clock::parse_time, stored::words};
 use jiff::Timestamp;
-use rusqlite::{Connection, Row, Transaction, params};
+use rusqlite::{Connection, Row, params};
 use serde::{Deserialize, Serialize};
+use strum::{EnumIter, EnumString, IntoStaticStr};
 
 #[derive(
-    Debug,
-    Clone,
-    Copy,
-    PartialEq,
-    Eq,
-    PartialOrd,
-    Ord,
-    Serialize,
-    Deserialize,
-    strum::EnumString,
-    strum::IntoStaticStr,
-    strum::EnumIter,
+    Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, EnumString, IntoStaticStr, EnumIter,
 )]
 #[serde(rename_all = "lowercase")]
 #[strum(serialize_all = "lowercase")]
@@ -47,18 +32,7 @@ impl Stored<Status> {
 
 /// Why a ticket is resolved.
 #[derive(
-    Debug,
-    Clone,
-    Copy,
-    PartialEq,
-    Eq,
-    PartialOrd,
-    Ord,
-    Serialize,
-    Deserialize,
-    strum::EnumString,
-    strum::IntoStaticStr,
-    strum::EnumIter,
+    Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, EnumString, IntoStaticStr, EnumIter,
 )]
 #[serde(rename_all = "lowercase")]
 #[strum(serialize_all = "lowercase")]
@@ -83,9 +57,9 @@ pub enum Resolution {
     Default,
     Serialize,
     Deserialize,
-    strum::EnumString,
-    strum::IntoStaticStr,
-    strum::EnumIter,
+    EnumString,
+    IntoStaticStr,
+    EnumIter,
 )]
 #[serde(rename_all = "lowercase")]
 #[strum(serialize_all = "lowercase")]
@@ -98,16 +72,7 @@ pub enum Severity {
 
 /// What happened to a ticket.
 #[derive(
-    Debug,
-    Clone,
-    Copy,
-    PartialEq,
-    Eq,
-    Serialize,
-    Deserialize,
-    strum::EnumString,
-    strum::IntoStaticStr,
-    strum::EnumIter,
+    Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, EnumString, IntoStaticStr, EnumIter,
 )]
 #[serde(rename_all = "lowercase")]
 #[strum(serialize_all = "lowercase")]
@@ -258,61 +223,6 @@ pub(super) fn select(
 
 pub(super) fn by_id(conn: &Connection, id: i64) -> rusqlite::Result<Option<Ticket>> {
     Ok(select(conn, "WHERE id = ?1", [id])?.pop())
-}
-
-/// One change, to be logged.
-pub(super) struct Change<'a> {
-    pub kind: TicketEventKind,
-    pub from: Option<Status>,
-    pub to: Status,
-    pub resolution: Option<Resolution>,
-    pub by: &'a str,
-    /// For people.
-    pub why: &'a str,
-}
-
-/// Appends to `ticket_events`.
-pub(super) fn log(tx: &Transaction<'_>, ticket: i64, change: &Change<'_>) -> rusqlite::Result<()> {
-    tx.prepare_cached(
-        "INSERT INTO ticket_events (ticket_id, kind, from_status, to_status, resolution, by, why, at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
-    )?
-    .execute(params![
-        ticket,
-        change.kind,
-        change.from,
-        change.to,
-        change.resolution,
-        change.by,
-        change.why,
-        clock::stamp()
-    ])?;
-    Ok(())
-}
-
-/// Ends a ticket, whatever its status, and logs it. The caller decides about the lease.
-pub(super) fn resolve(
-    tx: &Transaction<'_>,
-    ticket: &Ticket,
-    resolution: Resolution,
-    by: &str,
-    why: &str,
-) -> rusqlite::Result<()> {
-    tx.execute(
-        "UPDATE tickets SET status = 'resolved', resolution = ?2, resolved_at = ?3, live_key = NULL,
-           retry_at = NULL, needs_person = 0 WHERE id = ?1",
-        params![ticket.id, resolution, clock::stamp()],
-    )?;
-    proof::withdraw(tx, ticket.id)?;
-    let change = Change {
-        kind: TicketEventKind::Resolved,
-        from: Some(ticket.status),
-        to: Status::Resolved,
-        resolution: Some(resolution),
-        by,
-        why: &format!("{resolution}: {why}"),
-    };
-    log(tx, ticket.id, &change)
 }
 
 impl Ledger {

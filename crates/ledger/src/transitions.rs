@@ -1,0 +1,69 @@
+//! Changes of a ticket that more than one role makes, and the log of all of them.
+
+use crate::{Resolution, Status, Ticket, TicketEventKind, clock};
+use rusqlite::{Transaction, params};
+
+/// One change, to be logged.
+pub(super) struct Change<'a> {
+    pub kind: TicketEventKind,
+    pub from: Option<Status>,
+    pub to: Status,
+    pub resolution: Option<Resolution>,
+    pub by: &'a str,
+    /// For people.
+    pub why: &'a str,
+}
+
+/// Appends to `ticket_events`.
+pub(super) fn log(tx: &Transaction<'_>, ticket: i64, change: &Change<'_>) -> rusqlite::Result<()> {
+    tx.prepare_cached(
+        "INSERT INTO ticket_events (ticket_id, kind, from_status, to_status, resolution, by, why, at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+    )?
+    .execute(params![
+        ticket,
+        change.kind,
+        change.from,
+        change.to,
+        change.resolution,
+        change.by,
+        change.why,
+        clock::stamp()
+    ])?;
+    Ok(())
+}
+
+/// Ends a ticket, whatever its status, and logs it. The caller decides about the lease.
+pub(super) fn resolve(
+    tx: &Transaction<'_>,
+    ticket: &Ticket,
+    resolution: Resolution,
+    by: &str,
+    why: &str,
+) -> rusqlite::Result<()> {
+    tx.execute(
+        "UPDATE tickets SET status = 'resolved', resolution = ?2, resolved_at = ?3, live_key = NULL,
+           retry_at = NULL, needs_person = 0 WHERE id = ?1",
+        params![ticket.id, resolution, clock::stamp()],
+    )?;
+    withdraw(tx, ticket.id)?;
+    let change = Change {
+        kind: TicketEventKind::Resolved,
+        from: Some(ticket.status),
+        to: Status::Resolved,
+        resolution: Some(resolution),
+        by,
+        why: &format!("{resolution}: {why}"),
+    };
+    log(tx, ticket.id, &change)
+}
+
+/// Ends requests that nobody waits for any more.
+pub(super) fn withdraw(tx: &Transaction<'_>, ticket: i64) -> rusqlite::Result<()> {
+    tx.prepare_cached(
+        "UPDATE verifications SET state = 'unverifiable', detail = 'withdrawn', decided_at = ?2
+         WHERE ticket_id = ?1 AND state = 'waiting'",
+    )?
+    .execute(params![ticket, clock::stamp()])?;
+    Ok(())
+}
