@@ -125,6 +125,7 @@ impl Emitter {
                 level,
                 text: text.into(),
                 dropped: 0,
+                waits: false,
             },
         );
     }
@@ -181,6 +182,7 @@ impl Shared {
                             level: Level::Warn,
                             text: format!("{lost} events lost: the reader was too slow"),
                             dropped: lost,
+                            waits: false,
                         },
                     }
                 });

@@ -44,8 +44,9 @@ use allowance::Allowed;
 use gauge::Gauge;
 use loops::Loops;
 use operator_ledger::{
-    AgentLedger, Claim, EntryKind, Holder, LedgerError, NewEntry, SessionWriter, Stopwatch, Ticket,
-    event::{Level, Mode, Outcome, WAITS},
+    AgentLedger, Claim, EntryKind, EntryMeta, Holder, LedgerError, NewEntry, SessionWriter,
+    Stopwatch, Ticket,
+    event::{Kind, Level, Mode, Outcome},
     usage::Usage,
 };
 use std::{
@@ -336,8 +337,23 @@ impl Session<'_> {
 
     /// After an interrupt: the session rests until a person says something, or its time is up.
     async fn wait_for_words(&mut self, by: &str) -> Result<(), Halt> {
-        let text = format!("interrupted by {by}; {WAITS}");
-        self.record_notice(Level::Warn, &text).await?;
+        let text = format!("interrupted by {by}; waiting for a message to go on");
+        let text = self.context.redactor.apply(&text);
+        let meta = EntryMeta {
+            waits: Some(true),
+            ..EntryMeta::default()
+        };
+        self.record(NewEntry {
+            meta: Some(meta),
+            ..NewEntry::new(EntryKind::Notice, text.as_str())
+        })
+        .await?;
+        self.emit(Kind::Notice {
+            level: Level::Warn,
+            text,
+            dropped: 0,
+            waits: true,
+        });
         let time_is_up = self.time_is_up().await?;
         tokio::select! {
             why = self.lease_keeper.until_lost() => return Err(Halt::Lost(why)),
@@ -355,7 +371,10 @@ impl Session<'_> {
         let mut messages = Vec::new();
         for Message { text, by } in self.inbox.take_messages() {
             let shown = self.context.redactor.apply(&text);
-            let meta = serde_json::json!({ "by": by });
+            let meta = EntryMeta {
+                by: Some(by.clone()),
+                ..EntryMeta::default()
+            };
             self.record(NewEntry {
                 meta: Some(meta),
                 ..NewEntry::new(EntryKind::Message, &shown)
@@ -369,7 +388,10 @@ impl Session<'_> {
 
     /// Words of ours for the model, recorded.
     async fn tell(&mut self, text: &str) -> Result<(), Halt> {
-        let meta = serde_json::json!({ "by": "agent_lab" });
+        let meta = EntryMeta {
+            by: Some("agent_lab".into()),
+            ..EntryMeta::default()
+        };
         self.record(NewEntry {
             meta: Some(meta),
             ..NewEntry::new(EntryKind::Message, text)

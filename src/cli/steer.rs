@@ -7,7 +7,7 @@ use super::{
 };
 use agent_lab::control::person;
 use color_eyre::eyre::{bail, eyre};
-use operator_ledger::{LedgerError, PersonLedger, Reader, event::Control};
+use operator_ledger::{LedgerError, PersonLedger, Reader, SessionStatus, event::Control};
 use std::{
     process::ExitCode,
     time::{Duration, Instant},
@@ -141,7 +141,7 @@ fn session(prefix: Option<String>, ledger: &Reader) -> color_eyre::Result<String
         .sessions(RECENT)
         .wait()?
         .into_iter()
-        .filter(|s| s.status == "running")
+        .filter(|s| s.status == SessionStatus::Running)
         .map(|s| s.session_id)
         .collect();
     match running.len() {

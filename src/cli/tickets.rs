@@ -6,8 +6,9 @@ use super::{
 };
 use crate::span;
 use agent_lab::control::person;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use color_eyre::eyre::eyre;
-use operator_ledger::{NewTicket, PersonLedger, Reader, Status, Ticket, clean::one_line};
+use operator_ledger::{NewTicket, PersonLedger, Reader, Severity, Status, Ticket, clean::one_line};
 use std::{process::ExitCode, time::Duration};
 
 /// Why a ticket is not for an agent to end.
@@ -43,8 +44,8 @@ enum Command {
         /// What is wrong
         #[arg(short, long)]
         message: String,
-        #[arg(long, default_value = "warning", value_parser = ["critical", "warning", "info"])]
-        severity: String,
+        #[arg(long, default_value = "warning", value_parser = severities())]
+        severity: Severity,
         /// More for the agent to know
         #[arg(long)]
         context: Option<String>,
@@ -84,6 +85,11 @@ struct Common {
     json: bool,
     #[command(flatten)]
     ledger: LedgerArgs,
+}
+
+fn severities() -> impl TypedValueParser<Value = Severity> {
+    let words = [Severity::Critical, Severity::Warning, Severity::Info].map(Severity::as_str);
+    PossibleValuesParser::new(words).try_map(|word| word.parse::<Severity>())
 }
 
 pub fn run(args: Args) -> CliResult {
@@ -184,9 +190,13 @@ fn list(status: Option<&str>, limit: usize, common: &Common) -> color_eyre::Resu
     let tickets = match status {
         None => ledger.tickets(limit).wait()?,
         Some(word) => {
-            let status = Status::parse(word).ok_or_else(|| {
-                eyre!("no status {word}: it is open, acknowledged, resolved or escalated")
-            })?;
+            let status = match word {
+                // The reference's word.
+                "diagnosed" => Status::Escalated,
+                word => word.parse().map_err(|_| {
+                    eyre!("no status {word}: it is open, acknowledged, resolved or escalated")
+                })?,
+            };
             ledger.tickets_with_status(status, limit).wait()?
         }
     };
@@ -206,7 +216,7 @@ fn list(status: Option<&str>, limit: usize, common: &Common) -> color_eyre::Resu
                 state(t),
                 t.invariant.clone(),
                 t.store_id.clone().unwrap_or_else(|| "-".into()),
-                t.severity.clone(),
+                t.severity.to_string(),
                 t.occurrence_count.to_string(),
                 t.first_seen_at
                     .map_or_else(|| "?".into(), |at| span::short(span::since(at))),
@@ -270,7 +280,7 @@ fn show(id: i64, common: &Common) -> color_eyre::Result<()> {
     println!("Ticket #{id}  {}", one_line(&ticket.message));
     println!("  state       {}", state(&ticket));
     println!("  key         {}", one_line(&ticket.violation_key));
-    println!("  severity    {}", one_line(&ticket.severity));
+    println!("  severity    {}", one_line(ticket.severity.as_str()));
     println!("  first seen  {}", time(ticket.first_seen_at));
     println!(
         "  last seen   {}  ({} times)",
@@ -286,7 +296,7 @@ fn show(id: i64, common: &Common) -> color_eyre::Result<()> {
         println!(
             "  {}  {:<13} {}: {}",
             time(e.at),
-            one_line(&e.to),
+            one_line(e.to.as_str()),
             one_line(&e.by),
             one_line(&e.why)
         );
@@ -296,7 +306,7 @@ fn show(id: i64, common: &Common) -> color_eyre::Result<()> {
             (Some(a), Some(b)) => span::exact(span::between(a, b)),
             _ => "-".into(),
         };
-        let (id, status) = (one_line(&s.session_id), one_line(&s.status));
+        let (id, status) = (one_line(&s.session_id), one_line(s.status.as_str()));
         println!("\nSession {id}  {status}  {took}");
         if let Some(summary) = &s.outcome_summary {
             println!("  {}", one_line(summary));

@@ -3,7 +3,7 @@
 use agent_lab::session::title;
 use jiff::Timestamp;
 use operator_ledger::{
-    EntryRow, OutputChunk, SessionRow, Ticket,
+    EntryKind, EntryRow, OutputChunk, SessionRow, SessionStatus, Ticket,
     event::{Event, Kind, Level, Outcome, VERSION, VerifyState},
 };
 
@@ -29,16 +29,9 @@ pub fn output(session: &SessionRow, chunk: OutputChunk) -> Event {
     event(session, Some(chunk.at), kind)
 }
 
-/// Output of a command as its model saw it, for sessions whose output was not stored apart. The
-/// first line says how it ended, as the result does.
+/// Output of a command as its model saw it, for sessions whose output was not stored apart.
 pub fn shown_output(session: &SessionRow, result: &EntryRow) -> Option<Event> {
-    let text = result.raw_content.as_deref().unwrap_or(&result.content);
-    let ended = ["exit ", "ended ", "time limit", "interrupted", "not run"];
-    let text = match text.split_once('\n') {
-        Some((first, rest)) if ended.iter().any(|e| first.starts_with(e)) => rest,
-        None if ended.iter().any(|e| text.starts_with(e)) => "",
-        _ => text,
-    };
+    let text = result.printed();
     let kind = Kind::ToolOutput {
         call: result.call_id.clone().unwrap_or_default(),
         stream: operator_ledger::event::Stream::Stdout,
@@ -49,88 +42,82 @@ pub fn shown_output(session: &SessionRow, result: &EntryRow) -> Option<Event> {
 
 /// What an entry was for whoever watched. None: it was not shown.
 pub fn entry(session: &SessionRow, row: &EntryRow) -> Option<Event> {
-    let text = || {
-        row.raw_content
-            .as_deref()
-            .unwrap_or(&row.content)
-            .to_owned()
-    };
-    let meta = |key: &str| row.meta.as_ref()?.get(key);
-    let word = |key: &str| meta(key)?.as_str();
+    let text = || row.text().to_owned();
+    let meta = row.meta.as_ref();
+    let by = meta.and_then(|m| m.by.as_deref());
     let call = || row.call_id.clone().unwrap_or_default();
-    let kind = match row.entry_type.as_str() {
-        "reasoning" => Kind::Text {
+    let kind = match row.entry_type.known()? {
+        EntryKind::Reasoning => Kind::Text {
             delta: text(),
             end: true,
         },
-        "thinking" => Kind::Thinking {
+        EntryKind::Thinking => Kind::Thinking {
             delta: text(),
             end: true,
         },
-        "tool_call" => Kind::ToolCall {
+        EntryKind::ToolCall => Kind::ToolCall {
             call: call(),
             tool: row.tool().to_owned(),
             input: row.input().to_owned(),
             reasoning: row.reasoning().to_owned(),
         },
-        "tool_result" => Kind::ToolResult {
+        EntryKind::ToolResult => Kind::ToolResult {
             call: call(),
             exit_code: row.exit_code,
             duration_ms: row.duration_ms.unwrap_or(0),
             timed_out: row.timed_out,
             omitted_bytes: row.omitted_bytes,
         },
-        "proposal" => Kind::Proposal {
+        EntryKind::Proposal => Kind::Proposal {
             call: call(),
             why: text(),
         },
-        "decision" => Kind::Decision {
+        EntryKind::Decision => Kind::Decision {
             call: call(),
-            approved: meta("approved").and_then(serde_json::Value::as_bool) == Some(true),
-            by: word("by").unwrap_or("?").to_owned(),
-            why: word("why").unwrap_or_default().to_owned(),
+            approved: meta.and_then(|m| m.approved) == Some(true),
+            by: by.unwrap_or("?").to_owned(),
+            why: meta.and_then(|m| m.why.clone()).unwrap_or_default(),
         },
-        "verify" => {
-            let state = match word("state") {
-                Some("waiting") => VerifyState::Waiting,
-                Some("proven") => VerifyState::Proven,
-                Some("external") => VerifyState::External,
-                Some("failed") => VerifyState::Failed,
-                _ => VerifyState::Unverifiable,
-            };
-            let text = text();
-            let detail = text.split_once(": ").map_or("", |(_, detail)| detail);
-            Kind::Verify {
-                state,
-                detail: detail.to_owned(),
-            }
-        }
-        "message" => Kind::Notice {
+        EntryKind::Verify => Kind::Verify {
+            state: meta
+                .and_then(|m| m.state.as_ref()?.known())
+                .unwrap_or(VerifyState::Unverifiable),
+            detail: row.detail().to_owned(),
+        },
+        EntryKind::Message => Kind::Notice {
             level: Level::Info,
-            text: match word("by") {
+            text: match by {
                 Some(by) => format!("message of {by}: {}", text()),
                 None => text(),
             },
             dropped: 0,
+            waits: false,
         },
-        "retry" => Kind::Notice {
+        EntryKind::Retry => Kind::Notice {
             level: Level::Warn,
             text: format!("model: {}", text()),
             dropped: 0,
+            waits: false,
         },
-        "notice" => Kind::Notice {
+        EntryKind::Notice => Kind::Notice {
             level: Level::Info,
             text: text(),
             dropped: 0,
+            waits: row.waits(),
         },
-        "end" => Kind::SessionEnd {
-            outcome: outcome(word("outcome").unwrap_or(&session.status)),
+        EntryKind::End => Kind::SessionEnd {
+            outcome: match meta.and_then(|m| m.outcome.as_ref()) {
+                Some(outcome) => outcome.known().unwrap_or(Outcome::Failed),
+                None => outcome(session),
+            },
             resolution: session.resolution.clone(),
             summary: text(),
             duration_ms: lasted(session),
             head_hash: session.head_hash.clone().unwrap_or_default(),
         },
-        _ => return None,
+        EntryKind::System | EntryKind::Ticket | EntryKind::Usage | EntryKind::Compaction => {
+            return None;
+        }
     };
     Some(event(session, row.at, kind))
 }
@@ -138,13 +125,13 @@ pub fn entry(session: &SessionRow, row: &EntryRow) -> Option<Event> {
 /// The end of a session that wrote none: its agent died, or it is of a file that has none.
 pub fn end(session: &SessionRow) -> Option<Event> {
     let kind = Kind::SessionEnd {
-        outcome: outcome(&session.status),
+        outcome: outcome(session),
         resolution: session.resolution.clone(),
         summary: session.outcome_summary.clone().unwrap_or_default(),
         duration_ms: lasted(session),
         head_hash: String::new(),
     };
-    (session.status != "running").then(|| event(session, session.ended_at, kind))
+    (session.status != SessionStatus::Running).then(|| event(session, session.ended_at, kind))
 }
 
 fn lasted(session: &SessionRow) -> u64 {
@@ -154,14 +141,12 @@ fn lasted(session: &SessionRow) -> u64 {
     u64::try_from(end.duration_since(start).as_millis()).unwrap_or(0)
 }
 
-fn outcome(word: &str) -> Outcome {
-    match word {
-        // The reference's word.
-        "resolved" | "completed" => Outcome::Resolved,
-        "escalated" => Outcome::Escalated,
-        "interrupted" => Outcome::Interrupted,
-        _ => Outcome::Failed,
-    }
+/// Of a word that nobody here writes nobody can say that it is a good end.
+fn outcome(session: &SessionRow) -> Outcome {
+    let known = session.status.known();
+    known
+        .and_then(SessionStatus::outcome)
+        .unwrap_or(Outcome::Failed)
 }
 
 fn event(session: &SessionRow, at: Option<Timestamp>, kind: Kind) -> Event {

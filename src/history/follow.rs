@@ -2,7 +2,9 @@
 //! ledger.
 
 use super::events;
-use operator_ledger::{CommandRow, OutputChunk, Reader, Result, SessionRow, event::Event};
+use operator_ledger::{
+    CommandRow, EntryKind, OutputChunk, Reader, Result, SessionRow, SessionStatus, event::Event,
+};
 
 /// Entries read at the first look: more than the screen shows.
 const FIRST: usize = 80;
@@ -67,7 +69,7 @@ impl Follow {
         };
         self.after = rows.last().map(|r| r.id).or(self.after).or(Some(0));
         for row in &rows {
-            if row.entry_type == "tool_result" {
+            if row.entry_type == EntryKind::ToolResult {
                 let printed = self.output(ledger)?;
                 let stored = self.running.take().is_some_and(|r| r.after > 0);
                 found.extend(printed.into_iter().map(|c| events::output(&session, c)));
@@ -75,15 +77,15 @@ impl Follow {
                     found.extend(events::shown_output(&session, row));
                 }
             }
-            if row.entry_type == "tool_call" {
+            if row.entry_type == EntryKind::ToolCall {
                 self.running = row.call_id.clone().map(|call| Running { call, after: 0 });
             }
-            self.ended |= row.entry_type == "end";
+            self.ended |= row.entry_type == EntryKind::End;
             found.extend(events::entry(&session, row));
         }
         let printed = self.output(ledger)?;
         found.extend(printed.into_iter().map(|c| events::output(&session, c)));
-        if session.status != "running" && rows.len() < MORE && !self.ended {
+        if session.status != SessionStatus::Running && rows.len() < MORE && !self.ended {
             self.ended = true;
             found.extend(events::end(&session));
         }

@@ -2,11 +2,11 @@
 //! held whole, whatever the length of the session: what was said and sampled is read in parts
 //! (`scene`).
 
-use agent_lab::session::title;
+use agent_lab::{session::title, summarize};
 use jiff::{SignedDuration, Timestamp};
 use operator_ledger::{
-    EntryMark, Fault, LedgerError, Measured, Reader, Resolution, Result, SessionRow, Status,
-    Ticket, TicketEvent, VerificationRow, event::VerifyState,
+    EntryKind, EntryMark, Fault, LedgerError, Measured, Reader, Resolution, Result, SessionRow,
+    Status, Stored, Ticket, TicketEvent, TicketEventKind, VerificationRow, event::VerifyState,
 };
 
 /// What is shown before the first thing that happened, and after the last.
@@ -150,14 +150,8 @@ impl Incident {
         for told in &self.tickets {
             let (id, name) = (told.ticket.id, title(&told.ticket));
             for event in &told.events {
-                let what = match (event.to.as_str(), event.from.as_deref()) {
-                    (to, Some(from)) if to == from => continue,
-                    ("open", None) => What::Opened,
-                    ("acknowledged", _) => What::Taken,
-                    ("escalated", _) => What::Escalated,
-                    ("resolved", _) if event.why.starts_with("proven") => What::Proven,
-                    ("resolved", _) => What::Closed,
-                    _ => What::Opened,
+                let Some(what) = what(event) else {
+                    continue;
                 };
                 let text = match what {
                     What::Opened => format!("#{id} {name}: {}", event.why),
@@ -167,29 +161,38 @@ impl Incident {
                 add(event.at, what, text);
             }
         }
-        let mut command = "";
+        let mut command = String::new();
         for entry in &self.entries {
             let said = entry.text.as_str();
-            let (what, text) = match entry.kind.as_str() {
-                "tool_call" => {
-                    command = said.strip_prefix("shell: ").unwrap_or(said);
-                    (What::Command, command.to_owned())
+            let Some(kind) = entry.kind.known() else {
+                continue;
+            };
+            let (what, text) = match kind {
+                EntryKind::ToolCall => {
+                    let short = entry.command.as_deref().map(summarize::command);
+                    command = short.unwrap_or_else(|| said.to_owned());
+                    (What::Command, command.clone())
                 }
-                "tool_result" if entry.exit_code != Some(0) => (
+                EntryKind::ToolResult if entry.exit_code != Some(0) => (
                     What::Failed,
                     format!("{}: {command}", said.lines().next().unwrap_or("")),
                 ),
-                "proposal" => (What::Asked, format!("waits for approval: {command}")),
-                "decision" => (What::Decided, said.trim_end_matches([':', ' ']).to_owned()),
-                "message" => (What::Message, format!("message: {said}")),
-                "verify" if said.starts_with("waiting") => (
-                    What::Claimed,
-                    "claimed: the agent says it is repaired".to_owned(),
-                ),
-                "verify" if said.starts_with("failed") || said.starts_with("unverifiable") => {
-                    (What::NotProven, said.to_owned())
+                EntryKind::Proposal => (What::Asked, format!("waits for approval: {command}")),
+                EntryKind::Decision => {
+                    (What::Decided, said.trim_end_matches([':', ' ']).to_owned())
                 }
-                "end" => (What::Ended, format!("the session ends: {said}")),
+                EntryKind::Message => (What::Message, format!("message: {said}")),
+                EntryKind::Verify => match entry.claim.as_ref().and_then(Stored::known) {
+                    Some(VerifyState::Waiting) => (
+                        What::Claimed,
+                        "claimed: the agent says it is repaired".to_owned(),
+                    ),
+                    Some(VerifyState::Failed | VerifyState::Unverifiable) => {
+                        (What::NotProven, said.to_owned())
+                    }
+                    _ => continue,
+                },
+                EntryKind::End => (What::Ended, format!("the session ends: {said}")),
                 _ => continue,
             };
             add(
@@ -247,21 +250,22 @@ impl Told {
             .iter()
             .take_while(|e| e.at.is_some_and(|t| t <= at))
         {
-            ticket.status = Status::parse(&event.to).unwrap_or(ticket.status);
-            match (event.to.as_str(), event.why.as_str()) {
-                ("resolved", why) => {
+            ticket.status = event.to.meaning();
+            match event.kind.as_ref().and_then(Stored::known) {
+                Some(TicketEventKind::Resolved) => {
                     ticket.resolved_at = event.at;
-                    let word = why.split(':').next().unwrap_or_default();
-                    ticket.resolution = RESOLUTIONS.into_iter().find(|r| r.as_str() == word);
+                    ticket.resolution = event.resolution.as_ref().and_then(Stored::known);
                 }
-                (_, "held") => ticket.held = true,
-                (_, "no longer held") => ticket.held = false,
-                ("acknowledged", _) => ticket.attempts += 1,
-                ("open", _) => {
+                Some(TicketEventKind::Held) => ticket.held = true,
+                Some(TicketEventKind::Unheld) => ticket.held = false,
+                Some(TicketEventKind::Claimed) => ticket.attempts += 1,
+                Some(
+                    TicketEventKind::Opened | TicketEventKind::Reopened | TicketEventKind::Released,
+                ) => {
                     ticket.resolved_at = None;
                     ticket.resolution = None;
                 }
-                _ => {}
+                Some(TicketEventKind::Escalated | TicketEventKind::Adopted) | None => {}
             }
         }
         ticket.claimed = self.claimed_at(at);
@@ -287,9 +291,21 @@ impl Told {
     }
 }
 
-const RESOLUTIONS: [Resolution; 4] = [
-    Resolution::Proven,
-    Resolution::Cleared,
-    Resolution::Human,
-    Resolution::External,
-];
+/// None: it has no place on a timeline.
+fn what(event: &TicketEvent) -> Option<What> {
+    if event.from.as_ref() == Some(&event.to) {
+        return None;
+    }
+    Some(match event.kind.as_ref()?.known()? {
+        TicketEventKind::Opened | TicketEventKind::Reopened | TicketEventKind::Released => {
+            What::Opened
+        }
+        TicketEventKind::Claimed => What::Taken,
+        TicketEventKind::Escalated => What::Escalated,
+        TicketEventKind::Resolved => match event.resolution.as_ref().and_then(Stored::known) {
+            Some(Resolution::Proven) => What::Proven,
+            _ => What::Closed,
+        },
+        TicketEventKind::Held | TicketEventKind::Unheld | TicketEventKind::Adopted => return None,
+    })
+}

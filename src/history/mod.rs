@@ -15,4 +15,6 @@ pub use incident::Incident;
 pub use page::{Page, Which};
 
 #[cfg(test)]
+mod older_tests;
+#[cfg(test)]
 mod tests;

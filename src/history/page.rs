@@ -4,7 +4,8 @@ use super::events;
 use crate::transcript::{Composer, Kind, Line, Needle, Ring};
 use jiff::Timestamp;
 use operator_ledger::{
-    EntryRow, LedgerError, OutputChunk, Reader, Result, SessionRow, event::Event,
+    EntryKind, EntryRow, LedgerError, OutputChunk, Reader, Result, SessionRow, SessionStatus,
+    Stored, event::Event,
 };
 
 /// Entries on a page.
@@ -126,7 +127,7 @@ impl Page {
         }
         for entry in rows {
             let mut said: Vec<Event> = Vec::new();
-            if entry.entry_type == "tool_result" {
+            if entry.entry_type == EntryKind::ToolResult {
                 let (printed, left_out) = printed(ledger, entry)?;
                 if printed.is_empty() {
                     said.extend(events::shown_output(&row, entry));
@@ -147,16 +148,15 @@ impl Page {
             said.extend(events::entry(&row, entry));
             lines.add(entry.id, &said);
             // What the agent was told is long and the same each time.
-            if matches!(entry.entry_type.as_str(), "system" | "ticket") {
-                let text = entry.raw_content.as_deref().unwrap_or(&entry.content);
-                let text = format!("{}: {} bytes", told(&entry.entry_type), text.len());
+            if let Some(what) = told(&entry.entry_type) {
+                let text = format!("{what}: {} bytes", entry.text().len());
                 lines.say(Kind::Notice, &text);
             }
         }
-        if row.status != "running"
+        if row.status != SessionStatus::Running
             && rows
                 .last()
-                .is_some_and(|r| r.id == span.1 && r.entry_type != "end")
+                .is_some_and(|r| r.id == span.1 && r.entry_type != EntryKind::End)
         {
             let last = rows.last().map_or(0, |r| r.id);
             lines.add(last, &events::end(&row).into_iter().collect::<Vec<_>>());
@@ -167,7 +167,7 @@ impl Page {
             entries: rows.iter().map(|r| (r.id, r.at)).collect(),
             calls: rows
                 .iter()
-                .filter(|r| r.entry_type == "tool_call")
+                .filter(|r| r.entry_type == EntryKind::ToolCall)
                 .filter_map(|r| Some((r.id, r.call_id.clone()?)))
                 .collect(),
             span,
@@ -176,11 +176,11 @@ impl Page {
     }
 }
 
-fn told(kind: &str) -> &'static str {
-    if kind == "system" {
-        "system prompt"
-    } else {
-        "what it was told of the ticket"
+fn told(kind: &Stored<EntryKind>) -> Option<&'static str> {
+    match kind.known()? {
+        EntryKind::System => Some("system prompt"),
+        EntryKind::Ticket => Some("what it was told of the ticket"),
+        _ => None,
     }
 }
 

@@ -3,7 +3,7 @@
 use super::{events, incident::Incident};
 use crate::cluster::ClusterSnapshot;
 use jiff::Timestamp;
-use operator_ledger::{EntryRow, OutputChunk, Reader, Result, Sample, event::Event};
+use operator_ledger::{EntryKind, EntryRow, OutputChunk, Reader, Result, Sample, event::Event};
 
 /// Entries before a moment that are read: more than the screen shows.
 const ENTRIES: usize = 60;
@@ -140,9 +140,9 @@ fn tell(
         .take_while(|e| e.id < first && e.at.is_none_or(|at| at <= to));
     let mut running = None;
     for entry in before {
-        match entry.kind.as_str() {
-            "tool_call" => running.clone_from(&entry.call),
-            "tool_result" => running = None,
+        match entry.kind.known() {
+            Some(EntryKind::ToolCall) => running.clone_from(&entry.call),
+            Some(EntryKind::ToolResult) => running = None,
             _ => {}
         }
     }
@@ -155,7 +155,7 @@ fn tell(
         }
     };
     for row in rows {
-        if row.entry_type == "tool_result" {
+        if row.entry_type == EntryKind::ToolResult {
             let chunks = printed(&row.call_id)?;
             let call = row.call_id.as_deref().unwrap_or_default();
             let stored =
@@ -166,7 +166,7 @@ fn tell(
             }
             running = None;
         }
-        if row.entry_type == "tool_call" {
+        if row.entry_type == EntryKind::ToolCall {
             running.clone_from(&row.call_id);
         }
         said.extend(events::entry(session, row));

@@ -7,9 +7,10 @@ use super::{
 use crate::transcript::{Composer, Kind, Line, Needle, Ring, doc::Lines};
 use jiff::{SignedDuration, Timestamp};
 use operator_ledger::{
-    AgentLedger, ClaimRequest, DEFAULT_LEASE, EntryKind, Holder, Lease, NewEntry, NewSession,
-    NewTicket, OutputChunk, PersonLedger, Reader, SessionWriter, SystemId,
-    event::{Event, Kind as What, Mode, Outcome, Stream},
+    AgentLedger, ClaimRequest, DEFAULT_LEASE, EntryKind, EntryMeta, Holder, Lease, NewEntry,
+    NewSession, NewTicket, OutputChunk, PersonLedger, Reader, SessionStatus, SessionWriter, Stored,
+    SystemId,
+    event::{Event, Kind as What, Mode, Outcome, Stream, VerifyState},
 };
 use serde_json::json;
 use std::path::PathBuf;
@@ -159,7 +160,7 @@ fn a_session_is_followed_as_if_its_agent_were_ours() {
     desk.result("c", "exit 0\ntikv0 up\ntikv1 down\n");
     desk.end();
     let last = follow.look(&reader).unwrap().unwrap();
-    assert_eq!(last.session.status, "escalated");
+    assert_eq!(last.session.status, SessionStatus::Escalated);
     events.extend(last.events);
     let mut shown = shown(&events);
     // How long it took is the machine's to say.
@@ -323,7 +324,12 @@ fn decisions_and_messages_keep_who_it_was() {
         (proposal.call.as_str(), proposal.input.as_str()),
         ("c", "reboot")
     );
-    let meta = json!({ "approved": false, "by": "kim", "why": "not now" });
+    let meta = EntryMeta {
+        approved: Some(false),
+        by: Some("kim".into()),
+        why: Some("not now".into()),
+        ..EntryMeta::default()
+    };
     desk.entry(NewEntry {
         call: Some("c".into()),
         meta: Some(meta),
@@ -337,7 +343,10 @@ fn decisions_and_messages_keep_who_it_was() {
             .proposal,
         None
     );
-    let meta = json!({ "by": "kim" });
+    let meta = EntryMeta {
+        by: Some("kim".into()),
+        ..EntryMeta::default()
+    };
     desk.entry(NewEntry {
         meta: Some(meta),
         ..NewEntry::new(EntryKind::Message, "look at pd1")
@@ -420,7 +429,10 @@ fn the_marks_of_an_incident_tell_its_story() {
         exit_code: Some(1),
         ..NewEntry::new(EntryKind::ToolResult, "exit 1\nno lab")
     });
-    let meta = json!({ "state": "waiting" });
+    let meta = EntryMeta {
+        state: Some(Stored::Known(VerifyState::Waiting)),
+        ..EntryMeta::default()
+    };
     desk.entry(NewEntry {
         meta: Some(meta),
         ..NewEntry::new(EntryKind::Verify, "waiting: the monitor is asked")

@@ -5,7 +5,9 @@
 
 use crate::cluster::prometheus::AlertRule;
 use jiff::Timestamp;
-use operator_ledger::{ALERT_KEY, LiveTicket, Observation, Outside, Reading, StandingAlert};
+use operator_ledger::{
+    ALERT_KEY, LiveTicket, Observation, Outside, Reading, Severity, StandingAlert,
+};
 use std::time::Duration;
 
 /// Seconds after which a rule that was not evaluated says nothing, or so many intervals of its
@@ -42,9 +44,10 @@ pub fn evaluate(
                 key: notice.key(),
                 invariant: notice.name.clone(),
                 subject: subject(alert),
+                subject_name: None,
                 reading,
                 message,
-                severity: notice.severity.clone(),
+                severity: notice.severity,
                 grace: Duration::ZERO,
                 hold: Duration::ZERO,
                 outside: Some(Outside {
@@ -62,9 +65,10 @@ pub fn evaluate(
                 key: ticket.key.clone(),
                 invariant: ticket.invariant.clone(),
                 subject: ticket.subject.clone(),
+                subject_name: None,
                 reading: Reading::Unknown,
                 message: "nothing more was told of this alert".into(),
-                severity: "warning".into(),
+                severity: Severity::Warning,
                 grace: Duration::ZERO,
                 hold: Duration::ZERO,
                 outside: None,
@@ -160,7 +164,7 @@ mod tests {
                 ends_at: (!firing).then(|| at(-5)),
                 firing,
                 name: "StoreDown".into(),
-                severity: "critical".into(),
+                severity: Severity::Critical,
                 summary: "tikv1 is down".into(),
                 group_key: "g".into(),
                 labels: labels("tikv1"),

@@ -17,7 +17,8 @@
 
 mod section;
 
-use super::invariants::{Grace, Invariant, Severity};
+use super::invariants::{Grace, Invariant};
+use operator_ledger::Severity;
 pub use section::MonitorSection;
 use section::Setting;
 use std::{collections::BTreeMap, time::Duration};

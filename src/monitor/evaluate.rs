@@ -37,6 +37,17 @@ pub fn evaluate(
     all.out
 }
 
+/// What people call the store that a key is about. None: it is about something else.
+fn store_name(snapshot: &ClusterSnapshot, key: &ViolationKey) -> Option<String> {
+    // Members are known by their names alone, which may be numbers.
+    if matches!(key.invariant.facts().judge, Judge::EachMember(_)) {
+        return None;
+    }
+    let id: u64 = key.subject.as_ref()?.parse().ok()?;
+    let mut stores = snapshot.stores.value.iter().flatten();
+    stores.find(|s| s.id == id).map(|s| s.name.clone())
+}
+
 /// The keys that each invariant has on the subjects of an earlier snapshot.
 pub fn known_keys(snapshot: &ClusterSnapshot) -> Vec<ViolationKey> {
     let stores = || snapshot.stores.value.iter().flatten();
@@ -136,10 +147,11 @@ impl Evaluation<'_> {
             key: key.to_string(),
             invariant: key.invariant.to_string(),
             hold: self.config.hold(key.invariant),
+            subject_name: store_name(self.snapshot, &key),
             subject: key.subject,
             reading,
             message,
-            severity: rule.severity.to_string(),
+            severity: rule.severity,
             grace: rule.grace,
             outside: None,
         });

@@ -88,6 +88,28 @@ fn a_healthy_cluster_reads_clear_throughout() {
 }
 
 #[test]
+fn only_what_is_about_a_store_has_its_name() {
+    let mut s = healthy();
+    s.pd.value.as_mut().unwrap()[1].name = "2".into();
+    let gone = Invariant::StoreDown.on(Some(9));
+    let all = evaluate(&s, &Config::default(), &[gone]);
+    let name = |key: &str| {
+        let found = all.iter().find(|o| o.key == key).unwrap();
+        found.subject_name.as_deref()
+    };
+    assert_eq!(name("store_down:2"), Some("tikv1"));
+    assert_eq!(name("observation_failed:2"), Some("tikv1"));
+    for key in [
+        "observation_failed:pd",
+        "pd_member_down:2",
+        "pd_no_leader",
+        "store_down:9",
+    ] {
+        assert_eq!(name(key), None, "{key}");
+    }
+}
+
+#[test]
 fn each_invariant_sees_its_own_violation() {
     let mut s = healthy();
     let stores = s.stores.value.as_mut().unwrap();

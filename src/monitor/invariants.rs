@@ -4,8 +4,7 @@
 //! A judge is pure and says what was seen, not why. What it cannot see reads unknown, never clear.
 
 use crate::cluster::{ClusterSnapshot, MemberState, PdMember, Store, StoreState, UnknownReason};
-use operator_ledger::{ALERT_KEY, LiveTicket, Reading};
-use serde::Deserialize;
+use operator_ledger::{ALERT_KEY, LiveTicket, Reading, Severity};
 use std::{fmt, time::Duration};
 
 /// In the order in which they are checked: causes before their effects. Their names, in snake
@@ -33,15 +32,6 @@ pub enum Invariant {
     HighLatency,
     LowDiskSpace,
     ObservationFailed,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, strum::Display)]
-#[serde(rename_all = "snake_case")]
-#[strum(serialize_all = "snake_case")]
-pub enum Severity {
-    Critical,
-    Warning,
-    Info,
 }
 
 /// How long an invariant must be violated before it is a ticket, where nobody says.

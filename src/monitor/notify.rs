@@ -19,7 +19,7 @@ use minijinja::{
     Environment, context,
     value::{Serde, Value},
 };
-use operator_ledger::{LedgerError, MonitorLedger, News, NewsKind, SystemId};
+use operator_ledger::{LedgerError, MonitorLedger, News, NewsKind, Severity, Stored, SystemId};
 use reqwest::Url;
 use serde::Deserialize;
 use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
@@ -155,7 +155,7 @@ fn example() -> News {
             invariant: "store_down".into(),
             store_id: Some("1".into()),
             message: "\"quoted\"".into(),
-            severity: "critical".into(),
+            severity: Stored::Known(Severity::Critical),
             ..Ticket::default()
         },
     }

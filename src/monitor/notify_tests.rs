@@ -1,7 +1,7 @@
 use super::*;
 use axum::{Router, extract::State, http::StatusCode, routing::post};
 use operator_ledger::config::{self, ConfigFile};
-use operator_ledger::{Check, Observation, Reading};
+use operator_ledger::{Check, Observation, Reading, Severity};
 use serde::de::IgnoredAny;
 use std::path::Path;
 use std::sync::Mutex;
@@ -42,9 +42,10 @@ async fn check(ledger: &MonitorLedger, store: u64, reading: Reading) {
         key: format!("store_down:{store}"),
         invariant: "store_down".into(),
         subject: Some(store.to_string()),
+        subject_name: None,
         reading,
         message: "tikv \"1\" is down".into(),
-        severity: "critical".into(),
+        severity: Severity::Critical,
         grace: Duration::ZERO,
         hold: Duration::ZERO,
         outside: None,

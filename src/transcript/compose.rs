@@ -210,6 +210,7 @@ impl Composer {
                 level,
                 text,
                 dropped,
+                ..
             } => {
                 let kind = if *level == Level::Info {
                     Kind::Notice

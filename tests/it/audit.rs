@@ -2,8 +2,8 @@
 
 use assert_cmd::Command;
 use operator_ledger::{
-    AgentLedger, ClaimRequest, EntryKind, Holder, NewEntry, NewSession, NewTicket, OutputChunk,
-    PersonLedger, SessionWriter,
+    AgentLedger, ClaimRequest, EntryKind, EntryMeta, Holder, NewEntry, NewSession, NewTicket,
+    OutputChunk, PersonLedger, SessionWriter,
     event::{Mode, Outcome, Stream},
 };
 use serde_json::{Value, json};
@@ -80,8 +80,13 @@ impl Stage {
             .append_output(&stage.session.id, &[chunk])
             .wait()
             .unwrap();
-        let meta = json!({ "not_shown_to_model": 9, "output_from": 0, "output_to": 1,
-            "output_sha256": hex::encode(Sha256::digest(OUTPUT)) });
+        let meta = EntryMeta {
+            not_shown_to_model: Some(9),
+            output_from: Some(0),
+            output_to: Some(1),
+            output_sha256: Some(hex::encode(Sha256::digest(OUTPUT))),
+            ..EntryMeta::default()
+        };
         stage.append(NewEntry {
             tool: Some("shell".into()),
             call: Some("c1".into()),

@@ -10,7 +10,7 @@ use crate::{
     tools::call::{Call, Request, Tool},
 };
 use operator_ledger::{
-    EntryKind, NewEntry,
+    EntryKind, EntryMeta, Input, NewEntry,
     event::{Kind, Level},
 };
 use serde_json::{Value, json};
@@ -91,7 +91,10 @@ impl Session<'_> {
         let redactor = &self.context.redactor;
         let text = redactor.apply(&format!("{}: {why}", call.name));
         let cut = input.floor_char_boundary(REFUSED);
-        let meta = json!({ "input": redactor.apply(&input[..cut]) });
+        let meta = EntryMeta {
+            input: Some(Input::Call(redactor.apply(&input[..cut]))),
+            ..EntryMeta::default()
+        };
         self.record(NewEntry {
             tool: Some(call.name.clone()),
             call: Some(call.id.clone()),
@@ -165,7 +168,7 @@ impl Session<'_> {
                 duration_ms: Some(duration),
                 timed_out: ran.timed_out,
                 omitted_bytes: ran.unrecorded,
-                meta: Some(ran.meta),
+                meta: ran.meta,
                 ..NewEntry::new(EntryKind::ToolResult, ran.text.as_str())
             })
             .await?;

@@ -10,8 +10,7 @@ use crate::{
     model::{Block, Role},
     prompt,
 };
-use operator_ledger::{EntryKind, NewEntry, event::Level};
-use serde_json::json;
+use operator_ledger::{EntryKind, EntryMeta, NewEntry, event::Level};
 
 /// Bytes of actions, of the model's words and of results that stay, where the model has room.
 const PARTS: [usize; 3] = [48 * 1024, 24 * 1024, 24 * 1024];
@@ -65,12 +64,13 @@ impl Session<'_> {
             unanswered: &unanswered,
         });
         let shown = self.context.redactor.apply(&text);
-        let meta = json!({
-            "why": why,
-            "messages_dropped": messages,
-            "tokens_before": before,
-            "actions_kept": self.actions.len(),
-        });
+        let meta = EntryMeta {
+            why: Some(why.to_owned()),
+            messages_dropped: Some(messages as u64),
+            tokens_before: Some(before),
+            actions_kept: Some(self.actions.len() as u64),
+            ..EntryMeta::default()
+        };
         let summary = format!(
             "{why}: {messages} messages dropped, {} actions kept in short",
             self.actions.len()

@@ -4,7 +4,7 @@
 use super::{Halt, Session, Verdict};
 use crate::{model::ModelError, summarize};
 use operator_ledger::{
-    LedgerError, Resolution, Status,
+    LedgerError, Resolution, Status, Stored,
     event::{Kind, Level, Outcome},
 };
 use std::time::Duration;
@@ -67,7 +67,6 @@ impl Session<'_> {
             Ok(Verdict::External { .. }) => Some(Resolution::External),
             _ => None,
         };
-        let resolution = resolution.map(|r| r.as_str().to_owned());
         self.session_end(outcome, summary.clone(), head, resolution);
         let ended = match verdict {
             Ok(_) | Err(Halt::Lost(_)) => Ended::GoOn,
@@ -120,12 +119,12 @@ impl Session<'_> {
         outcome: Outcome,
         summary: String,
         head_hash: String,
-        resolution: Option<String>,
+        resolution: Option<Resolution>,
     ) {
         let duration_ms = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.emit(Kind::SessionEnd {
             outcome,
-            resolution,
+            resolution: resolution.map(Stored::Known),
             summary,
             duration_ms,
             head_hash,

@@ -10,10 +10,9 @@ use crate::{
     },
 };
 use operator_ledger::{
-    EntryKind, NewEntry,
+    EntryKind, EntryMeta, NewEntry,
     event::{Kind, Mode},
 };
-use serde_json::json;
 
 /// Why a call does not run.
 pub struct Denied {
@@ -51,7 +50,12 @@ impl Session<'_> {
         };
         let why = self.context.redactor.apply(&why);
         let word = if approved { "approved" } else { "rejected" };
-        let meta = json!({ "approved": approved, "by": by, "why": why });
+        let meta = EntryMeta {
+            approved: Some(approved),
+            by: Some(by.clone()),
+            why: Some(why.clone()),
+            ..EntryMeta::default()
+        };
         self.record(NewEntry {
             call: Some(call.id.clone()),
             meta: Some(meta),

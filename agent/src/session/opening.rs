@@ -12,7 +12,8 @@ use crate::{
     tools::{self, environment::environment, output_file::OutputFiles, shell::Shell},
 };
 use operator_ledger::{
-    Claim, EntryKind, LedgerError, NewEntry, NewSession, Reader, Stopwatch, Ticket,
+    BudgetMeta, Claim, EntryKind, EntryMeta, LedgerError, NewEntry, NewSession, Reader, Stopwatch,
+    Ticket,
     event::{Kind, Level},
     spoken,
     usage::Usage,
@@ -127,18 +128,19 @@ impl<'a> Session<'a> {
             .redactor
             .apply(&prompt::ticket(&session.ticket, &siblings, &earlier));
         let system = session.conversation.system().to_string();
-        let meta = json!({
-            "tools": session.conversation.tools(),
-            "max_tokens": context.max_tokens,
-            "effort": context.effort,
-            "budget": {
-                "turns": context.budget.turns,
-                "tokens": context.budget.tokens,
-                "usd": context.budget.usd,
-                "seconds": context.budget.wall.as_secs(),
-                "usd_per_day": context.budget.usd_per_day,
-            },
-        });
+        let meta = EntryMeta {
+            tools: Some(json!(session.conversation.tools())),
+            max_tokens: Some(context.max_tokens.into()),
+            effort: context.effort.clone(),
+            budget: Some(BudgetMeta {
+                turns: context.budget.turns,
+                tokens: context.budget.tokens,
+                usd: context.budget.usd,
+                seconds: context.budget.wall.as_secs(),
+                usd_per_day: context.budget.usd_per_day,
+            }),
+            ..EntryMeta::default()
+        };
         let entry = NewEntry {
             summary: Some("system prompt".into()),
             meta: Some(meta),
@@ -159,18 +161,8 @@ impl<'a> Session<'a> {
 
 /// What a ticket is called on screen.
 pub fn title(ticket: &Ticket) -> String {
-    match &ticket.store_id {
-        Some(store) => {
-            // A store's number says little; the monitor's words begin with its name.
-            let first = ticket.message.split([' ', ':']).next().unwrap_or_default();
-            let number = store.chars().all(|c| c.is_ascii_digit());
-            let name = if number && !first.is_empty() {
-                first
-            } else {
-                store
-            };
-            format!("{} {name}", ticket.invariant)
-        }
+    match ticket.subject_name.as_ref().or(ticket.store_id.as_ref()) {
+        Some(name) => format!("{} {name}", ticket.invariant),
         None if ticket.by_hand => summarize::command(&ticket.message),
         None => ticket.invariant.clone(),
     }
@@ -187,13 +179,13 @@ async fn earlier_sessions(ledger: &Reader, ticket: i64) -> Result<Vec<Earlier>, 
     for session in sessions.into_iter().skip(skip) {
         let mut commands: Vec<(Option<String>, String)> = Vec::new();
         for entry in ledger.entries(&session.session_id, 0, ENTRIES).await? {
-            match entry.entry_type.as_str() {
-                "tool_call" => {
+            match entry.entry_type.known() {
+                Some(EntryKind::ToolCall) => {
                     let text = spoken(entry.tool(), entry.input());
                     let text = text.chars().take(300).collect();
                     commands.push((entry.call_id, text));
                 }
-                "tool_result" => {
+                Some(EntryKind::ToolResult) => {
                     if let Some((_, line)) = commands
                         .iter_mut()
                         .rev()

@@ -2,10 +2,9 @@
 
 use super::{Halt, Session};
 use operator_ledger::{
-    EntryKind, NewEntry,
+    EntryKind, EntryMeta, NewEntry, Stored,
     event::{Kind, Level, VerifyState},
 };
-use serde_json::json;
 use std::time::{Duration, Instant};
 
 /// Times the model is told that it is still violated and may go on.
@@ -124,8 +123,12 @@ impl Session<'_> {
     }
 
     async fn verify(&mut self, state: VerifyState, detail: &str) -> Result<(), Halt> {
-        let meta = json!({ "state": state });
-        let text = format!("{}: {detail}", word(state));
+        let meta = EntryMeta {
+            state: Some(Stored::Known(state)),
+            detail: Some(detail.to_owned()),
+            ..EntryMeta::default()
+        };
+        let text = format!("{state}: {detail}");
         self.record(NewEntry {
             meta: Some(meta),
             ..NewEntry::new(EntryKind::Verify, text)
@@ -136,15 +139,5 @@ impl Session<'_> {
             detail: detail.into(),
         });
         Ok(())
-    }
-}
-
-fn word(state: VerifyState) -> &'static str {
-    match state {
-        VerifyState::Waiting => "waiting",
-        VerifyState::Proven => "proven",
-        VerifyState::External => "external",
-        VerifyState::Failed => "failed",
-        VerifyState::Unverifiable => "unverifiable",
     }
 }

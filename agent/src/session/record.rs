@@ -6,10 +6,11 @@ use crate::{
     summarize,
 };
 use operator_ledger::{
-    AgentLedger, EntryKind, LedgerError, NewEntry, Reply, SessionWriter,
+    AgentLedger, EntryKind, EntryMeta, Input, LedgerError, NewEntry, Reply, SessionWriter,
     event::{Kind, Level},
     usage::Usage,
 };
+use serde_json::json;
 
 /// Bytes of the model's own words that a session keeps at hand.
 const WORDS: usize = 24 * 1024;
@@ -53,18 +54,19 @@ impl Session<'_> {
         let price = |usage| self.context.facts.cost(usage);
         let cost = price(&turn.usage).zip(price(&wasted)).map(|(a, b)| a + b);
         self.cost = self.cost.zip(cost).map(|(sum, turn)| sum + turn);
-        let meta = serde_json::json!({
-            "model": model,
-            "request": turn.request,
-            "stop": turn.stop,
-            "input": turn.usage.input,
-            "output": turn.usage.output,
-            "cache_read": turn.usage.cache_read,
-            "cache_write": turn.usage.cache_write,
-            "broken_off": wasted.tokens(),
-            "cost_usd": cost,
-            "max_tokens": allowance.room,
-        });
+        let meta = EntryMeta {
+            model: Some(model.to_owned()),
+            request: turn.request.clone(),
+            stop: Some(json!(turn.stop)),
+            input: Some(Input::Tokens(turn.usage.input)),
+            output: Some(turn.usage.output),
+            cache_read: Some(turn.usage.cache_read),
+            cache_write: Some(turn.usage.cache_write),
+            broken_off: Some(wasted.tokens()),
+            cost_usd: cost,
+            max_tokens: Some(allowance.room.into()),
+            ..EntryMeta::default()
+        };
         let counts = format!("{} in, {} out", turn.usage.prompt(), turn.usage.output);
         let mut entries: Vec<NewEntry> = texts
             .iter()

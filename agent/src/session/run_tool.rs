@@ -13,10 +13,10 @@ use crate::{
 };
 use jiff::Timestamp;
 use operator_ledger::{
-    Beside, OutputChunk,
+    Beside, EntryMeta, OutputChunk,
     event::{Kind, Stream},
 };
-use serde_json::{Value, json};
+use serde_json::json;
 use std::{
     ops::Range,
     time::{Duration, Instant},
@@ -36,7 +36,7 @@ pub struct ToolRun {
     pub timed_out: bool,
     /// Bytes of its output that are not in the ledger.
     pub unrecorded: u64,
-    pub meta: Value,
+    pub meta: Option<EntryMeta>,
     /// The same for the same result, whatever differs every time.
     pub fingerprint: String,
     pub interrupted_by: Option<String>,
@@ -97,11 +97,13 @@ impl Session<'_> {
             left.command = self.context.redactor.apply(&left.command);
         }
         let collected = self.collected(collector);
-        let mut meta = meta_of(&collected, from..self.chunks);
-        meta["signal"] = json!(outcome.signal);
-        meta["interrupted"] = json!(outcome.interrupted);
-        meta["interrupted_by"] = json!(interrupted_by);
-        meta["background"] = json!(outcome.left);
+        let meta = EntryMeta {
+            signal: outcome.signal.map(i64::from),
+            interrupted: Some(outcome.interrupted),
+            interrupted_by: interrupted_by.clone(),
+            background: Some(json!(outcome.left)),
+            ..meta_of(&collected, from..self.chunks)
+        };
         let list: Vec<String> = outcome
             .left
             .iter()
@@ -126,7 +128,7 @@ impl Session<'_> {
             duration: outcome.duration,
             timed_out: outcome.timed_out,
             unrecorded: collected.unrecorded,
-            meta,
+            meta: Some(meta),
             fingerprint,
             interrupted_by,
             notices: notices.into_iter().collect(),
@@ -201,7 +203,7 @@ impl Session<'_> {
             exit_code: Some(i32::from(!seen.good)),
             duration: began.elapsed(),
             unrecorded: collected.unrecorded,
-            meta: meta_of(&collected, from..self.chunks),
+            meta: Some(meta_of(&collected, from..self.chunks)),
             fingerprint: format!("{head} {}", collected.digest),
             ..ToolRun::default()
         })
@@ -280,18 +282,17 @@ fn failed(began: Instant, why: &str) -> ToolRun {
 }
 
 /// What the record says of an output: which chunks it is in, and more.
-fn meta_of(collected: &Collected, chunks: Range<u64>) -> Value {
-    let mut meta = json!({
-        "not_shown_to_model": collected.omitted,
-        "output_from": chunks.start,
-        "output_to": chunks.end,
-        "output_sha256": collected.digest,
-    });
-    if let Some(place) = &collected.place {
-        meta["file"] = json!(place.path);
-        meta["missing_in_file"] = json!(place.missing);
+fn meta_of(collected: &Collected, chunks: Range<u64>) -> EntryMeta {
+    let place = collected.place.as_ref();
+    EntryMeta {
+        not_shown_to_model: Some(collected.omitted),
+        output_from: Some(chunks.start),
+        output_to: Some(chunks.end),
+        output_sha256: Some(collected.digest.clone()),
+        file: place.map(|p| p.path.display().to_string()),
+        missing_in_file: place.map(|p| p.missing),
+        ..EntryMeta::default()
     }
-    meta
 }
 
 /// Output as it comes: to the screen, and behind the work to the ledger.

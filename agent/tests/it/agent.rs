@@ -3,8 +3,9 @@
 
 use crate::common::{stage::LONG, until};
 use operator_ledger::{
-    Check, EntryRow, MonitorLedger, NewTicket, Observation, PersonLedger, Reader, Reading,
-    Resolution, SessionRow, Status, Stopwatch, SystemId, Ticket, Verdict,
+    Check, EntryKind, EntryRow, MonitorLedger, NewTicket, Observation, PersonLedger, Reader,
+    Reading, Resolution, SessionRow, SessionStatus, Severity, Status, Stopwatch, SystemId, Ticket,
+    Verdict,
     event::{Event, Kind, Outcome, VerifyState, parse},
 };
 use rustix::process::Pid;
@@ -242,6 +243,7 @@ impl Monitor {
                     key: "store_down:tikv1".into(),
                     invariant: "store_down".into(),
                     subject: Some("tikv1".into()),
+                    subject_name: None,
                     reading: if down {
                         Reading::Violated
                     } else {
@@ -253,7 +255,7 @@ impl Monitor {
                         "tikv1 is up"
                     }
                     .into(),
-                    severity: "critical".into(),
+                    severity: Severity::Critical,
                     grace: Duration::ZERO,
                     hold,
                     outside: None,
@@ -311,7 +313,7 @@ fn a_ticket_opened_by_hand_ends_claimed_but_not_proven() {
     );
     let kinds: Vec<String> = entries(&ledger, &session.session_id)
         .into_iter()
-        .map(|e| e.entry_type)
+        .map(|e| e.entry_type.to_string())
         .collect();
     assert_eq!(
         kinds,
@@ -375,7 +377,7 @@ fn a_killed_store_is_repaired_and_proven() {
         (Status::Resolved, Some(Resolution::Proven), true)
     );
     let session = &sessions(&ledger, ticket.id)[0];
-    assert_eq!(session.status, "resolved");
+    assert_eq!(session.status, SessionStatus::Resolved);
     let ran: Vec<String> = entries(&ledger, &session.session_id)
         .iter()
         .filter_map(|e| Some(e.tool_params.as_ref()?["command"].as_str()?.to_string()))
@@ -386,7 +388,7 @@ fn a_killed_store_is_repaired_and_proven() {
     );
     let call = entries(&ledger, &session.session_id)
         .into_iter()
-        .find(|e| e.entry_type == "tool_call")
+        .find(|e| e.entry_type == EntryKind::ToolCall)
         .unwrap();
     let output = ledger
         .output(&session.session_id, &call.call_id.unwrap(), 100)
@@ -493,7 +495,7 @@ fn killed_in_mid_command_it_leaves_nothing_and_the_next_session_knows() {
     let told = entries(&ledger, &all[1].session_id);
     let told = told
         .iter()
-        .find(|e| e.entry_type == "ticket")
+        .find(|e| e.entry_type == EntryKind::Ticket)
         .unwrap()
         .raw_content
         .as_ref()
@@ -531,7 +533,7 @@ fn sigterm_gives_the_ticket_back_and_leaves_no_process() {
         let ledger = stage.ledger();
         assert_eq!(ticket(&ledger, id).status, Status::Open, "{how}");
         let session = &sessions(&ledger, id)[0];
-        assert_eq!(session.status, "interrupted", "{how}");
+        assert_eq!(session.status, SessionStatus::Interrupted, "{how}");
         assert!(agent.saw(|k| matches!(
             k,
             Kind::SessionEnd {
@@ -608,7 +610,8 @@ fn a_command_that_kills_its_runner_does_not_outlive_it() {
     }
     let session = &sessions(&stage.ledger(), id)[0];
     assert_eq!(
-        session.status, "escalated",
+        session.status,
+        SessionStatus::Escalated,
         "not knowing what it did is a reason to stop"
     );
 }
@@ -637,7 +640,7 @@ fn a_command_that_cannot_be_recorded_does_not_run() {
         Status::Open,
         "the ticket is given back"
     );
-    assert_eq!(sessions(&ledger, id)[0].status, "failed");
+    assert_eq!(sessions(&ledger, id)[0].status, SessionStatus::Failed);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use crate::common::{
     stage::{LONG, MODEL, Stage, events, here, results, said},
     text, until,
 };
-use operator_ledger::{NewTicket, Status, event::Kind};
+use operator_ledger::{EntryKind, NewTicket, SessionStatus, Status, event::Kind};
 use serde_json::{Value, json};
 use std::{process::Stdio, sync::Arc, time::Duration};
 use tokio::sync::Barrier;
@@ -61,7 +61,7 @@ async fn dollars_end_the_work_with_one_closing_turn_before_the_cap() {
     assert!(
         entries
             .iter()
-            .any(|e| e.entry_type == "notice" && e.content.contains("budget"))
+            .any(|e| e.entry_type == EntryKind::Notice && e.content.contains("budget"))
     );
     assert!(
         events(&done)
@@ -122,7 +122,7 @@ async fn time_ends_a_command_and_the_work() {
     let (session, entries) = stage.session();
     let result = entries
         .iter()
-        .find(|e| e.entry_type == "tool_result")
+        .find(|e| e.entry_type == EntryKind::ToolResult)
         .unwrap();
     assert!(
         result.timed_out && result.duration_ms.unwrap() < 60_000,
@@ -176,7 +176,7 @@ async fn agents_side_by_side_never_pass_the_cap_of_the_day() {
         let running = here(ledger.sessions(10))
             .unwrap()
             .iter()
-            .any(|s| s.status == "running");
+            .any(|s| s.status == SessionStatus::Running);
         // Too little is left for another turn of anybody.
         spent > CAP - 0.1 && !running
     });
@@ -230,7 +230,10 @@ async fn tries_that_broke_off_are_paid_for_on_the_ticket_too() {
     assert!((stage.ledger().spent_today().await.unwrap() - cost).abs() < 1e-9);
     assert_eq!(session.usage.input, Some(31_000));
     assert_eq!(
-        entries.iter().filter(|e| e.entry_type == "retry").count(),
+        entries
+            .iter()
+            .filter(|e| e.entry_type == EntryKind::Retry)
+            .count(),
         3
     );
 }
@@ -299,7 +302,9 @@ async fn time_in_which_nobody_was_at_work_is_not_time_spent() {
     let call = || {
         let session = here(ledger.sessions(1)).unwrap().pop()?;
         let entries = here(ledger.entries(&session.session_id, 0, 99)).unwrap();
-        entries.into_iter().find(|e| e.entry_type == "tool_call")
+        entries
+            .into_iter()
+            .find(|e| e.entry_type == EntryKind::ToolCall)
     };
     until("the command", LONG, || call().is_some());
     agent.kill().await.unwrap();
@@ -378,9 +383,8 @@ async fn the_lower_of_what_was_agreed_to_and_what_was_set_holds() {
         let flags = flag.map_or(vec![], |f| vec!["--spend-cap", f]);
         let done = stage.run(&flags).await;
         let (_, entries) = stage.session();
-        let budget = entries[0].meta.as_ref().unwrap()["budget"]["usd"]
-            .as_f64()
-            .unwrap();
+        let meta = entries[0].meta.as_ref().unwrap();
+        let budget = meta.budget.as_ref().unwrap().usd;
         assert!((budget - cap).abs() < 1e-9, "{config} {flag:?}: {budget}");
         let told = String::from_utf8_lossy(&done.stdout).contains("as was agreed to, not 20.00");
         assert_eq!(told, flag == Some("20"));

@@ -6,7 +6,7 @@ use crate::common::{
     text, turn,
 };
 use operator_ledger::{
-    EntryRow, Status,
+    EntryKind, EntryRow, SessionStatus, Status,
     event::{Control, Event, Kind, Outcome, parse},
 };
 use serde_json::json;
@@ -143,7 +143,7 @@ async fn a_rejected_key_ends_the_agent_with_the_servers_own_words() {
     assert_eq!(done.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&done.stderr).contains("invalid x-api-key"));
     let (session, _) = stage.session();
-    assert_eq!(session.status, "escalated");
+    assert_eq!(session.status, SessionStatus::Escalated);
     assert!(
         session
             .outcome_summary
@@ -198,7 +198,7 @@ async fn what_observes_runs_only_what_reads() {
         "{results:?}"
     );
     let (_, entries) = stage.session();
-    assert!(entries.iter().any(|e| e.entry_type == "decision"));
+    assert!(entries.iter().any(|e| e.entry_type == EntryKind::Decision));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -246,7 +246,7 @@ async fn an_interrupt_stops_the_turn_and_a_message_takes_it_up_again() {
         .count();
     assert_eq!(calls, 1);
     let (_, entries) = stage.session();
-    assert!(entries.iter().any(|e| e.entry_type == "message"));
+    assert!(entries.iter().any(|e| e.entry_type == EntryKind::Message));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -319,12 +319,17 @@ async fn what_runs_in_the_background_is_ended_before_a_claim_is_judged() {
     .await;
     stage.run(&[]).await;
     let (_, entries) = stage.session();
-    let at = |kind: &str, words: &str| {
+    let at = |kind: EntryKind, words: &str| {
         let found = |e: &EntryRow| e.entry_type == kind && e.content.contains(words);
         entries.iter().position(found)
     };
-    let ended = at("notice", "background is ended").expect("it is recorded");
-    assert!(ended < at("verify", "waiting").or(at("verify", "")).unwrap());
+    let ended = at(EntryKind::Notice, "background is ended").expect("it is recorded");
+    assert!(
+        ended
+            < at(EntryKind::Verify, "waiting")
+                .or(at(EntryKind::Verify, ""))
+                .unwrap()
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -399,8 +404,11 @@ async fn an_agent_of_somebody_else_is_steered_through_the_ledger() {
     assert_eq!(commands.iter().map(|c| c.id).collect::<Vec<_>>(), sent);
     assert!(commands.len() == 3 && commands.iter().all(|c| c.taken_at.is_some()));
     let (_, entries) = stage.session();
-    let said = entries.iter().find(|e| e.entry_type == "message").unwrap();
-    assert_eq!(said.meta.as_ref().unwrap()["by"], "grace");
+    let said = entries
+        .iter()
+        .find(|e| e.entry_type == EntryKind::Message)
+        .unwrap();
+    assert_eq!(said.meta.as_ref().unwrap().by.as_deref(), Some("grace"));
     let late = stage
         .ledger()
         .send_command(&session, &Control::Shutdown, "grace");
@@ -458,7 +466,7 @@ async fn no_way_leads_a_secret_out() {
     assert!(
         entries
             .iter()
-            .any(|e| e.entry_type == "retry" && e.content.contains("[redacted] is busy"))
+            .any(|e| e.entry_type == EntryKind::Retry && e.content.contains("[redacted] is busy"))
     );
 }
 

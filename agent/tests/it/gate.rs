@@ -7,7 +7,7 @@ use crate::common::{
     text, turn,
 };
 use operator_ledger::{
-    Reader, Tool,
+    EntryKind, Reader, Tool,
     event::{Control, Kind},
 };
 use serde_json::{Value, json};
@@ -68,7 +68,7 @@ async fn run(mode: &str, says: Says) -> (BTreeMap<String, String>, BTreeMap<Stri
             turn(&blocks, "tool_use"),
             turn(&[text("ESCALATE: enough")], "end_turn"),
         ],
-        "[web]\nsearch = \"none\"\n",
+        "[agent.web]\nsearch = \"none\"\n",
     )
     .await;
     let (mut shown, mut called) = (BTreeMap::new(), BTreeMap::new());
@@ -104,18 +104,21 @@ async fn run(mode: &str, says: Says) -> (BTreeMap<String, String>, BTreeMap<Stri
     let (_, entries) = stage.session();
     let mut ran = BTreeMap::new();
     for case in &cases {
-        let of_call = |kind: &str| {
+        let of_call = |kind: EntryKind| {
             let id = Some(case.id);
             let mut all = entries.iter();
             all.find(|e| e.entry_type == kind && e.call_id.as_deref() == id)
         };
-        let call = of_call("tool_call").expect("every call is on record");
+        let call = of_call(EntryKind::ToolCall).expect("every call is on record");
         assert_eq!(
             (call.tool(), call.input()),
             (case.tool.name(), case.input.as_str())
         );
         assert!(shown.get(case.id).is_none_or(|shown| *shown == case.input));
-        ran.insert(case.id.to_string(), of_call("tool_result").is_some());
+        ran.insert(
+            case.id.to_string(),
+            of_call(EntryKind::ToolResult).is_some(),
+        );
     }
     assert_eq!(mark.exists(), ran["changes"]);
     (shown, ran)

@@ -8,7 +8,7 @@ use crate::common::{
     text, turn,
 };
 use operator_ledger::{
-    Verdict,
+    EntryKind, SessionStatus, Verdict,
     event::{Kind, Outcome},
 };
 use serde_json::{Value, json};
@@ -170,7 +170,7 @@ async fn sixty_rounds_of_everything() {
 
     let result = |id: &str| {
         let found = |e: &&operator_ledger::EntryRow| {
-            e.entry_type == "tool_result" && e.call_id.as_deref() == Some(id)
+            e.entry_type == EntryKind::ToolResult && e.call_id.as_deref() == Some(id)
         };
         entries
             .iter()
@@ -183,7 +183,7 @@ async fn sixty_rounds_of_everything() {
         big.starts_with("exit 0\nbig 5\n") && big.len() < 40_000 && big.contains("bytes omitted")
     );
     let meta = result("r5c0").meta.clone().unwrap();
-    let file = std::fs::metadata(meta["file"].as_str().unwrap()).unwrap();
+    let file = std::fs::metadata(meta.file.as_ref().unwrap()).unwrap();
     assert_eq!(file.len(), 3_000_000 + 6);
     let stored: usize = ledger
         .output(&session.session_id, "r5c0", 100_000)
@@ -200,7 +200,10 @@ async fn sixty_rounds_of_everything() {
     assert!(raw("r8c3").starts_with("ended by signal 9"));
     assert!(raw("r9c4").contains("still running in the background"));
     assert!(result("r10c5").timed_out && raw("r10c5").contains("before"));
-    let retries = entries.iter().filter(|e| e.entry_type == "retry").count();
+    let retries = entries
+        .iter()
+        .filter(|e| e.entry_type == EntryKind::Retry)
+        .count();
     assert_eq!(retries, failures().len());
     let events = events(&done);
     assert!(matches!(
@@ -234,7 +237,7 @@ async fn what_cannot_be_helped_is_not_tried_twice() {
         assert_eq!(stage.server.asked().len(), 1, "{status}");
         assert_eq!(done.status.code(), Some(1));
         let (session, _) = stage.session();
-        assert_eq!(session.status, "escalated", "{status}");
+        assert_eq!(session.status, SessionStatus::Escalated, "{status}");
         let why = session.outcome_summary.unwrap();
         assert!(
             why.contains("the words of the server") && why.contains(kind),

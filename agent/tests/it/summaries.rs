@@ -6,7 +6,7 @@ use crate::common::{
     stage::{KEY, LONG, MODEL, Stage, events, here},
     text, turn, until,
 };
-use operator_ledger::Verdict;
+use operator_ledger::{EntryKind, SessionStatus, Verdict};
 use std::process::Stdio;
 
 fn with_summaries() -> String {
@@ -102,16 +102,18 @@ async fn a_small_model_that_hangs_or_fails_delays_and_spoils_nothing() {
         // The session ends although not one summary has come.
         until(&format!("{name}: the session ends"), LONG, || {
             let sessions = here(ledger.sessions(1)).unwrap();
-            sessions.first().is_some_and(|s| s.status != "running")
+            sessions
+                .first()
+                .is_some_and(|s| s.status != SessionStatus::Running)
         });
         drop(stdin);
         let done = agent.wait_with_output().await.unwrap();
         assert!(!events(&done).is_empty());
         let (session, entries) = stage.session();
-        assert_eq!(session.status, "escalated", "{name}");
+        assert_eq!(session.status, SessionStatus::Escalated, "{name}");
         let thought = entries
             .iter()
-            .find(|e| e.entry_type == "reasoning")
+            .find(|e| e.entry_type == EntryKind::Reasoning)
             .unwrap();
         assert!(
             thought.content.starts_with("The store does not answer"),

@@ -7,7 +7,7 @@ use crate::common::{
     text, turn, until,
 };
 use operator_ledger::{
-    NewTicket, Reader, Resolution, Status, Verdict,
+    EntryKind, NewTicket, Reader, Resolution, SessionStatus, Status, Verdict,
     event::{Kind, Level, parse},
 };
 use rustix::process::{Pid, Signal, kill_process};
@@ -48,7 +48,7 @@ fn check_the_record(ledger: &Reader) {
             ),
             "{report:?}"
         );
-        let over = session.status != "running";
+        let over = session.status != SessionStatus::Running;
         assert_eq!(over, session.ended_at.is_some(), "{session:?}");
     }
 }
@@ -271,7 +271,7 @@ async fn a_clock_that_goes_back_changes_nothing() {
         .await
         .expect("the agent ends");
     let (session, entries) = stage.session();
-    assert_eq!(session.status, "escalated");
+    assert_eq!(session.status, SessionStatus::Escalated);
     let times: Vec<_> = entries.iter().filter_map(|e| e.at).collect();
     assert!(!times.is_sorted(), "the clock did go back: {times:?}");
     let kinds: Vec<&str> = entries.iter().map(|e| e.entry_type.as_str()).collect();
@@ -310,8 +310,11 @@ async fn a_turn_cut_in_the_middle_is_asked_for_again_and_runs_nothing_twice() {
     let asked = stage.server.asked();
     assert_eq!(asked[0].body, asked[1].body, "the same question");
     let (session, entries) = stage.session();
-    let count = |kind: &str| entries.iter().filter(|e| e.entry_type == kind).count();
-    assert_eq!((count("retry"), count("tool_call")), (1, 1));
+    let count = |kind: EntryKind| entries.iter().filter(|e| e.entry_type == kind).count();
+    assert_eq!(
+        (count(EntryKind::Retry), count(EntryKind::ToolCall)),
+        (1, 1)
+    );
     assert_eq!(entries.iter().filter(|e| e.content == "I look.").count(), 1);
     // What the cut try had used is paid for.
     assert_eq!(session.usage.input, Some(300));
@@ -359,10 +362,10 @@ async fn a_ticket_that_a_person_resolves_meanwhile_is_left_at_once() {
         (Status::Resolved, Some(Resolution::Human))
     );
     let (session, entries) = stage.session();
-    assert_eq!(session.status, "failed");
+    assert_eq!(session.status, SessionStatus::Failed);
     assert_eq!(
         entries.last().unwrap().entry_type,
-        "tool_call",
+        EntryKind::ToolCall,
         "it wrote nothing more"
     );
     assert_eq!(stage.server.asked().len(), 1, "and asked nothing more");
@@ -427,6 +430,10 @@ async fn stopped_in_any_state_it_is_gone_in_two_seconds_and_the_ticket_is_free()
         assert!(agent.wait().await.unwrap().success(), "{state}");
         eprintln!("{state}: gone after {:?}", asked.elapsed());
         assert_eq!(stage.ticket().status, Status::Open, "{state}");
-        assert_eq!(stage.session().0.status, "interrupted", "{state}");
+        assert_eq!(
+            stage.session().0.status,
+            SessionStatus::Interrupted,
+            "{state}"
+        );
     }
 }

@@ -5,10 +5,7 @@ use crate::common::{
     stage::{LONG, Stage, events, here, results, said},
     text, turn, until,
 };
-use operator_ledger::{
-    NewTicket, Status,
-    event::{Kind, Outcome},
-};
+use operator_ledger::{EntryKind, NewTicket, SessionStatus, Status, event::Kind};
 use serde_json::{Value, json};
 use std::{process::Stdio, sync::atomic::Ordering};
 
@@ -29,7 +26,7 @@ async fn a_refusal_hands_the_ticket_over_in_the_servers_words() {
     let stage = Stage::new(vec![Answer::Stream(refusal)]).await;
     stage.run(&[]).await;
     let (session, _) = stage.session();
-    assert_eq!(session.status, "escalated");
+    assert_eq!(session.status, SessionStatus::Escalated);
     assert!(
         session
             .outcome_summary
@@ -64,7 +61,7 @@ async fn a_server_that_only_pauses_is_given_up() {
     stage.run(&[]).await;
     assert!((5..=8).contains(&stage.server.asked().len()));
     let (session, _) = stage.session();
-    assert_eq!(session.status, "escalated");
+    assert_eq!(session.status, SessionStatus::Escalated);
     assert!(session.outcome_summary.unwrap().contains("no usable turn"));
 }
 
@@ -153,7 +150,7 @@ async fn empty_turns_are_answered_and_then_given_up() {
     let messages = asked[1].body["messages"].as_array().unwrap();
     assert_eq!(messages.len(), 1, "never two of the same role in a row");
     assert!(said(&asked[1].body).contains("was empty"));
-    assert_eq!(stage.session().0.status, "escalated");
+    assert_eq!(stage.session().0.status, SessionStatus::Escalated);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -202,7 +199,7 @@ async fn calls_that_cannot_be_read_are_answered_as_documented() {
             .session()
             .1
             .iter()
-            .any(|e| e.entry_type == "tool_call")
+            .any(|e| e.entry_type == EntryKind::ToolCall)
     );
 }
 
@@ -246,10 +243,10 @@ async fn a_conversation_that_gets_too_long_goes_on_in_short() {
     let (session, entries) = stage.session();
     let compaction = entries
         .iter()
-        .find(|e| e.entry_type == "compaction")
+        .find(|e| e.entry_type == EntryKind::Compaction)
         .unwrap();
     let meta = compaction.meta.as_ref().unwrap();
-    assert!(meta["messages_dropped"].as_u64().unwrap() >= 4, "{meta}");
+    assert!(meta.messages_dropped.unwrap() >= 4, "{meta:?}");
     assert_eq!(
         compaction.raw_content.as_deref().unwrap(),
         asked[short].body["messages"][0]["content"][0]["text"]
@@ -257,7 +254,7 @@ async fn a_conversation_that_gets_too_long_goes_on_in_short() {
             .unwrap(),
         "what it goes on with is on record"
     );
-    assert_eq!(session.status, "escalated");
+    assert_eq!(session.status, SessionStatus::Escalated);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -289,7 +286,7 @@ async fn a_full_context_and_a_prompt_that_is_too_long_are_made_shorter() {
         !said(&asked[6].body).contains("$ echo never"),
         "it never ran"
     );
-    assert_eq!(stage.session().0.status, "escalated");
+    assert_eq!(stage.session().0.status, SessionStatus::Escalated);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -318,7 +315,7 @@ async fn a_small_model_goes_on_and_on_in_short() {
     assert!(
         entries
             .iter()
-            .filter(|e| e.entry_type == "compaction")
+            .filter(|e| e.entry_type == EntryKind::Compaction)
             .count()
             >= 5
     );
@@ -403,7 +400,7 @@ async fn going_in_circles_is_pointed_out_and_then_ended() {
     );
     let (session, _) = stage.session();
     assert!(session.outcome_summary.unwrap().contains("went in circles"));
-    assert_eq!(session.status, "escalated");
+    assert_eq!(session.status, SessionStatus::Escalated);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -456,7 +453,9 @@ async fn a_retry_is_on_record_before_it_is_made() {
     let retries = || {
         let session = here(ledger.sessions(1)).unwrap().pop()?;
         let entries = here(ledger.entries(&session.session_id, 0, 99)).unwrap();
-        entries.into_iter().find(|e| e.entry_type == "retry")
+        entries
+            .into_iter()
+            .find(|e| e.entry_type == EntryKind::Retry)
     };
     until("a retry", LONG, || retries().is_some());
     agent.kill().await.unwrap();
@@ -482,7 +481,8 @@ async fn a_model_that_is_away_keeps_no_ticket_and_is_waited_for() {
         LONG,
         || {
             let sessions = here(ledger.sessions(5)).unwrap();
-            sessions.iter().any(|s| s.status == "failed") && stage.ticket().status == Status::Open
+            sessions.iter().any(|s| s.status == SessionStatus::Failed)
+                && stage.ticket().status == Status::Open
         },
     );
     stage.server.away.store(false, Ordering::Relaxed);
@@ -492,12 +492,15 @@ async fn a_model_that_is_away_keeps_no_ticket_and_is_waited_for() {
     agent.kill().await.unwrap();
     let sessions = ledger.sessions(9).await.unwrap();
     assert_eq!(sessions.len(), 2, "none was begun while it was away");
-    assert_eq!(sessions[0].status, Outcome::Escalated.as_str());
+    assert_eq!(sessions[0].status, SessionStatus::Escalated);
     let retried = ledger
         .entries(&sessions[1].session_id, 0, 99)
         .await
         .unwrap();
-    let retry = retried.iter().find(|e| e.entry_type == "retry").unwrap();
+    let retry = retried
+        .iter()
+        .find(|e| e.entry_type == EntryKind::Retry)
+        .unwrap();
     assert!(
         retry
             .content

@@ -14,6 +14,7 @@ use axum::{
     response::{IntoResponse, Redirect},
     routing::get,
 };
+use operator_ledger::EntryKind;
 use serde_json::{Value, json};
 use std::{collections::HashMap, convert::Infallible};
 
@@ -198,7 +199,7 @@ async fn a_page_reaches_the_model_marked_as_data_and_the_record_redacted() {
     assert_eq!(chunks[0].text, "password: [redacted] and more");
     let result = entries
         .iter()
-        .find(|e| e.entry_type == "tool_result")
+        .find(|e| e.entry_type == EntryKind::ToolResult)
         .unwrap();
     assert_eq!(result.exit_code, Some(0));
 }

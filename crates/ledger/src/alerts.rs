@@ -6,9 +6,10 @@
 //! wrong order.
 
 use crate::{
-    Mono, SystemId,
+    Mono, Severity, Stored, SystemId,
     clock::{self, parse_time},
     engine::{Engine, Result},
+    stored::words,
 };
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension, Transaction, params, types::Type};
@@ -22,6 +23,18 @@ pub const KEY: &str = "alert:";
 /// Alertmanagers of a cluster wait 15 s for each other.
 const LATE: Duration = Duration::from_secs(30);
 
+/// How an alert stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::EnumString, strum::IntoStaticStr)]
+#[strum(serialize_all = "lowercase")]
+enum State {
+    Firing,
+    Resolved,
+    /// It fired anew before its end was told.
+    Overtaken,
+}
+
+words!(State);
+
 /// One alert of a notification.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AlertNotice {
@@ -31,8 +44,7 @@ pub struct AlertNotice {
     pub firing: bool,
     /// Label `alertname`.
     pub name: String,
-    /// `critical`, `warning` or `info`.
-    pub severity: String,
+    pub severity: Severity,
     /// One line for people.
     pub summary: String,
     /// What Alertmanager sends together.
@@ -110,9 +122,9 @@ impl Engine {
                         fingerprint: r.get(0)?,
                         starts_at: start(1, &r.get::<_, String>(1)?)?,
                         ends_at: time(2)?.as_deref().and_then(parse_time),
-                        firing: r.get::<_, String>(3)? == "firing",
+                        firing: r.get::<_, Stored<State>>(3)? == State::Firing,
                         name: r.get(4)?,
-                        severity: r.get(5)?,
+                        severity: r.get::<_, Stored<Severity>>(5)?.known().unwrap_or_default(),
                         summary: r.get(6)?,
                         group_key: r.get(7)?,
                         labels: serde_json::from_str(&labels).unwrap_or_default(),
@@ -141,7 +153,7 @@ fn receive(
 ) -> Result<()> {
     let (now, stamp) = (Mono::now(), clock::stamp());
     let starts = clock::text(notice.starts_at);
-    let same: Option<(i64, String, String, Option<i64>)> = tx
+    let same: Option<(i64, Stored<State>, String, Option<i64>)> = tx
         .prepare_cached(
             "SELECT id, state, boot, resolved_ms FROM alerts
              WHERE cluster_id = ?1 AND fingerprint = ?2 AND starts_at = ?3",
@@ -157,30 +169,34 @@ fn receive(
         .exists(params![cluster, notice.fingerprint, starts])?;
     let was_firing = same
         .as_ref()
-        .is_some_and(|(_, state, ..)| state == "firing");
+        .is_some_and(|(_, state, ..)| *state == State::Firing);
     let state = match (notice.firing, &same) {
-        (false, _) => "resolved",
-        (true, _) if newer => "overtaken",
-        (true, Some((_, state, boot, Some(resolved)))) if state == "resolved" => {
+        (false, _) => State::Resolved,
+        (true, _) if newer => State::Overtaken,
+        (true, Some((_, state, boot, Some(resolved)))) if *state == State::Resolved => {
             let ago = now.ms - resolved;
             if *boot == now.boot && ago < clock::millis(LATE) {
-                "resolved"
+                State::Resolved
             } else {
-                "firing"
+                State::Firing
             }
         }
-        (true, _) => "firing",
+        (true, _) => State::Firing,
     };
     match (notice.firing, state) {
-        (true, "firing") if was_firing => out.repeated += 1,
-        (true, "firing") => out.fired += 1,
+        (true, State::Firing) if was_firing => out.repeated += 1,
+        (true, State::Firing) => out.fired += 1,
         (true, _) => out.late += 1,
-        (false, _) if same.as_ref().is_some_and(|(_, was, ..)| was == "resolved") => {
+        (false, _)
+            if same
+                .as_ref()
+                .is_some_and(|(_, was, ..)| *was == State::Resolved) =>
+        {
             out.repeated += 1;
         }
         (false, _) => out.resolved += 1,
     }
-    if state == "firing" {
+    if state == State::Firing {
         // What fired before has ended, whether that was told or not.
         tx.prepare_cached(
             "UPDATE alerts SET state = 'overtaken'
@@ -214,7 +230,7 @@ fn receive(
         ])?;
         return Ok(());
     };
-    if notice.firing && state != "firing" {
+    if notice.firing && state != State::Firing {
         // Late: it says nothing that is true now.
         return Ok(());
     }
@@ -248,7 +264,7 @@ mod tests {
             ends_at: None,
             firing,
             name: "QueueFull".into(),
-            severity: "warning".into(),
+            severity: Severity::Warning,
             summary: "the queue is full".into(),
             group_key: "{}:{}".into(),
             labels: BTreeMap::new(),

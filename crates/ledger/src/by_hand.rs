@@ -1,10 +1,10 @@
 //! What people, and the demo on their behalf, do to tickets: open, resolve, hold, retire.
 
 use crate::{
-    LedgerError, Resolution, Status, SystemId, Ticket, claim, clock,
+    LedgerError, Resolution, Severity, Status, SystemId, Ticket, TicketEventKind, claim, clock,
     engine::{Engine, Result},
     tickets::{by_id, select},
-    transitions::{log, resolve},
+    transitions::{Change, log, resolve},
 };
 use rusqlite::{OptionalExtension, Transaction, params};
 
@@ -12,8 +12,7 @@ use rusqlite::{OptionalExtension, Transaction, params};
 #[derive(Debug, Clone, Default)]
 pub struct NewTicket {
     pub message: String,
-    /// critical, warning or info; empty is warning.
-    pub severity: String,
+    pub severity: Severity,
     /// Added to what the agent is told.
     pub context: Option<String>,
     pub cluster_id: Option<SystemId>,
@@ -26,11 +25,6 @@ impl Engine {
         if message.is_empty() {
             return Err(LedgerError::Refused("a ticket needs a message".into()).into());
         }
-        let severity = if new.severity.is_empty() {
-            "warning"
-        } else {
-            new.severity.as_str()
-        };
         let key = format!("by_hand:{}", uuid::Uuid::now_v7());
         let now = clock::stamp();
         self.write(|tx| {
@@ -41,14 +35,22 @@ impl Engine {
                 params![
                     key,
                     message,
-                    severity,
+                    new.severity,
                     new.cluster_id.as_ref().map(SystemId::as_str),
                     new.context,
                     now
                 ],
             )?;
             let id = tx.last_insert_rowid();
-            log(tx, id, None, "open", &new.by, "opened by hand")?;
+            let change = Change {
+                kind: TicketEventKind::Opened,
+                from: None,
+                to: Status::Open,
+                resolution: None,
+                by: &new.by,
+                why: "opened by hand",
+            };
+            log(tx, id, &change)?;
             Ok(id)
         })
     }
@@ -85,8 +87,15 @@ impl Engine {
                 [id],
             )?;
             renew_budget(tx, id)?;
-            let status = Some(ticket.status.as_str());
-            log(tx, id, status, "open", by, "a person reopened it")?;
+            let change = Change {
+                kind: TicketEventKind::Reopened,
+                from: Some(ticket.status),
+                to: Status::Open,
+                resolution: None,
+                by,
+                why: "a person reopened it",
+            };
+            log(tx, id, &change)?;
             Ok(true)
         })
     }
@@ -98,14 +107,24 @@ impl Engine {
             if ticket.held == held && !give_back {
                 return Ok(false);
             }
-            let status = ticket.status.as_str();
+            let change = Change {
+                kind: if held {
+                    TicketEventKind::Held
+                } else {
+                    TicketEventKind::Unheld
+                },
+                from: Some(ticket.status),
+                to: ticket.status,
+                resolution: None,
+                by,
+                why: if held { "held" } else { "no longer held" },
+            };
             if ticket.held != held {
                 tx.execute(
                     "UPDATE tickets SET held = ?2 WHERE id = ?1",
                     params![id, held],
                 )?;
-                let why = if held { "held" } else { "no longer held" };
-                log(tx, id, Some(status), status, by, why)?;
+                log(tx, id, &change)?;
             }
             let leased: Option<String> = tx
                 .query_row(
@@ -123,7 +142,13 @@ impl Engine {
                     [id],
                 )?;
                 renew_budget(tx, id)?;
-                log(tx, id, Some(status), "open", by, "released to agents")?;
+                let released = Change {
+                    kind: TicketEventKind::Released,
+                    to: Status::Open,
+                    why: "released to agents",
+                    ..change
+                };
+                log(tx, id, &released)?;
             }
             Ok(true)
         })

@@ -5,7 +5,7 @@
 //! whole file anew; only another container, or a head that was exported before, shows that.
 
 use crate::{
-    LedgerError, SessionRow,
+    EntryMeta, LedgerError, SessionRow,
     engine::{Engine, Result},
 };
 use rusqlite::{Connection, OptionalExtension, params};
@@ -191,18 +191,19 @@ impl Engine {
         let Some((summary, Some(meta))) = end else {
             return Ok(Vec::new());
         };
-        let meta: serde_json::Value = serde_json::from_str(&meta).unwrap_or_default();
+        let meta = EntryMeta::read(&meta).unwrap_or_default();
         let mut differ = Vec::new();
-        if meta["outcome"] != row.status.as_str() {
+        if meta
+            .outcome
+            .is_none_or(|o| o.as_str() != row.status.as_str())
+        {
             differ.push("status");
         }
         if summary != row.outcome_summary {
             differ.push("outcome_summary");
         }
         // Not in sessions that are older than this.
-        if let Some(resolution) = meta.get("resolution")
-            && resolution.as_str() != row.resolution.as_deref()
-        {
+        if meta.resolution.is_some_and(|r| r != row.resolution) {
             differ.push("resolution");
         }
         Ok(differ)

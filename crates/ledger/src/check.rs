@@ -5,10 +5,13 @@
 //! long that must hold. Verdicts on claimed repairs are `proof`'s.
 
 use crate::{
-    Mono, Resolution, Status, SystemId, Ticket, by_hand, claim,
+    Mono, Resolution, Severity, Status, SystemId, Ticket, TicketEventKind, by_hand, claim,
     clock::{self, millis},
     engine::{Engine, Result},
-    heartbeat, proof, record, tickets, transitions,
+    heartbeat, proof, record,
+    stored::words,
+    tickets,
+    transitions::{self, Change},
 };
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension, Transaction, params};
@@ -19,23 +22,16 @@ use std::time::Duration;
 const REOPEN_WINDOW: Duration = Duration::from_secs(600);
 
 /// What an invariant reads. Not knowing is neither of the others.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, strum::EnumString, strum::IntoStaticStr)]
 #[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
 pub enum Reading {
     Violated,
     Clear,
     Unknown,
 }
 
-impl Reading {
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Violated => "violated",
-            Self::Clear => "clear",
-            Self::Unknown => "unknown",
-        }
-    }
-}
+words!(Reading);
 
 /// One invariant on one subject, as one check saw it.
 #[derive(Debug, Clone, Serialize)]
@@ -46,10 +42,12 @@ pub struct Observation {
     /// What it is violated on: a store's id, a member's name, an instance. None: the whole cluster.
     #[serde(rename = "store_id")]
     pub subject: Option<String>,
+    /// What people call the subject, where that is not its id.
+    pub subject_name: Option<String>,
     /// The raw condition, grace period left aside.
     pub reading: Reading,
     pub message: String,
-    pub severity: String,
+    pub severity: Severity,
     /// How long it must be violated before it is a ticket.
     pub grace: Duration,
     /// How long it must be clear before it is believed.
@@ -249,7 +247,7 @@ fn note_state(
     .execute(params![
         check.cluster_id.as_str(),
         o.key,
-        o.reading.as_str(),
+        o.reading,
         o.message,
         data.boot,
         now,
@@ -278,9 +276,16 @@ fn live_ticket(tx: &Transaction<'_>, cluster: &SystemId, key: &str) -> Result<Op
 fn seen_again(tx: &Transaction<'_>, ticket: &Ticket, check: &Check, o: &Observation) -> Result<()> {
     tx.prepare_cached(
         "UPDATE tickets SET last_seen_at = ?2, message = ?3, occurrence_count = occurrence_count + 1,
-           cluster_id = ?4, live_key = ?4 || '/' || violation_key WHERE id = ?1",
+           cluster_id = ?4, live_key = ?4 || '/' || violation_key,
+           subject_name = coalesce(?5, subject_name) WHERE id = ?1",
     )?
-    .execute(params![ticket.id, clock::stamp(), o.message, check.cluster_id.as_str()])?;
+    .execute(params![
+        ticket.id,
+        clock::stamp(),
+        o.message,
+        check.cluster_id.as_str(),
+        o.subject_name
+    ])?;
     Ok(())
 }
 
@@ -308,18 +313,20 @@ fn open_or_reopen(
             "UPDATE tickets SET status = 'open', resolution = NULL, resolved_at = NULL, live_key = ?2,
                flaps = flaps + 1, claimed = 0, last_seen_at = ?3, message = ?4, batch_key = ?5,
                occurrence_count = occurrence_count + 1, fence = fence + 1, lease_holder = NULL,
-               lease_boot = NULL, lease_until_ms = NULL WHERE id = ?1",
-            params![ticket.id, live_key, now, o.message, batch],
+               lease_boot = NULL, lease_until_ms = NULL,
+               subject_name = coalesce(?6, subject_name) WHERE id = ?1",
+            params![ticket.id, live_key, now, o.message, batch, o.subject_name],
         )?;
         by_hand::renew_budget(tx, ticket.id)?;
-        transitions::log(
-            tx,
-            ticket.id,
-            Some("resolved"),
-            "open",
-            "monitor",
-            &format!("came back: {}", o.message),
-        )?;
+        let change = Change {
+            kind: TicketEventKind::Reopened,
+            from: Some(ticket.status),
+            to: Status::Open,
+            resolution: None,
+            by: "monitor",
+            why: &format!("came back: {}", o.message),
+        };
+        transitions::log(tx, ticket.id, &change)?;
         out.reopened.push(ticket.id);
         return Ok(());
     }
@@ -331,8 +338,8 @@ fn open_or_reopen(
     tx.execute(
         "INSERT INTO tickets (violation_key, invariant_name, store_id, status, batch_key,
            first_seen_at, last_seen_at, message, severity, metric_snapshot, subject_context,
-           live_key, cluster_id, created_at, updated_at)
-         VALUES (?1, ?2, ?3, 'open', ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?6, ?6)",
+           live_key, cluster_id, subject_name, created_at, updated_at)
+         VALUES (?1, ?2, ?3, 'open', ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?6, ?6)",
         params![
             o.key,
             o.invariant,
@@ -345,11 +352,20 @@ fn open_or_reopen(
             check.metric_snapshot.as_ref().map(ToString::to_string),
             context,
             live_key,
-            check.cluster_id.as_str()
+            check.cluster_id.as_str(),
+            o.subject_name
         ],
     )?;
     let id = tx.last_insert_rowid();
-    transitions::log(tx, id, None, "open", "monitor", &o.message)?;
+    let change = Change {
+        kind: TicketEventKind::Opened,
+        from: None,
+        to: Status::Open,
+        resolution: None,
+        by: "monitor",
+        why: &o.message,
+    };
+    transitions::log(tx, id, &change)?;
     out.opened.push(id);
     Ok(())
 }

@@ -4,10 +4,11 @@
 //! holder may have been frozen, and must not go on as if no time had passed.
 
 use crate::{
-    LedgerError, Mono, Status, SystemId, Ticket,
+    LedgerError, Mono, Status, Stored, SystemId, Ticket, TicketEventKind,
     clock::{self, Holder, millis},
     engine::{Engine, Result},
-    tickets, transitions,
+    tickets,
+    transitions::{self, Change},
 };
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use std::time::Duration;
@@ -88,7 +89,15 @@ impl Engine {
                 Some(session) => format!("claimed after session {session} lost its lease"),
                 None => "it took the ticket".to_owned(),
             };
-            transitions::log(tx, id, Some(before.status.as_str()), "acknowledged", &by(&request.holder), &why)?;
+            let change = Change {
+                kind: TicketEventKind::Claimed,
+                from: Some(before.status),
+                to: Status::Acknowledged,
+                resolution: None,
+                by: &by(&request.holder),
+                why: &why,
+            };
+            transitions::log(tx, id, &change)?;
             let fence: i64 =
                 tx.query_row("SELECT fence FROM tickets WHERE id = ?1", [id], |r| r.get(0))?;
             let ticket = tickets::by_id(tx, id)?.ok_or(LedgerError::NoTicket(id))?;
@@ -120,7 +129,15 @@ impl Engine {
                     "UPDATE tickets SET status = 'open', attempts = max(attempts - 1, 0) WHERE id = ?1",
                     [lease.ticket],
                 )?;
-                transitions::log(tx, lease.ticket, Some("acknowledged"), "open", "agent", why)?;
+                let change = Change {
+                    kind: TicketEventKind::Released,
+                    from: Some(ticket.status),
+                    to: Status::Open,
+                    resolution: None,
+                    by: "agent",
+                    why,
+                };
+                transitions::log(tx, lease.ticket, &change)?;
             }
             transitions::withdraw(tx, lease.ticket)?;
             drop_lease(tx, lease.ticket)
@@ -152,14 +169,15 @@ impl Engine {
                         person
                     ],
                 )?;
-                transitions::log(
-                    tx,
-                    lease.ticket,
-                    Some("acknowledged"),
-                    "escalated",
-                    "agent",
+                let change = Change {
+                    kind: TicketEventKind::Escalated,
+                    from: Some(ticket.status),
+                    to: Status::Escalated,
+                    resolution: None,
+                    by: "agent",
                     why,
-                )?;
+                };
+                transitions::log(tx, lease.ticket, &change)?;
             }
             transitions::withdraw(tx, lease.ticket)?;
             drop_lease(tx, lease.ticket)
@@ -181,12 +199,13 @@ impl Engine {
 /// Checks that the lease is still the newest and has not run out; returns the time it was checked.
 pub(crate) fn hold(conn: &Connection, lease: &Lease) -> Result<Mono> {
     let now = Mono::now();
-    let row: Option<(i64, Option<String>, Option<i64>, String)> = conn
+    let row: Option<(i64, Option<String>, Option<i64>, _)> = conn
         .prepare_cached(
             "SELECT fence, lease_boot, lease_until_ms, status FROM tickets WHERE id = ?1",
         )?
         .query_row([lease.ticket], |r| {
-            Ok((r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?))
+            let status: Stored<Status> = r.get(3)?;
+            Ok((r.get(0)?, r.get(1)?, r.get(2)?, status))
         })
         .optional()?;
     let lost = |why: &str| {
@@ -199,7 +218,7 @@ pub(crate) fn hold(conn: &Connection, lease: &Lease) -> Result<Mono> {
     match row {
         None => lost("the ticket is gone"),
         Some((fence, _, _, status)) if fence != lease.fence => {
-            if status == "resolved" {
+            if status == Status::Resolved {
                 lost("a person resolved the ticket meanwhile")
             } else {
                 lost("another agent took the ticket over")
@@ -285,14 +304,15 @@ fn give_up_exhausted(tx: &Transaction<'_>, now: &Mono) -> Result<()> {
             [ticket.id],
         )?;
         let why = format!("{MAX_SESSIONS} sessions ended without a result");
-        transitions::log(
-            tx,
-            ticket.id,
-            Some("acknowledged"),
-            "escalated",
-            "ledger",
-            &why,
-        )?;
+        let change = Change {
+            kind: TicketEventKind::Escalated,
+            from: Some(ticket.status),
+            to: Status::Escalated,
+            resolution: None,
+            by: "ledger",
+            why: &why,
+        };
+        transitions::log(tx, ticket.id, &change)?;
         drop_lease(tx, ticket.id)?;
     }
     Ok(())

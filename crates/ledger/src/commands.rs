@@ -3,7 +3,7 @@
 //! Who may write this file may steer its agents. Carrying a command out is up to the session.
 
 use crate::{
-    Lease, LedgerError, claim,
+    Lease, LedgerError, SessionStatus, Stored, claim,
     clock::{self, parse_time},
     engine::{Engine, Result},
     event::Control,
@@ -33,7 +33,7 @@ impl Engine {
     ) -> Result<i64> {
         let text = serde_json::to_string(command).unwrap_or_default();
         self.write(|tx| {
-            let status: String = tx
+            let status: Stored<SessionStatus> = tx
                 .query_row(
                     "SELECT status FROM agent_sessions WHERE session_id = ?1",
                     [session],
@@ -41,7 +41,7 @@ impl Engine {
                 )
                 .optional()?
                 .ok_or_else(|| LedgerError::NoSession(session.to_owned()))?;
-            if status != "running" {
+            if status != SessionStatus::Running {
                 return Err(LedgerError::Refused(format!(
                     "session {session} has ended ({status}): there is no agent to steer"
                 ))

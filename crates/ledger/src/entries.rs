@@ -1,13 +1,17 @@
 //! Entries of a session: what they are, and appending one to its chain.
 
-use crate::{chain, clock, engine::Result};
+use crate::{EntryMeta, Stored, Tool, chain, clock, engine::Result, prose, stored::words};
 use jiff::Timestamp;
 use rusqlite::{Connection, params};
 use serde::{Deserialize, Serialize};
+use strum::{EnumIter, EnumString, IntoStaticStr};
 
 /// What an entry is. The first three are the reference's.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, EnumString, IntoStaticStr, EnumIter,
+)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum EntryKind {
     Reasoning,
     ToolCall,
@@ -26,27 +30,7 @@ pub enum EntryKind {
     End,
 }
 
-impl EntryKind {
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Reasoning => "reasoning",
-            Self::ToolCall => "tool_call",
-            Self::ToolResult => "tool_result",
-            Self::System => "system",
-            Self::Ticket => "ticket",
-            Self::Thinking => "thinking",
-            Self::Verify => "verify",
-            Self::Usage => "usage",
-            Self::Notice => "notice",
-            Self::Message => "message",
-            Self::Proposal => "proposal",
-            Self::Decision => "decision",
-            Self::Retry => "retry",
-            Self::Compaction => "compaction",
-            Self::End => "end",
-        }
-    }
-}
+words!(EntryKind);
 
 /// One entry to append.
 #[derive(Debug, Clone)]
@@ -63,7 +47,7 @@ pub struct NewEntry {
     pub duration_ms: Option<u64>,
     pub timed_out: bool,
     pub omitted_bytes: u64,
-    pub meta: Option<serde_json::Value>,
+    pub meta: Option<EntryMeta>,
 }
 
 impl NewEntry {
@@ -89,8 +73,7 @@ impl NewEntry {
 pub struct EntryRow {
     pub id: i64,
     pub session_id: String,
-    /// As [`EntryKind::as_str`] gives it.
-    pub entry_type: String,
+    pub entry_type: Stored<EntryKind>,
     /// Short, for people.
     pub content: String,
     /// The whole text. None for a call: see `tool_params`.
@@ -102,9 +85,40 @@ pub struct EntryRow {
     pub duration_ms: Option<u64>,
     pub timed_out: bool,
     pub omitted_bytes: u64,
-    pub meta: Option<serde_json::Value>,
+    pub meta: Option<EntryMeta>,
     pub at: Option<Timestamp>,
     pub hash: Option<String>,
+}
+
+impl EntryRow {
+    /// The whole of it, as far as it is text.
+    pub fn text(&self) -> &str {
+        self.raw_content.as_deref().unwrap_or(&self.content)
+    }
+
+    /// Of a notice: whether the agent does nothing until a person says something.
+    pub fn waits(&self) -> bool {
+        match &self.meta {
+            Some(meta) => meta.waits == Some(true),
+            None => prose::waits(self.text()),
+        }
+    }
+
+    /// Of a claim: what the monitor saw.
+    pub fn detail(&self) -> &str {
+        let said = self.meta.as_ref().and_then(|m| m.detail.as_deref());
+        said.or_else(|| prose::verify_detail(self.text()))
+            .unwrap_or_default()
+    }
+
+    /// Of a result: what was printed, as its model saw it. The first line of a command's is ours and
+    /// says how it ended; the reference wrote none, and no hash.
+    pub fn printed(&self) -> &str {
+        if self.hash.is_none() || self.tool() != Tool::Shell.name() {
+            return self.text();
+        }
+        self.text().split_once('\n').map_or("", |(_, rest)| rest)
+    }
 }
 
 /// Appends an entry after the `head` of a chain; returns its row and the new head.
@@ -116,7 +130,7 @@ pub(crate) fn insert(
 ) -> Result<(i64, String)> {
     let at = clock::stamp();
     let params_text = entry.params.as_ref().map(ToString::to_string);
-    let meta = entry.meta.as_ref().map(ToString::to_string);
+    let meta = entry.meta.as_ref().map(EntryMeta::text);
     // The reference leaves the raw text of a call empty; its parameters say it all.
     let raw = (entry.kind != EntryKind::ToolCall).then_some(entry.text.as_str());
     let link = chain::Link {

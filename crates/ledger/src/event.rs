@@ -7,8 +7,10 @@
 
 pub mod delta;
 
+use crate::{Resolution, Stored, stored::words};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use strum::{EnumIter, EnumString, IntoStaticStr};
 
 /// Version of the contract, the `v` of every line.
 pub const VERSION: u32 = 1;
@@ -51,7 +53,7 @@ pub enum Kind {
     SessionEnd {
         outcome: Outcome,
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        resolution: Option<String>,
+        resolution: Option<Stored<Resolution>>,
         #[serde(default)]
         summary: String,
         #[serde(default)]
@@ -139,6 +141,9 @@ pub enum Kind {
         /// Events lost to a full queue since the last notice that said so.
         #[serde(default)]
         dropped: u64,
+        /// The agent does nothing until a person says something.
+        #[serde(default, skip_serializing_if = "is_false")]
+        waits: bool,
     },
     /// A type this version does not know.
     #[serde(other)]
@@ -159,16 +164,22 @@ impl Kind {
     }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, EnumString, IntoStaticStr, EnumIter,
+)]
 #[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
 pub enum Mode {
     Autonomous,
     Propose,
     Observe,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, EnumString, IntoStaticStr, EnumIter,
+)]
 #[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
 pub enum Outcome {
     Resolved,
     Escalated,
@@ -176,26 +187,21 @@ pub enum Outcome {
     Interrupted,
 }
 
-impl Outcome {
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Resolved => "resolved",
-            Self::Escalated => "escalated",
-            Self::Failed => "failed",
-            Self::Interrupted => "interrupted",
-        }
-    }
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, EnumString, IntoStaticStr, EnumIter,
+)]
 #[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
 pub enum Stream {
     Stdout,
     Stderr,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, EnumString, IntoStaticStr, EnumIter,
+)]
 #[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
 pub enum VerifyState {
     Waiting,
     Proven,
@@ -205,13 +211,18 @@ pub enum VerifyState {
     Unverifiable,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, EnumString, IntoStaticStr, EnumIter,
+)]
 #[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
 pub enum Level {
     Info,
     Warn,
     Error,
 }
+
+words!(Mode, Outcome, Stream, VerifyState, Level);
 
 /// One line of the agent's stdin, or one row of the ledger's `commands`. `by` is who wants it, empty
 /// where nobody said.
@@ -249,9 +260,6 @@ pub enum Control {
     Unknown,
 }
 
-/// How a notice ends that says that the agent was stopped, and does nothing until it is told to.
-pub const WAITS: &str = "waiting for a message to go on";
-
 /// A retry in words: `529 overloaded, try 3 of 8, 4 s`.
 pub fn retry(status: Option<u16>, reason: &str, attempt: u32, of: u32, wait_ms: u64) -> String {
     let status = status
@@ -285,117 +293,4 @@ fn is_false(b: &bool) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    #[test]
-    fn an_event_is_one_flat_object_and_survives_the_way_there_and_back() {
-        let event = Event {
-            v: VERSION,
-            seq: 7,
-            at: "2026-01-30T10:11:12.345Z".parse().unwrap(),
-            session: Some("s".into()),
-            kind: Kind::ToolCall {
-                call: "c1".into(),
-                tool: "shell".into(),
-                input: "ls".into(),
-                reasoning: "look".into(),
-            },
-        };
-        let line = serde_json::to_string(&event).unwrap();
-        assert_eq!(
-            line,
-            r#"{"v":1,"seq":7,"at":"2026-01-30T10:11:12.345Z","session":"s","type":"tool_call","call":"c1","tool":"shell","input":"ls","reasoning":"look"}"#
-        );
-        assert_eq!(parse(&line), Some(event));
-    }
-
-    #[test]
-    fn unknown_types_and_fields_are_ignored() {
-        let line = r#"{"v":1,"seq":1,"at":"2026-01-30T10:11:12Z","type":"weather","sky":"blue"}"#;
-        assert_eq!(parse(line).unwrap().kind, Kind::Unknown);
-        let line =
-            r#"{"v":1,"seq":1,"at":"2026-01-30T10:11:12Z","type":"text","delta":"x","new":1}"#;
-        assert_eq!(
-            parse(line).unwrap().kind,
-            Kind::Text {
-                delta: "x".into(),
-                end: false
-            }
-        );
-    }
-
-    #[test]
-    fn what_is_not_an_event_is_plain_text() {
-        for line in ["", "hello", "{", "{}", r#"{"type":"text"}"#, "[1]", "null"] {
-            assert_eq!(parse(line), None, "{line}");
-        }
-    }
-
-    #[test]
-    fn control_lines_read_as_documented() {
-        let c: Control = serde_json::from_str(r#"{"type":"approve","call":"c1"}"#).unwrap();
-        assert_eq!(
-            c,
-            Control::Approve {
-                call: "c1".into(),
-                why: String::new(),
-                by: String::new()
-            }
-        );
-        let c: Control = serde_json::from_str(r#"{"type":"interrupt"}"#).unwrap();
-        assert_eq!(c, Control::Interrupt { by: String::new() });
-        let c: Control = serde_json::from_str(r#"{"type":"dance"}"#).unwrap();
-        assert_eq!(c, Control::Unknown);
-    }
-
-    /// One of each kind, with a place for a text.
-    const LINES: [&str; 9] = [
-        r#""type":"hello","agent":%,"version":"1","pid":1,"model":%,"mode":"propose","ledger":%"#,
-        r#""session":%,"type":"session_start","ticket":-4,"title":%"#,
-        r#""type":"session_end","outcome":"resolved","resolution":%,"duration_ms":1"#,
-        r#""type":"text","delta":%,"end":true"#,
-        r#""type":"tool_call","call":%,"tool":%,"input":%,"reasoning":%"#,
-        r#""type":"tool_output","call":"c","stream":"stderr","text":%"#,
-        r#""type":"tool_result","call":%,"exit_code":null,"duration_ms":7,"timed_out":true"#,
-        r#""type":"usage","input":1,"output":2,"cache_read":3,"cache_write":4,"cost_usd":1.25"#,
-        r#""type":"notice","level":"warn","text":%,"dropped":9"#,
-    ];
-
-    fn line(which: usize, text: &str) -> String {
-        let text = serde_json::to_string(text).unwrap();
-        let fields = LINES[which].replace('%', &text);
-        format!(r#"{{"v":1,"seq":7,"at":"2026-01-30T10:11:12.345Z",{fields}}}"#)
-    }
-
-    proptest! {
-        #[test]
-        fn any_text_survives_in_any_event(which in 0..LINES.len(), text in any::<String>()) {
-            let event = parse(&line(which, &text)).expect("an event");
-            prop_assert_eq!(parse(&serde_json::to_string(&event).unwrap()), Some(event));
-        }
-
-        /// An event that was cut, doubled or scribbled on is another event or plain text.
-        #[test]
-        fn no_line_is_too_odd(
-            which in 0..LINES.len(), text in ".{0,20}",
-            changes in prop::collection::vec((any::<prop::sample::Index>(), 0usize..20, any::<char>()), 1..5),
-        ) {
-            let mut line: Vec<char> = line(which, &text).chars().collect();
-            for (at, length, c) in changes {
-                let at = at.index(line.len() + 1);
-                let piece = line[at..(at + length).min(line.len())].to_vec();
-                match u32::from(c) % 3 {
-                    0 => drop(line.drain(at..at + piece.len())),
-                    1 => line.insert(at, c),
-                    _ => drop(line.splice(at..at, piece)),
-                }
-            }
-            let line: String = line.into_iter().collect();
-            if let Some(event) = parse(&line) {
-                prop_assert_eq!(parse(&serde_json::to_string(&event).unwrap()), Some(event));
-            }
-        }
-    }
-}
+mod tests;

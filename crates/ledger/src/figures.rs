@@ -1,7 +1,12 @@
 //! Counts over the whole ledger, as metrics want them. Of one cluster's monitor nothing is asked
 //! here (see `heartbeat`).
 
-use crate::engine::{Engine, Result};
+use crate::{
+    Resolution, SessionStatus, Status, Stored,
+    engine::{Engine, Result},
+    event::VerifyState,
+    stored::Word,
+};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -9,13 +14,13 @@ use std::collections::BTreeMap;
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Figures {
     /// Tickets that are not resolved, by status.
-    pub tickets: BTreeMap<String, u64>,
+    pub tickets: BTreeMap<Stored<Status>, u64>,
     /// Tickets that are, by resolution.
-    pub resolved: BTreeMap<String, u64>,
+    pub resolved: BTreeMap<Stored<Resolution>, u64>,
     /// Claims of a repair, by what became of them.
-    pub claims: BTreeMap<String, u64>,
+    pub claims: BTreeMap<Stored<VerifyState>, u64>,
     /// Sessions by status.
-    pub sessions: BTreeMap<String, u64>,
+    pub sessions: BTreeMap<Stored<SessionStatus>, u64>,
     pub turns: u64,
     /// Tokens by kind: `input`, `output`, `cache_read`, `cache_write`.
     pub tokens: BTreeMap<&'static str, u64>,
@@ -30,24 +35,17 @@ pub struct Figures {
 
 impl Engine {
     pub(crate) fn figures(&self) -> Result<Figures> {
-        let count = |sql: &str| -> Result<BTreeMap<String, u64>> {
-            Ok(self
-                .conn
-                .prepare_cached(sql)?
-                .query_map([], |r| Ok((r.get(0)?, r.get(1)?)))?
-                .collect::<rusqlite::Result<_>>()?)
-        };
         let mut out = Figures {
-            tickets: count(
+            tickets: self.count(
                 "SELECT CASE status WHEN 'diagnosed' THEN 'escalated' ELSE status END, count(*)
                  FROM tickets WHERE status != 'resolved' GROUP BY 1",
             )?,
-            resolved: count(
+            resolved: self.count(
                 "SELECT coalesce(resolution, 'unknown'), count(*) FROM tickets
                  WHERE status = 'resolved' GROUP BY 1",
             )?,
-            claims: count("SELECT state, count(*) FROM verifications GROUP BY 1")?,
-            sessions: count("SELECT status, count(*) FROM agent_sessions GROUP BY 1")?,
+            claims: self.count("SELECT state, count(*) FROM verifications GROUP BY 1")?,
+            sessions: self.count("SELECT status, count(*) FROM agent_sessions GROUP BY 1")?,
             usd_today: self.spent_today()?,
             agents: self.agents_there()?,
             ..Figures::default()
@@ -71,5 +69,13 @@ impl Engine {
             out.waiting += u64::from(running.proposal.is_some());
         }
         Ok(out)
+    }
+
+    fn count<T: Word + Eq>(&self, sql: &str) -> Result<BTreeMap<Stored<T>, u64>> {
+        Ok(self
+            .conn
+            .prepare_cached(sql)?
+            .query_map([], |r| Ok((r.get(0)?, r.get(1)?)))?
+            .collect::<rusqlite::Result<_>>()?)
     }
 }

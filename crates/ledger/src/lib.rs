@@ -22,12 +22,13 @@
 //! | `heartbeat` | when the monitor last looked; `presence`, when an agent was last there |
 //! | `news` | what is worth telling people elsewhere, and how far that was told |
 //! | `figures` | counts over all of it, for metrics |
-//! | `sessions` | sessions; `entries` what is in them; `session_reads` reads both, `chain` links them by hash |
+//! | `sessions` | sessions; `entries` what is in them, `meta` what they say of themselves; `session_reads` reads both, `chain` links them by hash |
 //! | `reading` | what a reader needs who follows a session, pages through it or plays it back |
 //! | `commands` | what people tell an agent they did not start |
 //! | `spending` | what agents spend, on a ticket and in a day |
 //! | `record` | samples of the cluster and injected faults |
-//! | `system` | which system something is about |
+//! | `system` | which system something is about; `tool`, what tools of an agent are called |
+//! | `stored` | words of columns, also those that nobody here writes; `prose`, what older files say in sentences alone |
 //! | `clock` | wall time, a clock that does not jump, who holds a lease |
 
 mod alerts;
@@ -47,9 +48,11 @@ pub mod event;
 mod figures;
 mod heartbeat;
 pub mod home;
+mod meta;
 mod news;
 mod presence;
 mod proof;
+mod prose;
 mod reading;
 mod record;
 mod reply;
@@ -58,6 +61,7 @@ mod schema;
 mod session_reads;
 mod sessions;
 mod spending;
+mod stored;
 mod system;
 mod thread;
 mod tickets;
@@ -75,6 +79,7 @@ pub use commands::CommandRow;
 pub use entries::{EntryKind, EntryRow, NewEntry};
 pub use figures::Figures;
 pub use heartbeat::Heartbeat;
+pub use meta::{BudgetMeta, EntryMeta, Input};
 pub use news::{News, NewsKind, Told};
 pub use presence::EVERY as PRESENCE;
 pub use proof::{Verification, VerificationRow};
@@ -82,10 +87,13 @@ pub use reading::{EntryMark, ListedSession, Measured, RunningSession, WaitingPro
 pub use record::{Fault, Sample};
 pub use reply::Reply;
 pub use roles::{AgentLedger, MonitorLedger, PersonLedger, Reader};
-pub use sessions::{NewSession, OutputChunk, SessionRow, SessionWriter, Totals, UsageTotals};
+pub use sessions::{
+    NewSession, OutputChunk, SessionRow, SessionStatus, SessionWriter, Totals, UsageTotals,
+};
 pub use spending::{Beside, Payment, Reservation};
+pub use stored::{Stored, Word};
 pub use system::SystemId;
-pub use tickets::{LiveTicket, Resolution, Status, Ticket, TicketEvent};
+pub use tickets::{LiveTicket, Resolution, Severity, Status, Ticket, TicketEvent, TicketEventKind};
 pub use tool::{Tool, spoken};
 
 use clock::Mono;

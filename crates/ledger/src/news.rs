@@ -2,20 +2,36 @@
 //! wait for approval; and how far that was told. Tells nobody itself.
 
 use crate::{
-    Status, SystemId, Ticket,
-    clock::parse_time,
+    Resolution, Status, SystemId, Ticket, TicketEvent, TicketEventKind,
     engine::{Engine, Result},
-    spoken, tickets,
+    spoken,
+    stored::words,
+    tickets,
 };
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension, params};
 use serde::{Deserialize, Serialize};
+use strum::{EnumIter, EnumString, IntoStaticStr};
 
 /// Read at a time.
 const AT_ONCE: i64 = 50;
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    EnumString,
+    IntoStaticStr,
+    EnumIter,
+)]
 #[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
 pub enum NewsKind {
     Opened,
     Escalated,
@@ -24,21 +40,10 @@ pub enum NewsKind {
     Approval,
 }
 
+words!(NewsKind);
+
 impl NewsKind {
     pub const ALL: [Self; 4] = [Self::Opened, Self::Escalated, Self::Proven, Self::Approval];
-
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Opened => "opened",
-            Self::Escalated => "escalated",
-            Self::Proven => "proven",
-            Self::Approval => "approval",
-        }
-    }
-
-    pub fn parse(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|k| k.as_str() == word)
-    }
 }
 
 /// Something that happened.
@@ -99,36 +104,27 @@ impl Engine {
     pub(crate) fn news(&self, cluster_id: &SystemId, told: Told) -> Result<(Vec<News>, Told)> {
         let mut upto = told;
         let mut out = Vec::new();
-        let events: Vec<(i64, i64, String, String, String)> = self
+        let events: Vec<TicketEvent> = self
             .conn
-            .prepare_cached(
-                "SELECT id, ticket_id, to_status, why, at FROM ticket_events
-                 WHERE id > ?1 ORDER BY id LIMIT ?2",
-            )?
-            .query_map(params![told.event, AT_ONCE], |r| {
-                Ok((r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?, r.get(4)?))
-            })?
+            .prepare_cached("SELECT * FROM ticket_events WHERE id > ?1 ORDER BY id LIMIT ?2")?
+            .query_map(params![told.event, AT_ONCE], tickets::event_from_row)?
             .collect::<rusqlite::Result<_>>()?;
         let mut seen = told;
-        for (id, ticket, status, why, at) in events {
-            upto.event = id;
-            seen.event = id;
-            let kind = match Status::parse(&status) {
-                // Given back by an agent is not opened.
-                Some(Status::Open) if self.was_opened(id)? => NewsKind::Opened,
-                Some(Status::Escalated) => NewsKind::Escalated,
-                Some(Status::Resolved) if why.starts_with("proven") => NewsKind::Proven,
-                _ => continue,
+        for event in events {
+            upto.event = event.id;
+            seen.event = event.id;
+            let Some(kind) = worth_telling(&event) else {
+                continue;
             };
-            let Some(ticket) = tickets::by_id(&self.conn, ticket)? else {
+            let Some(ticket) = tickets::by_id(&self.conn, event.ticket_id)? else {
                 continue;
             };
             if ticket.cluster_id.as_ref().is_none_or(|c| c == cluster_id) {
                 out.push(News {
                     kind,
-                    at: parse_time(&at),
+                    at: event.at,
                     ticket,
-                    detail: why,
+                    detail: event.why,
                     told: seen,
                 });
             }
@@ -172,14 +168,26 @@ impl Engine {
         upto.entry = upto.entry.max(newest);
         Ok((out, upto))
     }
+}
 
-    fn was_opened(&self, event: i64) -> Result<bool> {
-        Ok(self
-            .conn
-            .prepare_cached(
-                "SELECT 1 FROM ticket_events
-                 WHERE id = ?1 AND (from_status IS NULL OR from_status = 'resolved')",
-            )?
-            .exists([event])?)
+fn worth_telling(event: &TicketEvent) -> Option<NewsKind> {
+    match event.kind.as_ref()?.known()? {
+        TicketEventKind::Opened => Some(NewsKind::Opened),
+        // Given up, and back with agents: it was told when it was opened.
+        TicketEventKind::Reopened => {
+            let over = event.from.as_ref().is_some_and(|f| *f == Status::Resolved);
+            over.then_some(NewsKind::Opened)
+        }
+        TicketEventKind::Escalated => Some(NewsKind::Escalated),
+        TicketEventKind::Resolved => {
+            let proven = event.resolution.as_ref();
+            let proven = proven.is_some_and(|r| *r == Resolution::Proven);
+            proven.then_some(NewsKind::Proven)
+        }
+        TicketEventKind::Claimed
+        | TicketEventKind::Released
+        | TicketEventKind::Held
+        | TicketEventKind::Unheld
+        | TicketEventKind::Adopted => None,
     }
 }

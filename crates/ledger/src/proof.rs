@@ -5,7 +5,8 @@
 //! system says has ended is `external`, claimed or not.
 
 use crate::{
-    Check, CheckOutcome, Lease, LedgerError, Mono, Reading, Resolution, Status, SystemId, claim,
+    Check, CheckOutcome, Lease, LedgerError, Mono, Reading, Resolution, Status, Stored, SystemId,
+    claim,
     clock::{self, millis},
     engine::{Engine, Result},
     event::VerifyState,
@@ -53,9 +54,10 @@ impl Engine {
             let ticket =
                 tickets::by_id(tx, lease.ticket)?.ok_or(LedgerError::NoTicket(lease.ticket))?;
             let (state, detail) = if ticket.by_hand {
-                ("unverifiable", "opened by hand: no invariant can prove it, a person must")
+                let why = "opened by hand: no invariant can prove it, a person must";
+                (VerifyState::Unverifiable, why)
             } else {
-                ("waiting", "")
+                (VerifyState::Waiting, "")
             };
             tx.execute(
                 "INSERT INTO verifications (ticket_id, session_id, state, detail, boot, since_ms, requested_at)
@@ -68,14 +70,14 @@ impl Engine {
 
     pub(crate) fn verification(&self, id: i64) -> Result<Verification> {
         let now = Mono::now();
-        let (state, detail, boot, deadline): (String, String, String, Option<i64>) = self
+        let (state, detail, boot, deadline): (_, String, String, Option<i64>) = self
             .conn
             .prepare_cached(
                 "SELECT state, detail, boot, deadline_ms FROM verifications WHERE id = ?1",
             )?
             .query_row([id], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?)))?;
         Ok(Verification {
-            state: verify_state(&state),
+            state: meaning(&state),
             detail,
             deadline_in: deadline
                 .filter(|_| boot == now.boot)
@@ -99,7 +101,7 @@ impl Engine {
                 Ok(VerificationRow {
                     id: r.get(0)?,
                     session_id: r.get(1)?,
-                    state: verify_state(&r.get::<_, String>(2)?),
+                    state: meaning(&r.get(2)?),
                     detail: r.get(3)?,
                     requested_at: time(4)?,
                     decided_at: time(5)?,
@@ -243,26 +245,14 @@ fn note(tx: &Transaction<'_>, id: i64, detail: &str) -> Result<()> {
 }
 
 fn decide(tx: &Transaction<'_>, id: i64, state: VerifyState, detail: &str) -> Result<()> {
-    let word = match state {
-        VerifyState::Waiting => "waiting",
-        VerifyState::Proven => "proven",
-        VerifyState::External => "external",
-        VerifyState::Failed => "failed",
-        VerifyState::Unverifiable => "unverifiable",
-    };
     tx.execute(
         "UPDATE verifications SET state = ?2, detail = ?3, decided_at = ?4 WHERE id = ?1",
-        params![id, word, detail, clock::stamp()],
+        params![id, state, detail, clock::stamp()],
     )?;
     Ok(())
 }
 
-fn verify_state(word: &str) -> VerifyState {
-    match word {
-        "waiting" => VerifyState::Waiting,
-        "proven" => VerifyState::Proven,
-        "external" => VerifyState::External,
-        "failed" => VerifyState::Failed,
-        _ => VerifyState::Unverifiable,
-    }
+/// Of an unknown word nobody can say that it proves anything.
+fn meaning(state: &Stored<VerifyState>) -> VerifyState {
+    state.known().unwrap_or(VerifyState::Unverifiable)
 }

@@ -2,11 +2,11 @@
 //! few rows at a time, found by an index.
 
 use crate::{
-    EntryRow, OutputChunk, Sample, SessionRow, SystemId, Ticket,
+    EntryKind, EntryRow, OutputChunk, Sample, SessionRow, Stored, SystemId, Ticket,
     clock::{self, parse_time},
     engine::{Engine, Result},
-    event::Stream,
-    session_reads::{ENTRY_COLUMNS, SESSION_COLUMNS, entry_from_row, session_from_row},
+    event::{Stream, VerifyState},
+    session_reads::{entry_from_row, session_from_row},
     tickets,
 };
 use jiff::Timestamp;
@@ -49,10 +49,14 @@ pub struct ListedSession {
 pub struct EntryMark {
     pub id: i64,
     pub at: Option<Timestamp>,
-    /// As [`super::EntryKind::as_str`] gives it.
-    pub kind: String,
+    pub kind: Stored<EntryKind>,
     pub call: Option<String>,
+    pub tool: Option<String>,
+    /// Of a command: its beginning.
+    pub command: Option<String>,
     pub exit_code: Option<i32>,
+    /// Of a claim: how it stands.
+    pub claim: Option<Stored<VerifyState>>,
     /// The first of it, for people.
     pub text: String,
 }
@@ -72,10 +76,10 @@ impl Engine {
     ) -> Result<Vec<RunningSession>> {
         let rows: Vec<(SessionRow, Option<String>)> = self
             .conn
-            .prepare_cached(&format!(
-                "SELECT {SESSION_COLUMNS}, holder FROM agent_sessions WHERE status = 'running'
-                   AND (?1 IS NULL OR cluster_id IS NULL OR cluster_id = ?1) ORDER BY id LIMIT 50"
-            ))?
+            .prepare_cached(
+                "SELECT * FROM agent_sessions WHERE status = 'running'
+                   AND (?1 IS NULL OR cluster_id IS NULL OR cluster_id = ?1) ORDER BY id LIMIT 50",
+            )?
             .query_map([cluster_id.map(SystemId::as_str)], |r| {
                 Ok((session_from_row(r)?, r.get("holder")?))
             })?
@@ -94,7 +98,7 @@ impl Engine {
 
     pub(crate) fn waiting_proposal(&self, session: &str) -> Result<Option<WaitingProposal>> {
         let last = self.entries_before(session, i64::MAX, 1)?;
-        let Some(asked) = last.last().filter(|e| e.entry_type == "proposal") else {
+        let Some(asked) = last.last().filter(|e| e.entry_type == EntryKind::Proposal) else {
             return Ok(None);
         };
         // Nobody may decide about a call of which nothing is known.
@@ -102,7 +106,8 @@ impl Engine {
             return Ok(None);
         };
         let of_call = self.entries_of_call(session, id)?;
-        let Some(call) = of_call.first().filter(|e| e.entry_type == "tool_call") else {
+        let called = |e: &&EntryRow| e.entry_type == EntryKind::ToolCall;
+        let Some(call) = of_call.first().filter(called) else {
             return Ok(None);
         };
         Ok(Some(WaitingProposal {
@@ -126,10 +131,10 @@ impl Engine {
     ) -> Result<Vec<ListedSession>> {
         let rows: Vec<(SessionRow, i64)> = self
             .conn
-            .prepare_cached(&format!(
-                "SELECT {SESSION_COLUMNS}, id FROM agent_sessions
-                 WHERE ?1 IS NULL OR id < ?1 ORDER BY id DESC LIMIT ?2"
-            ))?
+            .prepare_cached(
+                "SELECT * FROM agent_sessions
+                 WHERE ?1 IS NULL OR id < ?1 ORDER BY id DESC LIMIT ?2",
+            )?
             .query_map(params![before, to_i64(limit)], |r| {
                 Ok((session_from_row(r)?, r.get("id")?))
             })?
@@ -153,10 +158,10 @@ impl Engine {
     ) -> Result<Vec<EntryRow>> {
         let mut rows: Vec<EntryRow> = self
             .conn
-            .prepare_cached(&format!(
-                "SELECT {ENTRY_COLUMNS} FROM agent_log_entries
-                 WHERE session_id = ?1 AND id < ?2 ORDER BY id DESC LIMIT ?3"
-            ))?
+            .prepare_cached(
+                "SELECT * FROM agent_log_entries
+                 WHERE session_id = ?1 AND id < ?2 ORDER BY id DESC LIMIT ?3",
+            )?
             .query_map(params![session, before, to_i64(limit)], entry_from_row)?
             .collect::<rusqlite::Result<_>>()?;
         rows.reverse();
@@ -166,11 +171,11 @@ impl Engine {
     pub(crate) fn entries_of_call(&self, session: &str, call: &str) -> Result<Vec<EntryRow>> {
         Ok(self
             .conn
-            .prepare_cached(&format!(
-                "SELECT {ENTRY_COLUMNS} FROM agent_log_entries
+            .prepare_cached(
+                "SELECT * FROM agent_log_entries
                  WHERE session_id = ?1 AND call_id = ?2
-                   AND entry_type IN ('tool_call', 'tool_result') ORDER BY id LIMIT 2"
-            ))?
+                   AND entry_type IN ('tool_call', 'tool_result') ORDER BY id LIMIT 2",
+            )?
             .query_map([session, call], entry_from_row)?
             .collect::<rusqlite::Result<_>>()?)
     }
@@ -187,17 +192,25 @@ impl Engine {
         Ok(self
             .conn
             .prepare_cached(
-                "SELECT id, timestamp, entry_type, call_id, exit_code, substr(content, 1, 200)
+                "SELECT id, timestamp, entry_type, call_id, tool_name, exit_code,
+                   substr(content, 1, 200) AS beginning,
+                   CASE WHEN entry_type = 'tool_call' AND json_valid(tool_params)
+                     THEN substr(CAST(tool_params ->> 'command' AS TEXT), 1, 1000) END AS command,
+                   CASE WHEN entry_type = 'verify' AND json_valid(meta)
+                     THEN CAST(meta ->> 'state' AS TEXT) END AS claim
                  FROM agent_log_entries WHERE session_id = ?1 ORDER BY id LIMIT ?2",
             )?
             .query_map(params![session, to_i64(limit)], |r| {
                 Ok(EntryMark {
-                    id: r.get(0)?,
-                    at: parse_time(&r.get::<_, String>(1)?),
-                    kind: r.get(2)?,
-                    call: r.get(3)?,
-                    exit_code: r.get(4)?,
-                    text: r.get(5)?,
+                    id: r.get("id")?,
+                    at: parse_time(&r.get::<_, String>("timestamp")?),
+                    kind: r.get("entry_type")?,
+                    call: r.get("call_id")?,
+                    tool: r.get("tool_name")?,
+                    command: r.get("command")?,
+                    exit_code: r.get("exit_code")?,
+                    claim: r.get("claim")?,
+                    text: r.get("beginning")?,
                 })
             })?
             .collect::<rusqlite::Result<_>>()?)
@@ -360,16 +373,14 @@ impl Engine {
 }
 
 fn chunk_from_row(r: &Row<'_>) -> rusqlite::Result<(i64, OutputChunk)> {
-    let stream: String = r.get(3)?;
     let at: String = r.get(5)?;
     let chunk = OutputChunk {
         call: r.get(1)?,
         seq: r.get(2)?,
-        stream: if stream == "stderr" {
-            Stream::Stderr
-        } else {
-            Stream::Stdout
-        },
+        stream: r
+            .get::<_, Stored<Stream>>(3)?
+            .known()
+            .unwrap_or(Stream::Stdout),
         text: r.get(4)?,
         at: parse_time(&at).unwrap_or_default(),
     };

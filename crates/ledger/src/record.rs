@@ -42,9 +42,16 @@ pub(crate) fn add_sample(
 ) -> Result<()> {
     tx.prepare_cached("INSERT INTO samples (cluster_id, at, snapshot) VALUES (?1, ?2, ?3)")?
         .execute(params![cluster_id.as_str(), clock::stamp(), snapshot])?;
-    let newest = tx.last_insert_rowid();
-    tx.prepare_cached("DELETE FROM samples WHERE cluster_id = ?1 AND id <= ?2")?
-        .execute(params![cluster_id.as_str(), newest - KEEP_SAMPLES])?;
+    keep(tx, cluster_id, KEEP_SAMPLES)
+}
+
+/// Drops all but the newest `count` of a cluster; those of others take nothing from it.
+fn keep(tx: &Transaction<'_>, cluster_id: &SystemId, count: i64) -> Result<()> {
+    tx.prepare_cached(
+        "DELETE FROM samples WHERE cluster_id = ?1 AND id <= (SELECT id FROM samples
+           WHERE cluster_id = ?1 ORDER BY id DESC LIMIT 1 OFFSET ?2)",
+    )?
+    .execute(params![cluster_id.as_str(), count])?;
     Ok(())
 }
 
@@ -113,5 +120,33 @@ impl Engine {
             })?
             .collect::<rusqlite::Result<_>>()?;
         Ok(rows)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn samples_of_one_cluster_are_bounded_whatever_others_add() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut ledger = Engine::open(&dir.path().join("tickets.db")).unwrap();
+        let (a, b) = (SystemId::new("a"), SystemId::new("b"));
+        ledger
+            .write(|tx| {
+                for n in 0..10 {
+                    add_sample(tx, &a, &n.to_string())?;
+                    add_sample(tx, &b, &n.to_string())?;
+                    keep(tx, &a, 4)?;
+                }
+                Ok(())
+            })
+            .unwrap();
+        let kept = |cluster: &SystemId| -> Vec<String> {
+            let all = ledger.samples(cluster, Timestamp::MIN, Timestamp::MAX);
+            all.unwrap().into_iter().map(|s| s.snapshot).collect()
+        };
+        assert_eq!(kept(&a), ["6", "7", "8", "9"]);
+        assert_eq!(kept(&b).len(), 10);
     }
 }

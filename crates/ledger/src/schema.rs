@@ -6,12 +6,13 @@
 use crate::{
     LedgerError, clock,
     engine::{Result, explain},
+    prose,
 };
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 use std::{collections::HashSet, path::Path};
 
 /// `PRAGMA user_version` of a ledger this code writes. Reference files have 0.
-pub const VERSION: i64 = 3;
+pub const VERSION: i64 = 4;
 
 /// The reference's tables, as it declares them, then ours.
 const TABLES: &str = "
@@ -215,8 +216,10 @@ const COLUMNS: &[(&str, &[(&str, &str)])] = &[
             ("lease_until_ms", "INTEGER"),
             // Sessions up to this row of agent_sessions no longer count against its budget.
             ("budget_from", "INTEGER NOT NULL DEFAULT 0"),
+            ("subject_name", "TEXT"),
         ],
     ),
+    ("ticket_events", &[("kind", "TEXT"), ("resolution", "TEXT")]),
     (
         "agent_sessions",
         &[
@@ -296,6 +299,7 @@ pub(crate) fn migrate(conn: &mut Connection, path: &Path) -> Result<()> {
         let failed = |e| explain(path, e);
         tx.execute_batch(TABLES).map_err(failed)?;
         add_columns(&tx).map_err(failed)?;
+        prose::fill_columns(&tx).map_err(failed)?;
         tx.execute_batch(INDEXES).map_err(failed)?;
         if found == 0 {
             adopt(&tx).map_err(failed)?;
@@ -363,8 +367,8 @@ fn adopt(tx: &Transaction<'_>) -> rusqlite::Result<()> {
     let waiting = "status != 'resolved' AND (live_key IS NULL OR held != 0 OR status != 'open')";
     tx.execute(
         &format!(
-            "INSERT INTO ticket_events (ticket_id, from_status, to_status, by, why, at)
-             SELECT id, status, status, 'adoption',
+            "INSERT INTO ticket_events (ticket_id, kind, from_status, to_status, by, why, at)
+             SELECT id, 'adopted', status, status, 'adoption',
                CASE WHEN live_key IS NULL THEN 'a newer ticket has the same key'
                     ELSE 'held, with nobody working on it' END || ': waits for a person', ?1
              FROM tickets WHERE {waiting}"

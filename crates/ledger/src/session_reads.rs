@@ -1,80 +1,68 @@
 //! Reading sessions, their entries and the output of their commands.
 
 use crate::{
-    EntryRow, LedgerError, OutputChunk, SessionRow, SystemId, UsageTotals,
+    EntryMeta, EntryRow, LedgerError, OutputChunk, SessionRow, SystemId, UsageTotals,
     clock::parse_time,
     engine::{Engine, Result},
 };
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension, Row, params};
 
-pub(crate) const SESSION_COLUMNS: &str = "session_id, ticket_id, status, started_at, ended_at, outcome_summary, \
-    model, mode, cluster_id, resolution, head_hash, input_tokens, output_tokens, \
-    cache_read_tokens, cache_write_tokens, cost_usd, turns";
-
 pub(crate) fn session_from_row(r: &Row<'_>) -> rusqlite::Result<SessionRow> {
-    let time = |i: usize| -> rusqlite::Result<Option<Timestamp>> {
-        Ok(r.get::<_, Option<String>>(i)?
-            .as_deref()
-            .and_then(parse_time))
-    };
     Ok(SessionRow {
-        session_id: r.get(0)?,
-        ticket_id: r.get(1)?,
-        status: r.get(2)?,
-        started_at: time(3)?,
-        ended_at: time(4)?,
-        outcome_summary: r.get(5)?,
-        model: r.get(6)?,
-        mode: r.get(7)?,
-        cluster_id: r.get::<_, Option<String>>(8)?.map(SystemId::new),
-        resolution: r.get(9)?,
-        head_hash: r.get(10)?,
+        session_id: r.get("session_id")?,
+        ticket_id: r.get("ticket_id")?,
+        status: r.get("status")?,
+        started_at: time(r, "started_at")?,
+        ended_at: time(r, "ended_at")?,
+        outcome_summary: r.get("outcome_summary")?,
+        model: r.get("model")?,
+        mode: r.get("mode")?,
+        cluster_id: r.get::<_, Option<String>>("cluster_id")?.map(SystemId::new),
+        resolution: r.get("resolution")?,
+        head_hash: r.get("head_hash")?,
         usage: UsageTotals {
-            input: r.get(11)?,
-            output: r.get(12)?,
-            cache_read: r.get(13)?,
-            cache_write: r.get(14)?,
-            cost_usd: r.get(15)?,
-            turns: r.get(16)?,
+            input: r.get("input_tokens")?,
+            output: r.get("output_tokens")?,
+            cache_read: r.get("cache_read_tokens")?,
+            cache_write: r.get("cache_write_tokens")?,
+            cost_usd: r.get("cost_usd")?,
+            turns: r.get("turns")?,
         },
     })
 }
 
-pub(crate) const ENTRY_COLUMNS: &str = "id, session_id, entry_type, content, raw_content, tool_name, \
-    tool_params, call_id, exit_code, duration_ms, timed_out, omitted_bytes, meta, timestamp, hash";
-
 pub(crate) fn entry_from_row(r: &Row<'_>) -> rusqlite::Result<EntryRow> {
-    let json = |i: usize| -> rusqlite::Result<Option<serde_json::Value>> {
-        Ok(r.get::<_, Option<String>>(i)?
-            .and_then(|s| serde_json::from_str(&s).ok()))
-    };
+    let text = |column: &str| r.get::<_, Option<String>>(column);
     Ok(EntryRow {
-        id: r.get(0)?,
-        session_id: r.get(1)?,
-        entry_type: r.get(2)?,
-        content: r.get(3)?,
-        raw_content: r.get(4)?,
-        tool_name: r.get(5)?,
-        tool_params: json(6)?,
-        call_id: r.get(7)?,
-        exit_code: r.get(8)?,
-        duration_ms: r.get(9)?,
-        timed_out: r.get::<_, Option<bool>>(10)?.unwrap_or(false),
-        omitted_bytes: r.get::<_, Option<u64>>(11)?.unwrap_or(0),
-        meta: json(12)?,
-        at: parse_time(&r.get::<_, String>(13)?),
-        hash: r.get(14)?,
+        id: r.get("id")?,
+        session_id: r.get("session_id")?,
+        entry_type: r.get("entry_type")?,
+        content: r.get("content")?,
+        raw_content: r.get("raw_content")?,
+        tool_name: r.get("tool_name")?,
+        tool_params: text("tool_params")?.and_then(|s| serde_json::from_str(&s).ok()),
+        call_id: r.get("call_id")?,
+        exit_code: r.get("exit_code")?,
+        duration_ms: r.get("duration_ms")?,
+        timed_out: r.get::<_, Option<bool>>("timed_out")?.unwrap_or(false),
+        omitted_bytes: r.get::<_, Option<u64>>("omitted_bytes")?.unwrap_or(0),
+        meta: text("meta")?.as_deref().and_then(EntryMeta::read),
+        at: time(r, "timestamp")?,
+        hash: r.get("hash")?,
     })
+}
+
+fn time(r: &Row<'_>, column: &str) -> rusqlite::Result<Option<Timestamp>> {
+    let text: Option<String> = r.get(column)?;
+    Ok(text.as_deref().and_then(parse_time))
 }
 
 impl Engine {
     pub(crate) fn session(&self, id: &str) -> Result<Option<SessionRow>> {
         Ok(self
             .conn
-            .prepare_cached(&format!(
-                "SELECT {SESSION_COLUMNS} FROM agent_sessions WHERE session_id = ?1"
-            ))?
+            .prepare_cached("SELECT * FROM agent_sessions WHERE session_id = ?1")?
             .query_row([id], session_from_row)
             .optional()?)
     }
@@ -82,9 +70,7 @@ impl Engine {
     pub(crate) fn sessions(&self, limit: usize) -> Result<Vec<SessionRow>> {
         let rows = self
             .conn
-            .prepare_cached(&format!(
-                "SELECT {SESSION_COLUMNS} FROM agent_sessions ORDER BY id DESC LIMIT ?1"
-            ))?
+            .prepare_cached("SELECT * FROM agent_sessions ORDER BY id DESC LIMIT ?1")?
             .query_map([i64::try_from(limit).unwrap_or(i64::MAX)], session_from_row)?
             .collect::<rusqlite::Result<_>>()?;
         Ok(rows)
@@ -93,9 +79,7 @@ impl Engine {
     pub(crate) fn sessions_of_ticket(&self, ticket: i64) -> Result<Vec<SessionRow>> {
         let rows = self
             .conn
-            .prepare_cached(&format!(
-                "SELECT {SESSION_COLUMNS} FROM agent_sessions WHERE ticket_id = ?1 ORDER BY id"
-            ))?
+            .prepare_cached("SELECT * FROM agent_sessions WHERE ticket_id = ?1 ORDER BY id")?
             .query_map([ticket], session_from_row)?
             .collect::<rusqlite::Result<_>>()?;
         Ok(rows)
@@ -104,10 +88,10 @@ impl Engine {
     pub(crate) fn entries(&self, session: &str, after: i64, limit: usize) -> Result<Vec<EntryRow>> {
         let rows = self
             .conn
-            .prepare_cached(&format!(
-                "SELECT {ENTRY_COLUMNS} FROM agent_log_entries
-                 WHERE session_id = ?1 AND id > ?2 ORDER BY id LIMIT ?3"
-            ))?
+            .prepare_cached(
+                "SELECT * FROM agent_log_entries
+                 WHERE session_id = ?1 AND id > ?2 ORDER BY id LIMIT ?3",
+            )?
             .query_map(
                 params![session, after, i64::try_from(limit).unwrap_or(i64::MAX)],
                 entry_from_row,
@@ -127,16 +111,18 @@ impl Engine {
     }
 
     pub(crate) fn output_of(&self, result: &EntryRow, limit: usize) -> Result<Vec<OutputChunk>> {
-        let part = |name: &str| result.meta.as_ref()?.get(name)?.as_u64();
         let call = result.call_id.as_deref().unwrap_or_default();
         let chunks = self.output(&result.session_id, call, limit)?;
-        Ok(match (part("output_from"), part("output_to")) {
-            (Some(from), Some(to)) => chunks
-                .into_iter()
-                .filter(|c| (from..to).contains(&c.seq))
-                .collect(),
-            _ => chunks,
-        })
+        let meta = result.meta.as_ref();
+        Ok(
+            match meta.map_or((None, None), |m| (m.output_from, m.output_to)) {
+                (Some(from), Some(to)) => chunks
+                    .into_iter()
+                    .filter(|c| (from..to).contains(&c.seq))
+                    .collect(),
+                _ => chunks,
+            },
+        )
     }
 
     pub(crate) fn find_session(&self, prefix: &str) -> Result<String> {

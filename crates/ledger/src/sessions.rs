@@ -4,18 +4,20 @@
 //! chunks that are written behind the work.
 
 use crate::{
-    Beside, EntryKind, Holder, Lease, NewEntry, Reservation, Stopwatch, SystemId, chain, claim,
-    clock,
+    Beside, EntryKind, EntryMeta, Holder, Lease, NewEntry, Reservation, Resolution, Status,
+    Stopwatch, Stored, SystemId, chain, claim, clock,
     engine::{Engine, Result},
     entries,
     event::{Mode, Outcome, Stream},
     spending,
+    stored::words,
     usage::Usage,
 };
 use jiff::Timestamp;
 use rusqlite::{Connection, params};
 use serde::{Deserialize, Serialize};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use strum::{EnumIter, EnumString, IntoStaticStr};
 
 #[derive(Debug, Clone)]
 pub struct NewSession {
@@ -44,20 +46,50 @@ impl SessionWriter {
     }
 }
 
+/// How a session is, or ended.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, EnumString, IntoStaticStr, EnumIter,
+)]
+#[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
+pub enum SessionStatus {
+    Running,
+    Resolved,
+    Escalated,
+    Failed,
+    Interrupted,
+    /// The reference's word for resolved.
+    Completed,
+}
+
+words!(SessionStatus);
+
+impl SessionStatus {
+    /// None: it is not over.
+    pub fn outcome(self) -> Option<Outcome> {
+        match self {
+            Self::Running => None,
+            Self::Resolved | Self::Completed => Some(Outcome::Resolved),
+            Self::Escalated => Some(Outcome::Escalated),
+            Self::Failed => Some(Outcome::Failed),
+            Self::Interrupted => Some(Outcome::Interrupted),
+        }
+    }
+}
+
 /// One row of `agent_sessions`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SessionRow {
     pub session_id: String,
     pub ticket_id: Option<i64>,
-    /// running, resolved, escalated, failed or interrupted; `completed` in old files.
-    pub status: String,
+    pub status: Stored<SessionStatus>,
     pub started_at: Option<Timestamp>,
     pub ended_at: Option<Timestamp>,
     pub outcome_summary: Option<String>,
     pub model: Option<String>,
-    pub mode: Option<String>,
+    pub mode: Option<Stored<Mode>>,
     pub cluster_id: Option<SystemId>,
-    pub resolution: Option<String>,
+    pub resolution: Option<Stored<Resolution>>,
     pub head_hash: Option<String>,
     pub usage: UsageTotals,
 }
@@ -104,9 +136,6 @@ impl Engine {
             &random[random.len() - 8..]
         );
         let ticket = new.lease.ticket;
-        let mode = serde_json::to_value(new.mode)
-            .ok()
-            .and_then(|v| v.as_str().map(str::to_owned));
         self.write(|tx| {
             claim::hold(tx, &new.lease)?;
             tx.execute(
@@ -118,7 +147,7 @@ impl Engine {
                     ticket,
                     started,
                     new.model,
-                    mode,
+                    new.mode,
                     new.cluster_id.as_ref().map(SystemId::as_str),
                     new.lease.fence,
                     new.holder.to_string()
@@ -153,15 +182,11 @@ impl Engine {
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
             )?;
             for c in chunks {
-                let stream = match c.stream {
-                    Stream::Stdout => "stdout",
-                    Stream::Stderr => "stderr",
-                };
                 insert.execute(params![
                     session,
                     c.call,
                     c.seq,
-                    stream,
+                    c.stream,
                     c.text,
                     clock::text(c.at)
                 ])?;
@@ -241,15 +266,16 @@ impl Engine {
         let last = self.write(|tx| {
             claim::hold(tx, &session.lease)?;
             note_time(tx, session)?;
-            let (status, resolution): (String, Option<String>) = tx.query_row(
+            let (status, resolution): (Stored<Status>, Option<Stored<Resolution>>) = tx.query_row(
                 "SELECT status, resolution FROM tickets WHERE id = ?1",
                 [session.lease.ticket],
                 |r| Ok((r.get(0)?, r.get(1)?)),
             )?;
-            let meta = serde_json::json!({
-                "outcome": outcome.as_str(),
-                "resolution": resolution,
-            });
+            let meta = EntryMeta {
+                outcome: Some(Stored::Known(outcome)),
+                resolution: Some(resolution.clone()),
+                ..EntryMeta::default()
+            };
             let entry = NewEntry {
                 meta: Some(meta),
                 ..NewEntry::new(EntryKind::End, summary)
@@ -260,14 +286,14 @@ impl Engine {
                    head_hash = ?5, resolution = ?6 WHERE session_id = ?1",
                 params![
                     session.id,
-                    outcome.as_str(),
+                    outcome,
                     clock::stamp(),
                     summary,
                     last,
                     resolution
                 ],
             )?;
-            if status == "resolved" {
+            if status == Status::Resolved {
                 claim::drop_lease(tx, session.lease.ticket)?;
             }
             Ok(last)

@@ -3,52 +3,56 @@
 //! What the monitor does to them is in `check`, an agent in `claim`, people in `by_hand`.
 
 use crate::{
-    SystemId,
+    Stored, SystemId,
     clock::parse_time,
     engine::{Engine, Result},
+    stored::words,
 };
 use jiff::Timestamp;
 use rusqlite::{Connection, Row, params};
 use serde::{Deserialize, Serialize};
 use std::sync::LazyLock;
+use strum::{EnumIter, EnumString, IntoStaticStr};
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Default,
+    Serialize,
+    Deserialize,
+    EnumString,
+    IntoStaticStr,
+    EnumIter,
+)]
 #[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
 pub enum Status {
     #[default]
     Open,
     /// An agent holds it.
     Acknowledged,
     Resolved,
-    /// An agent gave it up. The reference's `diagnosed` is read as this.
+    /// An agent gave it up.
     Escalated,
 }
 
-impl Status {
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Open => "open",
-            Self::Acknowledged => "acknowledged",
-            Self::Resolved => "resolved",
-            Self::Escalated => "escalated",
-        }
-    }
-
-    /// None: a word neither we nor the reference write.
-    pub fn parse(text: &str) -> Option<Self> {
-        match text {
-            "open" => Some(Self::Open),
-            "acknowledged" => Some(Self::Acknowledged),
-            "resolved" => Some(Self::Resolved),
-            "escalated" | "diagnosed" => Some(Self::Escalated),
-            _ => None,
-        }
+impl Stored<Status> {
+    /// The reference's `diagnosed` means escalated. An unknown word must not hide a ticket, nor let
+    /// it pass as done.
+    pub fn meaning(&self) -> Status {
+        self.known().unwrap_or(Status::Escalated)
     }
 }
 
 /// Why a ticket is resolved.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, EnumString, IntoStaticStr, EnumIter,
+)]
 #[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
 pub enum Resolution {
     /// An agent claimed a repair and the monitor's evidence bore it out.
     Proven,
@@ -60,26 +64,52 @@ pub enum Resolution {
     External,
 }
 
-impl Resolution {
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Proven => "proven",
-            Self::Cleared => "cleared",
-            Self::Human => "human",
-            Self::External => "external",
-        }
-    }
-
-    fn parse(text: &str) -> Option<Self> {
-        match text {
-            "proven" => Some(Self::Proven),
-            "cleared" => Some(Self::Cleared),
-            "human" => Some(Self::Human),
-            "external" => Some(Self::External),
-            _ => None,
-        }
-    }
+/// How bad it is.
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Default,
+    Serialize,
+    Deserialize,
+    EnumString,
+    IntoStaticStr,
+    EnumIter,
+)]
+#[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
+pub enum Severity {
+    Critical,
+    #[default]
+    Warning,
+    Info,
 }
+
+/// What happened to a ticket.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, EnumString, IntoStaticStr, EnumIter,
+)]
+#[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
+pub enum TicketEventKind {
+    Opened,
+    /// It came back, or a person opened it again.
+    Reopened,
+    /// An agent took it.
+    Claimed,
+    /// Given back to agents, by the one that had it or by a person.
+    Released,
+    Escalated,
+    Resolved,
+    Held,
+    Unheld,
+    /// A file of the reference became ours.
+    Adopted,
+}
+
+words!(Status, Resolution, Severity, TicketEventKind);
 
 /// What an unresolved ticket is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -98,6 +128,8 @@ pub struct Ticket {
     #[serde(rename = "invariant_name")]
     pub invariant: String,
     pub store_id: Option<String>,
+    /// What people call the subject, where that is not its id.
+    pub subject_name: Option<String>,
     pub status: Status,
     pub held: bool,
     pub batch_key: Option<String>,
@@ -106,7 +138,7 @@ pub struct Ticket {
     pub last_seen_at: Option<Timestamp>,
     pub resolved_at: Option<Timestamp>,
     pub message: String,
-    pub severity: String,
+    pub severity: Stored<Severity>,
     pub diagnosis: Option<String>,
     pub metric_snapshot: Option<serde_json::Value>,
     pub subject_context: Option<String>,
@@ -132,14 +164,18 @@ pub struct Ticket {
 pub struct TicketEvent {
     pub id: i64,
     pub ticket_id: i64,
-    pub from: Option<String>,
-    pub to: String,
+    /// None: nothing that we know, written by another program.
+    pub kind: Option<Stored<TicketEventKind>>,
+    pub from: Option<Stored<Status>>,
+    pub to: Stored<Status>,
+    /// Of the end of a ticket.
+    pub resolution: Option<Stored<Resolution>>,
     pub by: String,
     pub why: String,
     pub at: Option<Timestamp>,
 }
 
-const COLUMNS: [&str; 26] = [
+const COLUMNS: [&str; 27] = [
     "id",
     "violation_key",
     "invariant_name",
@@ -166,6 +202,7 @@ const COLUMNS: [&str; 26] = [
     "retry_at",
     "needs_person",
     "by_hand",
+    "subject_name",
 ];
 
 static SELECTED: LazyLock<String> = LazyLock::new(|| COLUMNS.join(", "));
@@ -193,14 +230,15 @@ fn from_row(r: &Row<'_>) -> rusqlite::Result<Ticket> {
     let time = |column: usize| -> rusqlite::Result<Option<Timestamp>> {
         Ok(text(column)?.as_deref().and_then(parse_time))
     };
-    let status: String = r.get(const { at("status") })?;
     Ok(Ticket {
         id: r.get(const { at("id") })?,
         violation_key: r.get(const { at("violation_key") })?,
         invariant: r.get(const { at("invariant_name") })?,
         store_id: r.get(const { at("store_id") })?,
-        // An unknown word must not hide the ticket, nor let it pass as done.
-        status: Status::parse(&status).unwrap_or(Status::Escalated),
+        subject_name: r.get(const { at("subject_name") })?,
+        status: r
+            .get::<_, Stored<Status>>(const { at("status") })?
+            .meaning(),
         held: r.get(const { at("held") })?,
         batch_key: r.get(const { at("batch_key") })?,
         occurrence_count: r.get(const { at("occurrence_count") })?,
@@ -216,15 +254,29 @@ fn from_row(r: &Row<'_>) -> rusqlite::Result<Ticket> {
         created_at: time(const { at("created_at") })?,
         updated_at: time(const { at("updated_at") })?,
         cluster_id: text(const { at("cluster_id") })?.map(SystemId::new),
-        resolution: text(const { at("resolution") })?
-            .as_deref()
-            .and_then(Resolution::parse),
+        resolution: r
+            .get::<_, Option<Stored<Resolution>>>(const { at("resolution") })?
+            .and_then(|r| r.known()),
         claimed: r.get(const { at("claimed") })?,
         flaps: r.get(const { at("flaps") })?,
         attempts: r.get(const { at("attempts") })?,
         retry_at: time(const { at("retry_at") })?,
         needs_person: r.get(const { at("needs_person") })?,
         by_hand: r.get(const { at("by_hand") })?,
+    })
+}
+
+pub(crate) fn event_from_row(r: &Row<'_>) -> rusqlite::Result<TicketEvent> {
+    Ok(TicketEvent {
+        id: r.get("id")?,
+        ticket_id: r.get("ticket_id")?,
+        kind: r.get("kind")?,
+        from: r.get("from_status")?,
+        to: r.get("to_status")?,
+        resolution: r.get("resolution")?,
+        by: r.get("by")?,
+        why: r.get("why")?,
+        at: parse_time(&r.get::<_, String>("at")?),
     })
 }
 
@@ -281,11 +333,7 @@ impl Engine {
         Ok(select(
             &self.conn,
             clause,
-            params![
-                status.as_str(),
-                also,
-                i64::try_from(limit).unwrap_or(i64::MAX)
-            ],
+            params![status, also, i64::try_from(limit).unwrap_or(i64::MAX)],
         )?)
     }
 
@@ -315,21 +363,8 @@ impl Engine {
     pub(crate) fn ticket_events(&self, ticket: i64) -> Result<Vec<TicketEvent>> {
         let rows = self
             .conn
-            .prepare_cached(
-                "SELECT id, ticket_id, from_status, to_status, by, why, at FROM ticket_events
-                 WHERE ticket_id = ?1 ORDER BY id",
-            )?
-            .query_map([ticket], |r| {
-                Ok(TicketEvent {
-                    id: r.get("id")?,
-                    ticket_id: r.get("ticket_id")?,
-                    from: r.get("from_status")?,
-                    to: r.get("to_status")?,
-                    by: r.get("by")?,
-                    why: r.get("why")?,
-                    at: r.get::<_, String>("at").map(|t| parse_time(&t))?,
-                })
-            })?
+            .prepare_cached("SELECT * FROM ticket_events WHERE ticket_id = ?1 ORDER BY id")?
+            .query_map([ticket], event_from_row)?
             .collect::<rusqlite::Result<_>>()?;
         Ok(rows)
     }

@@ -1,22 +1,35 @@
 //! Changes of a ticket that more than one role makes, and the log of all of them.
 
-use crate::{Resolution, Ticket, clock};
+use crate::{Resolution, Status, Ticket, TicketEventKind, clock};
 use rusqlite::{Transaction, params};
 
+/// One change, to be logged.
+pub(crate) struct Change<'a> {
+    pub kind: TicketEventKind,
+    pub from: Option<Status>,
+    pub to: Status,
+    pub resolution: Option<Resolution>,
+    pub by: &'a str,
+    /// For people.
+    pub why: &'a str,
+}
+
 /// Appends to `ticket_events`.
-pub(crate) fn log(
-    tx: &Transaction<'_>,
-    ticket: i64,
-    from: Option<&str>,
-    to: &str,
-    by: &str,
-    why: &str,
-) -> rusqlite::Result<()> {
+pub(crate) fn log(tx: &Transaction<'_>, ticket: i64, change: &Change<'_>) -> rusqlite::Result<()> {
     tx.prepare_cached(
-        "INSERT INTO ticket_events (ticket_id, from_status, to_status, by, why, at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        "INSERT INTO ticket_events (ticket_id, kind, from_status, to_status, resolution, by, why, at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
     )?
-    .execute(params![ticket, from, to, by, why, clock::stamp()])?;
+    .execute(params![
+        ticket,
+        change.kind,
+        change.from,
+        change.to,
+        change.resolution,
+        change.by,
+        change.why,
+        clock::stamp()
+    ])?;
     Ok(())
 }
 
@@ -31,17 +44,18 @@ pub(crate) fn resolve(
     tx.execute(
         "UPDATE tickets SET status = 'resolved', resolution = ?2, resolved_at = ?3, live_key = NULL,
            retry_at = NULL, needs_person = 0 WHERE id = ?1",
-        params![ticket.id, resolution.as_str(), clock::stamp()],
+        params![ticket.id, resolution, clock::stamp()],
     )?;
     withdraw(tx, ticket.id)?;
-    log(
-        tx,
-        ticket.id,
-        Some(ticket.status.as_str()),
-        "resolved",
+    let change = Change {
+        kind: TicketEventKind::Resolved,
+        from: Some(ticket.status),
+        to: Status::Resolved,
+        resolution: Some(resolution),
         by,
-        &format!("{}: {why}", resolution.as_str()),
-    )
+        why: &format!("{resolution}: {why}"),
+    };
+    log(tx, ticket.id, &change)
 }
 
 /// Ends requests for proof that nobody waits for any more.

@@ -7,7 +7,7 @@ use crate::{
 };
 use jiff::Timestamp;
 use operator_ledger::{
-    event::{Event, Kind, Outcome, VerifyState, WAITS},
+    event::{Event, Kind, Outcome, VerifyState},
     spoken,
 };
 use std::collections::VecDeque;
@@ -246,7 +246,7 @@ impl Agent {
                 self.enter(phase, at);
             }
             // The message that lets it go on is a notice too.
-            Kind::Notice { text, .. } => self.waits = text.ends_with(WAITS).then_some(at),
+            Kind::Notice { waits, .. } => self.waits = waits.then_some(at),
             Kind::Usage { cost_usd, .. } => self.cost = *cost_usd,
             Kind::Text { .. } | Kind::Thinking { .. } => {
                 // A call that was rejected has no result; the turn goes on.

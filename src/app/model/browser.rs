@@ -99,8 +99,8 @@ impl Browser {
                 .map_or(String::new(), |id| format!("#{id}"));
             let summary = session.outcome_summary.as_deref().unwrap_or_default();
             [
-                &session.session_id,
-                &session.status,
+                session.session_id.as_str(),
+                session.status.as_str(),
                 &id,
                 &self.titles[*index],
                 summary,

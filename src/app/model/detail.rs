@@ -3,7 +3,7 @@
 
 use crate::transcript::{Composer, Kind, Line, Ring, compose::seconds};
 use jiff::{Timestamp, tz::TimeZone};
-use operator_ledger::{SessionRow, Ticket, TicketEvent, VerificationRow};
+use operator_ledger::{SessionRow, SessionStatus, Ticket, TicketEvent, VerificationRow};
 use std::fmt::Write as _;
 
 /// Changes of one ticket that are shown: the newest.
@@ -115,10 +115,7 @@ impl Writing {
         self.add(Kind::Notice, &facts);
         if let Some(resolution) = ticket.resolution {
             let at = self.clock(ticket.resolved_at);
-            self.add(
-                Kind::Good,
-                &format!("resolved {at}: {}", resolution.as_str()),
-            );
+            self.add(Kind::Good, &format!("resolved {at}: {resolution}"));
         } else if ticket.claimed {
             let text = "claimed by the agent, not proven by the monitor";
             self.add(Kind::Waiting, text);
@@ -192,9 +189,9 @@ impl Writing {
             let lasted = end.duration_since(start).as_millis();
             let _ = write!(how, " · {}", seconds(u64::try_from(lasted).unwrap_or(0)));
         }
-        let kind = match session.status.as_str() {
-            "resolved" => Kind::Good,
-            "running" => Kind::Notice,
+        let kind = match session.status.known() {
+            Some(SessionStatus::Resolved) => Kind::Good,
+            Some(SessionStatus::Running) => Kind::Notice,
             _ => Kind::Warning,
         };
         self.add(kind, &how);

@@ -6,7 +6,7 @@ use crate::{
     transcript::{Doc, Line, Needle, Size, doc::Reads},
 };
 use jiff::Timestamp;
-use operator_ledger::SessionRow;
+use operator_ledger::{SessionRow, SessionStatus};
 use std::collections::{BTreeMap, VecDeque};
 
 /// Entries kept; what is further away is read again.
@@ -49,7 +49,9 @@ impl Record {
     }
 
     pub fn running(&self) -> bool {
-        self.row.as_ref().is_some_and(|r| r.status == "running")
+        self.row
+            .as_ref()
+            .is_some_and(|r| r.status == SessionStatus::Running)
     }
 
     /// The call the reader is on: the last that began at their line or above.

@@ -92,6 +92,7 @@ impl Tickets {
             clean_text(&mut ticket.message);
             clean_text(&mut ticket.invariant);
             ticket.store_id.as_mut().map(clean_text);
+            ticket.subject_name.as_mut().map(clean_text);
         }
         if let Some(heartbeat) = &mut view.heartbeat {
             clean_text(&mut heartbeat.detail);

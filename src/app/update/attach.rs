@@ -15,7 +15,7 @@ use crate::{
     history::News,
     transcript::clean::clean,
 };
-use operator_ledger::RunningSession;
+use operator_ledger::{RunningSession, SessionStatus};
 
 /// Chooses anew, when the ledger or our agent has changed.
 pub fn settle(state: &mut State) -> Vec<Effect> {
@@ -84,7 +84,7 @@ pub fn on_news(state: &mut State, news: &News) {
     if let Some(proposal) = &mut other.agent.proposal {
         proposal.session = Some(other.session.clone());
     }
-    other.ended = news.session.status != "running";
+    other.ended = news.session.status != SessionStatus::Running;
     other.agent.cost = news.session.usage.cost_usd;
     let untaken = news.commands.iter().filter(|c| c.taken_at.is_none());
     other.untaken = untaken.filter(|_| !other.ended).cloned().collect();

@@ -11,7 +11,7 @@ use crate::app::{
         tickets::{LedgerView, Look, look},
     },
 };
-use operator_ledger::Ticket;
+use operator_ledger::{Severity, Ticket};
 
 /// Calls for tickets that are new and critical, and for those that were given up since the ledger
 /// was read before.
@@ -29,7 +29,7 @@ pub fn on_tickets(state: &mut State, view: &LedgerView) {
         let earlier = before.tickets.iter().find(|t| t.id == ticket.id);
         if given_up(ticket) && !earlier.is_some_and(given_up) {
             calls.push(format!("escalated #{}", ticket.id));
-        } else if ticket.id > newest && ticket.severity == "critical" {
+        } else if ticket.id > newest && ticket.severity == Severity::Critical {
             calls.push(format!("critical #{}", ticket.id));
         }
     }

@@ -12,7 +12,7 @@ use minijinja::{
     AutoEscape, Environment, context, escape_formatter,
     value::{Serde, Value},
 };
-use operator_ledger::{EntryRow, Reader, clean::clean};
+use operator_ledger::{EntryKind, EntryRow, Reader, clean::clean};
 use serde::Serialize;
 use std::io::Write;
 
@@ -92,7 +92,7 @@ impl Entry {
                     text = item::text_of(&item::output(ledger, e)?);
                 }
                 if text.is_empty() {
-                    item::whole(e).clone_into(&mut text);
+                    e.text().clone_into(&mut text);
                 }
                 Self {
                     class: if e.exit_code == Some(0) {
@@ -105,19 +105,24 @@ impl Entry {
                 }
                 .folded(&e.content, text)
             }
-            AuditItem::Text(e) => match e.entry_type.as_str() {
-                "reasoning" => Self {
-                    text: Some(item::whole(e).to_owned()),
+            AuditItem::Text(e) => match e.entry_type.known() {
+                Some(EntryKind::Reasoning) => Self {
+                    text: Some(e.text().to_owned()),
                     ..Self::at(e)
                 },
-                kind @ ("system" | "ticket" | "compaction" | "thinking") => Self {
-                    inline: kind.to_owned(),
+                Some(
+                    EntryKind::System
+                    | EntryKind::Ticket
+                    | EntryKind::Compaction
+                    | EntryKind::Thinking,
+                ) => Self {
+                    inline: e.entry_type.to_string(),
                     ..Self::at(e)
                 }
-                .folded(&e.content, item::whole(e).to_owned()),
-                kind => Self {
-                    kind: kind.to_owned(),
-                    inline: item::whole(e).to_owned(),
+                .folded(&e.content, e.text().to_owned()),
+                _ => Self {
+                    kind: e.entry_type.to_string(),
+                    inline: e.text().to_owned(),
                     ..Self::at(e)
                 },
             },

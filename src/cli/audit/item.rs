@@ -2,7 +2,7 @@
 //! says. How it looks is the writers' affair.
 
 use crate::cli::tickets::took;
-use operator_ledger::{EntryRow, OutputChunk, Reader, clean::one_line};
+use operator_ledger::{EntryKind, EntryRow, OutputChunk, Reader, clean::one_line};
 use std::vec::IntoIter;
 
 /// Entries read from the ledger at a time: a session may be longer than memory.
@@ -34,9 +34,9 @@ impl AuditItem {
 
 impl From<EntryRow> for AuditItem {
     fn from(entry: EntryRow) -> Self {
-        match entry.entry_type.as_str() {
-            "tool_call" => Self::Call(entry),
-            "tool_result" => Self::Result(entry),
+        match entry.entry_type.known() {
+            Some(EntryKind::ToolCall) => Self::Call(entry),
+            Some(EntryKind::ToolResult) => Self::Result(entry),
             _ => Self::Text(entry),
         }
     }
@@ -99,9 +99,11 @@ impl Items<'_> {
     }
 
     fn note(&mut self, entry: &EntryRow) {
-        match entry.entry_type.as_str() {
-            "tool_call" => self.open = Some(entry.call_id.clone().unwrap_or_default()),
-            "tool_result" | "notice" | "decision"
+        match entry.entry_type.known() {
+            Some(EntryKind::ToolCall) => {
+                self.open = Some(entry.call_id.clone().unwrap_or_default());
+            }
+            Some(EntryKind::ToolResult | EntryKind::Notice | EntryKind::Decision)
                 if self.open.as_deref() == Some(entry.call_id.as_deref().unwrap_or_default()) =>
             {
                 self.open = None;
@@ -129,11 +131,6 @@ pub fn text_of(chunks: &[OutputChunk]) -> String {
     chunks.iter().map(|chunk| chunk.text.as_str()).collect()
 }
 
-/// The whole text of an entry, where it is kept beside a short one.
-pub fn whole(e: &EntryRow) -> &str {
-    e.raw_content.as_deref().unwrap_or(&e.content)
-}
-
 /// A call as it would be typed.
 pub fn call_line(e: &EntryRow) -> String {
     let input = e.input();
@@ -145,15 +142,14 @@ pub fn call_line(e: &EntryRow) -> String {
 
 /// Bytes of an output that its model was not shown.
 pub fn hidden_from_model(e: &EntryRow) -> u64 {
-    let hidden = || e.meta.as_ref()?.get("not_shown_to_model")?.as_u64();
-    hidden().unwrap_or(0)
+    let hidden = e.meta.as_ref().and_then(|m| m.not_shown_to_model);
+    hidden.unwrap_or(0)
 }
 
 /// How a call ended, in one line.
 pub fn ending(e: &EntryRow) -> String {
-    let meta = |name: &str| e.meta.as_ref().and_then(|m| m.get(name));
-    let signal = meta("signal").and_then(serde_json::Value::as_i64);
-    let mut text = match (e.exit_code, signal) {
+    let meta = e.meta.as_ref();
+    let mut text = match (e.exit_code, meta.and_then(|m| m.signal)) {
         (Some(code), _) => format!("exit {code}"),
         (None, Some(signal)) => format!("signal {signal}"),
         (None, None) => "ended".to_owned(),
@@ -169,7 +165,7 @@ pub fn ending(e: &EntryRow) -> String {
     if e.omitted_bytes > 0 {
         text.push_str(&format!(", {} bytes not in the ledger", e.omitted_bytes));
     }
-    if let Some(file) = meta("file").and_then(serde_json::Value::as_str) {
+    if let Some(file) = meta.and_then(|m| m.file.as_deref()) {
         text.push_str(&format!(", whole in {}", one_line(file)));
     }
     text

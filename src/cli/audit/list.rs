@@ -20,8 +20,10 @@ pub fn run(limit: usize, json: bool, ledger: &Reader) -> color_eyre::Result<()> 
             [
                 s.session_id.clone(),
                 s.ticket_id.map_or_else(|| "-".into(), |t| format!("#{t}")),
-                s.status.clone(),
-                text(&s.resolution),
+                s.status.to_string(),
+                s.resolution
+                    .as_ref()
+                    .map_or_else(|| "-".into(), ToString::to_string),
                 text(&s.model),
                 match (s.started_at, s.ended_at) {
                     (Some(a), Some(b)) => span::exact(span::between(a, b)),

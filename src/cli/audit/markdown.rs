@@ -6,7 +6,7 @@ use super::{
     story::{Story, clock},
 };
 use operator_ledger::{
-    EntryRow, Reader,
+    EntryKind, EntryRow, Reader,
     clean::{clean, one_line},
 };
 use std::io::Write;
@@ -43,12 +43,15 @@ pub fn write(out: &mut impl Write, story: &Story, ledger: &Reader) -> color_eyre
                 writeln!(out, "{}", escape(&item::ending(&e)))?;
                 fence(out, &beginning(&e))?;
             }
-            AuditItem::Text(e) => match e.entry_type.as_str() {
-                "reasoning" => writeln!(out, "{}\n", escape(&one_line(&e.content)))?,
-                "usage" | "system" | "ticket" | "thinking" => {}
-                kind => {
+            AuditItem::Text(e) => match e.entry_type.known() {
+                Some(EntryKind::Reasoning) => writeln!(out, "{}\n", escape(&one_line(&e.content)))?,
+                Some(
+                    EntryKind::Usage | EntryKind::System | EntryKind::Ticket | EntryKind::Thinking,
+                ) => {}
+                _ => {
+                    let kind = escape(e.entry_type.as_str());
                     let text = escape(&one_line(&e.content));
-                    writeln!(out, "**{}** {text}\n", escape(kind))?;
+                    writeln!(out, "**{kind}** {text}\n")?;
                 }
             },
             AuditItem::CutOff(printed) => {
@@ -66,7 +69,7 @@ pub fn write(out: &mut impl Write, story: &Story, ledger: &Reader) -> color_eyre
 
 /// The first lines of a result.
 fn beginning(result: &EntryRow) -> String {
-    let lines: Vec<&str> = item::whole(result).lines().skip(1).collect();
+    let lines: Vec<&str> = result.text().lines().skip(1).collect();
     let mut text = lines[..lines.len().min(MAX_LINES)].join("\n");
     if lines.len() > MAX_LINES {
         text.push_str(&format!("\n... {} more lines", lines.len() - MAX_LINES));

@@ -5,7 +5,7 @@ use super::{
     stdout,
 };
 use crate::cli::tickets::indent;
-use operator_ledger::{EntryRow, LedgerError, Reader, clean::one_line};
+use operator_ledger::{EntryKind, EntryRow, LedgerError, Reader, clean::one_line};
 use std::io::Write;
 
 /// Lines of output that are shown whole without being asked for.
@@ -44,7 +44,7 @@ pub fn run(id: &str, all: bool, json: bool, ledger: &Reader) -> color_eyre::Resu
         session
             .ticket_id
             .map_or_else(|| "-".into(), |t| format!("#{t}")),
-        one_line(&session.status),
+        one_line(session.status.as_str()),
         one_line(session.model.as_deref().unwrap_or("unknown")),
         usage
             .cost_usd
@@ -93,12 +93,14 @@ fn print(
         }
         AuditItem::Text(e) => {
             // The prompt and the ticket are long; their first line says which they are.
-            let shown = match e.entry_type.as_str() {
-                _ if all => item::whole(e),
-                "system" | "ticket" => e.content.lines().next().unwrap_or_default(),
+            let shown = match e.entry_type.known() {
+                _ if all => e.text(),
+                Some(EntryKind::System | EntryKind::Ticket) => {
+                    e.content.lines().next().unwrap_or_default()
+                }
                 _ => &e.content,
             };
-            let kind = one_line(&e.entry_type);
+            let kind = one_line(e.entry_type.as_str());
             writeln!(out, "\n{}  [{kind}]\n{}", time(e), indent(shown))?;
         }
         AuditItem::CutOff(printed) => {

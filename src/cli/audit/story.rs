@@ -6,7 +6,7 @@ use crate::span;
 use jiff::Timestamp;
 use operator_ledger::{
     ChainReport, CommandRow, Fault, LedgerError, Payment, Reader, Resolution, SessionRow, Status,
-    Ticket, TicketEvent, VerificationRow, clean::one_line,
+    Stored, Ticket, TicketEvent, VerificationRow, clean::one_line,
 };
 use std::time::Duration;
 
@@ -90,7 +90,7 @@ impl Story {
         let mut facts = Vec::new();
         if let Some(t) = &self.ticket {
             facts.push(("What was seen", one_line(&t.message)));
-            facts.push(("Severity", one_line(&t.severity)));
+            facts.push(("Severity", one_line(t.severity.as_str())));
             facts.push(("First seen", time(t.first_seen_at)));
             facts.push(("How it ended", Self::ending(t)));
             if let (Some(from), Some(to)) = (t.first_seen_at, t.resolved_at) {
@@ -102,14 +102,17 @@ impl Story {
             facts.push(("Sessions on it", self.sessions.len().to_string()));
         }
         facts.push(("This session", one_line(&s.session_id)));
-        facts.push(("It ended", one_line(&s.status)));
+        facts.push(("It ended", one_line(s.status.as_str())));
         if let (Some(from), Some(to)) = (s.started_at, s.ended_at) {
             let took = span::exact(span::between(from, to));
             facts.push(("It lasted", format!("{took}, from {}", time(Some(from)))));
         }
         let model = s.model.as_deref().unwrap_or("unknown");
         facts.push(("Model", one_line(model)));
-        facts.push(("Mode", one_line(s.mode.as_deref().unwrap_or("unknown"))));
+        facts.push((
+            "Mode",
+            one_line(s.mode.as_ref().map_or("unknown", Stored::as_str)),
+        ));
         let usage = &s.usage;
         if let (Some(input), Some(output)) = (usage.input, usage.output) {
             let cached = usage.cache_read.unwrap_or(0);
@@ -139,7 +142,7 @@ impl Story {
             (Status::Resolved, Some(Resolution::Proven)) => {
                 "proven: the monitor's evidence bore the claim out".into()
             }
-            (Status::Resolved, Some(r)) => format!("{}; {claim}, none was proven", r.as_str()),
+            (Status::Resolved, Some(r)) => format!("{r}; {claim}, none was proven"),
             (Status::Resolved, None) => format!("resolved, nobody recorded why; {claim}"),
             (status, _) => format!(
                 "not resolved: {}; {claim}, none was proven",

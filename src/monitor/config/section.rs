@@ -1,10 +1,8 @@
 //! `[monitor]` of `config.toml`, as it is written: settings, which are all lengths of time, beside
 //! a table for each invariant. What is neither is an error that names them all.
 
-use crate::{
-    monitor::invariants::{Invariant, Severity},
-    span::Span,
-};
+use crate::{monitor::invariants::Invariant, span::Span};
+use operator_ledger::Severity;
 use serde::{
     Deserialize, Deserializer,
     de::{self, MapAccess, Visitor},

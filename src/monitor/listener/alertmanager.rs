@@ -4,7 +4,7 @@
 //! documentation of `webhook_config`.
 
 use jiff::Timestamp;
-use operator_ledger::{AlertNotice, clean::one_line};
+use operator_ledger::{AlertNotice, Severity, clean::one_line};
 use serde::Deserialize;
 use std::{collections::BTreeMap, fmt::Write as _};
 
@@ -111,7 +111,7 @@ fn notice(alert: &Alert, body: &Body) -> Result<AlertNotice, String> {
         // Alertmanager has year 1 for "not yet".
         ends_at: alert.ends_at.filter(|at| !firing && at.as_second() > 0),
         firing,
-        severity: severity(alert.labels.get("severity").map_or("", String::as_str)).into(),
+        severity: severity(alert.labels.get("severity").map_or("", String::as_str)),
         summary: line(&summary, MAX_LINE),
         group_key: line(&body.group_key, MAX_VALUE),
         context: context(alert, body, &name, &labels, &annotations),
@@ -130,11 +130,11 @@ fn told_by_labels(name: &str, labels: &BTreeMap<String, String>) -> String {
 }
 
 /// The three words that there are here for the many that are used.
-fn severity(label: &str) -> &'static str {
+fn severity(label: &str) -> Severity {
     match label.to_ascii_lowercase().as_str() {
-        "critical" | "page" | "error" | "emergency" | "fatal" | "p1" | "high" => "critical",
-        "info" | "information" | "informational" | "none" | "low" => "info",
-        _ => "warning",
+        "critical" | "page" | "error" | "emergency" | "fatal" | "p1" | "high" => Severity::Critical,
+        "info" | "information" | "informational" | "none" | "low" => Severity::Info,
+        _ => Severity::Warning,
     }
 }
 
@@ -223,7 +223,7 @@ mod tests {
             (read.left_out, alert.firing, alert.ends_at),
             (2, true, None)
         );
-        assert_eq!(alert.severity, "critical");
+        assert_eq!(alert.severity, Severity::Critical);
         assert_eq!(alert.summary, "the queue is full");
         for word in [
             "- instance: mq:1",

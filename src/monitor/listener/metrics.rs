@@ -2,7 +2,9 @@
 //!
 //! Made anew for each scrape from what is stored, so that a restart loses no count.
 
-use operator_ledger::{Figures, Heartbeat, Resolution, Status};
+use operator_ledger::{
+    Figures, Heartbeat, Resolution, SessionStatus, Status, Stored, event::VerifyState,
+};
 use prometheus::{Encoder, Gauge, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder, core};
 use std::time::Duration;
 
@@ -43,8 +45,10 @@ pub fn text(
         "status",
     )?;
     for status in [Status::Open, Status::Acknowledged, Status::Escalated] {
-        let n = figures.tickets.get(status.as_str()).copied().unwrap_or(0);
-        tickets.with_label_values(&[status.as_str()]).set(n as i64);
+        let n = figures.tickets.get(&Stored::Known(status)).copied();
+        tickets
+            .with_label_values(&[status.as_str()])
+            .set(n.unwrap_or(0) as i64);
     }
     let resolved = counters(
         "operator_tickets_resolved_total",
@@ -57,26 +61,40 @@ pub fn text(
         Resolution::Human,
         Resolution::External,
     ] {
-        let n = figures.resolved.get(word.as_str()).copied().unwrap_or(0);
-        resolved.with_label_values(&[word.as_str()]).inc_by(n);
+        let n = figures.resolved.get(&Stored::Known(word)).copied();
+        resolved
+            .with_label_values(&[word.as_str()])
+            .inc_by(n.unwrap_or(0));
     }
     let claims = counters(
         "operator_claims_total",
         "Repairs that an agent claimed, by what the monitor made of them so far.",
         &["outcome"],
     )?;
-    for word in ["waiting", "proven", "external", "failed", "unverifiable"] {
-        let n = figures.claims.get(word).copied().unwrap_or(0);
-        claims.with_label_values(&[word]).inc_by(n);
+    for state in [
+        VerifyState::Waiting,
+        VerifyState::Proven,
+        VerifyState::External,
+        VerifyState::Failed,
+        VerifyState::Unverifiable,
+    ] {
+        let n = figures.claims.get(&Stored::Known(state)).copied();
+        claims
+            .with_label_values(&[state.as_str()])
+            .inc_by(n.unwrap_or(0));
     }
     let sessions = gauges(
         "operator_sessions",
         "Sessions of agents, by status.",
         "status",
     )?;
-    sessions.with_label_values(&["running"]).set(0);
+    sessions
+        .with_label_values(&[SessionStatus::Running.as_str()])
+        .set(0);
     for (status, n) in &figures.sessions {
-        sessions.with_label_values(&[status]).set(*n as i64);
+        sessions
+            .with_label_values(&[status.as_str()])
+            .set(*n as i64);
     }
     counters(
         "operator_turns_total",

@@ -126,7 +126,7 @@ impl Shape {
             let at = at.to_zoned(state.zone.clone());
             at.strftime("%m-%d %H:%M:%S").to_string()
         });
-        let (glyph, word, role) = outcome(&session.status, session.resolution.as_deref());
+        let (glyph, word, role) = outcome(session);
         let mut spans = vec![
             Span::raw(left(&begun, WHEN)),
             Span::styled(left(&format!("{glyph} {word}"), OUTCOME), theme.style(role)),

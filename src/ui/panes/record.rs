@@ -12,6 +12,7 @@ use crate::{
         theme::{Role, Theme},
     },
 };
+use operator_ledger::{Resolution, SessionRow, SessionStatus};
 use ratatui::{Frame, layout::Rect, text::Span};
 
 pub fn draw(
@@ -63,7 +64,7 @@ fn title(state: &State, record: &Record, theme: Theme) -> Vec<Span<'static>> {
             if let Some(ticket) = row.ticket_id {
                 spans.push(Span::raw(format!(" on #{ticket}")));
             }
-            let (glyph, word, role) = outcome(&row.status, row.resolution.as_deref());
+            let (glyph, word, role) = outcome(row);
             spans.push(Span::raw(" · "));
             spans.push(Span::styled(format!("{glyph} {word}"), theme.style(role)));
             if let Some(model) = &row.model {
@@ -102,13 +103,18 @@ fn place(state: &State, record: &Record, theme: Theme) -> Vec<Span<'static>> {
 }
 
 /// Glyph, word and look of how a session ended.
-pub fn outcome(status: &str, resolution: Option<&str>) -> (char, String, Role) {
-    match (status, resolution) {
-        ("running", _) => ('▌', "running".into(), Role::Accent),
-        ("resolved" | "completed", Some("proven")) => ('✓', "proven".into(), Role::Ok),
-        ("resolved" | "completed", _) => ('·', status.into(), Role::Dim),
-        ("escalated", _) => ('↑', "escalated".into(), Role::Bad),
-        ("interrupted", _) => ('‖', "interrupted".into(), Role::Warn),
-        (other, _) => ('✗', other.into(), Role::Bad),
-    }
+pub fn outcome(session: &SessionRow) -> (char, String, Role) {
+    let proven = session.resolution.as_ref();
+    let proven = proven.is_some_and(|r| *r == Resolution::Proven);
+    let (glyph, role) = match session.status.known() {
+        Some(SessionStatus::Running) => ('▌', Role::Accent),
+        Some(SessionStatus::Resolved | SessionStatus::Completed) if proven => {
+            return ('✓', Resolution::Proven.to_string(), Role::Ok);
+        }
+        Some(SessionStatus::Resolved | SessionStatus::Completed) => ('·', Role::Dim),
+        Some(SessionStatus::Escalated) => ('↑', Role::Bad),
+        Some(SessionStatus::Interrupted) => ('‖', Role::Warn),
+        Some(SessionStatus::Failed) | None => ('✗', Role::Bad),
+    };
+    (glyph, session.status.to_string(), role)
 }

@@ -18,9 +18,10 @@ use crate::{
 use crossterm::event::KeyCode;
 use jiff::{SignedDuration, Timestamp};
 use operator_ledger::{
-    EntryRow, Fault, ListedSession, Measured, Resolution, RunningSession, SessionRow, Status,
-    SystemId, Ticket, TicketEvent, UsageTotals, VerificationRow, WaitingProposal,
-    event::{self, Event as Said, VerifyState},
+    EntryKind, EntryRow, Fault, ListedSession, Measured, Resolution, RunningSession, SessionRow,
+    Severity, Status, Stored, SystemId, Ticket, TicketEvent, TicketEventKind, UsageTotals,
+    VerificationRow, WaitingProposal,
+    event::{self, Event as Said, Mode, VerifyState},
 };
 
 pub fn ticket(
@@ -35,13 +36,14 @@ pub fn ticket(
         violation_key: format!("{invariant}:{}", store.unwrap_or("")),
         invariant: invariant.into(),
         store_id: store.map(Into::into),
+        subject_name: None,
         status,
         occurrence_count: 3,
         first_seen_at: Some(at),
         last_seen_at: Some(at),
         resolved_at: (status == Status::Resolved).then_some(at),
         message: "store tikv1 sends no heartbeats".into(),
-        severity: "critical".into(),
+        severity: Stored::Known(Severity::Critical),
         created_at: Some(at),
         updated_at: Some(at),
         cluster_id: Some(SystemId::new("7")),
@@ -144,14 +146,14 @@ pub fn session(id: &str, ticket: i64, status: &str, begun: Timestamp, took: i64)
     SessionRow {
         session_id: id.into(),
         ticket_id: Some(ticket),
-        status: status.into(),
+        status: Stored::read(status),
         started_at: Some(begun),
         ended_at: ended.then(|| begun + SignedDuration::from_secs(took)),
         outcome_summary: ended.then(|| "I started tikv1. All stores are up.".into()),
         model: Some("rehearsal".into()),
-        mode: Some("propose".into()),
+        mode: Some(Stored::Known(Mode::Propose)),
         cluster_id: Some(SystemId::new("7")),
-        resolution: (status == "resolved").then(|| "proven".into()),
+        resolution: (status == "resolved").then_some(Stored::Known(Resolution::Proven)),
         head_hash: None,
         usage: UsageTotals::default(),
     }
@@ -278,11 +280,13 @@ pub fn detail(stage: &Stage) -> Detail {
     let mut found = ticket(4, Status::Escalated, "store_down", Some("2"), stage.at(400));
     found.diagnosis = Some("ESCALATED: The process of **tikv1** was killed.".into());
     found.needs_person = true;
-    let change = |from: Option<&str>, to: &str, by: &str, why: &str, ago| TicketEvent {
+    let change = |kind, from: Option<Status>, to, by: &str, why: &str, ago| TicketEvent {
         id: 1,
         ticket_id: 4,
-        from: from.map(Into::into),
-        to: to.into(),
+        kind: Some(Stored::Known(kind)),
+        from: from.map(Stored::Known),
+        to: Stored::Known(to),
+        resolution: None,
         by: by.into(),
         why: why.into(),
         at: Some(stage.at(ago)),
@@ -291,17 +295,26 @@ pub fn detail(stage: &Stage) -> Detail {
         id: 4,
         ticket: Some(found),
         events: vec![
-            change(None, "open", "monitor", "no heartbeat for 6 s", 400),
             change(
-                Some("open"),
-                "acknowledged",
+                TicketEventKind::Opened,
+                None,
+                Status::Open,
+                "monitor",
+                "no heartbeat for 6 s",
+                400,
+            ),
+            change(
+                TicketEventKind::Claimed,
+                Some(Status::Open),
+                Status::Acknowledged,
                 "agent pid 11",
                 "it took the ticket",
                 399,
             ),
             change(
-                Some("acknowledged"),
-                "escalated",
+                TicketEventKind::Escalated,
+                Some(Status::Acknowledged),
+                Status::Escalated,
                 "agent",
                 "claimed 3 times, and still violated",
                 300,
@@ -337,10 +350,10 @@ pub fn output(stage: &Stage, lines: usize) -> Output {
             &format!("{n:>6}  what the command printed in this row\n"),
         );
     }
-    let entry = |kind: &str| EntryRow {
+    let entry = |kind| EntryRow {
         id: 9,
         session_id: "s".into(),
-        entry_type: kind.into(),
+        entry_type: Stored::Known(kind),
         content: "shell: journalctl -u tikv".into(),
         raw_content: None,
         tool_name: Some("shell".into()),
@@ -356,8 +369,8 @@ pub fn output(stage: &Stage, lines: usize) -> Output {
     };
     Output {
         session: "s".into(),
-        call: entry("tool_call"),
-        result: Some(entry("tool_result")),
+        call: entry(EntryKind::ToolCall),
+        result: Some(entry(EntryKind::ToolResult)),
         text,
     }
 }
@@ -370,11 +383,14 @@ pub fn incident(stage: &Stage) -> Incident {
     closed.resolution = Some(Resolution::Proven);
     closed.resolved_at = Some(at(70));
     closed.message = "tikv1 is disconnected".into();
-    let change = |from: Option<&str>, to: &str, by: &str, why: &str, s| TicketEvent {
+    let change = |kind, from: Option<Status>, to, by: &str, why: &str, s| TicketEvent {
         id: s,
         ticket_id: 4,
-        from: from.map(Into::into),
-        to: to.into(),
+        kind: Some(Stored::Known(kind)),
+        from: from.map(Stored::Known),
+        to: Stored::Known(to),
+        resolution: (kind == TicketEventKind::Resolved)
+            .then_some(Stored::Known(Resolution::Proven)),
         by: by.into(),
         why: why.into(),
         at: Some(at(s)),
@@ -386,17 +402,26 @@ pub fn incident(stage: &Stage) -> Incident {
         tickets: vec![Told {
             ticket: closed,
             events: vec![
-                change(None, "open", "monitor", "no heartbeat for 6 s", 20),
                 change(
-                    Some("open"),
-                    "acknowledged",
+                    TicketEventKind::Opened,
+                    None,
+                    Status::Open,
+                    "monitor",
+                    "no heartbeat for 6 s",
+                    20,
+                ),
+                change(
+                    TicketEventKind::Claimed,
+                    Some(Status::Open),
+                    Status::Acknowledged,
                     "agent pid 11",
                     "it took the ticket",
                     21,
                 ),
                 change(
-                    Some("acknowledged"),
-                    "resolved",
+                    TicketEventKind::Resolved,
+                    Some(Status::Acknowledged),
+                    Status::Resolved,
                     "monitor",
                     "proven: not violated for 20.0 s",
                     70,

@@ -52,7 +52,7 @@ fn an_interrupt_asks_first_and_enter_means_no() {
     // What is to be done next is said, and offered.
     stage.agent(&[
         r#""session":"s","type":"tool_result","call":"d","exit_code":130,"duration_ms":1"#,
-        r#""session":"s","type":"notice","level":"warn","text":"interrupted by kim; waiting for a message to go on""#,
+        r#""session":"s","type":"notice","level":"warn","text":"interrupted by kim; waiting for a message to go on","waits":true"#,
     ]);
     let shown = stage.show(80, 24);
     for words in [

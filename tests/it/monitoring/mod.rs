@@ -6,7 +6,7 @@
 
 mod stage;
 
-use operator_ledger::{Resolution, Status};
+use operator_ledger::{Resolution, SessionStatus, Status, Stored};
 use operator_tui::monitor::Invariant;
 use serde_json::Value;
 use stage::{Stage, root, until};
@@ -147,7 +147,8 @@ fn a_killed_store_goes_all_the_way_round() {
     assert!(ticket.claimed, "the agent said that it repaired it");
     until("the session has ended as its ticket", SOON, || {
         let sessions = stage.sessions();
-        sessions[0].status == "resolved" && sessions[0].resolution.as_deref() == Some("external")
+        sessions[0].status == SessionStatus::Resolved
+            && sessions[0].resolution == Some(Stored::Known(Resolution::External))
     });
 
     // Grafana has something to show in every panel: failures too, by now.

@@ -107,6 +107,7 @@ mod tests {
                 level: Level::Info,
                 text,
                 dropped: 0,
+                waits: false,
             }),
         ]
     }

@@ -1,6 +1,6 @@
 //! Databases of the reference system are adopted in place, whatever their vintage.
 
-use operator_ledger::{AgentLedger, ClaimRequest, Holder, Reader, Status, Verdict};
+use operator_ledger::{AgentLedger, ClaimRequest, Holder, Reader, SessionStatus, Status, Verdict};
 use rusqlite::Connection;
 use std::{path::PathBuf, time::Duration};
 use tempfile::TempDir;
@@ -94,7 +94,7 @@ fn every_row_of_a_reference_file_is_kept_and_what_breaks_our_rules_waits_for_a_p
     assert_eq!(claim(&ledger), None);
 
     let session = &ledger.sessions(10).wait().unwrap()[0];
-    assert_eq!(session.status, "failed");
+    assert_eq!(session.status, SessionStatus::Failed);
     assert!(session.ended_at.unwrap() > session.started_at.unwrap());
     let entries = ledger.entries(&session.session_id, 0, 10).wait().unwrap();
     assert_eq!(entries[0].raw_content.as_deref(), Some("long"));

@@ -4,7 +4,7 @@
 
 use operator_ledger::{
     AgentLedger, Check, CheckOutcome, ClaimRequest, Holder, MonitorLedger, NewSession, Observation,
-    PersonLedger, Reader, Reading, SessionWriter, SystemId, event::Mode,
+    PersonLedger, Reader, Reading, SessionWriter, Severity, SystemId, event::Mode,
 };
 use std::{path::PathBuf, time::Duration};
 use tempfile::TempDir;
@@ -47,9 +47,10 @@ impl Bench {
             key: "store_down:2".into(),
             invariant: "store_down".into(),
             subject: Some("2".into()),
+            subject_name: None,
             reading,
             message: format!("{reading:?}"),
-            severity: "critical".into(),
+            severity: Severity::Critical,
             grace: Duration::ZERO,
             hold: Duration::from_secs(10),
             outside: None,

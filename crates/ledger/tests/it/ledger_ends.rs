@@ -3,7 +3,7 @@
 
 use crate::bench::{Bench, cluster};
 use operator_ledger::{
-    EntryKind, NewEntry, Reader, Reading, Resolution, Status, SystemId, Verdict,
+    EntryKind, NewEntry, Reader, Reading, Resolution, SessionStatus, Status, SystemId, Verdict,
     event::{Outcome, VerifyState},
 };
 use std::time::{Duration, Instant};
@@ -70,7 +70,7 @@ fn a_claim_whose_agent_died_while_it_waited_is_still_proven_by_the_monitor() {
     );
     // Nobody is left to end the session: it must not look as if it ran on.
     let row = b.ledger.session(&session.id).wait().unwrap().unwrap();
-    assert_eq!(row.status, "failed");
+    assert_eq!(row.status, SessionStatus::Failed);
     assert!(row.ended_at.is_some());
 }
 
@@ -88,7 +88,7 @@ fn a_living_agents_session_is_left_to_it() {
     assert_eq!(b.later(11).check(Reading::Clear).proven, [1]);
     b.later(1).check(Reading::Clear);
     let row = b.ledger.session(&session.id).wait().unwrap().unwrap();
-    assert_eq!(row.status, "running");
+    assert_eq!(row.status, SessionStatus::Running);
     b.agent
         .end_session(&session, Outcome::Resolved, "done")
         .wait()
@@ -139,7 +139,7 @@ fn a_request_for_proof_ends_when_a_person_resolves_the_ticket() {
     );
     b.later(1).check(Reading::Clear);
     let row = b.ledger.session(&session.id).wait().unwrap().unwrap();
-    assert_eq!(row.status, "failed", "its agent is fenced off");
+    assert_eq!(row.status, SessionStatus::Failed, "its agent is fenced off");
 }
 
 #[test]

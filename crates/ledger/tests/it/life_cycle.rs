@@ -4,8 +4,8 @@
 
 use crate::bench::Bench;
 use operator_ledger::{
-    Claim, EntryKind, LedgerError, NewEntry, Reading, Resolution, SessionWriter, Status, Verdict,
-    event::Outcome,
+    Claim, EntryKind, LedgerError, NewEntry, Reading, Resolution, SessionStatus, SessionWriter,
+    Status, Verdict, event::Outcome,
 };
 use proptest::prelude::*;
 use std::time::Duration;
@@ -312,7 +312,10 @@ impl World {
             }
         }
         let sessions = self.bench.ledger.sessions(1000).wait().unwrap();
-        let running = sessions.iter().filter(|s| s.status == "running").count();
+        let running = sessions
+            .iter()
+            .filter(|s| s.status == SessionStatus::Running)
+            .count();
         // The session of an agent that died runs until somebody notices.
         assert!(running <= 1, "{running} sessions run on one ticket");
         for s in &sessions {
@@ -339,7 +342,11 @@ impl World {
                     .wait()
                     .unwrap()
             })
-            .map(|e| e.iter().filter(|e| e.entry_type == "tool_call").count())
+            .map(|e| {
+                e.iter()
+                    .filter(|e| e.entry_type == EntryKind::ToolCall)
+                    .count()
+            })
             .sum();
         assert_eq!(
             stored,
@@ -360,7 +367,7 @@ impl World {
             assert!(t.status == Status::Resolved || t.held, "stuck: {t:?}");
         }
         for s in self.bench.ledger.sessions(1000).wait().unwrap() {
-            assert_ne!(s.status, "running", "a session of nobody");
+            assert_ne!(s.status, SessionStatus::Running, "a session of nobody");
         }
     }
 }

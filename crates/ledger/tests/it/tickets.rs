@@ -2,7 +2,7 @@
 
 use operator_ledger::{
     AgentLedger, Beside, ClaimRequest, EntryKind, Holder, LedgerError, NewEntry, NewTicket,
-    PersonLedger, Reader, Reading, Resolution, Status, SystemId, Verdict,
+    PersonLedger, Reader, Reading, Resolution, SessionStatus, Status, SystemId, Verdict,
     event::{Outcome, VerifyState},
 };
 use std::{
@@ -162,7 +162,7 @@ fn what_comes_back_soon_is_the_same_ticket_and_a_flap() {
         .into_iter()
         .map(|e| e.to)
         .collect();
-    assert_eq!(words, ["open", "resolved", "open"]);
+    assert_eq!(words, [Status::Open, Status::Resolved, Status::Open]);
 }
 
 #[test]
@@ -197,7 +197,7 @@ fn an_expired_lease_is_taken_over_and_its_holder_writes_nothing_more() {
             .unwrap()
             .unwrap()
             .status,
-        "failed"
+        SessionStatus::Failed
     );
     assert!(matches!(
         b.agent.renew(&old.lease, LONG).wait(),
@@ -535,7 +535,7 @@ fn what_is_left_of_a_lab_that_is_gone_is_closed_and_its_agent_fenced_off() {
             .unwrap()
             .unwrap()
             .status,
-        "failed"
+        SessionStatus::Failed
     );
     assert!(b.agent.renew(&claim.lease, LONG).wait().is_err());
     assert_eq!(b.ledger.newest_ticket().wait().unwrap(), 1);

@@ -5,7 +5,7 @@ use crate::bench::{Bench, cluster};
 use jiff::Timestamp;
 use operator_ledger::{
     AlertNotice, Check, CheckOutcome, EntryKind, NewEntry, NewsKind, Observation, Outside, Reading,
-    Resolution, Status, Told,
+    Resolution, SessionStatus, Severity, Status, Stored, Told,
     event::{Outcome, VerifyState},
 };
 use std::{collections::BTreeMap, time::Duration};
@@ -23,7 +23,7 @@ fn notice(firing: bool) -> AlertNotice {
         ends_at: None,
         firing,
         name: "QueueFull".into(),
-        severity: "warning".into(),
+        severity: Severity::Warning,
         summary: "the queue is full".into(),
         group_key: "{}:{alertname=\"QueueFull\"}".into(),
         labels: BTreeMap::new(),
@@ -40,13 +40,14 @@ fn check(bench: &mut Bench) -> CheckOutcome {
             key: alert.notice.key(),
             invariant: alert.notice.name.clone(),
             subject: None,
+            subject_name: None,
             reading: if alert.notice.firing {
                 Reading::Violated
             } else {
                 Reading::Clear
             },
             message: alert.notice.summary.clone(),
-            severity: alert.notice.severity.clone(),
+            severity: alert.notice.severity,
             grace: Duration::ZERO,
             hold: Duration::ZERO,
             outside: Some(Outside {
@@ -136,10 +137,14 @@ fn a_claim_on_an_alert_ends_by_its_word_and_is_never_proven() {
         .wait()
         .unwrap();
     let figures = bench.ledger.figures().wait().unwrap();
-    assert_eq!(figures.claims["external"], 1);
-    assert_eq!(figures.resolved["external"], 1);
-    assert_eq!(figures.sessions["resolved"], 1);
-    assert!(!figures.resolved.contains_key("proven"));
+    assert_eq!(figures.claims[&Stored::Known(VerifyState::External)], 1);
+    assert_eq!(figures.resolved[&Stored::Known(Resolution::External)], 1);
+    assert_eq!(figures.sessions[&Stored::Known(SessionStatus::Resolved)], 1);
+    assert!(
+        !figures
+            .resolved
+            .contains_key(&Stored::Known(Resolution::Proven))
+    );
 }
 
 #[test]
