@@ -68,7 +68,7 @@ async fn run(mode: &str, says: Says) -> (BTreeMap<String, String>, BTreeMap<Stri
             turn(&blocks, "tool_use"),
             turn(&[text("ESCALATE: enough")], "end_turn"),
         ],
-        "[web]\nsearch = \"none\"\n",
+        "[agent.web]\nsearch = \"none\"\n",
     )
     .await;
     let (mut shown, mut called) = (BTreeMap::new(), BTreeMap::new());
