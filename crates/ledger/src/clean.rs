@@ -14,6 +14,9 @@ use vte::{Params, Parser, Perform};
 /// one cannot swallow the rest of the output.
 const MAX_SEQUENCE: usize = 4096;
 
+/// The C1 character that ends a string sequence.
+const STRING_END: char = '\u{9c}';
+
 /// Takes what is left of a text.
 pub trait Sink {
     /// Printable ASCII, tabs and line ends.
@@ -94,20 +97,15 @@ impl Stripper {
         }
         let mut chars = rest.chars();
         match chars.next() {
-            Some('\x1b') => self.begin(b"\x1b"),
-            Some(c) => match introducer(c) {
-                Some(short) => self.begin(&short),
-                None if !is_invisible(c) => sink.character(c),
-                None => {}
-            },
-            None => {}
+            Some('\x1b') => {
+                self.parser.advance(&mut Inside::default(), b"\x1b");
+                self.sequence = Some(0);
+            }
+            // C1 controls go alone: one that began a string would hide what comes after it.
+            Some(c) if !is_invisible(c) => sink.character(c),
+            _ => {}
         }
         chars.as_str()
-    }
-
-    fn begin(&mut self, introducer: &[u8]) {
-        self.parser.advance(&mut Inside::default(), introducer);
-        self.sequence = Some(0);
     }
 
     /// A sequence is open: what is left after one more character of it. One at a time, as the
@@ -121,11 +119,8 @@ impl Stripper {
                 self.close();
                 return text;
             }
-            Some(c) if is_c1(c) => {
-                if let Some(short) = introducer(c) {
-                    self.advance(&short, length, sink);
-                }
-            }
+            Some(STRING_END) => self.advance(b"\x1b\\", length, sink),
+            Some(c) if is_c1(c) => {}
             Some(c) => self.advance(c.encode_utf8(&mut [0; 4]).as_bytes(), length, sink),
             None => {}
         }
@@ -192,16 +187,6 @@ impl Perform for Inside {
 
 fn is_c1(c: char) -> bool {
     matches!(c, '\u{80}'..='\u{9f}')
-}
-
-/// How the C1 characters that begin or end a sequence are written in ASCII.
-fn introducer(c: char) -> Option<[u8; 2]> {
-    match c {
-        '\u{90}' | '\u{98}' | '\u{9b}'..='\u{9f}' => {
-            u8::try_from(c).ok().map(|byte| [0x1b, byte - 0x40])
-        }
-        _ => None,
-    }
 }
 
 /// Bytes that mean themselves, whatever comes before them.
@@ -306,8 +291,9 @@ mod tests {
             ("a\x1b[31\nb", "a\nb"),
             ("\x1bPdcs\x1b\\y", "y"),
             ("\x1b(Bz", "z"),
-            ("a\u{9b}31mb", "ab"),
-            ("a\u{9d}0;title ✓\u{9c}b", "ab"),
+            ("a\u{9b}31mb", "a31mb"),
+            ("a\u{9d}0;title ✓\u{9c}b", "a0;title ✓b"),
+            ("a\x1b]0;title ✓\u{9c}b", "ab"),
             ("a\x1b[0;[xb\x1b[1mc", "axbc"),
             ("a\x1b[3\x18b\x1b\x1b[1mc", "abc"),
             ("one\r\ntwo\rthree", "one\ntwo\nthree"),

@@ -72,12 +72,7 @@ impl Engine {
                 .create()
                 .map_err(|e| unwritable(io::Error::other(e.to_string())))?;
         }
-        OpenOptions::new()
-            .create(true)
-            .append(true)
-            .mode(0o600)
-            .open(path)
-            .map_err(unwritable)?;
+        make(path).map_err(unwritable)?;
         let mut conn = Connection::open_with_flags(
             path,
             OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
@@ -170,6 +165,22 @@ impl Engine {
     }
 }
 
+/// Makes an empty file that only its owner can read, if there is none. One that is there is not opened:
+/// closing any descriptor of it would release every lock that this process holds on it, and another
+/// process could then take its log away from under a connection of ours.
+fn make(path: &Path) -> io::Result<()> {
+    let new = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path);
+    match new {
+        Ok(_) => Ok(()),
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(e) => Err(e),
+    }
+}
+
 /// Whether there are writes that are not in the file itself yet.
 fn has_log(path: &Path) -> bool {
     let mut log = path.as_os_str().to_owned();
@@ -203,5 +214,38 @@ pub(crate) fn explain(path: &Path, e: rusqlite::Error) -> Failure {
         }
         .into(),
         _ => e.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::MetadataExt;
+
+    /// Locks that this process holds on a file, as the kernel lists them.
+    fn locks(path: &Path) -> usize {
+        let inode = format!(":{} ", std::fs::metadata(path).unwrap().ino());
+        let pid = format!(" {} ", std::process::id());
+        let all = std::fs::read_to_string("/proc/locks").unwrap();
+        let ours = |line: &&str| line.contains(&inode) && line.contains(&pid);
+        all.lines().filter(ours).count()
+    }
+
+    #[test]
+    fn opening_a_ledger_again_does_not_release_the_locks_of_who_has_it_open() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("tickets.db");
+        let first = Engine::open(&path).unwrap();
+        first
+            .conn
+            .query_row("SELECT count(*) FROM tickets", [], |_| Ok(()))
+            .unwrap();
+        let held = locks(&path);
+        assert!(held > 0);
+        let second = Engine::open(&path).unwrap();
+        drop(second);
+        assert_eq!(locks(&path), held);
+        drop(first);
+        assert_eq!(locks(&path), 0);
     }
 }
