@@ -11,7 +11,7 @@ use crate::{
     summarize,
     tools::capture::{Capture, Limits},
 };
-use operator_ledger::{AgentLedger, Beside, EntryKind, usage::Usage};
+use operator_ledger::{AgentLedger, EntryKind, SideCost, usage::Usage};
 use std::time::Duration;
 use tokio::{
     sync::{mpsc, watch},
@@ -140,7 +140,7 @@ impl Scribe {
                     }
                 }
                 if summary.is_some() || usage.tokens() > 0 {
-                    let paid = Beside {
+                    let paid = SideCost {
                         what: "summary",
                         model: self.small.model.clone(),
                         tokens: usage.tokens(),

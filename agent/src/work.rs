@@ -149,7 +149,7 @@ async fn work(
                             .notice(None, Level::Info, "the model answers again");
                         continue;
                     }
-                    Ok((_, Ended::GoOn)) => {
+                    Ok((_, Ended::Continue)) => {
                         rests = self::rests();
                         continue;
                     }

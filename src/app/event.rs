@@ -1,15 +1,15 @@
 //! What happens to the dashboard, what it does, and who shows it.
 
 use super::{
-    model::{child::Child, demo::StageNews, detail::Detail, tickets::LedgerView},
-    request::{Read, Write},
+    model::{child::Child, demo::LabNews, detail::Detail, tickets::LedgerView},
+    request::{Request, Write},
 };
 use crate::{
     app::model::{app::App, pane::Drawn},
     cluster::{ClusterSnapshot, Traffic},
     demo::{Fault, chapters::Load},
     history::{
-        Incident, News, Page, Which,
+        Incident, Page, SessionUpdate, Which,
         output::Output,
         scene::{Moment, Stretch},
     },
@@ -37,19 +37,19 @@ pub enum Event {
     /// The ledger was looked at, and nothing has changed.
     LedgerSame,
     /// News of the session of somebody else's agent.
-    Followed(Box<News>),
+    Followed(Box<SessionUpdate>),
     /// What was looked up in the ledger.
-    Found(Found),
+    Found(Response),
     /// What was written there, or why not.
     Written(Write, Result<String, String>),
-    Stage(StageNews),
+    Lab(LabNews),
     /// A second has passed and ages roll over, or the walk of a demo wants to go on.
     Tick,
 }
 
 /// What was found, or why not.
 #[derive(Debug, Clone)]
-pub enum Found {
+pub enum Response {
     Ticket(Box<Detail>),
     Sessions(Option<i64>, Result<Vec<ListedSession>, String>),
     Session(Result<String, String>),
@@ -91,13 +91,13 @@ pub enum Effect {
     },
     SetLoad(Load),
     /// End the demo's lab.
-    Strike,
+    TearDownLab,
     /// Give the terminal back and stop this process, as Ctrl-Z does.
     Suspend,
     /// The terminal is ours again: draw everything.
     Redraw,
     /// Look something up; [`Event::Found`] follows.
-    Read(Read),
+    Read(Request),
     /// Write something down; [`Event::Written`] follows.
     Write(Write),
     /// Follow this session in the ledger, and none but it.

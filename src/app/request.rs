@@ -10,7 +10,7 @@ pub const SESSIONS: usize = 200;
 
 /// What is looked up.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Read {
+pub enum Request {
     Ticket(i64),
     /// Sessions older than this row; None: the newest.
     Sessions(Option<i64>),

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     app::{
-        io::effects::{After, Hands},
+        io::effects::{After, EffectRunner},
         model::{app::App, config::Config},
     },
     terminal::{Pace, Signals, signals::Signal},
@@ -46,15 +46,15 @@ pub struct Outcome {
 
 /// Runs the dashboard until it ends. Must be called on the main thread.
 pub fn run<F: Frontend>(config: Config, front: F) -> io::Result<Outcome> {
-    let back = Back::start()?;
+    let back = BackgroundRuntime::start()?;
     let here = Builder::new_current_thread().enable_all().build()?;
     here.block_on(dashboard(config, front, back.handle()))
 }
 
 /// The second thread. Ends with what runs on it, also when this one panics.
-struct Back(Option<Runtime>);
+struct BackgroundRuntime(Option<Runtime>);
 
-impl Back {
+impl BackgroundRuntime {
     fn start() -> io::Result<Self> {
         let mut builder = Builder::new_multi_thread();
         builder.worker_threads(1).thread_name("back").enable_all();
@@ -68,7 +68,7 @@ impl Back {
     }
 }
 
-impl Drop for Back {
+impl Drop for BackgroundRuntime {
     fn drop(&mut self) {
         // Longer than any task needs to see that it is over; a name that is being looked up may
         // take longer, and nobody waits for it.
@@ -84,11 +84,11 @@ async fn dashboard<F: Frontend>(
     back: Handle,
 ) -> io::Result<Outcome> {
     let mut signals = Signals::listen()?;
-    let bell = Arc::new(Notify::new());
+    let wake_up = Arc::new(Notify::new());
     let (sender, mut events) = mpsc::channel(64);
     let walk = config.demo.as_mut().and_then(|demo| demo.walk.take());
     let mut app = App::new(&config, walk, Timestamp::now());
-    let mut hands = Hands::start(config, bell.clone(), sender, back)?;
+    let mut runner = EffectRunner::start(config, wake_up.clone(), sender, back)?;
     let mut pace = Pace::default();
     pace.urge();
     let mut rang = false;
@@ -99,7 +99,7 @@ async fn dashboard<F: Frontend>(
         let can_draw = front_gone || front.ready();
         if rang && pace.earliest(now) <= now {
             rang = false;
-            queue.extend(hands.heard());
+            queue.extend(runner.child_events());
             pace.change();
         } else if can_draw && pace.due(now) {
             app.set_time(Timestamp::now(), now);
@@ -136,7 +136,7 @@ async fn dashboard<F: Frontend>(
                     event
                 }
                 Some(event) = events.recv() => Some(event),
-                () = bell.notified(), if !rang => {
+                () = wake_up.notified(), if !rang => {
                     rang = true;
                     None
                 }
@@ -159,7 +159,7 @@ async fn dashboard<F: Frontend>(
         for event in queue {
             pace.change();
             for effect in update(&mut app, event, Timestamp::now(), Instant::now()) {
-                match hands.execute(effect, &mut front)? {
+                match runner.execute(effect, &mut front)? {
                     After::Nothing => {}
                     After::Redraw => pace.urge(),
                     After::Exit(code) => return Ok(outcome(app, code)),

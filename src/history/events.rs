@@ -112,7 +112,7 @@ pub fn entry(session: &SessionRow, row: &EntryRow) -> Option<Event> {
             },
             resolution: session.resolution.clone(),
             summary: text(),
-            duration_ms: lasted(session),
+            duration_ms: elapsed_ms(session),
             head_hash: session.head_hash.clone().unwrap_or_default(),
         },
         EntryKind::System | EntryKind::Ticket | EntryKind::Usage | EntryKind::Compaction => {
@@ -128,13 +128,13 @@ pub fn end(session: &SessionRow) -> Option<Event> {
         outcome: outcome(session),
         resolution: session.resolution.clone(),
         summary: session.outcome_summary.clone().unwrap_or_default(),
-        duration_ms: lasted(session),
+        duration_ms: elapsed_ms(session),
         head_hash: String::new(),
     };
     (session.status != SessionStatus::Running).then(|| event(session, session.ended_at, kind))
 }
 
-fn lasted(session: &SessionRow) -> u64 {
+fn elapsed_ms(session: &SessionRow) -> u64 {
     let (Some(start), Some(end)) = (session.started_at, session.ended_at) else {
         return 0;
     };

@@ -33,7 +33,7 @@ struct Running {
 
 /// What a look found.
 #[derive(Debug, Clone, PartialEq)]
-pub struct News {
+pub struct SessionUpdate {
     pub session: SessionRow,
     pub events: Vec<Event>,
     /// What people told its agent, with what became of it.
@@ -51,7 +51,7 @@ impl Follow {
     }
 
     /// None: there is no such session.
-    pub fn look(&mut self, ledger: &Reader) -> Result<Option<News>> {
+    pub fn look(&mut self, ledger: &Reader) -> Result<Option<SessionUpdate>> {
         let Some(session) = ledger.session(&self.session).wait()? else {
             return Ok(None);
         };
@@ -89,7 +89,7 @@ impl Follow {
             self.ended = true;
             found.extend(events::end(&session));
         }
-        Ok(Some(News {
+        Ok(Some(SessionUpdate {
             commands: ledger.commands(&self.session).wait()?,
             session,
             events: found,

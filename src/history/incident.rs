@@ -21,7 +21,7 @@ pub struct Incident {
     pub session: SessionRow,
     pub from: Timestamp,
     pub to: Timestamp,
-    pub tickets: Vec<Told>,
+    pub tickets: Vec<TicketHistory>,
     pub faults: Vec<Fault>,
     pub entries: Vec<EntryMark>,
     pub measured: Vec<Measured>,
@@ -31,7 +31,7 @@ pub struct Incident {
 
 /// A ticket and what became of it.
 #[derive(Debug, Clone)]
-pub struct Told {
+pub struct TicketHistory {
     pub ticket: Ticket,
     pub events: Vec<TicketEvent>,
     pub proofs: Vec<VerificationRow>,
@@ -109,7 +109,7 @@ impl Incident {
         );
         let mut tickets = Vec::new();
         for ticket in ledger.tickets_between(cluster.as_ref(), from, to).wait()? {
-            tickets.push(Told {
+            tickets.push(TicketHistory {
                 events: ledger.ticket_events(ticket.id).wait()?,
                 proofs: ledger.verifications(ticket.id).wait()?,
                 ticket,
@@ -214,11 +214,11 @@ impl Incident {
 
     /// Times at which a ticket changes.
     pub fn ticket_changes(&self) -> impl Iterator<Item = Timestamp> + '_ {
-        self.tickets.iter().flat_map(Told::changes)
+        self.tickets.iter().flat_map(TicketHistory::changes)
     }
 }
 
-impl Told {
+impl TicketHistory {
     /// Times at which it changes, in no order.
     pub fn changes(&self) -> impl Iterator<Item = Timestamp> + '_ {
         let events = self.events.iter().filter_map(|e| e.at);

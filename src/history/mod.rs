@@ -10,7 +10,7 @@ pub mod output;
 pub mod page;
 pub mod scene;
 
-pub use follow::{Follow, News};
+pub use follow::{Follow, SessionUpdate};
 pub use incident::Incident;
 pub use page::{Page, Which};
 

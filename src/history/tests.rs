@@ -4,7 +4,7 @@ use super::{
     page::entry_of,
     scene::{Item, Moment, Stretch},
 };
-use crate::transcript::{Composer, Kind, Line, Needle, Ring, doc::Lines};
+use crate::transcript::{Composer, Kind, Line, Needle, Ring, doc::LineSource};
 use jiff::{SignedDuration, Timestamp};
 use operator_ledger::{
     AgentLedger, ClaimRequest, DEFAULT_LEASE, EntryKind, EntryMeta, Holder, Lease, NewEntry,

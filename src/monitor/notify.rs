@@ -19,7 +19,9 @@ use minijinja::{
     Environment, context,
     value::{Serde, Value},
 };
-use operator_ledger::{LedgerError, MonitorLedger, News, NewsKind, Severity, Stored, SystemId};
+use operator_ledger::{
+    LedgerError, MonitorLedger, Notification, NotificationKind, Severity, Stored, SystemId,
+};
 use reqwest::Url;
 use serde::Deserialize;
 use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
@@ -40,7 +42,7 @@ const TEMPLATE: &str = r#"{"text": {{ text | tojson }}}"#;
 /// Where to, of what, and how it looks.
 pub struct Notify {
     url: Url,
-    events: Vec<NewsKind>,
+    events: Vec<NotificationKind>,
     template: Environment<'static>,
     client: reqwest::Client,
 }
@@ -64,7 +66,7 @@ pub enum NotifyError {
 #[serde(default, deny_unknown_fields)]
 pub struct NotifySection {
     url: Option<String>,
-    events: Option<Vec<NewsKind>>,
+    events: Option<Vec<NotificationKind>>,
     template: Option<String>,
 }
 
@@ -79,7 +81,9 @@ impl Notify {
         if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
             return Err(NotifyError::Section("url: not an address over HTTP".into()));
         }
-        let events = file.events.unwrap_or_else(|| NewsKind::ALL.to_vec());
+        let events = file
+            .events
+            .unwrap_or_else(|| NotificationKind::ALL.to_vec());
         let wrong = |e: &dyn fmt::Display| NotifyError::Section(format!("template: {e}"));
         let mut template = Environment::new();
         template
@@ -104,7 +108,7 @@ impl Notify {
     }
 
     /// What is sent: JSON, or an error that says why it is none.
-    fn body(&self, notification: &News) -> Result<String, String> {
+    fn body(&self, notification: &Notification) -> Result<String, String> {
         let ticket = &notification.ticket;
         let body = self
             .template
@@ -127,28 +131,28 @@ impl Notify {
 }
 
 /// One line for people.
-fn sentence(notification: &News) -> String {
+fn sentence(notification: &Notification) -> String {
     let ticket = &notification.ticket;
     let subject = ticket.store_id.as_deref().unwrap_or("the cluster");
     let head = format!("#{} {} on {subject}", ticket.id, ticket.invariant);
     match notification.kind {
-        NewsKind::Opened => format!("[{}] {head}: {}", ticket.severity, ticket.message),
-        NewsKind::Escalated => format!("{head} needs a person: {}", notification.detail),
-        NewsKind::Proven => format!("{head} is repaired, {}", notification.detail),
-        NewsKind::Approval => format!(
+        NotificationKind::Opened => format!("[{}] {head}: {}", ticket.severity, ticket.message),
+        NotificationKind::Escalated => format!("{head} needs a person: {}", notification.detail),
+        NotificationKind::Proven => format!("{head} is repaired, {}", notification.detail),
+        NotificationKind::Approval => format!(
             "{head}: a command waits for approval: {}",
             notification.detail
         ),
     }
 }
 
-fn example() -> News {
-    use operator_ledger::{Ticket, Told};
-    News {
-        kind: NewsKind::Opened,
+fn example() -> Notification {
+    use operator_ledger::{NotificationCursor, Ticket};
+    Notification {
+        kind: NotificationKind::Opened,
         at: None,
         detail: String::new(),
-        told: Told::default(),
+        told: NotificationCursor::default(),
         ticket: Ticket {
             id: 1,
             violation_key: "store_down:1".into(),
@@ -244,7 +248,7 @@ impl Notifier {
         }
     }
 
-    fn is_wanted(&self, notification: &News) -> bool {
+    fn is_wanted(&self, notification: &Notification) -> bool {
         let old = notification
             .at
             .is_some_and(|at| Timestamp::now().duration_since(at) > MAX_AGE);
@@ -252,7 +256,7 @@ impl Notifier {
     }
 
     /// Returns when it is delivered, refused for good, or no news any more.
-    async fn send(&mut self, notification: &News, warn: &mut impl FnMut(String)) {
+    async fn send(&mut self, notification: &Notification, warn: &mut impl FnMut(String)) {
         let body = match self.notify.body(notification) {
             Ok(body) => body,
             Err(why) => {

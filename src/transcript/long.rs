@@ -1,7 +1,7 @@
 //! A text of any number of lines, kept as it came: a line is made when it is looked at. What a
 //! command printed can be megabytes of the shortest lines.
 
-use super::{Kind, clean::clean, doc::Lines, shown::Shown};
+use super::{Kind, clean::clean, doc::LineSource, shown::Shown};
 use std::borrow::Cow;
 
 #[derive(Debug, Clone, Default)]
@@ -40,7 +40,7 @@ impl Long {
     }
 }
 
-impl Lines for Long {
+impl LineSource for Long {
     fn len(&self) -> usize {
         self.starts.len()
     }

@@ -6,46 +6,46 @@
 use super::{
     Line,
     clean::clean_text,
-    shown::{Look, Looks, Shown},
+    shown::{Shown, TextStyle, TextStyles},
 };
 use ratatui::style::{Color, Modifier, Style};
 use std::borrow::Cow;
 use tui_markdown::{AlertKind, Options, StyleSheet};
 
 /// A text longer than this is shown as it is.
-const LONGEST: usize = 32 * 1024;
+const MAX_BYTES: usize = 32 * 1024;
 
-/// Looks travel through the renderer as colours that no theme has.
+/// Styles travel through the renderer as colours that no theme has.
 #[derive(Debug, Clone, Copy)]
 struct Sheet;
 
-fn tag(look: Look) -> Style {
+fn tag(look: TextStyle) -> Style {
     Style::new().fg(Color::Indexed(match look {
-        Look::Heading => 1,
-        Look::Code => 2,
-        Look::Link => 3,
+        TextStyle::Heading => 1,
+        TextStyle::Code => 2,
+        TextStyle::Link => 3,
         _ => 0,
     }))
 }
 
 impl StyleSheet for Sheet {
     fn heading(&self, _: u8) -> Style {
-        tag(Look::Heading)
+        tag(TextStyle::Heading)
     }
     fn code(&self) -> Style {
-        tag(Look::Code)
+        tag(TextStyle::Code)
     }
     fn link(&self) -> Style {
-        tag(Look::Link)
+        tag(TextStyle::Link)
     }
     fn blockquote(&self) -> Style {
-        tag(Look::Faint)
+        tag(TextStyle::Faint)
     }
     fn heading_meta(&self) -> Style {
-        tag(Look::Faint)
+        tag(TextStyle::Faint)
     }
     fn metadata_block(&self) -> Style {
-        tag(Look::Faint)
+        tag(TextStyle::Faint)
     }
     fn code_block_fence(&self) -> &'static str {
         ""
@@ -54,16 +54,16 @@ impl StyleSheet for Sheet {
         Style::new()
     }
     fn math_inline(&self) -> Style {
-        tag(Look::Code)
+        tag(TextStyle::Code)
     }
     fn math_display(&self) -> Style {
-        tag(Look::Code)
+        tag(TextStyle::Code)
     }
     fn footnote_ref(&self) -> Style {
-        tag(Look::Faint)
+        tag(TextStyle::Faint)
     }
     fn footnote_def(&self) -> Style {
-        tag(Look::Faint)
+        tag(TextStyle::Faint)
     }
     fn alert(&self, _: AlertKind) -> Style {
         Style::new()
@@ -75,13 +75,13 @@ impl StyleSheet for Sheet {
         Style::new().add_modifier(Modifier::BOLD)
     }
     fn table_border(&self) -> Style {
-        tag(Look::Faint)
+        tag(TextStyle::Faint)
     }
     fn list_marker(&self) -> Style {
-        tag(Look::Faint)
+        tag(TextStyle::Faint)
     }
     fn image_alt(&self) -> Style {
-        tag(Look::Faint)
+        tag(TextStyle::Faint)
     }
 }
 
@@ -91,7 +91,7 @@ pub fn render<'a>(lines: &[&'a Line], shown: &mut Vec<Shown<'a>>) {
         .iter()
         .any(|l| l.text.contains(MARKS) || numbered(&l.text));
     let bytes: usize = lines.iter().map(|l| l.text.len()).sum();
-    if !marked || bytes > LONGEST || lines.iter().any(|l| l.omitted > 0) {
+    if !marked || bytes > MAX_BYTES || lines.iter().any(|l| l.omitted > 0) {
         shown.extend(lines.iter().map(|l| Shown::plain(l)));
         return;
     }
@@ -104,7 +104,7 @@ pub fn render<'a>(lines: &[&'a Line], shown: &mut Vec<Shown<'a>>) {
             continue;
         }
         let mut text = String::new();
-        let mut looks = Looks::new();
+        let mut looks = TextStyles::new();
         for span in &line.spans {
             let mut piece = span.content.to_string();
             clean_text(&mut piece);
@@ -114,7 +114,8 @@ pub fn render<'a>(lines: &[&'a Line], shown: &mut Vec<Shown<'a>>) {
                 looks.push((start..text.len(), look));
             }
         }
-        let code = look(line.style) == Some(Look::Code) || text.starts_with(['┌', '│', '├', '└']);
+        let code =
+            look(line.style) == Some(TextStyle::Code) || text.starts_with(['┌', '│', '├', '└']);
         shown.push(Shown {
             // As many lines come out as went in, more or less.
             id: lines[done.min(lines.len() - 1)].id,
@@ -161,16 +162,16 @@ fn source(lines: &[&Line]) -> String {
     source
 }
 
-fn look(style: Style) -> Option<Look> {
+fn look(style: Style) -> Option<TextStyle> {
     let is = |modifier| style.add_modifier.contains(modifier);
     Some(match style.fg {
-        Some(Color::Indexed(1)) => Look::Heading,
-        Some(Color::Indexed(2)) => Look::Code,
-        Some(Color::Indexed(3)) => Look::Link,
-        _ if is(Modifier::BOLD) => Look::Strong,
-        _ if is(Modifier::ITALIC) => Look::Emphasis,
-        _ if is(Modifier::CROSSED_OUT) => Look::Struck,
-        Some(Color::Indexed(0)) => Look::Faint,
+        Some(Color::Indexed(1)) => TextStyle::Heading,
+        Some(Color::Indexed(2)) => TextStyle::Code,
+        Some(Color::Indexed(3)) => TextStyle::Link,
+        _ if is(Modifier::BOLD) => TextStyle::Strong,
+        _ if is(Modifier::ITALIC) => TextStyle::Emphasis,
+        _ if is(Modifier::CROSSED_OUT) => TextStyle::Struck,
+        Some(Color::Indexed(0)) => TextStyle::Faint,
         _ => return None,
     })
 }

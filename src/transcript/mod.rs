@@ -23,5 +23,5 @@ pub use doc::Doc;
 pub use ring::{Kind, Line, Ring};
 pub use rows::{Page, Piece, Row, Size};
 pub use search::Needle;
-pub use shown::{Look, Shown};
+pub use shown::{Shown, TextStyle};
 pub use view::View;

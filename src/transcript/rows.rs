@@ -3,7 +3,7 @@
 use super::{
     Kind,
     search::Needle,
-    shown::{Look, Looks, Shown},
+    shown::{Shown, TextStyle, TextStyles},
     wrap::wrap,
 };
 use std::{borrow::Cow, ops::Range};
@@ -41,7 +41,7 @@ pub struct Piece<'a> {
     /// Columns before the text of a row that is not the first, its marker's place included.
     pub indent: usize,
     pub text: Cow<'a, str>,
-    pub looks: Looks,
+    pub looks: TextStyles,
     /// Where what is searched for is.
     pub found: Vec<Range<usize>>,
     /// Bytes left out after this row, the last of its line.
@@ -106,7 +106,7 @@ fn hang(line: &Shown<'_>) -> usize {
     let start = text.len() - text.trim_start().len();
     let item = &text[start..];
     let marker = match line.looks.first() {
-        Some((range, Look::Faint)) if range.start <= start => range.end.max(start) - start,
+        Some((range, TextStyle::Faint)) if range.start <= start => range.end.max(start) - start,
         _ if item.starts_with("- ") => 2,
         _ => return 0,
     };

@@ -1,11 +1,11 @@
 //! A light reading of shell commands: enough to tell program, flags, quotes, variables and operators
 //! apart at a glance. It is no parser: what it does not understand it leaves plain.
 
-use super::shown::{Look, Looks};
+use super::shown::{TextStyle, TextStyles};
 
 /// The pieces of one line of a command that look different.
-pub fn looks(line: &str) -> Looks {
-    let mut looks = Looks::new();
+pub fn looks(line: &str) -> TextStyles {
+    let mut looks = TextStyles::new();
     let bytes = line.as_bytes();
     // The next word is a program.
     let mut program = true;
@@ -15,21 +15,21 @@ pub fn looks(line: &str) -> Looks {
         match byte {
             b' ' => at += 1,
             b'#' if start == 0 || bytes[start - 1] == b' ' => {
-                looks.push((start..line.len(), Look::Faint));
+                looks.push((start..line.len(), TextStyle::Faint));
                 break;
             }
             b'\'' | b'"' => {
                 at = end_of_quote(bytes, at);
-                looks.push((start..at, Look::Quoted));
+                looks.push((start..at, TextStyle::Quoted));
                 program = false;
             }
             b'$' => {
                 at = end_of_variable(bytes, at);
                 let operator = bytes.get(start + 1) == Some(&b'(');
                 let look = if operator {
-                    Look::Operator
+                    TextStyle::Operator
                 } else {
-                    Look::Variable
+                    TextStyle::Variable
                 };
                 looks.push((start..at, look));
                 program = operator;
@@ -38,18 +38,18 @@ pub fn looks(line: &str) -> Looks {
                 while bytes.get(at).is_some_and(|b| b"|&;<>()`".contains(b)) {
                     at += 1;
                 }
-                looks.push((start..at, Look::Operator));
+                looks.push((start..at, TextStyle::Operator));
                 program = !line[start..at].contains(['<', '>']) && !line[start..at].ends_with(')');
             }
             _ => {
                 at = end_of_word(bytes, at);
                 let word = &line[start..at];
                 if word.starts_with('-') && word.len() > 1 {
-                    looks.push((start..at, Look::Flag));
+                    looks.push((start..at, TextStyle::Flag));
                 } else if program && is_assignment(word) {
-                    looks.push((start..at, Look::Variable));
+                    looks.push((start..at, TextStyle::Variable));
                 } else if program {
-                    looks.push((start..at, Look::Program));
+                    looks.push((start..at, TextStyle::Program));
                     program = KEYWORDS.contains(&word);
                 }
             }

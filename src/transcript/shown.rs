@@ -2,7 +2,7 @@
 //! long output folded.
 //!
 //! Costs something, so it is done for lines that are looked at, never for those that pass. Knows no
-//! colours: a [`Look`] is a role.
+//! colours: a [`TextStyle`] is a role.
 
 use super::{Kind, Line, markdown, shell};
 use std::{borrow::Cow, ops::Range};
@@ -14,7 +14,7 @@ const TAIL: usize = 4;
 
 /// What a piece of a line is, where that differs from its line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Look {
+pub enum TextStyle {
     Strong,
     Emphasis,
     Heading,
@@ -31,7 +31,7 @@ pub enum Look {
 }
 
 /// Pieces of a text that look different, in order, not overlapping.
-pub type Looks = Vec<(Range<usize>, Look)>;
+pub type TextStyles = Vec<(Range<usize>, TextStyle)>;
 
 /// A line as it is drawn, before it is wrapped.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,7 +40,7 @@ pub struct Shown<'a> {
     pub id: u64,
     pub kind: Kind,
     pub text: Cow<'a, str>,
-    pub looks: Looks,
+    pub looks: TextStyles,
     /// Bytes left out of the text.
     pub omitted: u64,
     /// An empty row is drawn above.
@@ -56,8 +56,8 @@ impl<'a> Shown<'a> {
     pub fn plain(line: &'a Line) -> Self {
         let looks = match line.kind {
             Kind::Command | Kind::CommandMore => shell::looks(&line.text),
-            Kind::Key => vec![(0..line.text.find("  ").unwrap_or(0), Look::Strong)],
-            _ => Looks::new(),
+            Kind::Key => vec![(0..line.text.find("  ").unwrap_or(0), TextStyle::Strong)],
+            _ => TextStyles::new(),
         };
         Self {
             id: line.id,
@@ -76,7 +76,7 @@ impl<'a> Shown<'a> {
         Shown {
             id: first.id,
             kind: first.kind,
-            looks: vec![(0..text.len(), Look::Faint)],
+            looks: vec![(0..text.len(), TextStyle::Faint)],
             text: Cow::Owned(text),
             omitted: 0,
             gap: false,

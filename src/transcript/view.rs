@@ -5,7 +5,7 @@
 
 use super::{
     Line, Ring,
-    doc::{Doc, Reads},
+    doc::{Doc, Scrollable},
     rows::{Page, Row, Size, row_count},
     search::Needle,
     shown::{Shown, show_newest},

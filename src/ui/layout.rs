@@ -65,9 +65,9 @@ impl Layout {
         } else if area.width < 60 && area.height < TOWER {
             layout.stack(body, want);
         } else if area.width < 60 {
-            layout.tower(body, want);
+            layout.columns_body(body, want);
         } else if area.width < WIDE && area.height >= TALL {
-            layout.porch(body, want);
+            layout.stacked_body(body, want);
         } else {
             layout.columns(body, want);
         }
@@ -84,16 +84,16 @@ impl Layout {
     }
 
     /// Tall and narrow: all panes, one below the other.
-    fn tower(&mut self, body: Rect, want: Want) {
+    fn columns_body(&mut self, body: Rect, want: Want) {
         let (top, rest) = split_rows(body, (want.cluster + 2).min(body.height / 3));
         self.cluster = top;
         let (top, rest) = split_rows(rest, (body.height / 6).max(TICKETS));
         self.tickets = top;
-        self.tell(rest, want);
+        self.place_chapter_and_agent(rest, want);
     }
 
     /// Tall, and wide enough for two: cluster and tickets side by side, the agent below them.
-    fn porch(&mut self, body: Rect, want: Want) {
+    fn stacked_body(&mut self, body: Rect, want: Want) {
         let (top, rest) = split_rows(body, (want.cluster + 2).min(body.height / 3));
         let left = top.width / 2;
         self.cluster = Rect { width: left, ..top };
@@ -102,11 +102,11 @@ impl Layout {
             width: top.width - left,
             ..top
         };
-        self.tell(rest, want);
+        self.place_chapter_and_agent(rest, want);
     }
 
     /// The chapter, if there is one, above the agent.
-    fn tell(&mut self, area: Rect, want: Want) {
+    fn place_chapter_and_agent(&mut self, area: Rect, want: Want) {
         match want.chapter {
             Some(rows) if area.height >= 8 => {
                 let most = match area.height {
@@ -162,7 +162,7 @@ impl Layout {
         } else {
             (self.cluster, self.tickets) = split_rows(left_column, cluster);
         }
-        self.tell(right, want);
+        self.place_chapter_and_agent(right, want);
     }
 }
 

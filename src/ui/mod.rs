@@ -37,7 +37,7 @@ use ratatui::{Frame, layout::Rect, text::Line};
 /// Draws the whole screen; returns the sizes that scrolling needs.
 pub fn draw(frame: &mut Frame, app: &App) -> Drawn {
     let state = &app.live;
-    let theme = Theme::new(state.taste.palette);
+    let theme = Theme::new(state.view_options.palette);
     let area = frame.area();
     if let Some(replay) = &app.replay {
         let stage = replay::draw(frame, app, replay, theme);
@@ -94,7 +94,7 @@ fn want(state: &State, area: Rect) -> Want {
             .map(|_| panes::chapter::rows(state, area)),
         reading: state.focus == Pane::Chapter || !at_work(state),
         focus: state.focus,
-        zoom: state.taste.zoom,
+        zoom: state.view_options.zoom,
     }
 }
 

@@ -3,7 +3,7 @@
 
 use crate::{
     app::model::palette::Palette,
-    transcript::{Kind, Look},
+    transcript::{Kind, TextStyle},
 };
 use ratatui::style::{Color, Modifier, Style};
 
@@ -63,20 +63,20 @@ impl Theme {
     }
 
     /// How a piece of a line differs from its line.
-    pub fn look(self, look: Look) -> Style {
+    pub fn look(self, look: TextStyle) -> Style {
         let (colour, modifier) = match look {
-            Look::Strong => (None, Modifier::BOLD),
-            Look::Emphasis => (None, Modifier::ITALIC),
-            Look::Heading => (Some(Color::Cyan), Modifier::BOLD),
-            Look::Code => (Some(Color::Green), Modifier::empty()),
-            Look::Link => (Some(Color::Blue), Modifier::UNDERLINED),
-            Look::Faint => (None, Modifier::DIM),
-            Look::Struck => (None, Modifier::CROSSED_OUT),
-            Look::Program => (Some(Color::Cyan), Modifier::BOLD),
-            Look::Flag => (Some(Color::Yellow), Modifier::empty()),
-            Look::Quoted => (Some(Color::Green), Modifier::empty()),
-            Look::Variable => (Some(Color::Magenta), Modifier::empty()),
-            Look::Operator => (None, Modifier::BOLD),
+            TextStyle::Strong => (None, Modifier::BOLD),
+            TextStyle::Emphasis => (None, Modifier::ITALIC),
+            TextStyle::Heading => (Some(Color::Cyan), Modifier::BOLD),
+            TextStyle::Code => (Some(Color::Green), Modifier::empty()),
+            TextStyle::Link => (Some(Color::Blue), Modifier::UNDERLINED),
+            TextStyle::Faint => (None, Modifier::DIM),
+            TextStyle::Struck => (None, Modifier::CROSSED_OUT),
+            TextStyle::Program => (Some(Color::Cyan), Modifier::BOLD),
+            TextStyle::Flag => (Some(Color::Yellow), Modifier::empty()),
+            TextStyle::Quoted => (Some(Color::Green), Modifier::empty()),
+            TextStyle::Variable => (Some(Color::Magenta), Modifier::empty()),
+            TextStyle::Operator => (None, Modifier::BOLD),
         };
         self.of(colour, modifier)
     }

@@ -12,7 +12,7 @@ use crate::{
     app::model::{
         replay::Replay,
         state::State,
-        tickets::{Look, look},
+        tickets::{DisplayState, display_state},
     },
     history::{
         Incident,
@@ -291,13 +291,13 @@ impl Track<'_> {
                     let looks = if column > 0 && now_behind == behind {
                         before
                     } else {
-                        told.at(at).map(|t| look(&t))
+                        told.at(at).map(|t| display_state(&t))
                     };
                     let changed = looks != before;
                     cells.push(self.cell(looks, changed));
                     (before, behind) = (looks, now_behind);
                 }
-                let now = told.at(self.now).map(|t| look(&t));
+                let now = told.at(self.now).map(|t| display_state(&t));
                 let (_, word, role) =
                     now.map_or((' ', "", Role::Dim), super::panes::tickets::words);
                 self.row(&format!("#{}", told.ticket.id), join(cells), word, role)
@@ -314,15 +314,18 @@ impl Track<'_> {
         text
     }
 
-    fn cell(&self, looks: Option<Look>, changed: bool) -> (char, Style) {
+    fn cell(&self, looks: Option<DisplayState>, changed: bool) -> (char, Style) {
         let Some(looks) = looks else {
             return (' ', Style::new());
         };
         let (glyph, _, role) = super::panes::tickets::words(looks);
         let (glyph, line) = match looks {
-            Look::Open | Look::Held | Look::NeedsPerson | Look::Escalated => (glyph, '─'),
-            Look::Working => (sign(What::Taken).0, '━'),
-            Look::Claimed => (glyph, '~'),
+            DisplayState::Open
+            | DisplayState::Held
+            | DisplayState::NeedsPerson
+            | DisplayState::Escalated => (glyph, '─'),
+            DisplayState::Working => (sign(What::Taken).0, '━'),
+            DisplayState::Claimed => (glyph, '~'),
             _ => (glyph, ' '),
         };
         (if changed { glyph } else { line }, self.theme.style(role))

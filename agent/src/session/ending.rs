@@ -13,7 +13,7 @@ use std::time::Duration;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Ended {
     /// Take the next ticket.
-    GoOn,
+    Continue,
     /// The ledger cannot be written: wait before the next one.
     Rest(String),
     /// The model cannot be reached: no next one until it answers.
@@ -49,7 +49,7 @@ impl Session<'_> {
                 &format!("{summary}; I stop and write nothing more"),
             );
             self.session_end(outcome, summary, String::new(), None);
-            return (outcome, Ended::GoOn);
+            return (outcome, Ended::Continue);
         }
         let written = self.write_end(&verdict, outcome, &summary).await;
         let head = match written {
@@ -69,7 +69,7 @@ impl Session<'_> {
         };
         self.session_end(outcome, summary.clone(), head, resolution);
         let ended = match verdict {
-            Ok(_) | Err(Halt::Lost(_)) => Ended::GoOn,
+            Ok(_) | Err(Halt::Lost(_)) => Ended::Continue,
             Err(Halt::Stopped(_)) => Ended::Stopped,
             Err(Halt::Model(ModelError::Hopeless(why))) => {
                 Ended::Hopeless(self.context.redactor.apply(&why))

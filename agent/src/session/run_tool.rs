@@ -13,7 +13,7 @@ use crate::{
 };
 use jiff::Timestamp;
 use operator_ledger::{
-    Beside, EntryMeta, OutputChunk,
+    EntryMeta, OutputChunk, SideCost,
     event::{Kind, Stream},
 };
 use serde_json::json;
@@ -159,7 +159,7 @@ impl Session<'_> {
             seen = asked => seen,
         };
         if let (Some(reservation), Some(search)) = (reservation, &context.search) {
-            let paid = Beside {
+            let paid = SideCost {
                 what: "web_search",
                 model: search.model().into(),
                 tokens: seen.used.0,

@@ -1,8 +1,8 @@
 //! Arguments of a call on their way to the ledger's thread: copied or moved here, lent there.
 
 use crate::{
-    Beside, Check, ClaimRequest, NewEntry, NewSession, NewTicket, Reservation, Status, SystemId,
-    Told, Totals, event::Outcome,
+    Check, ClaimRequest, NewEntry, NewSession, NewTicket, NotificationCursor, Reservation,
+    SideCost, Status, SystemId, Totals, event::Outcome,
 };
 use jiff::Timestamp;
 use std::time::Duration;
@@ -116,7 +116,7 @@ macro_rules! moved {
 }
 
 moved!(
-    Beside,
+    SideCost,
     ClaimRequest,
     Check,
     NewEntry,
@@ -155,6 +155,6 @@ copied!(
     Reservation,
     Status,
     Timestamp,
-    Told,
+    NotificationCursor,
     Totals
 );

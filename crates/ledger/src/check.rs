@@ -5,10 +5,10 @@
 //! long that must hold. Verdicts on claimed repairs are `proof`'s.
 
 use crate::{
-    Mono, Resolution, Severity, Status, SystemId, Ticket, TicketEventKind, by_hand, claim,
+    Mono, Resolution, Severity, Status, SystemId, Ticket, TicketEventKind, claim,
     clock::{self, millis},
     engine::{Engine, Result},
-    heartbeat, proof, record,
+    heartbeat, manual, proof, record,
     stored::words,
     tickets,
     transitions::{self, Change},
@@ -221,7 +221,7 @@ fn note_state(
         })
         .optional()?;
     let now = data.ms;
-    let gap = millis(check.interval * 3 + heartbeat::LONGEST_LOOK);
+    let gap = millis(check.interval * 3 + heartbeat::MAX_LOOK);
     // Times of an earlier boot mean nothing now; time in which nobody looked is not clear.
     let (clear, violated, since) = match known {
         Some((boot, clear, violated, since, observed)) if boot == data.boot => {
@@ -317,7 +317,7 @@ fn open_or_reopen(
                subject_name = coalesce(?6, subject_name) WHERE id = ?1",
             params![ticket.id, live_key, now, o.message, batch, o.subject_name],
         )?;
-        by_hand::renew_budget(tx, ticket.id)?;
+        manual::renew_budget(tx, ticket.id)?;
         let change = Change {
             kind: TicketEventKind::Reopened,
             from: Some(ticket.status),

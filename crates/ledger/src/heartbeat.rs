@@ -11,7 +11,7 @@ use serde::Serialize;
 use std::time::Duration;
 
 /// Requests to a process that hangs run into their limits, some of them one after the other.
-pub(crate) const LONGEST_LOOK: Duration = Duration::from_secs(10);
+pub(crate) const MAX_LOOK: Duration = Duration::from_secs(10);
 
 /// When the monitor last looked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -30,7 +30,7 @@ impl Heartbeat {
     /// After so long without a check nobody is watching: three intervals, and the time one look at
     /// a cluster in which something hangs may take.
     pub fn patience(&self) -> Duration {
-        self.interval * 3 + LONGEST_LOOK
+        self.interval * 3 + MAX_LOOK
     }
 
     pub fn is_silent(&self) -> bool {

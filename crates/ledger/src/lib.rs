@@ -13,15 +13,15 @@
 //! | `thread` | the thread that owns a connection; `reply`, what it answers; `carry`, what it is given |
 //! | `engine` | the connection; its calls are in the files below |
 //! | `schema` | tables, migrations, adoption of reference files |
-//! | `tickets` | what a ticket is, and reading them; `by_hand` what people do to them |
+//! | `tickets` | what a ticket is, and reading them; `manual` what people do to them |
 //! | `transitions` | changes of a ticket that more than one role makes, and their log |
 //! | `claim` | claim, lease, fencing, release, escalation |
 //! | `check` | what one check of the monitor does to tickets: sightings, reopening, clearing |
 //! | `proof` | requests for proof of a repair, and the verdict |
 //! | `alerts` | what Alertmanager told the monitor |
-//! | `heartbeat` | when the monitor last looked; `presence`, when an agent was last there |
-//! | `news` | what is worth telling people elsewhere, and how far that was told |
-//! | `figures` | counts over all of it, for metrics |
+//! | `heartbeat` | when the monitor last looked; `agent_heartbeat`, when an agent was last there |
+//! | `notifications` | what is worth telling people elsewhere, and how far that was told |
+//! | `statistics` | counts over all of it, for metrics |
 //! | `sessions` | sessions; `entries` what is in them, `meta` what they say of themselves; `session_reads` reads both, `chain` links them by hash |
 //! | `reading` | what a reader needs who follows a session, pages through it or plays it back |
 //! | `commands` | what people tell an agent they did not start |
@@ -31,8 +31,8 @@
 //! | `stored` | words of columns, also those that nobody here writes; `prose`, what older files say in sentences alone |
 //! | `clock` | wall time, a clock that does not jump, who holds a lease |
 
+mod agent_heartbeat;
 mod alerts;
-mod by_hand;
 mod carry;
 mod chain;
 mod check;
@@ -45,12 +45,11 @@ pub mod endpoints;
 mod engine;
 mod entries;
 pub mod event;
-mod figures;
 mod heartbeat;
 pub mod home;
+mod manual;
 mod meta;
-mod news;
-mod presence;
+mod notifications;
 mod proof;
 mod prose;
 mod reading;
@@ -61,6 +60,7 @@ mod schema;
 mod session_reads;
 mod sessions;
 mod spending;
+mod statistics;
 mod stored;
 mod system;
 mod thread;
@@ -69,19 +69,18 @@ mod tool;
 mod transitions;
 pub mod usage;
 
+pub use agent_heartbeat::EVERY as PRESENCE;
 pub use alerts::{AlertNotice, KEY as ALERT_KEY, Received, StandingAlert};
-pub use by_hand::NewTicket;
 pub use chain::{ChainReport, Verdict};
 pub use check::{Check, CheckOutcome, Observation, Outside, Reading};
 pub use claim::{Claim, ClaimRequest, DEFAULT_LEASE, Lease, MAX_SESSIONS};
 pub use clock::{Holder, Stopwatch, parse_time};
 pub use commands::CommandRow;
 pub use entries::{EntryKind, EntryRow, NewEntry};
-pub use figures::Figures;
 pub use heartbeat::Heartbeat;
+pub use manual::NewTicket;
 pub use meta::{BudgetMeta, EntryMeta, Input};
-pub use news::{News, NewsKind, Told};
-pub use presence::EVERY as PRESENCE;
+pub use notifications::{Notification, NotificationCursor, NotificationKind};
 pub use proof::{Verification, VerificationRow};
 pub use reading::{EntryMark, ListedSession, Measured, RunningSession, WaitingProposal};
 pub use record::{Fault, Sample};
@@ -90,7 +89,8 @@ pub use roles::{AgentLedger, MonitorLedger, PersonLedger, Reader};
 pub use sessions::{
     NewSession, OutputChunk, SessionRow, SessionStatus, SessionWriter, Totals, UsageTotals,
 };
-pub use spending::{Beside, Payment, Reservation};
+pub use spending::{Payment, Reservation, SideCost};
+pub use statistics::Statistics;
 pub use stored::{Stored, Word};
 pub use system::SystemId;
 pub use tickets::{LiveTicket, Resolution, Severity, Status, Ticket, TicketEvent, TicketEventKind};

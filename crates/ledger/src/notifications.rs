@@ -32,7 +32,7 @@ const AT_ONCE: i64 = 50;
 )]
 #[serde(rename_all = "lowercase")]
 #[strum(serialize_all = "lowercase")]
-pub enum NewsKind {
+pub enum NotificationKind {
     Opened,
     Escalated,
     Proven,
@@ -40,39 +40,39 @@ pub enum NewsKind {
     Approval,
 }
 
-words!(NewsKind);
+words!(NotificationKind);
 
-impl NewsKind {
+impl NotificationKind {
     pub const ALL: [Self; 4] = [Self::Opened, Self::Escalated, Self::Proven, Self::Approval];
 }
 
 /// Something that happened.
 #[derive(Debug, Clone, PartialEq)]
-pub struct News {
-    pub kind: NewsKind,
+pub struct Notification {
+    pub kind: NotificationKind,
     pub at: Option<Timestamp>,
     /// As it is now, not as it was.
     pub ticket: Ticket,
     /// Why, or the command that waits.
     pub detail: String,
     /// How far one has read with this.
-    pub told: Told,
+    pub told: NotificationCursor,
 }
 
 /// How far was read. Rows up to these are told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Told {
+pub struct NotificationCursor {
     event: i64,
     entry: i64,
 }
 
 impl Engine {
-    pub(crate) fn told(&self, cluster_id: &SystemId) -> Result<Option<Told>> {
+    pub(crate) fn told(&self, cluster_id: &SystemId) -> Result<Option<NotificationCursor>> {
         Ok(self
             .conn
             .prepare_cached("SELECT event_id, entry_id FROM told WHERE cluster_id = ?1")?
             .query_row([cluster_id.as_str()], |r| {
-                Ok(Told {
+                Ok(NotificationCursor {
                     event: r.get(0)?,
                     entry: r.get(1)?,
                 })
@@ -80,18 +80,22 @@ impl Engine {
             .optional()?)
     }
 
-    pub(crate) fn told_by_now(&self) -> Result<Told> {
+    pub(crate) fn told_by_now(&self) -> Result<NotificationCursor> {
         let newest = |table: &str| {
             let sql = format!("SELECT coalesce(max(id), 0) FROM {table}");
             self.conn.query_row(&sql, [], |r| r.get(0))
         };
-        Ok(Told {
+        Ok(NotificationCursor {
             event: newest("ticket_events")?,
             entry: newest("agent_log_entries")?,
         })
     }
 
-    pub(crate) fn set_told(&mut self, cluster_id: &SystemId, told: Told) -> Result<()> {
+    pub(crate) fn set_told(
+        &mut self,
+        cluster_id: &SystemId,
+        told: NotificationCursor,
+    ) -> Result<()> {
         self.write(|tx| {
             tx.execute(
                 "INSERT OR REPLACE INTO told (cluster_id, event_id, entry_id) VALUES (?1, ?2, ?3)",
@@ -101,7 +105,11 @@ impl Engine {
         })
     }
 
-    pub(crate) fn news(&self, cluster_id: &SystemId, told: Told) -> Result<(Vec<News>, Told)> {
+    pub(crate) fn news(
+        &self,
+        cluster_id: &SystemId,
+        told: NotificationCursor,
+    ) -> Result<(Vec<Notification>, NotificationCursor)> {
         let mut upto = told;
         let mut out = Vec::new();
         let events: Vec<TicketEvent> = self
@@ -120,7 +128,7 @@ impl Engine {
                 continue;
             };
             if ticket.cluster_id.as_ref().is_none_or(|c| c == cluster_id) {
-                out.push(News {
+                out.push(Notification {
                     kind,
                     at: event.at,
                     ticket,
@@ -156,8 +164,8 @@ impl Engine {
                 .optional()?;
             if let Some(entry) = entry {
                 seen.entry = seen.entry.max(entry);
-                out.push(News {
-                    kind: NewsKind::Approval,
+                out.push(Notification {
+                    kind: NotificationKind::Approval,
                     at: proposal.since,
                     ticket,
                     detail: spoken(&proposal.tool, &proposal.input).into_owned(),
@@ -170,19 +178,19 @@ impl Engine {
     }
 }
 
-fn worth_telling(event: &TicketEvent) -> Option<NewsKind> {
+fn worth_telling(event: &TicketEvent) -> Option<NotificationKind> {
     match event.kind.as_ref()?.known()? {
-        TicketEventKind::Opened => Some(NewsKind::Opened),
+        TicketEventKind::Opened => Some(NotificationKind::Opened),
         // Given up, and back with agents: it was told when it was opened.
         TicketEventKind::Reopened => {
             let over = event.from.as_ref().is_some_and(|f| *f == Status::Resolved);
-            over.then_some(NewsKind::Opened)
+            over.then_some(NotificationKind::Opened)
         }
-        TicketEventKind::Escalated => Some(NewsKind::Escalated),
+        TicketEventKind::Escalated => Some(NotificationKind::Escalated),
         TicketEventKind::Resolved => {
             let proven = event.resolution.as_ref();
             let proven = proven.is_some_and(|r| *r == Resolution::Proven);
-            proven.then_some(NewsKind::Proven)
+            proven.then_some(NotificationKind::Proven)
         }
         TicketEventKind::Claimed
         | TicketEventKind::Released

@@ -4,7 +4,7 @@
 //! chunks that are written behind the work.
 
 use crate::{
-    Beside, EntryKind, EntryMeta, Holder, Lease, NewEntry, Reservation, Resolution, Status,
+    EntryKind, EntryMeta, Holder, Lease, NewEntry, Reservation, Resolution, SideCost, Status,
     Stopwatch, Stored, SystemId, chain, claim, clock,
     engine::{Engine, Result},
     entries,
@@ -200,7 +200,7 @@ impl Engine {
         entry: i64,
         session: &str,
         summary: Option<&str>,
-        paid: &Beside,
+        paid: &SideCost,
     ) -> Result<()> {
         let day = clock::today();
         self.write(|tx| {

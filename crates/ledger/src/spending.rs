@@ -18,7 +18,7 @@ pub struct Reservation(i64);
 
 /// What was spent on the side of a session's turns.
 #[derive(Debug, Clone)]
-pub struct Beside {
+pub struct SideCost {
     /// `summary` or `web_search`.
     pub what: &'static str,
     pub model: String,
@@ -118,7 +118,7 @@ impl Engine {
         &mut self,
         reservation: Reservation,
         session: &str,
-        paid: &Beside,
+        paid: &SideCost,
     ) -> Result<()> {
         let day = clock::today();
         self.write(|tx| {
@@ -138,7 +138,7 @@ pub(crate) fn settle(tx: &Transaction<'_>, reservation: Reservation, usd: f64) -
 pub(crate) fn spend_beside(
     tx: &Transaction<'_>,
     session: &str,
-    paid: &Beside,
+    paid: &SideCost,
     day: &str,
 ) -> Result<()> {
     tx.execute(

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 
 /// Counts by word. What there is none of is not in them.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
-pub struct Figures {
+pub struct Statistics {
     /// Tickets that are not resolved, by status.
     pub tickets: BTreeMap<Stored<Status>, u64>,
     /// Tickets that are, by resolution.
@@ -34,8 +34,8 @@ pub struct Figures {
 }
 
 impl Engine {
-    pub(crate) fn figures(&self) -> Result<Figures> {
-        let mut out = Figures {
+    pub(crate) fn figures(&self) -> Result<Statistics> {
+        let mut out = Statistics {
             tickets: self.count(
                 "SELECT CASE status WHEN 'diagnosed' THEN 'escalated' ELSE status END, count(*)
                  FROM tickets WHERE status != 'resolved' GROUP BY 1",
@@ -48,7 +48,7 @@ impl Engine {
             sessions: self.count("SELECT status, count(*) FROM agent_sessions GROUP BY 1")?,
             usd_today: self.spent_today()?,
             agents: self.agents_there()?,
-            ..Figures::default()
+            ..Statistics::default()
         };
         let sums: [u64; 5] = self
             .conn

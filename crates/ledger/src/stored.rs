@@ -126,7 +126,7 @@ pub(crate) use words;
 mod tests {
     use super::*;
     use crate::{
-        EntryKind, NewsKind, Resolution, SessionStatus, Severity, Status, TicketEventKind,
+        EntryKind, NotificationKind, Resolution, SessionStatus, Severity, Status, TicketEventKind,
         event::{Level, Mode, Outcome, Stream, VerifyState},
     };
     use strum::IntoEnumIterator;
@@ -151,7 +151,7 @@ mod tests {
         same_word_everywhere::<Resolution>();
         same_word_everywhere::<Severity>();
         same_word_everywhere::<TicketEventKind>();
-        same_word_everywhere::<NewsKind>();
+        same_word_everywhere::<NotificationKind>();
         same_word_everywhere::<Mode>();
         same_word_everywhere::<Outcome>();
         same_word_everywhere::<Stream>();

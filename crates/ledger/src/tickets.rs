@@ -1,6 +1,6 @@
 //! What a ticket is, and reading them.
 //!
-//! What the monitor does to them is in `check`, an agent in `claim`, people in `by_hand`.
+//! What the monitor does to them is in `check`, an agent in `claim`, people in `manual`.
 
 use crate::{
     Stored, SystemId,

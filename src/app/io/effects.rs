@@ -1,14 +1,14 @@
-//! Does what `update` asked for: the hands of the dashboard.
+//! Carries out what `update` asked for.
 
 use crate::{
     app::{
         event::{Effect, Event, Frontend},
         io::{
-            archive::Archive,
-            clerk::Clerk,
             follower::Follower,
+            lab::{LabHandle, Order},
+            ledger_writer::LedgerWriter,
+            lookup_worker::LookupWorker,
             sources::{LedgerReader, Observer},
-            stage::{LabHandle, Order},
         },
         model::{
             child::Child,
@@ -24,16 +24,16 @@ use tokio::{
     sync::{Notify, mpsc},
 };
 
-pub struct Hands {
+pub struct EffectRunner {
     children: Vec<(Child, Handle)>,
     /// None: nothing is live.
     _ledger: Option<LedgerReader>,
-    archive: Archive,
-    clerk: Clerk,
+    archive: LookupWorker,
+    clerk: LedgerWriter,
     follower: Option<Follower>,
     path: PathBuf,
     observer: Option<Observer>,
-    stage: Option<LabHandle>,
+    lab: Option<LabHandle>,
     populate: Option<MakeChildren>,
     bell: Arc<Notify>,
     events: mpsc::Sender<Event>,
@@ -49,7 +49,7 @@ pub enum After {
     Exit(u8),
 }
 
-impl Hands {
+impl EffectRunner {
     /// Starts children and sources. Call it on the main thread: children are tied to it.
     pub fn start(
         config: Config,
@@ -59,20 +59,20 @@ impl Hands {
     ) -> io::Result<Self> {
         let live = config.replay.is_none();
         let reader = || LedgerReader::start(config.ledger.clone(), events.clone());
-        let mut hands = Self {
+        let mut runner = Self {
             children: Vec::new(),
             _ledger: live.then(reader).transpose()?,
-            archive: Archive::start(
+            archive: LookupWorker::start(
                 config.ledger.clone(),
                 config.lab,
                 back.clone(),
                 events.clone(),
             )?,
-            clerk: Clerk::start(config.ledger.clone(), &back, events.clone()),
+            clerk: LedgerWriter::start(config.ledger.clone(), &back, events.clone()),
             follower: None,
             path: config.ledger,
             observer: None,
-            stage: None,
+            lab: None,
             populate: None,
             bell,
             events,
@@ -83,23 +83,23 @@ impl Hands {
             (Child::Agent, config.agent),
         ] {
             if let Role::Run(spec) = role {
-                hands.start_child(child, spec);
+                runner.start_child(child, spec);
             }
         }
         let _there = back.enter();
         if let Some(demo) = config.demo {
-            hands.stage = Some(LabHandle::bring_up(
+            runner.lab = Some(LabHandle::bring_up(
                 demo.lab,
-                hands.path.clone(),
-                hands.events.clone(),
+                runner.path.clone(),
+                runner.events.clone(),
             ));
-            hands.populate = Some(demo.children);
+            runner.populate = Some(demo.children);
         } else if live {
             let mut look = Options::new(&config.pd);
             look.prometheus = config.prometheus;
-            hands.observer = Some(Observer::start(look, hands.events.clone()));
+            runner.observer = Some(Observer::start(look, runner.events.clone()));
         }
-        Ok(hands)
+        Ok(runner)
     }
 
     fn start_child(&mut self, child: Child, spec: Spec) {
@@ -110,8 +110,8 @@ impl Hands {
 
     /// The lab is up: its monitor, its agent, and our own eyes.
     fn populate(&mut self) {
-        let Some(stage) = &self.stage else { return };
-        if let (Some((info, launch)), Some(make)) = (stage.info.get(), self.populate.take()) {
+        let Some(lab) = &self.lab else { return };
+        if let (Some((info, launch)), Some(make)) = (lab.info.get(), self.populate.take()) {
             let pd = info.pd_endpoints.join(",");
             let children = make(info, launch);
             if let Role::Run(spec) = children.monitor {
@@ -124,13 +124,13 @@ impl Hands {
     }
 
     fn order(&self, order: Order) {
-        if let Some(stage) = &self.stage {
-            stage.order(order);
+        if let Some(lab) = &self.lab {
+            lab.order(order);
         }
     }
 
     /// What children said since the last call, child by child.
-    pub fn heard(&self) -> impl Iterator<Item = Event> + '_ {
+    pub fn child_events(&self) -> impl Iterator<Item = Event> + '_ {
         self.children.iter().filter_map(|(child, handle)| {
             let items = handle.mailbox().drain();
             (!items.is_empty()).then_some(Event::Child(*child, items))
@@ -154,7 +154,7 @@ impl Hands {
             Effect::Populate => self.populate(),
             Effect::Inject { fault, node } => self.order(Order::Inject { fault, node }),
             Effect::SetLoad(load) => self.order(Order::SetLoad(load)),
-            Effect::Strike => self.order(Order::TearDown),
+            Effect::TearDownLab => self.order(Order::TearDown),
             Effect::Read(read) => self.archive.read(read),
             Effect::Write(write) => self.clerk.write(write),
             Effect::Follow(session) => {

@@ -1,7 +1,7 @@
 //! The demo's lab, held by one task: brings it up, breaks it as the walk says, ends it.
 
 use crate::{
-    app::{event::Event, model::demo::StageNews},
+    app::{event::Event, model::demo::LabNews},
     demo::{Fault, chapters::Load},
     stage::{
         control::Verb,
@@ -35,7 +35,7 @@ pub enum Order {
 #[derive(Debug)]
 pub struct LabHandle {
     orders: mpsc::Sender<Order>,
-    /// Set before [`StageNews::Ready`].
+    /// Set before [`LabNews::Ready`].
     pub info: Arc<OnceLock<(LabInfo, Launch)>>,
 }
 
@@ -71,27 +71,27 @@ struct Task {
 }
 
 impl Task {
-    async fn tell(&self, news: StageNews) {
-        let _ = self.events.send(Event::Stage(news)).await;
+    async fn tell(&self, news: LabNews) {
+        let _ = self.events.send(Event::Lab(news)).await;
     }
 
     async fn run(self, mut orders: mpsc::Receiver<Order>) {
         let events = self.events.clone();
         let up = running_lab::bring_up(&self.options, move |progress| {
             // A step that is not shown does no harm; one that waits would.
-            let _ = events.try_send(Event::Stage(StageNews::Progress(progress)));
+            let _ = events.try_send(Event::Lab(LabNews::Progress(progress)));
         });
         let lab = tokio::select! {
             up = up => up,
             () = told_to_tear_down(&mut orders) => {
                 // Dropping `up` cut the lifeline.
                 self.wait_until_gone().await;
-                return self.tell(StageNews::Gone).await;
+                return self.tell(LabNews::Gone).await;
             }
         };
         let mut lab = match lab {
             Ok(lab) => lab,
-            Err(error) => return self.tell(StageNews::Failed(error.to_string())).await,
+            Err(error) => return self.tell(LabNews::Failed(error.to_string())).await,
         };
         // What an earlier demo left behind was about a lab that is no more. If this cannot be
         // written now, neither can anything else be, and the children say so.
@@ -101,7 +101,7 @@ impl Task {
             let _ = ledger.retire_other_clusters(&cluster, why).await;
         }
         let _ = self.info.set((lab.info.clone(), lab.launch.clone()));
-        self.tell(StageNews::Ready {
+        self.tell(LabNews::Ready {
             pd: lab.info.pd_endpoints.join(","),
             monitor: match &lab.launch.monitor {
                 Monitor::Start(_) => None,
@@ -112,7 +112,7 @@ impl Task {
         loop {
             let order = tokio::select! {
                 order = orders.recv() => order,
-                how = lab.ended() => return self.tell(StageNews::Ended(how)).await,
+                how = lab.ended() => return self.tell(LabNews::Ended(how)).await,
             };
             let Some(order) = order else { break };
             let result = match order {
@@ -132,13 +132,13 @@ impl Task {
                 Order::Inject { fault, node } => self.inject(&lab, fault, node).await,
             };
             if let Err(why) = result {
-                self.tell(StageNews::ActionFailed(why)).await;
+                self.tell(LabNews::ActionFailed(why)).await;
             }
         }
         if let Err(error) = lab.tear_down(!self.options.lifeline).await {
-            self.tell(StageNews::ActionFailed(error.to_string())).await;
+            self.tell(LabNews::ActionFailed(error.to_string())).await;
         }
-        self.tell(StageNews::Gone).await;
+        self.tell(LabNews::Gone).await;
     }
 
     async fn inject(&self, lab: &RunningLab, fault: Fault, node: String) -> Result<(), String> {
@@ -151,7 +151,7 @@ impl Task {
         done.map_err(|e| format!("cannot {} {node}: {e}", fault.as_str()))?;
         let kind = fault.as_str().to_owned();
         let at = Timestamp::now();
-        self.tell(StageNews::Injected {
+        self.tell(LabNews::Injected {
             kind: kind.clone(),
             node: node.clone(),
             at,

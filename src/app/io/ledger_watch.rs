@@ -17,7 +17,7 @@ use std::{
 };
 
 /// From one look to the next, however much is written.
-const LEAST: Duration = Duration::from_millis(100);
+const MIN_PAUSE: Duration = Duration::from_millis(100);
 /// The looks after the last word.
 const AFTER: [Duration; 3] = [
     Duration::from_millis(50),
@@ -75,10 +75,10 @@ impl LedgerWatch {
             return self.look();
         };
         // Words that come too soon wait in the kernel.
-        if !self.sleep(looked + LEAST, false) {
+        if !self.sleep(looked + MIN_PAUSE, false) {
             return false;
         }
-        let pause = pause(self.told.is_some(), self.after).max(LEAST);
+        let pause = pause(self.told.is_some(), self.after).max(MIN_PAUSE);
         self.sleep(looked + pause, true) && self.look()
     }
 
@@ -270,7 +270,7 @@ mod tests {
         watch.after = 3;
         watch.told = kernel::listen(home.path());
         fs::write(home.path().join("other"), "x").unwrap();
-        assert!(watch.sleep(Instant::now() + LEAST, true));
+        assert!(watch.sleep(Instant::now() + MIN_PAUSE, true));
         assert_eq!(watch.after, 3);
         if watch.told.is_some() {
             fs::write(&path, "x").unwrap();

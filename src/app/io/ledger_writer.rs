@@ -12,9 +12,9 @@ use tokio::{
 
 /// The task; it ends when this is dropped.
 #[derive(Debug)]
-pub struct Clerk(UnboundedSender<Write>);
+pub struct LedgerWriter(UnboundedSender<Write>);
 
-impl Clerk {
+impl LedgerWriter {
     /// Works on `back`.
     pub fn start(ledger: PathBuf, back: &Handle, events: mpsc::Sender<Event>) -> Self {
         let (sender, orders) = mpsc::unbounded_channel();

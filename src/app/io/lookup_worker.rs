@@ -3,10 +3,10 @@
 
 use crate::{
     app::{
-        event::{Event, Found},
+        event::{Event, Response},
         io::ledger_file::LedgerFile,
         model::detail::Detail,
-        request::{Read, SESSIONS},
+        request::{Request, SESSIONS},
     },
     history::{
         Incident, Page,
@@ -30,9 +30,9 @@ const LOG_LINES: usize = 500;
 
 /// The thread; it ends when this is dropped.
 #[derive(Debug)]
-pub struct Archive(Sender<Read>);
+pub struct LookupWorker(Sender<Request>);
 
-impl Archive {
+impl LookupWorker {
     /// `lab` is the one whose nodes are watched, if any; it is asked on `back`.
     pub fn start(
         ledger: PathBuf,
@@ -55,7 +55,7 @@ impl Archive {
         Ok(Self(sender))
     }
 
-    pub fn read(&self, read: Read) {
+    pub fn read(&self, read: Request) {
         let _ = self.0.send(read);
     }
 }
@@ -63,37 +63,37 @@ impl Archive {
 fn serve(
     mut file: LedgerFile,
     log: impl Fn(&str) -> Result<String, String>,
-    reads: &Receiver<Read>,
+    reads: &Receiver<Request>,
     events: &mpsc::Sender<Event>,
 ) {
     // The one that is played back.
     let mut incident: Option<Incident> = None;
     while let Ok(read) = reads.recv() {
         let found = match read {
-            Read::Incident(session) => {
+            Request::Incident(session) => {
                 let found = with(file.ledger(), |l| Incident::read(l, &session));
                 incident = found.clone().ok();
-                Found::Incident(session, found.map(Box::new))
+                Response::Incident(session, found.map(Box::new))
             }
-            Read::Moment { session, at } => {
+            Request::Moment { session, at } => {
                 let of = incident
                     .as_ref()
                     .filter(|i| i.session.session_id == session);
                 let found = of.map_or(Err(GONE.into()), |incident| {
                     with(file.ledger(), |l| Moment::read(l, incident, at)).map(Box::new)
                 });
-                Found::Moment(session, found)
+                Response::Moment(session, found)
             }
-            Read::Stretch { session, from, to } => {
+            Request::Stretch { session, from, to } => {
                 let of = incident
                     .as_ref()
                     .filter(|i| i.session.session_id == session);
                 let found = of.map_or(Err(GONE.into()), |incident| {
                     with(file.ledger(), |l| Stretch::read(l, incident, from, to)).map(Box::new)
                 });
-                Found::Stretch(session, found)
+                Response::Stretch(session, found)
             }
-            Read::Log { node } => Found::Log {
+            Request::Log { node } => Response::Log {
                 text: log(&node),
                 node,
             },
@@ -114,42 +114,47 @@ fn with<T>(
     ledger.and_then(work).map_err(|e| e.to_string())
 }
 
-fn look_up(read: Read, ledger: Result<&Reader, LedgerError>) -> Found {
+fn look_up(read: Request, ledger: Result<&Reader, LedgerError>) -> Response {
     match read {
-        Read::Ticket(id) => {
+        Request::Ticket(id) => {
             let ledger = ledger.map_err(|e| e.to_string());
-            Found::Ticket(Box::new(detail(id, ledger)))
+            Response::Ticket(Box::new(detail(id, ledger)))
         }
-        Read::Sessions(before) => Found::Sessions(
+        Request::Sessions(before) => Response::Sessions(
             before,
             with(ledger, |l| l.session_list(before, SESSIONS).wait()),
         ),
-        Read::Session(prefix) => Found::Session(with(ledger, |l| l.find_session(&prefix).wait())),
-        Read::Page { session, which } => {
-            let page = with(ledger, |l| Page::read(l, &session, &which));
-            Found::Page(which, page.map(Box::new))
+        Request::Session(prefix) => {
+            Response::Session(with(ledger, |l| l.find_session(&prefix).wait()))
         }
-        Read::Find {
+        Request::Page { session, which } => {
+            let page = with(ledger, |l| Page::read(l, &session, &which));
+            Response::Page(which, page.map(Box::new))
+        }
+        Request::Find {
             session,
             needle,
             from,
             forward,
         } => {
             let page = with(ledger, |l| Page::find(l, &session, &needle, from, forward));
-            Found::Match {
+            Response::Match {
                 session,
                 forward,
                 page: page.map(|page| page.map(Box::new)),
             }
         }
-        Read::Output { session, call } => {
+        Request::Output { session, call } => {
             let output = with(ledger, |l| Output::read(l, &session, &call));
-            Found::Output {
+            Response::Output {
                 call,
                 output: output.map(Box::new),
             }
         }
-        Read::Incident(_) | Read::Moment { .. } | Read::Stretch { .. } | Read::Log { .. } => {
+        Request::Incident(_)
+        | Request::Moment { .. }
+        | Request::Stretch { .. }
+        | Request::Log { .. } => {
             unreachable!("answered before")
         }
     }

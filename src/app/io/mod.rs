@@ -1,11 +1,11 @@
 //! What `update` asks for is done here: the ledger read and written, children and sources started,
 //! the lab of a demo held.
 
-mod archive;
-mod clerk;
 pub mod effects;
 mod follower;
+mod lab;
 mod ledger_file;
 mod ledger_watch;
+mod ledger_writer;
+mod lookup_worker;
 mod sources;
-mod stage;

@@ -10,7 +10,7 @@ use crate::{
             ledger_watch::{LedgerWatch, Stop},
         },
         model::{
-            cluster::{HISTORY, INTERVAL, LONGEST},
+            cluster::{HISTORY, INTERVAL, MAX_INTERVAL},
             tickets::{LIMIT, LedgerView},
         },
     },
@@ -81,7 +81,7 @@ fn answered(snapshot: &ClusterSnapshot) -> bool {
 /// nobody answers.
 fn pause(took: Duration, missed: u32) -> Duration {
     if missed > 0 {
-        return (INTERVAL * 2u32.saturating_pow(missed - 1)).min(LONGEST);
+        return (INTERVAL * 2u32.saturating_pow(missed - 1)).min(MAX_INTERVAL);
     }
     (took * 20).clamp(INTERVAL, INTERVAL * 2)
 }
@@ -204,6 +204,6 @@ mod tests {
             .map(|n| pause(Duration::ZERO, n).as_secs())
             .collect();
         assert_eq!(missed, [1, 2, 4, 4, 4]);
-        assert_eq!(pause(Duration::ZERO, u32::MAX), LONGEST);
+        assert_eq!(pause(Duration::ZERO, u32::MAX), MAX_INTERVAL);
     }
 }

@@ -42,7 +42,7 @@ pub fn useful(binding: &Binding, state: &State) -> bool {
             !bare
                 || state.record.is_some()
                 || state.needle.is_some()
-                || state.taste.zoom
+                || state.view_options.zoom
                 || binding.scope == Scope::Question
         }
         Command::Replay => at_hand::session_at_hand(state).is_some(),
@@ -100,7 +100,7 @@ pub fn word(binding: &Binding, state: &State) -> String {
         Command::Hold if at_hand::is_held(state) => "let go".into(),
         Command::PlayPause => "play".into(),
         Command::Quit if state.replayed => "close".into(),
-        Command::Zoom if state.taste.zoom => "all panes".into(),
+        Command::Zoom if state.view_options.zoom => "all panes".into(),
         _ => binding.footer.to_owned(),
     }
 }

@@ -76,7 +76,7 @@ pub struct Agent {
     /// Dollars of the session, where the price is known.
     pub cost: Option<f64>,
     /// When it last said anything.
-    pub heard: Option<Timestamp>,
+    pub last_event_at: Option<Timestamp>,
     calls: VecDeque<Called>,
     pub ring: Ring,
     pub composer: Composer,
@@ -107,7 +107,7 @@ impl Agent {
             verify: None,
             last_outcome: None,
             cost: None,
-            heard: None,
+            last_event_at: None,
             calls: VecDeque::new(),
             ring: Ring::default(),
             composer: Composer::default(),
@@ -132,7 +132,7 @@ impl Agent {
         self.title.clear();
         self.model = None;
         self.cost = None;
-        self.heard = None;
+        self.last_event_at = None;
     }
 
     pub fn enter(&mut self, phase: Phase, now: Timestamp) {
@@ -143,7 +143,7 @@ impl Agent {
     }
 
     /// Takes an event in: its words, and what it means. `at` is when it happened.
-    pub fn hear(&mut self, event: &Event, at: Timestamp) {
+    pub fn apply_event(&mut self, event: &Event, at: Timestamp) {
         if let Kind::ToolCall { call, .. } = &event.kind {
             let oldest = self.ring.oldest_id().unwrap_or(0);
             while self.calls.get(1).is_some_and(|c| c.line <= oldest) || self.calls.len() > CAPACITY

@@ -71,7 +71,7 @@ impl Browser {
     }
 
     /// Chooses what is in a row of so many.
-    pub fn point(&mut self, row: usize, rows: u16) {
+    pub fn select_row(&mut self, row: usize, rows: u16) {
         let index = self.top(rows) + row;
         if index < self.sessions.len() {
             self.selected = index;
@@ -79,7 +79,7 @@ impl Browser {
     }
 
     /// The row before which to read on, if the reader is near the end of what is here.
-    pub fn wanted(&mut self) -> Option<i64> {
+    pub fn next_request(&mut self) -> Option<i64> {
         let near = self.selected + SESSIONS / 2 > self.sessions.len();
         let row = self
             .sessions

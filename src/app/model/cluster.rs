@@ -15,7 +15,7 @@ use std::{
 
 /// The dashboard looks this often, and not longer apart than this when nobody answers.
 pub const INTERVAL: Duration = Duration::from_secs(1);
-pub const LONGEST: Duration = Duration::from_secs(4);
+pub const MAX_INTERVAL: Duration = Duration::from_secs(4);
 /// What is older than this is unknown: three looks, and the time a slow one may take.
 pub const STALE: SignedDuration = SignedDuration::from_secs(5);
 /// Values kept for the charts, one a second.
@@ -23,7 +23,7 @@ const VALUES: usize = 300;
 /// As time.
 pub const HISTORY: Duration = Duration::from_secs(VALUES as u64);
 /// Seconds that one look can stand for.
-const MOST_AT_ONCE: i128 = 10;
+const MAX_AT_ONCE: i128 = 10;
 
 /// The whole cluster in one word. Unknown is not healthy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -105,7 +105,7 @@ impl Cluster {
     }
 
     /// Chooses the store in a row of so many.
-    pub fn point(&mut self, row: usize, rows: usize) {
+    pub fn select_row(&mut self, row: usize, rows: usize) {
         let index = self.window(rows).start + row;
         if let Some(store) = self.stores().get(index).filter(|_| row < rows) {
             self.selected = Some(store.id);
@@ -125,7 +125,7 @@ impl Cluster {
                 .as_millis()
                 .saturating_add(500)
                 .div_euclid(1000)
-                .clamp(1, MOST_AT_ONCE)
+                .clamp(1, MAX_AT_ONCE)
         });
         let push = |history: &mut VecDeque<_>, value: Option<f64>| {
             for _ in 0..seconds {
@@ -165,7 +165,7 @@ impl Cluster {
     }
 
     /// How the stores fared before they were first looked at.
-    pub fn fared(&mut self, past: &HashMap<u64, Vec<Traffic>>) {
+    pub fn backfill(&mut self, past: &HashMap<u64, Vec<Traffic>>) {
         let length = past.values().map(Vec::len).max().unwrap_or(0);
         let at = |values: &Vec<Traffic>, second: usize| {
             // All end now.

@@ -116,12 +116,12 @@ fn what_was_before_the_first_look_comes_before_it() {
         .collect()
     };
     let known = HashMap::from([(1, past(&[1.0, 2.0, 3.0])), (2, past(&[10.0]))]);
-    cluster.fared(&known);
+    cluster.backfill(&known);
     cluster.seen(snapshot(StoreState::Up, at(0)), at(0));
     assert_eq!(cluster.ops, [Some(1.0), Some(2.0), Some(13.0), None]);
     assert_eq!(cluster.history(2).unwrap().ops, [Some(10.0), None]);
     // No more than there is room for, and what was seen stays.
-    cluster.fared(&HashMap::from([(1, past(&[5.0; 1000]))]));
+    cluster.backfill(&HashMap::from([(1, past(&[5.0; 1000]))]));
     assert_eq!(cluster.ops.len(), VALUES);
     assert_eq!(cluster.ops.range(VALUES - 4..).count(), 4);
     assert_eq!(cluster.ops[VALUES - 2], Some(13.0));

@@ -5,9 +5,9 @@ use jiff::Timestamp;
 use operator_lab::Progress;
 use std::time::Instant;
 
-/// News of the stage.
+/// What became of the lab of the demo.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum StageNews {
+pub enum LabNews {
     Progress(Progress),
     /// The lab is up. `pd` are its endpoints, separated by commas.
     Ready {

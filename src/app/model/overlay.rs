@@ -8,7 +8,7 @@ use crate::{
         detail::{Detail, Text},
     },
     history::output::Output,
-    transcript::{Doc, doc::Reads, long::Long},
+    transcript::{Doc, doc::Scrollable, long::Long},
 };
 
 #[derive(Debug)]
@@ -76,7 +76,7 @@ pub enum Question {
 
 impl Overlay {
     /// What is read in it, if that is a text.
-    pub fn reader(&mut self) -> Option<&mut dyn Reads> {
+    pub fn reader(&mut self) -> Option<&mut dyn Scrollable> {
         match self {
             Self::Help(doc) => Some(doc),
             Self::Ticket(view) => Some(&mut view.doc),

@@ -1,9 +1,9 @@
 //! An earlier session as far as it was read, by pages, never as a whole.
 
 use crate::{
-    app::request::Read,
+    app::request::Request,
     history::{Page, Which, page::entry_of},
-    transcript::{Doc, Line, Needle, Size, doc::Reads},
+    transcript::{Doc, Line, Needle, Size, doc::Scrollable},
 };
 use jiff::Timestamp;
 use operator_ledger::{SessionRow, SessionStatus};
@@ -152,7 +152,7 @@ impl Record {
     }
 
     /// What to read next, if the reader is near an end of what is here.
-    pub fn wanted(&mut self, size: Size) -> Option<Which> {
+    pub fn next_request(&mut self, size: Size) -> Option<Which> {
         if self.loading {
             return None;
         }
@@ -168,9 +168,9 @@ impl Record {
     }
 
     /// What to ask for, to read there.
-    pub fn read(&mut self, which: Which) -> Read {
+    pub fn read(&mut self, which: Which) -> Request {
         self.loading = true;
-        Read::Page {
+        Request::Page {
             session: self.session.clone(),
             which,
         }

@@ -57,7 +57,7 @@ impl Replay {
             prometheus: None,
             ledger: like.tickets.path.clone(),
             lab: None,
-            palette: like.taste.palette,
+            palette: like.view_options.palette,
             agent: Role::Off(String::new()),
             monitor: Role::Off("this is a replay.".into()),
             replay: None,
@@ -65,7 +65,7 @@ impl Replay {
         };
         let mut stage = State::new(&config, None, like.now);
         stage.zone = like.zone.clone();
-        stage.taste = like.taste;
+        stage.view_options = like.view_options;
         stage.agent.process = Process::Replayed;
         stage.monitor.process = Process::Replayed;
         stage.replayed = true;

@@ -35,7 +35,7 @@ pub struct Quitting {
 
 /// How things are shown, as a person chose.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Taste {
+pub struct ViewOptions {
     pub palette: Palette,
     /// Long lines are cut at the edge.
     pub no_wrap: bool,
@@ -82,7 +82,7 @@ pub struct State {
     /// A short word to the person, and when it was said.
     pub toast: Option<(String, Instant)>,
     pub geometry: Geometry,
-    pub taste: Taste,
+    pub view_options: ViewOptions,
     /// Why the dashboard ends, if it is not a person's wish: for stderr.
     pub failure: Option<String>,
 }
@@ -127,9 +127,9 @@ impl State {
             quitting: None,
             toast: None,
             geometry: Geometry::default(),
-            taste: Taste {
+            view_options: ViewOptions {
                 palette: config.palette,
-                ..Taste::default()
+                ..ViewOptions::default()
             },
             failure: None,
         }

@@ -42,7 +42,7 @@ pub struct Tickets {
 
 /// What is shown of a ticket's state. Claimed and proven are not the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Look {
+pub enum DisplayState {
     Open,
     Held,
     Working,
@@ -58,20 +58,20 @@ pub enum Look {
     Done,
 }
 
-pub fn look(ticket: &Ticket) -> Look {
+pub fn display_state(ticket: &Ticket) -> DisplayState {
     match ticket.status {
-        Status::Open if ticket.held => Look::Held,
-        Status::Open | Status::Escalated if ticket.needs_person => Look::NeedsPerson,
-        Status::Open => Look::Open,
-        Status::Acknowledged if ticket.claimed => Look::Claimed,
-        Status::Acknowledged => Look::Working,
-        Status::Escalated => Look::Escalated,
+        Status::Open if ticket.held => DisplayState::Held,
+        Status::Open | Status::Escalated if ticket.needs_person => DisplayState::NeedsPerson,
+        Status::Open => DisplayState::Open,
+        Status::Acknowledged if ticket.claimed => DisplayState::Claimed,
+        Status::Acknowledged => DisplayState::Working,
+        Status::Escalated => DisplayState::Escalated,
         Status::Resolved => match ticket.resolution {
-            Some(Resolution::Proven) => Look::Proven,
-            Some(Resolution::Cleared) => Look::Cleared,
-            Some(Resolution::Human) => Look::ByPerson,
-            Some(Resolution::External) => Look::External,
-            None => Look::Done,
+            Some(Resolution::Proven) => DisplayState::Proven,
+            Some(Resolution::Cleared) => DisplayState::Cleared,
+            Some(Resolution::Human) => DisplayState::ByPerson,
+            Some(Resolution::External) => DisplayState::External,
+            None => DisplayState::Done,
         },
     }
 }
@@ -135,7 +135,7 @@ impl Tickets {
     }
 
     /// Chooses the ticket in a row of the pane.
-    pub fn point(&mut self, row: usize, height: u16) {
+    pub fn select_row(&mut self, row: usize, height: u16) {
         if let Some(ticket) = self.list().get(self.top(height) + row) {
             self.selected = Some(ticket.id);
             self.chosen = true;

@@ -16,7 +16,7 @@ use crate::{
             prompt::{Prompt, PromptKind},
             state::State,
         },
-        request::{Read, Write},
+        request::{Request, Write},
         update::{
             approvals, attach,
             copy::{self, What},
@@ -70,7 +70,7 @@ pub fn act_on(state: &mut State, command: Command, argument: &str) -> Vec<Effect
                 state.focus = pane;
             }
         }
-        C::Zoom => state.taste.zoom = !state.taste.zoom,
+        C::Zoom => state.view_options.zoom = !state.view_options.zoom,
         C::Open => return open::open(state),
         C::Down => return reading::go(state, Move::Rows(1)),
         C::Up => return reading::go(state, Move::Rows(-1)),
@@ -88,7 +88,7 @@ pub fn act_on(state: &mut State, command: Command, argument: &str) -> Vec<Effect
         C::SearchNext => return reading::find(state, true),
         C::SearchPrevious => return reading::find(state, false),
         C::Fold => reading::fold(state),
-        C::Wrap => state.taste.no_wrap = !state.taste.no_wrap,
+        C::Wrap => state.view_options.no_wrap = !state.view_options.no_wrap,
         C::Copy => match argument {
             "" => state.copying = true,
             "line" => return copy::copy(state, What::Line),
@@ -121,13 +121,13 @@ pub fn act_on(state: &mut State, command: Command, argument: &str) -> Vec<Effect
         C::RestartMonitor => return steer::restart(state, Child::Monitor),
         C::Processes => state.overlays.push(Overlay::Processes),
         C::Mouse => {
-            state.taste.mouse = !state.taste.mouse;
-            state.say(if state.taste.mouse {
+            state.view_options.mouse = !state.view_options.mouse;
+            state.say(if state.view_options.mouse {
                 "Mouse on: wheel scrolls, click focuses. Shift selects text in most terminals."
             } else {
                 "Mouse off: the terminal selects text again."
             });
-            return vec![Effect::Mouse(state.taste.mouse)];
+            return vec![Effect::Mouse(state.view_options.mouse)];
         }
         C::Prompt => ask(state, PromptKind::Command),
         C::Ticket => match number() {
@@ -135,10 +135,10 @@ pub fn act_on(state: &mut State, command: Command, argument: &str) -> Vec<Effect
             None => state.say("Which ticket? Its number: `ticket 4`."),
         },
         C::Session if argument.is_empty() => return sessions(state),
-        C::Session => return vec![Effect::Read(Read::Session(argument.to_owned()))],
+        C::Session => return vec![Effect::Read(Request::Session(argument.to_owned()))],
         C::Store => return open::store_named(state, argument),
         C::Theme => match argument.parse() {
-            Ok(palette) => state.taste.palette = palette,
+            Ok(palette) => state.view_options.palette = palette,
             Err(why) => state.say(why),
         },
         // About what is above a state: `act` has them.
@@ -222,7 +222,7 @@ fn back(state: &mut State) -> Vec<Effect> {
     if left_over {
         return attach::unpin(state);
     }
-    state.taste.zoom = false;
+    state.view_options.zoom = false;
     Vec::new()
 }
 
@@ -254,7 +254,7 @@ fn sessions(state: &mut State) -> Vec<Effect> {
         ..Browser::default()
     };
     state.overlays.push(Overlay::Sessions(browser));
-    vec![Effect::Read(Read::Sessions(None))]
+    vec![Effect::Read(Request::Sessions(None))]
 }
 
 /// Where the ledger has more to say of what is open, now that it has changed.
@@ -263,7 +263,7 @@ pub fn read_again(state: &mut State) -> Vec<Effect> {
         Some(Overlay::Ticket(view)) => open::ticket_again(view).into_iter().collect(),
         Some(Overlay::Output(view)) => open::output_again(view).into_iter().collect(),
         Some(Overlay::Sessions(browser)) if browser.selected == 0 && !browser.loading => {
-            vec![Effect::Read(Read::Sessions(None))]
+            vec![Effect::Read(Request::Sessions(None))]
         }
         _ => Vec::new(),
     };

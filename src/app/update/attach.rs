@@ -12,7 +12,7 @@ use crate::{
             state::State,
         },
     },
-    history::News,
+    history::SessionUpdate,
     transcript::clean::clean,
 };
 use operator_ledger::{RunningSession, SessionStatus};
@@ -68,7 +68,7 @@ pub fn unpin(state: &mut State) -> Vec<Effect> {
     effects
 }
 
-pub fn on_news(state: &mut State, news: &News) {
+pub fn on_news(state: &mut State, news: &SessionUpdate) {
     let now = state.now;
     let Some(other) = state.other.as_mut() else {
         return;
@@ -78,8 +78,8 @@ pub fn on_news(state: &mut State, news: &News) {
     }
     for event in &news.events {
         let at = event.at.min(now);
-        other.agent.heard = Some(at);
-        other.agent.hear(event, at);
+        other.agent.last_event_at = Some(at);
+        other.agent.apply_event(event, at);
     }
     if let Some(proposal) = &mut other.agent.proposal {
         proposal.session = Some(other.session.clone());

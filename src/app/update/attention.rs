@@ -8,7 +8,7 @@ use crate::app::{
         cluster::Overall,
         process::Process,
         state::State,
-        tickets::{LedgerView, Look, look},
+        tickets::{DisplayState, LedgerView, display_state},
     },
 };
 use operator_ledger::{Severity, Ticket};
@@ -22,7 +22,12 @@ pub fn on_tickets(state: &mut State, view: &LedgerView) {
     if before.error.is_some() || before.missing {
         return;
     }
-    let given_up = |t: &Ticket| matches!(look(t), Look::Escalated | Look::NeedsPerson);
+    let given_up = |t: &Ticket| {
+        matches!(
+            display_state(t),
+            DisplayState::Escalated | DisplayState::NeedsPerson
+        )
+    };
     let newest = before.tickets.iter().map(|t| t.id).max().unwrap_or(0);
     let mut calls = Vec::new();
     for ticket in &view.tickets {

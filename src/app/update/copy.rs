@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// More than this many terminals refuse, some without a word.
-const MOST: usize = 72 * 1024;
+const MAX_BYTES: usize = 72 * 1024;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum What {
@@ -40,7 +40,7 @@ pub fn copy(state: &mut State, what: What) -> Vec<Effect> {
         return Vec::new();
     };
     let whole = text.len();
-    text.truncate(text.floor_char_boundary(MOST));
+    text.truncate(text.floor_char_boundary(MAX_BYTES));
     let lines = text.lines().count();
     state.say(if text.len() < whole {
         format!(

@@ -5,7 +5,7 @@
 use crate::{
     app::{
         event::Effect,
-        model::{demo::StageNews, process::Process, state::State},
+        model::{demo::LabNews, process::Process, state::State},
         update::quit::begin_quit,
     },
     demo::{Action, Injected, Pace, World},
@@ -47,13 +47,13 @@ pub fn due(state: &State) -> Option<Instant> {
     Some(state.tick + left)
 }
 
-pub fn on_stage(state: &mut State, news: StageNews) -> Vec<Effect> {
+pub fn on_lab(state: &mut State, news: LabNews) -> Vec<Effect> {
     let Some(demo) = &mut state.demo else {
         return Vec::new();
     };
     match news {
-        StageNews::Progress(progress) => demo.progress = Some(progress),
-        StageNews::Ready { pd, monitor } => {
+        LabNews::Progress(progress) => demo.progress = Some(progress),
+        LabNews::Ready { pd, monitor } => {
             demo.progress = None;
             demo.ready = true;
             if state.quitting.is_some() {
@@ -64,13 +64,13 @@ pub fn on_stage(state: &mut State, news: StageNews) -> Vec<Effect> {
             state.monitor.process = monitor.map_or(Process::Starting, Process::Off);
             return vec![Effect::Populate];
         }
-        StageNews::Failed(why) => {
+        LabNews::Failed(why) => {
             demo.progress = None;
             demo.standing = false;
             state.failure = Some(why);
             return begin_quit(state, 1);
         }
-        StageNews::Injected { kind, node, at } => {
+        LabNews::Injected { kind, node, at } => {
             let injected = Injected {
                 kind,
                 node,
@@ -80,14 +80,14 @@ pub fn on_stage(state: &mut State, news: StageNews) -> Vec<Effect> {
             demo.injected = Some(injected.clone());
             demo.walk.fault_injected(injected);
         }
-        StageNews::ActionFailed(why) => {
+        LabNews::ActionFailed(why) => {
             let agent = &mut state.agent;
             agent
                 .composer
                 .say(&mut agent.ring, Kind::Bad, format!("the demo: {why}"));
             demo.walk.action_failed(why);
         }
-        StageNews::Ended(how) => {
+        LabNews::Ended(how) => {
             demo.standing = false;
             if let Some(quitting) = &state.quitting {
                 let waiting = !quitting.waiting.is_empty();
@@ -109,7 +109,7 @@ pub fn on_stage(state: &mut State, news: StageNews) -> Vec<Effect> {
                 return begin_quit(state, 1);
             }
         }
-        StageNews::Gone => {
+        LabNews::Gone => {
             demo.standing = false;
             if let Some(quitting) = &state.quitting
                 && quitting.waiting.is_empty()

@@ -23,7 +23,7 @@ use self::{
     quit::begin_quit,
 };
 use super::{
-    event::{Effect, Event, Found},
+    event::{Effect, Event, Response},
     model::{
         agent::{self, Proposal},
         app::App,
@@ -70,7 +70,7 @@ fn change(app: &mut App, event: Event) -> Vec<Effect> {
         .toast
         .take_if(|(_, at)| tick.saturating_duration_since(*at) > TOAST);
     // After a clock was set back: nothing was heard later than now.
-    for heard in [&mut state.agent.heard, &mut state.tickets.looked] {
+    for heard in [&mut state.agent.last_event_at, &mut state.tickets.looked] {
         *heard = heard.map(|at| at.min(now));
     }
     state.cluster.judge(now);
@@ -87,20 +87,20 @@ fn change(app: &mut App, event: Event) -> Vec<Effect> {
             return effects;
         }
         Event::Cluster(snapshot) => state.cluster.seen(*snapshot, now),
-        Event::Past(past) => state.cluster.fared(&past),
+        Event::Past(past) => state.cluster.backfill(&past),
         Event::Ledger(view) => return on_ledger(state, *view),
         Event::LedgerSame => state.tickets.looked = Some(now),
         Event::Followed(news) => attach::on_news(state, &news),
         Event::Found(found) => return on_found(app, found),
         Event::Written(_, Ok(done)) => state.say(done),
         Event::Written(_, Err(why)) => state.say(format!("✗ Not written: {why}")),
-        Event::Stage(news) => return demo::on_stage(state, news),
+        Event::Lab(news) => return demo::on_lab(state, news),
     }
     Vec::new()
 }
 
 /// What was asked for goes to whoever asked: a replay, its stage, or what is live.
-fn on_found(app: &mut App, found: Found) -> Vec<Effect> {
+fn on_found(app: &mut App, found: Response) -> Vec<Effect> {
     match replay::found(app, found) {
         Ok(effects) => effects,
         Err(found) => match &mut app.replay {
@@ -199,7 +199,7 @@ mod tests {
             update(&mut app, Event::Tick, now, tick);
         }
         let state = &app.live;
-        let heard = state.agent.heard.unwrap();
+        let heard = state.agent.last_event_at.unwrap();
         assert_eq!(state.since(heard), SignedDuration::from_secs(40));
         assert_eq!(state.toast, None);
     }

@@ -33,10 +33,10 @@ pub fn on_child(state: &mut State, child: Child, items: Vec<Item>) -> Vec<Effect
 fn agent_says(state: &mut State, item: Item) {
     let now = state.now;
     let agent = &mut state.agent;
-    agent.heard = Some(now);
+    agent.last_event_at = Some(now);
     let (ring, composer) = (&mut agent.ring, &mut agent.composer);
     match item {
-        Item::State(event) => agent.hear(&event, now),
+        Item::State(event) => agent.apply_event(&event, now),
         Item::Delta(line) => match std::str::from_utf8(&line).ok().and_then(event::parse) {
             Some(event) => composer.event(ring, &event),
             None => composer.plain(ring, Kind::Plain, &line, 0),

@@ -11,7 +11,7 @@ use crate::{
             replay,
         },
     },
-    transcript::doc::Reads,
+    transcript::doc::Scrollable,
 };
 use crossterm::event::{MouseButton, MouseEvent, MouseEventKind};
 use ratatui::layout::{Position, Rect};
@@ -107,7 +107,7 @@ fn click(state: &mut State, at: Position) -> Vec<Effect> {
     match pane {
         Pane::Tickets => {
             let before = state.tickets.selected;
-            state.tickets.point(row, state.geometry.tickets);
+            state.tickets.select_row(row, state.geometry.tickets);
             if again && state.tickets.selected == before {
                 return open::open(state);
             }
@@ -115,7 +115,7 @@ fn click(state: &mut State, at: Position) -> Vec<Effect> {
         Pane::Cluster => {
             let before = state.cluster.selected().map(|s| s.id);
             let rows = usize::from(state.geometry.areas.stores.height);
-            state.cluster.point(row, rows);
+            state.cluster.select_row(row, rows);
             if again && state.cluster.selected().map(|s| s.id) == before {
                 return open::open(state);
             }
@@ -123,11 +123,11 @@ fn click(state: &mut State, at: Position) -> Vec<Effect> {
         Pane::Agent => {
             let size = state.geometry.agent;
             if let Some(record) = &mut state.record {
-                record.doc.point(row, size);
+                record.doc.select_row(row, size);
             } else if again || !state.shown().view.following() {
                 let agent = state.shown_mut();
                 if let Some(doc) = agent.view.pause(&agent.ring, size) {
-                    doc.point(row, size);
+                    doc.select_row(row, size);
                 }
             }
         }
@@ -146,14 +146,14 @@ fn click_overlay(state: &mut State, at: Position) -> Vec<Effect> {
         Some(_) if !inside => drop(state.overlays.pop()),
         Some(Overlay::Sessions(browser)) => {
             let before = browser.selected;
-            browser.point(row, size.height);
+            browser.select_row(row, size.height);
             if browser.selected == before {
                 return open::open(state);
             }
         }
         Some(overlay) => {
             if let Some(doc) = overlay.reader() {
-                doc.point(row, size);
+                doc.select_row(row, size);
             }
         }
         None => {}

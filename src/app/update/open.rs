@@ -2,7 +2,7 @@
 
 use crate::{
     app::{
-        event::{Effect, Found},
+        event::{Effect, Response},
         model::{
             at_hand::{self, session_at_hand},
             detail::Text,
@@ -11,14 +11,14 @@ use crate::{
             pane::Pane,
             state::State,
         },
-        request::Read,
+        request::Request,
         update::{attach, record},
     },
     cluster::Store,
     history::{Which, output::Output},
     transcript::{
         Composer, Doc, Kind, Ring,
-        doc::{Lines, Reads},
+        doc::{LineSource, Scrollable},
         long::Long,
     },
 };
@@ -55,7 +55,7 @@ pub fn ticket(state: &mut State, id: i64) -> Vec<Effect> {
         text: Text::default(),
         doc: Doc::default(),
     }));
-    vec![Effect::Read(Read::Ticket(id))]
+    vec![Effect::Read(Request::Ticket(id))]
 }
 
 /// A session: live if it runs, else as the record has it.
@@ -101,13 +101,13 @@ fn output(state: &mut State) -> Vec<Effect> {
         output: None,
         doc: Doc::over(Long::default()).with_cursor(),
     }));
-    vec![Effect::Read(Read::Output { session, call })]
+    vec![Effect::Read(Request::Output { session, call })]
 }
 
 /// The ticket that is open, anew; not while it is being read.
 pub fn ticket_again(view: &mut TicketView) -> Option<Effect> {
     let again = !std::mem::replace(&mut view.asked, true);
-    again.then_some(Effect::Read(Read::Ticket(view.id)))
+    again.then_some(Effect::Read(Request::Ticket(view.id)))
 }
 
 /// A command that had not ended may have printed more.
@@ -118,7 +118,7 @@ pub fn output_again(view: &mut OutputView) -> Option<Effect> {
         return None;
     }
     view.asked = true;
-    Some(Effect::Read(Read::Output {
+    Some(Effect::Read(Request::Output {
         session: view.session.clone(),
         call: view.call.clone(),
     }))
@@ -141,7 +141,7 @@ pub fn log_again(state: &mut State) -> Vec<Effect> {
         Some(Overlay::Store(view)) if lab && !view.asked => {
             view.asked = true;
             let node = view.name.clone();
-            vec![Effect::Read(Read::Log { node })]
+            vec![Effect::Read(Request::Log { node })]
         }
         _ => Vec::new(),
     }
@@ -162,10 +162,10 @@ pub fn store_named(state: &mut State, name: &str) -> Vec<Effect> {
 }
 
 /// Something that was asked for has come.
-pub fn found(state: &mut State, found: Found) -> Vec<Effect> {
+pub fn found(state: &mut State, found: Response) -> Vec<Effect> {
     let (pane, over) = (state.geometry.agent, state.geometry.overlay);
     match found {
-        Found::Ticket(detail) => {
+        Response::Ticket(detail) => {
             let views = state.overlays.iter_mut().filter_map(|o| match o {
                 Overlay::Ticket(view) if view.id == detail.id => Some(view),
                 _ => None,
@@ -183,14 +183,14 @@ pub fn found(state: &mut State, found: Found) -> Vec<Effect> {
                 view.detail = Some(detail.clone());
             }
         }
-        Found::Sessions(before, sessions) => {
+        Response::Sessions(before, sessions) => {
             if let Some(Overlay::Sessions(browser)) = state.overlays.last_mut() {
                 browser.take(before, sessions);
             }
         }
-        Found::Session(Ok(id)) => return session(state, &id),
-        Found::Session(Err(why)) => state.say(why),
-        Found::Page(which, Ok(page)) => {
+        Response::Session(Ok(id)) => return session(state, &id),
+        Response::Session(Err(why)) => state.say(why),
+        Response::Page(which, Ok(page)) => {
             if let Some(record) = &mut state.record
                 && record.session == page.session.session_id
             {
@@ -198,14 +198,14 @@ pub fn found(state: &mut State, found: Found) -> Vec<Effect> {
                 return record::read_on(state);
             }
         }
-        Found::Page(_, Err(why)) => {
+        Response::Page(_, Err(why)) => {
             if let Some(record) = &mut state.record {
                 record.failed(why);
             }
         }
         // For a replay, and it is gone.
-        Found::Incident(..) | Found::Moment(..) | Found::Stretch(..) => {}
-        Found::Match {
+        Response::Incident(..) | Response::Moment(..) | Response::Stretch(..) => {}
+        Response::Match {
             session,
             forward,
             page,
@@ -225,14 +225,14 @@ pub fn found(state: &mut State, found: Found) -> Vec<Effect> {
                 Err(why) => record.failed(why),
             }
         }
-        Found::Output { call, output } => {
+        Response::Output { call, output } => {
             if let Some(Overlay::Output(view)) = state.overlays.last_mut()
                 && view.call == call
             {
                 take_output(view, output, over);
             }
         }
-        Found::Log { node, text } => {
+        Response::Log { node, text } => {
             if let Some(Overlay::Store(view)) = state.overlays.last_mut()
                 && view.name == node
             {

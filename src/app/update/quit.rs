@@ -30,7 +30,7 @@ pub fn begin_quit(state: &mut State, code: u8) -> Vec<Effect> {
     });
     // Together: the agent ends within its grace whether its lab is there or not.
     if standing {
-        vec![Effect::StopAll, Effect::Strike]
+        vec![Effect::StopAll, Effect::TearDownLab]
     } else {
         vec![Effect::StopAll]
     }

@@ -4,11 +4,11 @@ use crate::{
     app::{
         event::Effect,
         model::{overlay::Overlay, pane::Pane, state::State},
-        request::Read,
+        request::Request,
         update::record,
     },
     history::Which,
-    transcript::{Kind, Needle, Shown, Size, doc::Reads},
+    transcript::{Kind, Needle, Shown, Size, doc::Scrollable},
 };
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,8 +62,8 @@ fn steps(to: Move) -> isize {
 fn in_overlay(overlay: &mut Overlay, to: Move, size: Size) -> Vec<Effect> {
     if let Overlay::Sessions(browser) = overlay {
         browser.step(steps(to));
-        let wanted = browser.wanted();
-        let read = |row| Effect::Read(Read::Sessions(Some(row)));
+        let wanted = browser.next_request();
+        let read = |row| Effect::Read(Request::Sessions(Some(row)));
         return wanted.map(read).into_iter().collect();
     }
     if let Some(doc) = overlay.reader() {
@@ -72,7 +72,7 @@ fn in_overlay(overlay: &mut Overlay, to: Move, size: Size) -> Vec<Effect> {
     Vec::new()
 }
 
-fn in_doc(doc: &mut dyn Reads, to: Move, size: Size) {
+fn in_doc(doc: &mut dyn Scrollable, to: Move, size: Size) {
     match to {
         Move::Rows(rows) if rows < 0 => doc.up(rows.unsigned_abs(), size),
         Move::Rows(rows) => doc.down(rows.unsigned_abs(), size),

@@ -8,10 +8,10 @@ use crate::{
             record::{NEAR, Record},
             state::State,
         },
-        request::Read,
+        request::Request,
     },
     history::Which,
-    transcript::doc::Reads,
+    transcript::doc::Scrollable,
 };
 
 /// Opens a session in the agent's pane.
@@ -30,7 +30,7 @@ pub fn read_on(state: &mut State) -> Vec<Effect> {
     let Some(record) = &mut state.record else {
         return Vec::new();
     };
-    match record.wanted(size) {
+    match record.next_request(size) {
         Some(which) => vec![Effect::Read(record.read(which))],
         None => Vec::new(),
     }
@@ -93,7 +93,7 @@ pub fn find(state: &mut State, forward: bool) -> Vec<Effect> {
         return Vec::new();
     };
     record.searching = Some(needle.clone());
-    vec![Effect::Read(Read::Find {
+    vec![Effect::Read(Request::Find {
         session: record.session.clone(),
         needle,
         from,

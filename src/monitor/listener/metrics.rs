@@ -3,14 +3,14 @@
 //! Made anew for each scrape from what is stored, so that a restart loses no count.
 
 use operator_ledger::{
-    Figures, Heartbeat, Resolution, SessionStatus, Status, Stored, event::VerifyState,
+    Heartbeat, Resolution, SessionStatus, Statistics, Status, Stored, event::VerifyState,
 };
 use prometheus::{Encoder, Gauge, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder, core};
 use std::time::Duration;
 
 /// All figures as text. `beat`: none if this monitor has not looked yet.
 pub fn text(
-    figures: &Figures,
+    figures: &Statistics,
     beat: Option<&Heartbeat>,
     register: impl FnOnce(&Registry) -> prometheus::Result<()>,
 ) -> prometheus::Result<String> {

@@ -3,7 +3,7 @@
 //!
 //! What is off the screen is neither wrapped nor rendered, but for the lines between here and there.
 
-mod spots;
+mod positions;
 
 use super::{
     Line,
@@ -14,7 +14,7 @@ use super::{
 use std::collections::VecDeque;
 
 /// Where lines come from.
-pub trait Lines {
+pub trait LineSource {
     fn len(&self) -> usize;
     fn get(&self, index: usize) -> Shown<'_>;
 
@@ -31,7 +31,7 @@ pub struct Kept {
     fold: bool,
 }
 
-impl Lines for Kept {
+impl LineSource for Kept {
     fn len(&self) -> usize {
         self.shown.len()
     }
@@ -59,9 +59,9 @@ impl Kept {
 }
 
 /// Whatever can be moved about in, whatever its lines are.
-pub trait Reads {
+pub trait Scrollable {
     /// The cursor goes to this row of the page.
-    fn point(&mut self, row: usize, size: Size);
+    fn select_row(&mut self, row: usize, size: Size);
 
     /// Goes up by `rows`: the cursor, where there is one, else the page. Returns how many it could not.
     fn up(&mut self, rows: usize, size: Size) -> usize;
@@ -84,15 +84,15 @@ pub trait Reads {
 }
 
 /// Index of a line, row of that line.
-type Spot = (usize, usize);
+type Position = (usize, usize);
 
 #[derive(Debug, Clone, Default)]
 pub struct Doc<L = Kept> {
     lines: L,
     /// The topmost row.
-    top: Spot,
+    top: Position,
     /// The row the reader is on, where one is marked.
-    cursor: Option<Spot>,
+    cursor: Option<Position>,
 }
 
 impl Doc {
@@ -131,15 +131,15 @@ impl Doc {
     }
 
     fn rebuild(&mut self, lines: Kept, size: Size) {
-        let keep = |spot: Spot| {
-            let Some(id) = self.lines.shown.get(spot.0).map(|l| l.id) else {
+        let keep = |position: Position| {
+            let Some(id) = self.lines.shown.get(position.0).map(|l| l.id) else {
                 return (0, 0);
             };
             // The last line that is not past it: a folded line stands for what it hides.
             let index = lines.shown.partition_point(|l| l.id <= id);
             let index = index.saturating_sub(1);
             if lines.shown.get(index).is_some_and(|l| l.id == id) {
-                (index, spot.1)
+                (index, position.1)
             } else {
                 (index, 0)
             }
@@ -148,7 +148,7 @@ impl Doc {
         self.lines = lines;
         self.top = self.inside(top, size);
         self.cursor = cursor.map(|c| self.inside(c, size));
-        self.keep_in_sight(size);
+        self.keep_visible(size);
     }
 
     /// To the line with this id, or the next there is.
@@ -158,15 +158,15 @@ impl Doc {
     }
 }
 
-impl<L: Lines> Reads for Doc<L> {
-    fn point(&mut self, row: usize, size: Size) {
+impl<L: LineSource> Scrollable for Doc<L> {
+    fn select_row(&mut self, row: usize, size: Size) {
         self.fit(size);
-        let mut spot = self.top;
+        let mut position = self.top;
         for _ in 0..row {
-            spot = self.below(spot, size).unwrap_or(spot);
+            position = self.below(position, size).unwrap_or(position);
         }
         if self.cursor.is_some() {
-            self.cursor = Some(self.inside(spot, size));
+            self.cursor = Some(self.inside(position, size));
         }
     }
 
@@ -177,13 +177,13 @@ impl<L: Lines> Reads for Doc<L> {
         };
         for done in 0..rows {
             let Some(above) = self.text_above(cursor, size) else {
-                self.keep_in_sight(size);
+                self.keep_visible(size);
                 return rows - done;
             };
             cursor = above;
             self.cursor = Some(cursor);
         }
-        self.keep_in_sight(size);
+        self.keep_visible(size);
         0
     }
 
@@ -194,13 +194,13 @@ impl<L: Lines> Reads for Doc<L> {
         };
         for done in 0..rows {
             let Some(below) = self.text_below(cursor, size) else {
-                self.keep_in_sight(size);
+                self.keep_visible(size);
                 return rows - done;
             };
             cursor = below;
             self.cursor = Some(cursor);
         }
-        self.keep_in_sight(size);
+        self.keep_visible(size);
         0
     }
 
@@ -243,7 +243,7 @@ impl<L: Lines> Reads for Doc<L> {
     fn end(&mut self, size: Size) {
         self.top = self.last_top(size);
         if self.cursor.is_some() {
-            self.cursor = Some(self.last_spot(size));
+            self.cursor = Some(self.last_position(size));
         }
     }
 
@@ -260,7 +260,7 @@ impl<L: Lines> Reads for Doc<L> {
     }
 }
 
-impl<L: Lines> Doc<L> {
+impl<L: LineSource> Doc<L> {
     pub fn over(lines: L) -> Self {
         Self {
             lines,
@@ -298,17 +298,17 @@ impl<L: Lines> Doc<L> {
     /// Whether the reader is on the last row.
     pub fn at_last(&self, size: Size) -> bool {
         match self.cursor {
-            Some(cursor) => cursor >= self.last_spot(size),
+            Some(cursor) => cursor >= self.last_position(size),
             None => self.top >= self.last_top(size),
         }
     }
 
     /// Whether fewer than so many rows are above the page.
     pub fn near_start(&self, rows: usize, size: Size) -> bool {
-        let mut spot = self.top;
-        (0..rows).any(|_| match self.above(spot, size) {
+        let mut position = self.top;
+        (0..rows).any(|_| match self.above(position, size) {
             Some(above) => {
-                spot = above;
+                position = above;
                 false
             }
             None => true,
@@ -317,10 +317,10 @@ impl<L: Lines> Doc<L> {
 
     /// Whether fewer than so many rows are below the page.
     pub fn near_end(&self, rows: usize, size: Size) -> bool {
-        let mut spot = self.bottom(size);
-        (0..rows).any(|_| match self.below(spot, size) {
+        let mut position = self.bottom(size);
+        (0..rows).any(|_| match self.below(position, size) {
             Some(below) => {
-                spot = below;
+                position = below;
                 false
             }
             None => true,
@@ -347,15 +347,15 @@ impl<L: Lines> Doc<L> {
     }
 
     /// The reader stands there, with some of what is before it in sight.
-    fn stand_on(&mut self, spot: Spot, size: Size) {
-        let spot = self.inside(spot, size);
+    fn stand_on(&mut self, position: Position, size: Size) {
+        let position = self.inside(position, size);
         if self.cursor.is_some() {
-            self.cursor = Some(spot);
-            if self.in_sight(spot, size) {
+            self.cursor = Some(position);
+            if self.is_visible(position, size) {
                 return;
             }
         }
-        self.top = spot;
+        self.top = position;
         if self.cursor.is_some() {
             for _ in 0..size.height / 3 {
                 self.top = self.above(self.top, size).unwrap_or(self.top);
@@ -373,14 +373,14 @@ impl<L: Lines> Doc<L> {
         }
         let top = self.valid(self.top, size).min(self.last_top(size));
         let cursor = self.cursor.map(|c| self.inside(c, size));
-        let mut spot = (top.0, 0);
-        while spot.0 < self.lines.len() && page.rows.len() < height + top.1 {
+        let mut position = (top.0, 0);
+        while position.0 < self.lines.len() && page.rows.len() < height + top.1 {
             let before = page.rows.len();
-            Row::push(self.lines.get(spot.0), size, needle, &mut page.rows);
-            if let Some(cursor) = cursor.filter(|c| c.0 == spot.0) {
+            Row::push(self.lines.get(position.0), size, needle, &mut page.rows);
+            if let Some(cursor) = cursor.filter(|c| c.0 == position.0) {
                 page.cursor = (before + cursor.1).checked_sub(top.1);
             }
-            spot.0 += 1;
+            position.0 += 1;
         }
         page.rows.drain(..top.1.min(page.rows.len()));
         page.rows.truncate(height);

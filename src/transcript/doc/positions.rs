@@ -1,10 +1,10 @@
 //! Where things are in a text that is wrapped to a width: the row above, the row below, the last top
 //! of a page. Reads and moves nothing else.
 
-use super::{Doc, Lines, Size, Spot};
+use super::{Doc, LineSource, Position, Size};
 use crate::transcript::rows::row_count;
 
-impl<L: Lines> Doc<L> {
+impl<L: LineSource> Doc<L> {
     /// Rows there are at this size: it may have been another one before.
     pub(super) fn fit(&mut self, size: Size) {
         if !self.lines.is_empty() {
@@ -13,7 +13,7 @@ impl<L: Lines> Doc<L> {
         }
     }
 
-    pub(super) fn valid(&self, (line, row): Spot, size: Size) -> Spot {
+    pub(super) fn valid(&self, (line, row): Position, size: Size) -> Position {
         let line = line.min(self.lines.len().saturating_sub(1));
         (line, row.min(self.rows_of(line, size).saturating_sub(1)))
     }
@@ -22,7 +22,7 @@ impl<L: Lines> Doc<L> {
         row_count(&self.lines.get(index), size)
     }
 
-    pub(super) fn above(&self, (line, row): Spot, size: Size) -> Option<Spot> {
+    pub(super) fn above(&self, (line, row): Position, size: Size) -> Option<Position> {
         match (line, row) {
             (_, 1..) => Some((line, row - 1)),
             (1.., 0) => Some((line - 1, self.rows_of(line - 1, size) - 1)),
@@ -30,7 +30,7 @@ impl<L: Lines> Doc<L> {
         }
     }
 
-    pub(super) fn below(&self, (line, row): Spot, size: Size) -> Option<Spot> {
+    pub(super) fn below(&self, (line, row): Position, size: Size) -> Option<Position> {
         if line >= self.lines.len() {
             None
         } else if row + 1 < self.rows_of(line, size) {
@@ -40,13 +40,13 @@ impl<L: Lines> Doc<L> {
         }
     }
 
-    pub(super) fn is_gap(&self, (line, row): Spot) -> bool {
+    pub(super) fn is_gap(&self, (line, row): Position) -> bool {
         row == 0 && self.lines.get(line).gap
     }
 
     /// The next row above that is no gap.
-    pub(super) fn text_above(&self, spot: Spot, size: Size) -> Option<Spot> {
-        let above = self.above(spot, size)?;
+    pub(super) fn text_above(&self, position: Position, size: Size) -> Option<Position> {
+        let above = self.above(position, size)?;
         if self.is_gap(above) {
             self.above(above, size)
         } else {
@@ -54,8 +54,8 @@ impl<L: Lines> Doc<L> {
         }
     }
 
-    pub(super) fn text_below(&self, spot: Spot, size: Size) -> Option<Spot> {
-        let below = self.below(spot, size)?;
+    pub(super) fn text_below(&self, position: Position, size: Size) -> Option<Position> {
+        let below = self.below(position, size)?;
         if self.is_gap(below) {
             self.below(below, size)
         } else {
@@ -64,7 +64,7 @@ impl<L: Lines> Doc<L> {
     }
 
     /// The nearest row of text there is.
-    pub(super) fn inside(&self, (line, row): Spot, size: Size) -> Spot {
+    pub(super) fn inside(&self, (line, row): Position, size: Size) -> Position {
         let Some(last) = self.lines.len().checked_sub(1) else {
             return (0, 0);
         };
@@ -77,24 +77,24 @@ impl<L: Lines> Doc<L> {
         }
     }
 
-    pub(super) fn last_spot(&self, size: Size) -> Spot {
+    pub(super) fn last_position(&self, size: Size) -> Position {
         self.inside((usize::MAX, usize::MAX), size)
     }
 
-    pub(super) fn bottom(&self, size: Size) -> Spot {
-        let mut spot = self.top;
+    pub(super) fn bottom(&self, size: Size) -> Position {
+        let mut position = self.top;
         for _ in 1..size.height {
-            spot = self.below(spot, size).unwrap_or(spot);
+            position = self.below(position, size).unwrap_or(position);
         }
-        spot
+        position
     }
 
-    pub(super) fn in_sight(&self, spot: Spot, size: Size) -> bool {
-        spot >= self.top && spot <= self.bottom(size)
+    pub(super) fn is_visible(&self, position: Position, size: Size) -> bool {
+        position >= self.top && position <= self.bottom(size)
     }
 
     /// Moves the page just so far that the cursor is on it.
-    pub(super) fn keep_in_sight(&mut self, size: Size) {
+    pub(super) fn keep_visible(&mut self, size: Size) {
         let Some(cursor) = self.cursor else { return };
         if cursor < self.top {
             self.top = cursor;
@@ -126,7 +126,7 @@ impl<L: Lines> Doc<L> {
     }
 
     /// The topmost row when the last line is at the bottom.
-    pub(super) fn last_top(&self, size: Size) -> Spot {
+    pub(super) fn last_top(&self, size: Size) -> Position {
         let mut left = usize::from(size.height).max(1);
         for index in (0..self.lines.len()).rev() {
             let rows = self.rows_of(index, size);

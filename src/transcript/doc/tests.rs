@@ -71,7 +71,7 @@ fn a_page_up_takes_the_cursor_along() {
     assert_eq!(page(&doc), ["line 23", "line 24", "> line 25", "line 26"]);
     doc.scroll_up(100, SIZE);
     assert_eq!(page(&doc)[0], "> command 0");
-    doc.point(2, SIZE);
+    doc.select_row(2, SIZE);
     assert_eq!(page(&doc)[2], "> line 2");
     doc.scroll_down(100, SIZE);
     assert!(page(&doc)[3].ends_with("line 29"));

@@ -21,10 +21,10 @@ use crate::{
         model::{
             overlay::{OutputView, Overlay, Question},
             state::State,
-            tickets::look,
+            tickets::display_state,
         },
     },
-    transcript::{Doc, Size, compose::seconds, doc::Lines},
+    transcript::{Doc, Size, compose::seconds, doc::LineSource},
 };
 use operator_ledger::spoken;
 use ratatui::{
@@ -48,7 +48,7 @@ pub fn draw(frame: &mut Frame, body: Rect, state: &State, theme: Theme) -> (Size
             let mut title = vec![Span::raw(format!("Ticket #{}", view.id))];
             match view.detail.as_ref().map(|d| d.ticket.as_ref()) {
                 Some(Some(ticket)) => {
-                    let (glyph, word, role) = words(look(ticket));
+                    let (glyph, word, role) = words(display_state(ticket));
                     title.push(Span::raw(format!(" {} · ", name(state, ticket))));
                     title.push(Span::styled(format!("{glyph} {word}"), theme.style(role)));
                 }
@@ -148,7 +148,7 @@ fn output(
     drawn
 }
 
-fn document<L: Lines>(
+fn document<L: LineSource>(
     frame: &mut Frame,
     area: Rect,
     title: Vec<Span<'static>>,
@@ -160,7 +160,7 @@ fn document<L: Lines>(
     let size = Size {
         width: area.width.saturating_sub(2),
         height: area.height.saturating_sub(2),
-        cut: state.taste.no_wrap,
+        cut: state.view_options.no_wrap,
     };
     let mut more = vec![Span::styled("Esc closes", theme.style(Role::Dim))];
     if !doc.near_end(1, size) {

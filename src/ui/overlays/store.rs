@@ -212,7 +212,7 @@ fn draw_log(
     let size = Size {
         width: log.width,
         height: log.height,
-        cut: state.taste.no_wrap,
+        cut: state.view_options.no_wrap,
     };
     let (text, role) = match &view.log {
         None if state.replayed => (

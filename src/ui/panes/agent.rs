@@ -45,7 +45,7 @@ pub fn draw(frame: &mut Frame, area: Rect, state: &State, theme: Theme) -> (Size
     let mut size = Size {
         width: inner.width,
         height: inner.height,
-        cut: state.taste.no_wrap,
+        cut: state.view_options.no_wrap,
     };
     if inner.is_empty() {
         return (size, inner);
@@ -186,7 +186,10 @@ fn status(state: &State, columns: usize, theme: Theme) -> Option<Line<'static>> 
             format!("~ claimed, not proven yet · {}", since(agent.since)),
             Role::Claimed,
         ),
-        (.., Phase::Working) => (format!("▌ thinking {}", since(agent.heard?)), Role::Dim),
+        (.., Phase::Working) => (
+            format!("▌ thinking {}", since(agent.last_event_at?)),
+            Role::Dim,
+        ),
         (.., Phase::Plain) => (format!("▌ running {}", since(agent.since)), Role::Dim),
         _ => return untaken(state, theme).map(Line::from),
     };
@@ -201,7 +204,7 @@ fn status(state: &State, columns: usize, theme: Theme) -> Option<Line<'static>> 
 
 fn silence(state: &State, agent: &Agent, theme: Theme) -> Option<Span<'static>> {
     let speaks = agent.running.is_some() || agent.phase == Phase::Plain;
-    let silence = state.since(agent.heard.unwrap_or(agent.since));
+    let silence = state.since(agent.last_event_at.unwrap_or(agent.since));
     (speaks && agent.proposal.is_none() && silence > QUIET).then(|| {
         let text = format!(" · no output for {}", age(silence));
         Span::styled(text, theme.style(Role::Warn))

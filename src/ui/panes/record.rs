@@ -31,7 +31,7 @@ pub fn draw(
     let size = Size {
         width: inner.width,
         height: inner.height,
-        cut: state.taste.no_wrap,
+        cut: state.view_options.no_wrap,
     };
     let columns = usize::from(inner.width);
     if let Some(error) = &record.error {

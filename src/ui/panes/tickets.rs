@@ -5,7 +5,7 @@ use crate::{
         pane::Pane,
         process::Process,
         state::State,
-        tickets::{Look, look},
+        tickets::{DisplayState, display_state},
     },
     monitor::Invariant,
     ui::{
@@ -167,19 +167,19 @@ fn healthy(view: &crate::app::model::tickets::LedgerView) -> Result<(), String> 
 }
 
 /// Glyph, word and look of a ticket's state.
-pub fn words(look: Look) -> (char, &'static str, Role) {
+pub fn words(look: DisplayState) -> (char, &'static str, Role) {
     match look {
-        Look::Open => ('!', "open", Role::Bad),
-        Look::Held => ('‖', "held", Role::Warn),
-        Look::Working => ('!', "working", Role::Warn),
-        Look::Claimed => ('~', "claimed", Role::Claimed),
-        Look::Escalated => ('↑', "escalated", Role::Bad),
-        Look::NeedsPerson => ('↑', "needs you", Role::Bad),
-        Look::Proven => ('✓', "proven", Role::Ok),
-        Look::Cleared => ('·', "cleared", Role::Dim),
-        Look::ByPerson => ('·', "by hand", Role::Dim),
-        Look::External => ('·', "external", Role::Dim),
-        Look::Done => ('·', "resolved", Role::Dim),
+        DisplayState::Open => ('!', "open", Role::Bad),
+        DisplayState::Held => ('‖', "held", Role::Warn),
+        DisplayState::Working => ('!', "working", Role::Warn),
+        DisplayState::Claimed => ('~', "claimed", Role::Claimed),
+        DisplayState::Escalated => ('↑', "escalated", Role::Bad),
+        DisplayState::NeedsPerson => ('↑', "needs you", Role::Bad),
+        DisplayState::Proven => ('✓', "proven", Role::Ok),
+        DisplayState::Cleared => ('·', "cleared", Role::Dim),
+        DisplayState::ByPerson => ('·', "by hand", Role::Dim),
+        DisplayState::External => ('·', "external", Role::Dim),
+        DisplayState::Done => ('·', "resolved", Role::Dim),
     }
 }
 
@@ -190,7 +190,7 @@ fn row(
     columns: usize,
     theme: Theme,
 ) -> Line<'static> {
-    let look = look(ticket);
+    let look = display_state(ticket);
     let (glyph, word, role) = words(look);
     let mark = if selected { "> " } else { "  " };
     let mut start = vec![

@@ -3,12 +3,12 @@
 use super::stage::{START, Stage, snapshot};
 use crate::{
     app::{
-        event::{Event, Found},
-        model::{child::Child, demo::StageNews, detail::Detail, process::Process},
+        event::{Event, Response},
+        model::{child::Child, demo::LabNews, detail::Detail, process::Process},
     },
     history::{
-        Incident, News, Page, Which,
-        incident::{Mark, Told, What},
+        Incident, Page, SessionUpdate, Which,
+        incident::{Mark, TicketHistory, What},
         output::Output,
         scene::{Item as Scene, Moment, Stretch},
     },
@@ -88,7 +88,7 @@ pub fn tickets(stage: &Stage) -> Vec<Ticket> {
 pub fn at_work(demo: bool) -> Stage {
     let mut stage = Stage::new(demo);
     if demo {
-        stage.send(Event::Stage(StageNews::Ready {
+        stage.send(Event::Lab(LabNews::Ready {
             pd: "http://10.0.0.1:2379".into(),
             monitor: None,
         }));
@@ -103,12 +103,12 @@ pub fn at_work(demo: bool) -> Stage {
         stage.key(KeyCode::Char(' '));
         stage.key(KeyCode::Char(' '));
         stage.wait(6);
-        let injected = StageNews::Injected {
+        let injected = LabNews::Injected {
             kind: "kill".into(),
             node: "tikv1".into(),
             at: stage.now(),
         };
-        stage.send(Event::Stage(injected));
+        stage.send(Event::Lab(injected));
     }
     for _ in 0..11 {
         stage.cluster(true);
@@ -191,7 +191,7 @@ pub fn elsewhere() -> Stage {
     let (tickets, running) = (tickets(&stage), running(&stage, "s-else"));
     let row = running.session.clone();
     stage.ledger_with(tickets, vec![running]);
-    let news = News {
+    let news = SessionUpdate {
         session: row,
         events: [
             r#""type":"session_start","ticket":4,"title":"store_down tikv1""#,
@@ -399,7 +399,7 @@ pub fn incident(stage: &Stage) -> Incident {
         session: session("s-4", 4, "resolved", at(21), 50),
         from,
         to: at(85),
-        tickets: vec![Told {
+        tickets: vec![TicketHistory {
             ticket: closed,
             events: vec![
                 change(
@@ -488,7 +488,7 @@ pub fn replay() -> Stage {
     stage.enter(":replay s-4");
     let incident = incident(&stage);
     let (from, to) = (incident.from, incident.to);
-    stage.send(Event::Found(Found::Incident(
+    stage.send(Event::Found(Response::Incident(
         "s-4".into(),
         Ok(Box::new(incident)),
     )));
@@ -501,7 +501,7 @@ pub fn replay() -> Stage {
         to,
         items: vec![(from + SignedDuration::from_secs(36), Scene::Tickets)],
     };
-    stage.send(Event::Found(Found::Stretch(
+    stage.send(Event::Found(Response::Stretch(
         "s-4".into(),
         Ok(Box::new(stretch)),
     )));
@@ -534,7 +534,7 @@ pub fn moment(stage: &mut Stage) {
             })
             .collect(),
     };
-    stage.send(Event::Found(Found::Moment(
+    stage.send(Event::Found(Response::Moment(
         "s-4".into(),
         Ok(Box::new(moment)),
     )));
@@ -546,11 +546,14 @@ pub fn record() -> Stage {
     stage.show(80, 24);
     stage.key(KeyCode::Char('s'));
     let sessions = listed(&stage, 3);
-    stage.send(Event::Found(Found::Sessions(None, Ok(sessions))));
+    stage.send(Event::Found(Response::Sessions(None, Ok(sessions))));
     stage.key(KeyCode::Char('j'));
     stage.key(KeyCode::Enter);
     stage.app.live.record.as_mut().unwrap().session = "s-long".into();
     let page = page(&stage, 1, 100, 300);
-    stage.send(Event::Found(Found::Page(Which::First, Ok(Box::new(page)))));
+    stage.send(Event::Found(Response::Page(
+        Which::First,
+        Ok(Box::new(page)),
+    )));
     stage
 }

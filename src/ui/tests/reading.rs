@@ -6,12 +6,12 @@ use super::{
 };
 use crate::{
     app::{
-        event::{Effect, Event, Found},
+        event::{Effect, Event, Response},
         model::{overlay::Overlay, pane::Pane},
-        request::Read,
+        request::Request,
     },
     history::Which,
-    transcript::{Kind, doc::Lines},
+    transcript::{Kind, doc::LineSource},
 };
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
 
@@ -32,7 +32,7 @@ fn print(stage: &mut Stage, rows: std::ops::Range<usize>) {
 }
 
 fn read(page: crate::history::Page, which: Which) -> Event {
-    Event::Found(Found::Page(which, Ok(Box::new(page))))
+    Event::Found(Response::Page(which, Ok(Box::new(page))))
 }
 
 #[test]
@@ -137,7 +137,7 @@ fn enter_opens_the_output_of_the_command_the_reader_is_on() {
     ]);
     stage.show(80, 24);
     let wanted = |call: &str| {
-        [Effect::Read(Read::Output {
+        [Effect::Read(Request::Output {
             session: "s".into(),
             call: call.into(),
         })]
@@ -147,7 +147,7 @@ fn enter_opens_the_output_of_the_command_the_reader_is_on() {
     stage.keys("[");
     assert_eq!(stage.key(KeyCode::Enter), wanted("e1"));
     let found = output(&stage, 400);
-    stage.send(Event::Found(Found::Output {
+    stage.send(Event::Found(Response::Output {
         call: "e1".into(),
         output: Ok(Box::new(found)),
     }));
@@ -185,7 +185,7 @@ fn above_the_hundred_lines_the_ledger_goes_on() {
     let effects = stage.keys("k");
     let which = Which::Call("e1".into());
     let session = "s".to_owned();
-    assert_eq!(effects, [Effect::Read(Read::Page { session, which })]);
+    assert_eq!(effects, [Effect::Read(Request::Page { session, which })]);
     assert!(stage.show(80, 24).contains("Reading session s"));
     stage.key(KeyCode::Esc);
     assert!(stage.app.live.record.is_none());
@@ -198,7 +198,7 @@ fn a_session_of_any_length_is_read_by_pages_and_never_kept_whole() {
     let mut asked = 0;
     for _ in 0..2000 {
         for effect in stage.key(KeyCode::PageDown) {
-            let Effect::Read(Read::Page { which, .. }) = effect else {
+            let Effect::Read(Request::Page { which, .. }) = effect else {
                 panic!("{effect:?}");
             };
             let Which::After(after) = which else {
@@ -226,7 +226,7 @@ fn a_session_of_any_length_is_read_by_pages_and_never_kept_whole() {
     let effects = stage.keys("g");
     assert!(matches!(
         &effects[..],
-        [Effect::Read(Read::Page {
+        [Effect::Read(Request::Page {
             which: Which::First,
             ..
         })]
@@ -277,7 +277,7 @@ fn a_search_in_a_session_goes_on_in_the_ledger() {
     stage.show(80, 24);
     let effects = stage.enter("/stores/250");
     let [
-        Effect::Read(Read::Find {
+        Effect::Read(Request::Find {
             session,
             from,
             forward,
@@ -295,7 +295,7 @@ fn a_search_in_a_session_goes_on_in_the_ledger() {
         .iter()
         .find(|l| l.text.ends_with("/250"))
         .map(|l| l.id);
-    stage.send(Event::Found(Found::Match {
+    stage.send(Event::Found(Response::Match {
         session: "s-long".into(),
         forward: true,
         page: Ok(Some(Box::new(found))),
@@ -308,14 +308,14 @@ fn a_search_in_a_session_goes_on_in_the_ledger() {
 #[test]
 fn the_list_of_sessions_is_read_as_far_as_it_is_looked_at() {
     let mut stage = at_work(false);
-    assert_eq!(stage.keys("s"), [Effect::Read(Read::Sessions(None))]);
+    assert_eq!(stage.keys("s"), [Effect::Read(Request::Sessions(None))]);
     let first = listed(&stage, 200);
     let oldest = first[199].row;
-    stage.send(Event::Found(Found::Sessions(None, Ok(first))));
+    stage.send(Event::Found(Response::Sessions(None, Ok(first))));
     stage.show(80, 24);
     assert_eq!(
         stage.keys("G"),
-        [Effect::Read(Read::Sessions(Some(oldest)))]
+        [Effect::Read(Request::Sessions(Some(oldest)))]
     );
     let rest = listed(&stage, 3)
         .into_iter()
@@ -324,7 +324,7 @@ fn the_list_of_sessions_is_read_as_far_as_it_is_looked_at() {
             s
         })
         .collect();
-    stage.send(Event::Found(Found::Sessions(Some(oldest), Ok(rest))));
+    stage.send(Event::Found(Response::Sessions(Some(oldest), Ok(rest))));
     assert!(stage.show(80, 24).contains("200 of 203"));
     stage.enter("/escalated");
     assert!(stage.show(80, 24).contains("202 of 203"));
@@ -336,14 +336,14 @@ fn a_store_is_chosen_and_its_log_followed() {
     stage.app.live.lab = true;
     stage.show(80, 24);
     stage.keys("1jj");
-    let log = Effect::Read(Read::Log {
+    let log = Effect::Read(Request::Log {
         node: "tikv2".into(),
     });
     let log = [log];
     assert_eq!(stage.key(KeyCode::Enter), log);
     // Asked for once, however long the answer takes; then again.
     assert!(stage.send(Event::Tick).is_empty());
-    stage.send(Event::Found(Found::Log {
+    stage.send(Event::Found(Response::Log {
         node: "tikv2".into(),
         text: Ok("store starts".into()),
     }));
@@ -362,13 +362,16 @@ fn typed_commands_are_completed_and_do_what_their_key_does() {
     assert!(stage.show(80, 24).contains("wrap long lines"));
     stage.key(KeyCode::Tab);
     stage.key(KeyCode::Enter);
-    assert!(stage.app.live.taste.no_wrap);
+    assert!(stage.app.live.view_options.no_wrap);
     stage.enter(":theme mono");
     assert_eq!(
-        stage.app.live.taste.palette,
+        stage.app.live.view_options.palette,
         crate::app::model::palette::Palette::Mono
     );
-    assert_eq!(stage.enter(":ticket #4"), [Effect::Read(Read::Ticket(4))]);
+    assert_eq!(
+        stage.enter(":ticket #4"),
+        [Effect::Read(Request::Ticket(4))]
+    );
     stage.key(KeyCode::Esc);
     stage.keys(":ticket ");
     assert!(
@@ -431,7 +434,7 @@ fn the_mouse_scrolls_what_it_is_on_and_a_click_focuses_and_opens() {
     );
     stage.show(80, 24);
     let effects = stage.send(mouse(click, 5, row));
-    assert_eq!(effects, [Effect::Read(Read::Ticket(4))]);
+    assert_eq!(effects, [Effect::Read(Request::Ticket(4))]);
     // What it does not know it leaves alone.
     stage.send(mouse(MouseEventKind::Moved, 1, 1));
     assert_eq!(stage.keys("M"), [Effect::Mouse(false)]);

@@ -6,8 +6,8 @@ use super::{
 };
 use crate::{
     app::{
-        event::{Effect, Event, Found},
-        request::Read,
+        event::{Effect, Event, Response},
+        request::Request,
     },
     history::scene::{Item, Stretch},
 };
@@ -25,16 +25,16 @@ fn into(stage: &Stage) -> String {
 fn it_asks_for_the_incident_then_how_it_stood_then_what_comes() {
     let mut stage = Stage::new(false);
     let effects = stage.enter(":replay s-4");
-    assert_eq!(effects, [Effect::Read(Read::Incident("s-4".into()))]);
+    assert_eq!(effects, [Effect::Read(Request::Incident("s-4".into()))]);
     assert!(stage.show(120, 40).contains("Reading from the ledger"));
     let incident = incident(&stage);
     let (session, from, to) = ("s-4".to_owned(), incident.from, incident.to);
-    let found = Found::Incident(session.clone(), Ok(Box::new(incident)));
+    let found = Response::Incident(session.clone(), Ok(Box::new(incident)));
     let effects = stage.send(Event::Found(found));
     let at = from;
     assert_eq!(
         effects,
-        [Effect::Read(Read::Moment {
+        [Effect::Read(Request::Moment {
             session: session.clone(),
             at
         })]
@@ -49,7 +49,7 @@ fn it_asks_for_the_incident_then_how_it_stood_then_what_comes() {
         to: some,
         items: vec![(from + SignedDuration::from_secs(20), Item::Tickets)],
     };
-    stage.send(Event::Found(Found::Stretch(
+    stage.send(Event::Found(Response::Stretch(
         session.clone(),
         Ok(Box::new(stretch)),
     )));
@@ -69,7 +69,10 @@ fn it_asks_for_the_incident_then_how_it_stood_then_what_comes() {
         to,
         items: Vec::new(),
     };
-    stage.send(Event::Found(Found::Stretch(session, Ok(Box::new(ahead)))));
+    stage.send(Event::Found(Response::Stretch(
+        session,
+        Ok(Box::new(ahead)),
+    )));
     stage.wait(200);
     assert_eq!(into(&stage), "85.00");
     assert!(!stage.app.replay.as_ref().unwrap().clock.playing());
@@ -117,13 +120,13 @@ fn how_it_stood_is_asked_for_once_however_fast_somebody_scrubs() {
             samples: Vec::new(),
             events: Vec::new(),
         };
-        stage.send(Event::Found(Found::Moment(
+        stage.send(Event::Found(Response::Moment(
             "s-4".into(),
             Ok(Box::new(late)),
         )))
     };
     let session = "s-4".to_owned();
-    assert_eq!(effects, [Effect::Read(Read::Moment { session, at })]);
+    assert_eq!(effects, [Effect::Read(Request::Moment { session, at })]);
     assert_eq!(stage.app.replay.as_ref().unwrap().clock.shown(), at);
 }
 
@@ -166,7 +169,7 @@ fn its_stage_is_read_like_what_is_live_but_there_is_nobody_to_tell() {
     assert!(stage.show(120, 40).contains("frozen"));
     let effects = stage.key(KeyCode::Enter);
     assert!(
-        matches!(&effects[..], [Effect::Read(Read::Output { .. })]),
+        matches!(&effects[..], [Effect::Read(Request::Output { .. })]),
         "{effects:?}"
     );
     stage.keys("q");
@@ -215,7 +218,7 @@ fn dragging_on_the_timeline_scrubs() {
 fn a_session_that_cannot_be_read_says_so() {
     let mut stage = Stage::new(false);
     stage.enter(":replay gone");
-    let found = Found::Incident("gone".into(), Err("session gone not found".into()));
+    let found = Response::Incident("gone".into(), Err("session gone not found".into()));
     stage.send(Event::Found(found));
     assert!(
         stage

@@ -8,9 +8,9 @@ use super::{
 };
 use crate::{
     app::{
-        event::{Event, Found},
+        event::{Event, Response},
         model::{
-            child::Child, demo::StageNews, palette::Palette, process::Process, tickets::LedgerView,
+            child::Child, demo::LabNews, palette::Palette, process::Process, tickets::LedgerView,
         },
     },
     cluster::{ClusterSnapshot, Observed},
@@ -64,9 +64,9 @@ fn without_colours_no_scene_loses_anything() {
     for (name, mut stage) in scenes() {
         for (width, height) in SIZES {
             let colour = stage.draw(width, height);
-            stage.app.live.taste.palette = Palette::Mono;
+            stage.app.live.view_options.palette = Palette::Mono;
             let mono = stage.draw(width, height);
-            stage.app.live.taste.palette = Palette::Terminal;
+            stage.app.live.view_options.palette = Palette::Terminal;
             assert_eq!(text(&colour), text(&mono), "{name}");
             for cell in mono.content() {
                 assert_eq!((cell.fg, cell.bg), (Color::Reset, Color::Reset), "{name}");
@@ -132,7 +132,7 @@ fn ticket() -> Stage {
     stage.keys("2j");
     stage.key(KeyCode::Enter);
     let detail = detail(&stage);
-    stage.send(Event::Found(Found::Ticket(Box::new(detail))));
+    stage.send(Event::Found(Response::Ticket(Box::new(detail))));
     stage
 }
 
@@ -144,7 +144,7 @@ fn opened_output() -> Stage {
     ]);
     stage.key(KeyCode::Enter);
     let output = output(&stage, 400);
-    stage.send(Event::Found(Found::Output {
+    stage.send(Event::Found(Response::Output {
         call: "d".into(),
         output: Ok(Box::new(output)),
     }));
@@ -155,7 +155,7 @@ fn sessions() -> Stage {
     let mut stage = at_work(false);
     stage.keys("s");
     let found = listed(&stage, 90);
-    stage.send(Event::Found(Found::Sessions(None, Ok(found))));
+    stage.send(Event::Found(Response::Sessions(None, Ok(found))));
     stage.keys("jjj");
     stage
 }
@@ -167,7 +167,7 @@ fn store() -> Stage {
     stage.key(KeyCode::Enter);
     let log = (0..40).map(|n| format!("2026-01-30T13:5{}:00Z  INFO raft: heartbeat {n}", n % 10));
     let log: Vec<_> = log.collect();
-    stage.send(Event::Found(Found::Log {
+    stage.send(Event::Found(Response::Log {
         node: "tikv1".into(),
         text: Ok(log.join("\n")),
     }));
@@ -281,7 +281,7 @@ fn starting() -> Stage {
         done: 2,
         total: 5,
     };
-    stage.send(Event::Stage(StageNews::Progress(progress)));
+    stage.send(Event::Lab(LabNews::Progress(progress)));
     stage.wait(3);
     stage
 }

@@ -6,11 +6,11 @@ use super::{
 };
 use crate::{
     app::{
-        event::{Effect, Event, Found},
+        event::{Effect, Event, Response},
         model::{child::Child, overlay::Overlay, pane::Pane},
-        request::{Read, Write},
+        request::{Request, Write},
     },
-    history::News,
+    history::SessionUpdate,
     supervisor::{Fact, Item},
 };
 use agent_lab::control::person;
@@ -105,7 +105,7 @@ fn an_agent_elsewhere_is_followed_and_steered_through_the_ledger() {
     stage.keys("i");
     assert_eq!(stage.keys("y"), to(Control::Interrupt { by: person() }));
     // Until its agent takes it, it says so.
-    let mut news = News {
+    let mut news = SessionUpdate {
         session: running(&stage, "s-else").session,
         events: Vec::new(),
         commands: vec![CommandRow {
@@ -143,7 +143,7 @@ fn our_own_agent_comes_first_when_it_works_and_esc_leaves_what_has_ended() {
     assert!(stage.app.live.other.is_none());
     // Chosen by hand it stays, whatever ours does.
     stage.enter(":session theirs");
-    let follow = stage.send(Event::Found(Found::Session(Ok("theirs".into()))));
+    let follow = stage.send(Event::Found(Response::Session(Ok("theirs".into()))));
     assert_eq!(follow, [Effect::Follow(Some("theirs".into()))]);
     assert!(stage.ledger_with(list, both).is_empty());
     assert!(stage.show(120, 40).contains("Agent elsewhere"));
@@ -363,13 +363,18 @@ fn tickets_are_held_resolved_and_opened_again_by_hand() {
 fn a_ticket_opens_its_sessions() {
     let mut stage = at_work(false);
     stage.keys("2j");
-    assert_eq!(stage.key(KeyCode::Enter), [Effect::Read(Read::Ticket(4))]);
+    assert_eq!(
+        stage.key(KeyCode::Enter),
+        [Effect::Read(Request::Ticket(4))]
+    );
     let detail = detail(&stage);
-    stage.send(Event::Found(Found::Ticket(Box::new(detail))));
+    stage.send(Event::Found(Response::Ticket(Box::new(detail))));
     stage.show(120, 40);
     stage.keys("G");
     let effects = stage.key(KeyCode::Enter);
-    assert!(matches!(&effects[..], [Effect::Read(Read::Page { session, .. })] if session == "s-2"));
+    assert!(
+        matches!(&effects[..], [Effect::Read(Request::Page { session, .. })] if session == "s-2")
+    );
 }
 
 fn bells(stage: &mut Stage) -> usize {

@@ -2,10 +2,10 @@
 
 use super::{Carry, Reader, Reply, calls};
 use crate::{
-    ChainReport, CommandRow, EntryMark, EntryRow, Fault, Figures, Heartbeat, ListedSession,
-    LiveTicket, Measured, News, OutputChunk, Payment, RunningSession, Sample, SessionRow,
-    StandingAlert, Status, SystemId, Ticket, TicketEvent, Told, Verification, VerificationRow,
-    WaitingProposal, usage::Spent,
+    ChainReport, CommandRow, EntryMark, EntryRow, Fault, Heartbeat, ListedSession, LiveTicket,
+    Measured, Notification, NotificationCursor, OutputChunk, Payment, RunningSession, Sample,
+    SessionRow, StandingAlert, Statistics, Status, SystemId, Ticket, TicketEvent, Verification,
+    VerificationRow, WaitingProposal, usage::Spent,
 };
 use jiff::Timestamp;
 use std::time::Duration;
@@ -150,16 +150,16 @@ calls!(Reader {
     fn standing_alerts(cluster_id: &SystemId) -> Vec<StandingAlert>;
 
     /// How far the news of a cluster were told. None: never any.
-    fn told(cluster_id: &SystemId) -> Option<Told>;
+    fn told(cluster_id: &SystemId) -> Option<NotificationCursor>;
 
     /// Everything up to now.
-    fn told_by_now() -> Told;
+    fn told_by_now() -> NotificationCursor;
 
     /// The next news of a cluster, the oldest first, and how far was looked for them: further
     /// than the last of them. An approval that was given or refused meanwhile is none.
-    fn news(cluster_id: &SystemId, told: Told) -> (Vec<News>, Told);
+    fn news(cluster_id: &SystemId, told: NotificationCursor) -> (Vec<Notification>, NotificationCursor);
 
-    fn figures() -> Figures;
+    fn figures() -> Statistics;
 
     /// Samples of a cluster between two times, oldest first.
     fn samples(cluster_id: &SystemId, from: Timestamp, to: Timestamp) -> Vec<Sample>;

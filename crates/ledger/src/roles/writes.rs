@@ -2,9 +2,9 @@
 
 use super::{AgentLedger, Carry, MonitorLedger, PersonLedger, Reply, calls};
 use crate::{
-    AlertNotice, Beside, Check, CheckOutcome, Claim, ClaimRequest, Holder, Lease, Mono, NewEntry,
-    NewSession, NewTicket, OutputChunk, Received, Reservation, SessionWriter, SystemId, Told,
-    Totals,
+    AlertNotice, Check, CheckOutcome, Claim, ClaimRequest, Holder, Lease, Mono, NewEntry,
+    NewSession, NewTicket, NotificationCursor, OutputChunk, Received, Reservation, SessionWriter,
+    SideCost, SystemId, Totals,
     event::{Control, Outcome},
 };
 use std::time::Duration;
@@ -55,7 +55,7 @@ calls!(AgentLedger {
     ) -> Vec<i64>;
 
     /// Fills in an entry's short form, if there is one, and counts what it cost. The chain does not cover it.
-    fn set_summary(entry: i64, session: &str, summary: Option<&str>, paid: Beside) -> ();
+    fn set_summary(entry: i64, session: &str, summary: Option<&str>, paid: SideCost) -> ();
 
     /// Ends the session with its last entry. Returns the head of its chain, hex. The ticket keeps
     /// its status and its lease: end the session first, then release, escalate or leave it.
@@ -70,7 +70,7 @@ calls!(AgentLedger {
     fn reserve(lease: &Lease, session: &str, usd: f64, cap: f64) -> Option<Reservation>;
 
     /// Replaces a reservation by what was really spent on the side of a session's turns.
-    fn settle_beside(reservation: Reservation, session: &str, paid: Beside) -> ();
+    fn settle_beside(reservation: Reservation, session: &str, paid: SideCost) -> ();
 
     /// Notes that this agent is there. Those long gone are forgotten.
     fn agent_is_there(holder: &Holder, model: &str) -> ();
@@ -87,7 +87,7 @@ calls!(MonitorLedger {
     /// Writes a notification down. Durable when this returns.
     fn receive_alerts(cluster_id: &SystemId, notices: &[AlertNotice]) -> Received;
 
-    fn set_told(cluster_id: &SystemId, told: Told) -> ();
+    fn set_told(cluster_id: &SystemId, told: NotificationCursor) -> ();
 });
 
 calls!(PersonLedger {

@@ -1,8 +1,8 @@
 //! The ledger, through its public interface: life cycle, leases, proof, adoption, damage.
 
 use operator_ledger::{
-    AgentLedger, Beside, ClaimRequest, EntryKind, Holder, LedgerError, NewEntry, NewTicket,
-    PersonLedger, Reader, Reading, Resolution, SessionStatus, Status, SystemId, Verdict,
+    AgentLedger, ClaimRequest, EntryKind, Holder, LedgerError, NewEntry, NewTicket, PersonLedger,
+    Reader, Reading, Resolution, SessionStatus, SideCost, Status, SystemId, Verdict,
     event::{Outcome, VerifyState},
 };
 use std::{
@@ -384,7 +384,7 @@ fn the_chain_finds_every_edit_of_what_was_recorded() {
                 .unwrap(),
         );
     }
-    let paid = Beside {
+    let paid = SideCost {
         what: "summary",
         model: "small".into(),
         tokens: 10,

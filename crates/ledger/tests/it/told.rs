@@ -4,8 +4,8 @@
 use crate::bench::{Bench, cluster};
 use jiff::Timestamp;
 use operator_ledger::{
-    AlertNotice, Check, CheckOutcome, EntryKind, NewEntry, NewsKind, Observation, Outside, Reading,
-    Resolution, SessionStatus, Severity, Status, Stored, Told,
+    AlertNotice, Check, CheckOutcome, EntryKind, NewEntry, NotificationCursor, NotificationKind,
+    Observation, Outside, Reading, Resolution, SessionStatus, Severity, Status, Stored,
     event::{Outcome, VerifyState},
 };
 use std::{collections::BTreeMap, time::Duration};
@@ -184,7 +184,10 @@ fn what_a_person_resolved_stays_so_until_it_is_told_again() {
     assert_eq!(told(&mut bench, true).opened, [2]);
 }
 
-fn kinds(bench: &Bench, from: Told) -> (Vec<(NewsKind, i64)>, Told) {
+fn kinds(
+    bench: &Bench,
+    from: NotificationCursor,
+) -> (Vec<(NotificationKind, i64)>, NotificationCursor) {
     let (news, upto) = bench.ledger.news(&cluster(), from).wait().unwrap();
     (news.iter().map(|n| (n.kind, n.ticket.id)).collect(), upto)
 }
@@ -194,8 +197,8 @@ fn news_are_what_people_would_want_to_know_each_once() {
     let mut bench = Bench::new();
     assert_eq!(bench.ledger.told(&cluster()).wait().unwrap(), None);
     bench.check(Reading::Violated);
-    let (news, told) = kinds(&bench, Told::default());
-    assert_eq!(news, [(NewsKind::Opened, 1)]);
+    let (news, told) = kinds(&bench, NotificationCursor::default());
+    assert_eq!(news, [(NotificationKind::Opened, 1)]);
     bench.monitor.set_told(&cluster(), told).wait().unwrap();
     assert_eq!(bench.ledger.told(&cluster()).wait().unwrap(), Some(told));
 
@@ -221,7 +224,7 @@ fn news_are_what_people_would_want_to_know_each_once() {
     assert_eq!(news.len(), 1);
     assert_eq!(
         (news[0].kind, news[0].detail.as_str()),
-        (NewsKind::Approval, "reboot")
+        (NotificationKind::Approval, "reboot")
     );
     let (_, told) = kinds(&bench, told);
     assert!(kinds(&bench, told).0.is_empty());
@@ -239,7 +242,7 @@ fn news_are_what_people_would_want_to_know_each_once() {
         .wait()
         .unwrap();
     let (news, told) = kinds(&bench, told);
-    assert_eq!(news, [(NewsKind::Escalated, 1)]);
+    assert_eq!(news, [(NotificationKind::Escalated, 1)]);
     let (news, same) = kinds(&bench, told);
     assert!(news.is_empty() && same == told);
 }

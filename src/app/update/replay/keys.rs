@@ -29,7 +29,8 @@ pub fn act_in(app: &mut App, command: Command, argument: &str) -> Option<Vec<Eff
     use Command as C;
     let stage = &app.in_front()?.stage;
     let opened = !stage.overlays.is_empty() || stage.record.is_some();
-    let looked = stage.needle.is_some() || !stage.shown().view.following() || stage.taste.zoom;
+    let looked =
+        stage.needle.is_some() || !stage.shown().view.following() || stage.view_options.zoom;
     match command {
         C::Quit if !opened => return Some(close(app)),
         C::Back if !opened && !looked => return Some(close(app)),

@@ -2,7 +2,7 @@
 
 use crate::{
     app::{
-        event::{Effect, Found},
+        event::{Effect, Response},
         model::{
             agent::Agent,
             app::App,
@@ -12,7 +12,7 @@ use crate::{
             replay::{Asked, Replay},
             tickets::LedgerView,
         },
-        request::Read,
+        request::Request,
         update::replay::act_on,
     },
     history::{
@@ -49,17 +49,21 @@ pub fn step(app: &mut App) -> Vec<Effect> {
     }
     replay.stage.cluster.judge(now);
     replay.stage.tickets.looked = Some(now);
-    replay.wanted().map(Effect::Read).into_iter().collect()
+    replay
+        .next_request()
+        .map(Effect::Read)
+        .into_iter()
+        .collect()
 }
 
 /// Something that was asked for has come. What is not for a replay is given back.
-pub fn found(app: &mut App, found: Found) -> Result<Vec<Effect>, Found> {
+pub fn found(app: &mut App, found: Response) -> Result<Vec<Effect>, Response> {
     let tick = app.live.tick;
     let Some(replay) = &mut app.replay else {
         return Err(found);
     };
     match found {
-        Found::Incident(session, incident) if session == replay.session => match incident {
+        Response::Incident(session, incident) if session == replay.session => match incident {
             Ok(incident) => {
                 replay.begin(incident, tick);
                 // What a person asked for before it was there.
@@ -70,15 +74,15 @@ pub fn found(app: &mut App, found: Found) -> Result<Vec<Effect>, Found> {
             }
             Err(why) => replay.error = Some(why),
         },
-        Found::Moment(session, moment) if session == replay.session => match moment {
+        Response::Moment(session, moment) if session == replay.session => match moment {
             Ok(moment) => replay.stand(&moment, tick),
             Err(why) => replay.error = Some(why),
         },
-        Found::Stretch(session, stretch) if session == replay.session => match stretch {
+        Response::Stretch(session, stretch) if session == replay.session => match stretch {
             Ok(stretch) => replay.take(*stretch),
             Err(why) => replay.error = Some(why),
         },
-        Found::Incident(..) | Found::Moment(..) | Found::Stretch(..) => {}
+        Response::Incident(..) | Response::Moment(..) | Response::Stretch(..) => {}
         other => return Err(other),
     }
     Ok(step(app))
@@ -95,14 +99,14 @@ impl Replay {
     }
 
     /// What to read next.
-    fn wanted(&mut self) -> Option<Read> {
+    fn next_request(&mut self) -> Option<Request> {
         let session = self.session.clone();
         let Some(incident) = &self.incident else {
             if self.asked != Asked::Not {
                 return None;
             }
             self.asked = Asked::Incident;
-            return Some(Read::Incident(session));
+            return Some(Request::Incident(session));
         };
         if self.asked != Asked::Nothing || self.error.is_some() {
             return None;
@@ -110,7 +114,7 @@ impl Replay {
         let at = self.clock.shown();
         if at > self.read_to || at < self.stage.started {
             self.asked = Asked::Moment(at);
-            return Some(Read::Moment { session, at });
+            return Some(Request::Moment { session, at });
         }
         let ahead = SignedDuration::try_from(Duration::from_secs_f64(4.0 * self.clock.speed()));
         let ahead = ahead.unwrap_or(AHEAD).max(AHEAD);
@@ -118,7 +122,7 @@ impl Replay {
             return None;
         }
         self.asked = Asked::Stretch;
-        Some(Read::Stretch {
+        Some(Request::Stretch {
             session,
             from: self.read_to,
             to: (self.read_to + 2 * ahead).min(incident.to),
@@ -154,8 +158,8 @@ impl Replay {
         }
         self.looks = moment.samples.len() as u64;
         for event in &moment.events {
-            self.stage.agent.heard = Some(event.at);
-            self.stage.agent.hear(event, event.at);
+            self.stage.agent.last_event_at = Some(event.at);
+            self.stage.agent.apply_event(event, event.at);
         }
         self.stage.agent.model = self.incident.as_ref().and_then(|i| i.session.model.clone());
         self.tickets(moment.at);
@@ -177,8 +181,8 @@ impl Replay {
                 self.tickets(at);
             }
             Item::Said(event) => {
-                self.stage.agent.heard = Some(at);
-                self.stage.agent.hear(&event, at);
+                self.stage.agent.last_event_at = Some(at);
+                self.stage.agent.apply_event(&event, at);
             }
             Item::Tickets => self.tickets(at),
         }
