@@ -8,7 +8,7 @@ use crate::{
         event::{Event, Frontend},
         model::{app::App, pane::Drawn, state::State},
     },
-    demo::{Fault, walkthrough::Stand},
+    demo::{Fault, Injected, walkthrough::Stand},
     span,
     transcript::Kind,
 };
@@ -132,6 +132,7 @@ impl Headless {
             return;
         }
         let tickets = state.tickets.list();
+        let injected = state.demo.as_ref().and_then(|d| d.walk.injected());
         let old = self
             .old
             .get_or_insert_with(|| tickets.iter().map(|t| t.id).collect());
@@ -153,7 +154,7 @@ impl Headless {
             if word == "proven" {
                 told.proven = told.proven.or(after);
             }
-            if ticket.invariant == "store_down" && self.fault_ticket.is_none() {
+            if self.fault_ticket.is_none() && is_of_fault(ticket, injected) {
                 self.fault_ticket = Some(ticket.id);
             }
             let mut line = format!("ticket #{:<5} {word}: {}", ticket.id, ticket.invariant);
@@ -230,6 +231,12 @@ impl Headless {
     }
 }
 
+/// Whether a ticket can be about the fault: one that was there before it is about something else,
+/// whatever becomes of it afterwards.
+fn is_of_fault(ticket: &Ticket, injected: Option<&Injected>) -> bool {
+    ticket.invariant == "store_down" && injected.is_some_and(|i| ticket.id > i.newest_ticket)
+}
+
 /// A ticket's state in one word; claimed and proven never read alike.
 fn word(ticket: &Ticket) -> &'static str {
     match (ticket.status, ticket.resolution) {
@@ -254,5 +261,28 @@ impl Frontend for &mut Headless {
 
     async fn next(&mut self) -> Option<Event> {
         std::future::pending().await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_ticket_from_before_the_fault_is_not_about_it() {
+        let injected = Injected {
+            kind: "kill".into(),
+            node: "tikv1".into(),
+            at: Timestamp::now(),
+            newest_ticket: 1,
+        };
+        let ticket = |id| Ticket {
+            id,
+            invariant: "store_down".into(),
+            ..Ticket::default()
+        };
+        assert!(!is_of_fault(&ticket(1), Some(&injected)));
+        assert!(is_of_fault(&ticket(2), Some(&injected)));
+        assert!(!is_of_fault(&ticket(2), None));
     }
 }

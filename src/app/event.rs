@@ -98,6 +98,10 @@ pub enum Effect {
     Redraw,
     /// Look something up; [`Event::Found`] follows.
     Read(Request),
+    /// Read the end of the log of a lab's node; [`Event::Found`] follows.
+    ReadLog {
+        node: String,
+    },
     /// Write something down; [`Event::Written`] follows.
     Write(Write),
     /// Follow this session in the ledger, and none but it.

@@ -44,10 +44,6 @@ pub enum Request {
         from: Timestamp,
         to: Timestamp,
     },
-    /// The end of the log of a lab's node.
-    Log {
-        node: String,
-    },
 }
 
 /// What is written.

@@ -28,7 +28,7 @@ pub struct EffectRunner {
     children: Vec<(Child, Handle)>,
     /// None: nothing is live.
     _ledger: Option<LedgerReader>,
-    archive: LookupWorker,
+    lookups: LookupWorker,
     clerk: LedgerWriter,
     follower: Option<Follower>,
     path: PathBuf,
@@ -62,7 +62,7 @@ impl EffectRunner {
         let mut runner = Self {
             children: Vec::new(),
             _ledger: live.then(reader).transpose()?,
-            archive: LookupWorker::start(
+            lookups: LookupWorker::start(
                 config.ledger.clone(),
                 config.lab,
                 back.clone(),
@@ -155,7 +155,8 @@ impl EffectRunner {
             Effect::Inject { fault, node } => self.order(Order::Inject { fault, node }),
             Effect::SetLoad(load) => self.order(Order::SetLoad(load)),
             Effect::TearDownLab => self.order(Order::TearDown),
-            Effect::Read(read) => self.archive.read(read),
+            Effect::ReadLog { node } => self.lookups.read_log(node),
+            Effect::Read(read) => self.lookups.read(read),
             Effect::Write(write) => self.clerk.write(write),
             Effect::Follow(session) => {
                 self.follower = match session {

@@ -1,5 +1,6 @@
-//! Looks things up, one after the other, by a thread of its own: in the ledger, and in the logs of
-//! a lab. What is asked for is bounded, so an answer is never long in coming.
+//! Looks things up in the ledger, one after the other, by a thread of its own. What is asked for is
+//! bounded, so an answer is never long in coming. Logs of a lab's nodes, which may be long in coming,
+//! are read beside it, by tasks that give up.
 
 use crate::{
     app::{
@@ -20,56 +21,81 @@ use std::{
     path::PathBuf,
     sync::{
         Arc,
-        mpsc::{Receiver, Sender, channel},
+        mpsc::{Receiver, SyncSender, sync_channel},
     },
+    time::Duration,
 };
-use tokio::{runtime::Handle, sync::mpsc};
+use tokio::{runtime::Handle, sync::mpsc, time::timeout};
 
 /// Lines of a node's log.
 const LOG_LINES: usize = 500;
 
+/// A lab answers by then, or its log is not to be had.
+const LOG_TIMEOUT: Duration = Duration::from_secs(5);
+/// Requests that wait. Each view has one under way at most, so this is never reached.
+const MAX_WAITING: usize = 256;
+
 /// The thread; it ends when this is dropped.
 #[derive(Debug)]
-pub struct LookupWorker(Sender<Request>);
+pub struct LookupWorker {
+    requests: SyncSender<Request>,
+    lab: Option<Arc<dyn Control>>,
+    background: Handle,
+    events: mpsc::Sender<Event>,
+}
 
 impl LookupWorker {
-    /// `lab` is the one whose nodes are watched, if any; it is asked on `back`.
+    /// `lab` is the one whose nodes are watched, if any; it is asked on `background`.
     pub fn start(
         ledger: PathBuf,
         lab: Option<Arc<dyn Control>>,
-        back: Handle,
+        background: Handle,
         events: mpsc::Sender<Event>,
     ) -> std::io::Result<Self> {
-        let (sender, reads) = channel();
+        let (requests, waiting) = sync_channel(MAX_WAITING);
+        let answers = events.clone();
         std::thread::Builder::new()
-            .name("archive".into())
-            .spawn(move || {
-                let log = |node: &str| match &lab {
-                    Some(lab) => back
-                        .block_on(lab.logs(node, LOG_LINES))
-                        .map_err(|e| e.to_string()),
-                    None => Err("there is no lab here".into()),
-                };
-                serve(LedgerFile::new(ledger), log, &reads, &events);
-            })?;
-        Ok(Self(sender))
+            .name("lookups".into())
+            .spawn(move || serve(LedgerFile::new(ledger), &waiting, &answers))?;
+        Ok(Self {
+            requests,
+            lab,
+            background,
+            events,
+        })
     }
 
-    pub fn read(&self, read: Request) {
-        let _ = self.0.send(read);
+    pub fn read(&self, request: Request) {
+        let _ = self.requests.try_send(request);
+    }
+
+    /// The end of the log of a lab's node.
+    pub fn read_log(&self, node: String) {
+        let (lab, events) = (self.lab.clone(), self.events.clone());
+        self.background.spawn(async move {
+            let text = match &lab {
+                Some(lab) => log_of(lab.as_ref(), &node).await,
+                None => Err("there is no lab here".into()),
+            };
+            let _ = events
+                .send(Event::Found(Response::Log { node, text }))
+                .await;
+        });
     }
 }
 
-fn serve(
-    mut file: LedgerFile,
-    log: impl Fn(&str) -> Result<String, String>,
-    reads: &Receiver<Request>,
-    events: &mpsc::Sender<Event>,
-) {
+async fn log_of(lab: &dyn Control, node: &str) -> Result<String, String> {
+    match timeout(LOG_TIMEOUT, lab.logs(node, LOG_LINES)).await {
+        Ok(log) => log.map_err(|e| e.to_string()),
+        Err(_) => Err(format!("no answer in {} s", LOG_TIMEOUT.as_secs())),
+    }
+}
+
+fn serve(mut file: LedgerFile, requests: &Receiver<Request>, events: &mpsc::Sender<Event>) {
     // The one that is played back.
     let mut incident: Option<Incident> = None;
-    while let Ok(read) = reads.recv() {
-        let found = match read {
+    while let Ok(request) = requests.recv() {
+        let found = match request {
             Request::Incident(session) => {
                 let found = with(file.ledger(), |l| Incident::read(l, &session));
                 incident = found.clone().ok();
@@ -93,11 +119,43 @@ fn serve(
                 });
                 Response::Stretch(session, found)
             }
-            Request::Log { node } => Response::Log {
-                text: log(&node),
-                node,
-            },
-            read => look_up(read, file.ledger()),
+            Request::Ticket(id) => {
+                let ledger = file.ledger().map_err(|e| e.to_string());
+                Response::Ticket(Box::new(detail(id, ledger)))
+            }
+            Request::Sessions(before) => Response::Sessions(
+                before,
+                with(file.ledger(), |l| l.session_list(before, SESSIONS).wait()),
+            ),
+            Request::Session(prefix) => {
+                Response::Session(with(file.ledger(), |l| l.find_session(&prefix).wait()))
+            }
+            Request::Page { session, which } => {
+                let page = with(file.ledger(), |l| Page::read(l, &session, &which));
+                Response::Page(which, page.map(Box::new))
+            }
+            Request::Find {
+                session,
+                needle,
+                from,
+                forward,
+            } => {
+                let page = with(file.ledger(), |l| {
+                    Page::find(l, &session, &needle, from, forward)
+                });
+                Response::Match {
+                    session,
+                    forward,
+                    page: page.map(|page| page.map(Box::new)),
+                }
+            }
+            Request::Output { session, call } => {
+                let output = with(file.ledger(), |l| Output::read(l, &session, &call));
+                Response::Output {
+                    call,
+                    output: output.map(Box::new),
+                }
+            }
         };
         if events.blocking_send(Event::Found(found)).is_err() {
             return;
@@ -112,52 +170,6 @@ fn with<T>(
     work: impl FnOnce(&Reader) -> Result<T, LedgerError>,
 ) -> Result<T, String> {
     ledger.and_then(work).map_err(|e| e.to_string())
-}
-
-fn look_up(read: Request, ledger: Result<&Reader, LedgerError>) -> Response {
-    match read {
-        Request::Ticket(id) => {
-            let ledger = ledger.map_err(|e| e.to_string());
-            Response::Ticket(Box::new(detail(id, ledger)))
-        }
-        Request::Sessions(before) => Response::Sessions(
-            before,
-            with(ledger, |l| l.session_list(before, SESSIONS).wait()),
-        ),
-        Request::Session(prefix) => {
-            Response::Session(with(ledger, |l| l.find_session(&prefix).wait()))
-        }
-        Request::Page { session, which } => {
-            let page = with(ledger, |l| Page::read(l, &session, &which));
-            Response::Page(which, page.map(Box::new))
-        }
-        Request::Find {
-            session,
-            needle,
-            from,
-            forward,
-        } => {
-            let page = with(ledger, |l| Page::find(l, &session, &needle, from, forward));
-            Response::Match {
-                session,
-                forward,
-                page: page.map(|page| page.map(Box::new)),
-            }
-        }
-        Request::Output { session, call } => {
-            let output = with(ledger, |l| Output::read(l, &session, &call));
-            Response::Output {
-                call,
-                output: output.map(Box::new),
-            }
-        }
-        Request::Incident(_)
-        | Request::Moment { .. }
-        | Request::Stretch { .. }
-        | Request::Log { .. } => {
-            unreachable!("answered before")
-        }
-    }
 }
 
 /// Reads it all; what goes wrong is part of it.

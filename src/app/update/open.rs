@@ -141,7 +141,7 @@ pub fn log_again(state: &mut State) -> Vec<Effect> {
         Some(Overlay::Store(view)) if lab && !view.asked => {
             view.asked = true;
             let node = view.name.clone();
-            vec![Effect::Read(Request::Log { node })]
+            vec![Effect::ReadLog { node }]
         }
         _ => Vec::new(),
     }

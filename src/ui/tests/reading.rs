@@ -336,9 +336,9 @@ fn a_store_is_chosen_and_its_log_followed() {
     stage.app.live.lab = true;
     stage.show(80, 24);
     stage.keys("1jj");
-    let log = Effect::Read(Request::Log {
+    let log = Effect::ReadLog {
         node: "tikv2".into(),
-    });
+    };
     let log = [log];
     assert_eq!(stage.key(KeyCode::Enter), log);
     // Asked for once, however long the answer takes; then again.
