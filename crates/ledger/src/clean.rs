@@ -25,9 +25,12 @@ pub trait Sink {
     fn character(&mut self, c: char);
 }
 
-/// Takes sequences and invisible characters out of a stream, wherever its chunks end.
+/// Takes sequences and invisible characters out of a text, wherever its chunks end. The default is for
+/// one line, which ends whatever is open and is bounded itself.
 #[derive(Default)]
 pub struct Stripper {
+    /// Gives up a sequence that is longer than [`MAX_SEQUENCE`].
+    impatient: bool,
     /// Bytes of a character that is not complete yet.
     partial: Vec<u8>,
     parser: Parser,
@@ -45,6 +48,14 @@ impl std::fmt::Debug for Stripper {
 }
 
 impl Stripper {
+    /// For a stream without an end.
+    pub fn of_stream() -> Self {
+        Self {
+            impatient: true,
+            ..Self::default()
+        }
+    }
+
     pub fn push(&mut self, bytes: &[u8], sink: &mut impl Sink) {
         let joined;
         let mut rest = if self.partial.is_empty() {
@@ -133,7 +144,7 @@ impl Stripper {
         self.sequence = Some(length + bytes.len());
         if inside.ended {
             self.sequence = None;
-        } else if length + bytes.len() >= MAX_SEQUENCE {
+        } else if self.impatient && length + bytes.len() >= MAX_SEQUENCE {
             self.close();
         }
         // Never part of it: a terminal obeys them at once.
@@ -207,10 +218,19 @@ pub fn is_invisible(c: char) -> bool {
 
 /// A stream, cleaned for the record and the model: line ends made `\n`, tabs kept, other control
 /// characters out.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Cleaner {
     stripper: Stripper,
     after_return: bool,
+}
+
+impl Default for Cleaner {
+    fn default() -> Self {
+        Self {
+            stripper: Stripper::of_stream(),
+            after_return: false,
+        }
+    }
 }
 
 impl Cleaner {

@@ -9,6 +9,7 @@ use super::{
 use crate::{
     app::{
         event::{Event, Response},
+        keys::footer,
         model::{
             child::Child, demo::LabNews, palette::Palette, process::Process, tickets::LedgerView,
         },
@@ -16,7 +17,7 @@ use crate::{
     cluster::{ClusterSnapshot, Observed},
     supervisor::Fact,
 };
-use crossterm::event::KeyCode;
+use crossterm::event::{KeyCode, KeyEvent};
 use ratatui::style::{Color, Modifier};
 
 /// A small screen, a usual one, a wall, and one that is tall and narrow.
@@ -45,6 +46,35 @@ fn scenes() -> Vec<(&'static str, Stage)> {
         ("stale", stale()),
         ("starting", starting()),
     ]
+}
+
+/// A key that the footer offers does something there: the state changes, or something is asked for.
+#[test]
+fn what_the_footer_offers_does_something() {
+    let offered: Vec<Vec<_>> = scenes()
+        .into_iter()
+        .map(|(_, mut stage)| {
+            stage.show(120, 40);
+            // While a line is typed, it has the footer's place.
+            let typing = stage.app.live.prompt.is_some();
+            let offers = footer::footer(&stage.app).into_iter().filter(|_| !typing);
+            offers.map(|(b, _)| (b.label, b.keys[0])).collect()
+        })
+        .collect();
+    let most = offered.iter().map(Vec::len).max().unwrap_or(0);
+    for n in 0..most {
+        for ((name, mut stage), offers) in scenes().into_iter().zip(&offered) {
+            let Some((label, (code, modifiers))) = offers.get(n) else {
+                continue;
+            };
+            stage.show(120, 40);
+            stage.show(120, 40);
+            let before = format!("{:?}", stage.app);
+            let effects = stage.send(Event::Key(KeyEvent::new(*code, *modifiers)));
+            let changed = before != format!("{:?}", stage.app);
+            assert!(changed || !effects.is_empty(), "{name}: {label}");
+        }
+    }
 }
 
 #[test]
