@@ -48,3 +48,8 @@ lint:
 pictures:
     cargo build --release
     cargo run --example pictures
+
+# Kills at random moments again and again, and properties with many cases; takes long
+drills rounds="20":
+    PROPTEST_CASES=20000 cargo test --workspace --lib
+    for n in $(seq {{rounds}}); do cargo test -p agent_lab --test it survival && cargo test -p operator-tui --test it survival || exit 1; done

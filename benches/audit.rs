@@ -43,6 +43,7 @@ fn main() {
             let done = Command::new(env!("CARGO_BIN_EXE_operator-tui"))
                 .args(args)
                 .env("OPERATOR_HOME", home.path())
+                .env_remove("OPERATOR_LAB_DIR")
                 .stderr(Stdio::null())
                 .output()
                 .unwrap();

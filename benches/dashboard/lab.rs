@@ -64,6 +64,7 @@ fn operator(home: &Path, args: &[&str]) -> Output {
         .arg("lab")
         .args(args)
         .env("OPERATOR_HOME", home)
+        .env_remove("OPERATOR_LAB_DIR")
         .output()
         .expect("the lab's command runs")
 }

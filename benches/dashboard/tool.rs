@@ -105,6 +105,7 @@ impl Tool {
 impl Running {
     fn new(tool: Tool, mut command: CommandBuilder, socket: String, home: TempDir) -> Self {
         command.env("OPERATOR_HOME", home.path());
+        command.env_remove("OPERATOR_LAB_DIR");
         command.env_remove("ANTHROPIC_API_KEY");
         command.env_remove("ANTHROPIC_AUTH_TOKEN");
         command.env_remove("TMUX");

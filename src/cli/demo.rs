@@ -154,7 +154,13 @@ fn victim(seed: Option<u64>) -> String {
 fn children(info: &LabInfo, launch: &Launch, ledger: &Path, choice: &ModelChoice) -> DemoChildren {
     let cluster = info.cluster_id.to_string();
     let pd = info.pd_endpoints.join(",");
-    let env: Vec<(OsString, OsString)> = vec![("PD_ENDPOINT".into(), pd.into())];
+    // The folder of the lab's record is their home: the user's settings are about real systems, and
+    // whom they notify has not asked for a demo.
+    let home = ledger.parent().unwrap_or(ledger);
+    let env: Vec<(OsString, OsString)> = vec![
+        ("OPERATOR_HOME".into(), home.into()),
+        ("PD_ENDPOINT".into(), pd.into()),
+    ];
     let argv = |mut argv: Vec<OsString>| -> Vec<OsString> {
         argv.extend(
             ["--supervised", "--json", "--cluster-id", &cluster, "--db"].map(OsString::from),

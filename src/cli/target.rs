@@ -28,6 +28,9 @@ pub struct LedgerArgs {
 
 impl LedgerArgs {
     pub fn path(&self) -> color_eyre::Result<PathBuf> {
+        if self.db.is_none() {
+            refuse_in_agent_shell("a ledger that is not named", "the record is not an agent's")?;
+        }
         Ok(match &self.db {
             Some(path) => path.clone(),
             None if self.lab => stage::ledger()?,

@@ -21,7 +21,7 @@ pub enum StageError {
     #[error(transparent)]
     Verify(#[from] VerifyError),
     #[error(
-        "a lab is already up in {}: `operator-tui lab down` ends it; or set OPERATOR_HOME to another folder",
+        "a lab is already up in {}: `operator-tui lab down` ends it; or set OPERATOR_HOME to another folder, and OPERATOR_LAB_DIR to none",
         .0.display()
     )]
     Taken(PathBuf),

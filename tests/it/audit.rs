@@ -114,6 +114,7 @@ impl Stage {
         command
             .args(args)
             .env("OPERATOR_HOME", self.home.path())
+            .env_remove("OPERATOR_LAB_DIR")
             .env("USER", "grace")
             .env_remove("OPERATOR_SESSION");
         command

@@ -8,6 +8,7 @@ fn operator(home: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_operator-tui"));
     command
         .env("OPERATOR_HOME", home)
+        .env_remove("OPERATOR_LAB_DIR")
         .env_remove("PD_ENDPOINT")
         .env_remove("OPERATOR_SESSION")
         .env_remove("ANTHROPIC_API_KEY");
@@ -90,6 +91,28 @@ fn an_agents_shell_cannot_close_tickets() {
         assert!(text.contains("refused in an agent's shell"), "{text}");
     }
     assert!(out(home.path(), &["tickets", "list"]).contains("open"));
+}
+
+#[test]
+fn an_agents_shell_finds_no_ledger_by_itself() {
+    let home = home();
+    for args in [
+        &["tickets", "open", "--message", "m"][..],
+        &["tickets", "list"],
+        &["monitor", "run", "--once"],
+    ] {
+        let done = operator(home.path())
+            .args(args)
+            .env("OPERATOR_SESSION", "s")
+            .assert()
+            .failure();
+        let text = String::from_utf8_lossy(&done.get_output().stderr).into_owned();
+        assert!(
+            text.contains("refused in an agent's shell"),
+            "{args:?}: {text}"
+        );
+    }
+    assert!(!home.path().join("tickets.db").exists());
 }
 
 #[test]
@@ -267,6 +290,7 @@ fn first_line(home: &Path, args: &[&str]) -> (String, String) {
     let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_operator-tui"))
         .args(args)
         .env("OPERATOR_HOME", home)
+        .env_remove("OPERATOR_LAB_DIR")
         .stdout(std::process::Stdio::piped())
         .stderr(std::process::Stdio::piped())
         .spawn()

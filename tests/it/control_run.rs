@@ -37,6 +37,7 @@ impl Lab {
         command
             .args(arguments)
             .env("OPERATOR_HOME", self.0.path())
+            .env_remove("OPERATOR_LAB_DIR")
             .env_remove("PD_ENDPOINT")
             .env_remove("PROMETHEUS_URL")
             .stdin(Stdio::null());

@@ -22,6 +22,7 @@ fn demo(home: &Path, args: &[&str]) -> Command {
         .args(["demo", "--headless", "--auto"])
         .args(args)
         .env("OPERATOR_HOME", home)
+        .env_remove("OPERATOR_LAB_DIR")
         .env_remove("ANTHROPIC_API_KEY")
         .env_remove("ANTHROPIC_AUTH_TOKEN")
         .env_remove("PD_ENDPOINT")
@@ -100,6 +101,7 @@ fn json(home: &Path, args: &[&str]) -> serde_json::Value {
     let out = Command::new(OPERATOR)
         .args(args)
         .env("OPERATOR_HOME", home)
+        .env_remove("OPERATOR_LAB_DIR")
         .output()
         .unwrap();
     serde_json::from_slice(&out.stdout)
@@ -307,6 +309,9 @@ fn a_demo_whose_keeper_is_killed_says_so_and_ends() {
 #[test]
 fn a_monitor_and_an_agent_that_are_killed_come_back_and_the_repair_is_proven() {
     let home = tempfile::tempdir().unwrap();
+    // The user's settings are for real systems: with them no ticket would be opened here.
+    let settings = "prometheus = \"http://127.0.0.1:9\"\n[monitor.store_down]\nenabled = false\n";
+    fs::write(home.path().join("config.toml"), settings).unwrap();
     let mut child = demo(home.path(), &["--seed", "2"]).spawn().unwrap();
     let mut lines = Lines::of(&mut child);
     lines.until("$ operator-tui");

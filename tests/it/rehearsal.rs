@@ -124,6 +124,7 @@ fn operator(home: &Path, pd: &str, args: &[&str]) -> Command {
     command
         .args(args)
         .env("OPERATOR_HOME", home)
+        .env_remove("OPERATOR_LAB_DIR")
         .env("PD_ENDPOINT", pd)
         .env_remove("ANTHROPIC_API_KEY")
         .env_remove("ANTHROPIC_AUTH_TOKEN");

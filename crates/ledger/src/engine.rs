@@ -12,6 +12,7 @@ use std::{
     io,
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
+    sync::Mutex,
 };
 
 /// Why a call failed.
@@ -78,6 +79,10 @@ impl Engine {
             OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
         )
         .map_err(|e| explain(path, e))?;
+        // SQLite opens what it may not write as read-only, and would say so only at the first write.
+        if conn.is_readonly("main").unwrap_or(false) {
+            return Err(unwritable(io::ErrorKind::PermissionDenied.into()).into());
+        }
         conn.busy_timeout(BUSY_TIMEOUT)?;
         schema::version(&conn, path)?;
         // FULL: a commit is on the disk when it returns, in WAL mode too.
@@ -169,6 +174,9 @@ impl Engine {
 /// closing any descriptor of it would release every lock that this process holds on it, and another
 /// process could then take its log away from under a connection of ours.
 fn make(path: &Path) -> io::Result<()> {
+    // Nobody in this process opens the new file before it is closed here.
+    static MAKING: Mutex<()> = Mutex::new(());
+    let _making = MAKING.lock();
     let new = OpenOptions::new()
         .write(true)
         .create_new(true)

@@ -103,10 +103,15 @@ fn change(app: &mut App, event: Event) -> Vec<Effect> {
 fn on_found(app: &mut App, found: Response) -> Vec<Effect> {
     match replay::found(app, found) {
         Ok(effects) => effects,
-        Err(found) => match &mut app.replay {
-            Some(replay) => open::found(&mut replay.stage, found),
-            None => open::found(&mut app.live, found),
-        },
+        // Whoever has asked knows its own; what was asked for before a replay began is the live one's.
+        Err(found) => {
+            let mut effects = match &mut app.replay {
+                Some(_) => replay::on_stage(app, |stage| open::found(stage, found.clone())),
+                None => Vec::new(),
+            };
+            effects.extend(open::found(&mut app.live, found));
+            effects
+        }
     }
 }
 

@@ -258,6 +258,7 @@ async fn no_agent_works_where_all_of_docker_can_be_reached() {
     let done = operator(&cluster())
         .args(["agent", "--once", "--model", "rehearsal"])
         .env("OPERATOR_HOME", home.path())
+        .env_remove("OPERATOR_LAB_DIR")
         .output()
         .await
         .unwrap();
@@ -361,6 +362,7 @@ async fn the_walkthrough_goes_through_docker() {
             .args(args)
             .env("OPERATOR_LAB", "compose")
             .env("OPERATOR_HOME", staged.path("ledger"))
+            .env_remove("OPERATOR_LAB_DIR")
             .env("OPERATOR_LOAD_FILE", staged.path("rate"))
             .env("COMPOSE_PROJECT_NAME", Staged::project())
             .env(

@@ -51,6 +51,7 @@ impl Drop for Staged {
         let _ = std::process::Command::new(cargo_bin("operator-tui"))
             .args(["lab", "down"])
             .env("OPERATOR_HOME", self.dir.path().join("stage"))
+            .env_remove("OPERATOR_LAB_DIR")
             .output();
     }
 }
@@ -131,6 +132,7 @@ async fn lab(stage: &Path, args: &[&str]) -> (Option<i32>, String) {
     let done = Command::new(cargo_bin("operator-tui"))
         .args(args)
         .env("OPERATOR_HOME", stage)
+        .env_remove("OPERATOR_LAB_DIR")
         .env_remove("OPERATOR_LAB")
         .output()
         .await

@@ -243,6 +243,7 @@ fn a_port_that_is_taken_is_an_error_at_once() {
         .args(["monitor", "run", "--no-cluster", "--listen"])
         .arg(taken.local_addr().unwrap().to_string())
         .env("OPERATOR_HOME", home.path())
+        .env_remove("OPERATOR_LAB_DIR")
         // As people have it in their shells: no reason to refuse.
         .env("PD_ENDPOINT", "http://127.0.0.1:1")
         .output()

@@ -76,6 +76,7 @@ impl Stage {
         let lab = Command::new(operator())
             .args(["lab", "up", "--rate", "100"])
             .env("OPERATOR_HOME", folder.path())
+            .env_remove("OPERATOR_LAB_DIR")
             .output()
             .unwrap();
         assert!(
@@ -86,6 +87,7 @@ impl Stage {
         let ps = Command::new(operator())
             .args(["lab", "ps", "--json"])
             .env("OPERATOR_HOME", folder.path())
+            .env_remove("OPERATOR_LAB_DIR")
             .output()
             .unwrap();
         let nodes: Value = serde_json::from_slice(&ps.stdout).unwrap();
@@ -320,6 +322,7 @@ fn monitor(folder: &Path, prometheus: &str, ear: &str) -> (Running, String) {
         .args(["monitor", "run", "--interval", "1s", "--no-cluster"])
         .args(["--listen", "127.0.0.1:0", "--prometheus", prometheus])
         .env("OPERATOR_HOME", folder)
+        .env_remove("OPERATOR_LAB_DIR")
         .env("OPERATOR_WEBHOOK_TOKEN", TOKEN)
         .env("OPERATOR_NOTIFY_URL", ear)
         .stdin(Stdio::null())

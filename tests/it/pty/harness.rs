@@ -56,6 +56,7 @@ impl Drop for Lab {
         let _ = std::process::Command::new(env!("CARGO_BIN_EXE_operator-tui"))
             .args(["lab", "down"])
             .env("OPERATOR_HOME", self.home.path())
+            .env_remove("OPERATOR_LAB_DIR")
             .status();
     }
 }
@@ -66,6 +67,7 @@ fn lab(home: &Path, args: &[&str]) -> String {
         .arg("lab")
         .args(args)
         .env("OPERATOR_HOME", home)
+        .env_remove("OPERATOR_LAB_DIR")
         .timeout(limit())
         .assert()
         .success();
@@ -127,6 +129,7 @@ impl Dashboard {
 
     fn run_in(home: Arc<TempDir>, width: u16, height: u16, mut command: CommandBuilder) -> Self {
         command.env("OPERATOR_HOME", home.path());
+        command.env_remove("OPERATOR_LAB_DIR");
         command.env_remove("ANTHROPIC_API_KEY");
         command.env_remove("ANTHROPIC_AUTH_TOKEN");
         command.cwd(home.path());

@@ -100,6 +100,7 @@ fn a_replay_of_what_is_not_there_is_refused_in_words() {
     let refused = assert_cmd::Command::new(env!("CARGO_BIN_EXE_operator-tui"))
         .args(["replay", "2026"])
         .env("OPERATOR_HOME", home.path())
+        .env_remove("OPERATOR_LAB_DIR")
         .assert()
         .code(1);
     let words = String::from_utf8_lossy(&refused.get_output().stderr).into_owned();

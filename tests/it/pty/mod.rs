@@ -244,6 +244,7 @@ fn what_is_no_terminal_is_refused() {
     assert_cmd::Command::new(env!("CARGO_BIN_EXE_operator-tui"))
         .args(["--no-monitor", "--no-agent"])
         .env("OPERATOR_HOME", home.path())
+        .env_remove("OPERATOR_LAB_DIR")
         .timeout(limit())
         .assert()
         .code(2)

@@ -37,6 +37,7 @@ impl Unread {
             agent,
         ]);
         command.env("OPERATOR_HOME", home.path());
+        command.env_remove("OPERATOR_LAB_DIR");
         command.env("TERM", "xterm-256color");
         command.cwd(home.path());
         let size = PtySize {

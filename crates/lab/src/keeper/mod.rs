@@ -43,6 +43,8 @@ const MAX_REQUEST: u64 = 4096;
 pub enum KeeperError {
     #[error("a keeper already holds {}", .0.display())]
     Locked(PathBuf),
+    #[error("{} is not the folder of a lab, but holds a `data`: nothing was removed; choose another with OPERATOR_LAB_DIR", .0.display())]
+    NotALab(PathBuf),
     #[error("{what}: {source}")]
     Io { what: String, source: io::Error },
     /// It could not be settled what the nodes are to be.
@@ -187,6 +189,13 @@ fn wipe(dir: &LabDir) -> Result<(), KeeperError> {
         _ => Ok(()),
     };
     let data = dir.all_data();
+    // The folder may be anybody's: OPERATOR_LAB_DIR says which. A lab's has its file until the last.
+    if !dir.topology().exists() {
+        if data.exists() {
+            return Err(KeeperError::NotALab(dir.path().into()));
+        }
+        return Ok(());
+    }
     gone(&data, fs::remove_dir_all(&data))?;
     let kept = dir.log("keeper");
     let logs = fs::read_dir(dir.logs()).map_err(io_error(&dir.logs()))?;
@@ -277,4 +286,26 @@ async fn converse(stream: UnixStream, events: mpsc::Sender<Event>) -> io::Result
     let mut text = serde_json::to_string(&reply).map_err(io::Error::other)?;
     text.push('\n');
     write.write_all(text.as_bytes()).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_that_is_no_labs_is_not_emptied() {
+        let folder = tempfile::tempdir().unwrap();
+        let theirs = folder.path().join("data/theirs");
+        fs::create_dir_all(folder.path().join("data")).unwrap();
+        fs::create_dir_all(folder.path().join("logs")).unwrap();
+        fs::write(&theirs, "kept").unwrap();
+        let log = folder.path().join("logs/theirs.log");
+        fs::write(&log, "kept").unwrap();
+        let dir = LabDir::at(folder.path());
+        assert!(matches!(wipe(&dir), Err(KeeperError::NotALab(_))));
+        assert!(theirs.exists() && log.exists());
+        fs::write(dir.topology(), "{}").unwrap();
+        wipe(&dir).unwrap();
+        assert!(!theirs.exists() && !dir.topology().exists());
+    }
 }

@@ -333,18 +333,17 @@ fn spawn(spec: &NodeSpec, dir: &LabDir) -> io::Result<Process> {
         ..ChildSetup::default()
     }
     .apply(&mut command);
+    let log = dir.log(&spec.name);
+    // There is a log to read even of a node that never says anything.
+    logs::append(&log, b"")?;
+    let output = pipe::Receiver::from_owned_fd(output.into())?;
+    // Last of what can fail: a process that nobody knows of would not be ended.
     let mut child = tokio::process::Command::from(command).spawn()?;
     let pid = child
         .id()
         .and_then(|pid| Pid::from_raw(pid as i32))
         .ok_or_else(|| io::Error::other("the process has no id"))?;
-    let log = dir.log(&spec.name);
-    // There is a log to read even of a node that never says anything.
-    logs::append(&log, b"")?;
-    tokio::spawn(logs::copy(
-        pipe::Receiver::from_owned_fd(output.into())?,
-        log,
-    ));
+    tokio::spawn(logs::copy(output, log));
     let lifeline = child.stdin.take();
     let (ended, exit) = watch::channel(None);
     let name = spec.name.clone();

@@ -19,7 +19,9 @@ pub fn on_stage(app: &mut App, work: impl FnOnce(&mut State) -> Vec<Effect>) -> 
     };
     let stage = &mut replay.stage;
     let mut effects = work(stage);
-    app.live.toast = stage.toast.take();
+    if let Some(toast) = stage.toast.take() {
+        app.live.toast = Some(toast);
+    }
     effects.extend(step(app));
     effects
 }
