@@ -14,12 +14,12 @@ use std::{
 };
 
 /// Bytes a line has, its end included.
-pub const LINE: usize = 100;
+pub(crate) const LINE: usize = 100;
 /// As much as `cat` writes at once.
 const BLOCK: usize = 128 * 1024;
 
 /// `flood WHAT HOW LINES GO`, `endless WHAT`, `tick COUNT`, `words COUNT`, `quiet`, `family`.
-pub fn main(args: &[String]) -> ExitCode {
+pub(crate) fn main(args: &[String]) -> ExitCode {
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     let number = |text: &str| text.parse().expect("a number");
     match args[..] {

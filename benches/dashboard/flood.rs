@@ -12,7 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-pub struct Flood {
+pub(crate) struct Flood {
     /// From the word to go until the last line is on the screen. None: it never was.
     pub visible: Option<Duration>,
     /// Until the child had written it all.
@@ -26,7 +26,7 @@ pub struct Flood {
 }
 
 /// `what`: plain, coloured or events. `how`: blocks or lines, each a write of the child.
-pub fn flood(tool: Tool, what: &str, how: &str, count: usize) -> Flood {
+pub(crate) fn flood(tool: Tool, what: &str, how: &str, count: usize) -> Flood {
     let folder = tempfile::tempdir().expect("a folder");
     let go = folder.path().join("go");
     fifo(&go);
@@ -67,7 +67,7 @@ pub fn flood(tool: Tool, what: &str, how: &str, count: usize) -> Flood {
     }
 }
 
-pub struct Endless {
+pub(crate) struct Endless {
     /// How often the newest line on the screen changed, a second.
     pub updates: f64,
     /// Of one processor.
@@ -77,7 +77,7 @@ pub struct Endless {
 }
 
 /// A child that writes as fast as it is read, after a second of it.
-pub fn endless(tool: Tool, while_: Duration) -> Endless {
+pub(crate) fn endless(tool: Tool, while_: Duration) -> Endless {
     let running = tool.start("endless coloured").up("line ");
     sleep(Duration::from_secs(1));
     let (before, from) = (running.cpu(), Instant::now());
@@ -103,7 +103,7 @@ pub fn endless(tool: Tool, while_: Duration) -> Endless {
 
 /// The same from a pipe into a loop that only splits, keeps the newest hundred lines and wakes
 /// 60 times a second to take them: what cannot be beaten.
-pub fn bare(what: &str, how: &str, count: usize) -> Duration {
+pub(crate) fn bare(what: &str, how: &str, count: usize) -> Duration {
     use std::process::{Command, Stdio};
     let folder = tempfile::tempdir().expect("a folder");
     let go = folder.path().join("go");

@@ -10,14 +10,14 @@ use std::{
 };
 
 /// In cores, what a lab at rest is meant to take at most.
-pub const CORES: f64 = 0.1;
+pub(crate) const CORES: f64 = 0.1;
 /// In MB.
-pub const MEMORY: f64 = 400.0;
+pub(crate) const MEMORY: f64 = 400.0;
 
 /// Everything that is done once is done by then.
 const SETTLED: Duration = Duration::from_secs(3);
 
-pub struct AtRest {
+pub(crate) struct AtRest {
     pub cores: f64,
     /// MB.
     pub memory: f64,
@@ -69,7 +69,7 @@ fn operator(home: &Path, args: &[&str]) -> Output {
         .expect("the lab's command runs")
 }
 
-pub fn at_rest(while_: Duration) -> AtRest {
+pub(crate) fn at_rest(while_: Duration) -> AtRest {
     let lab = Lab::up();
     sleep(SETTLED);
     let pids = lab.pids();

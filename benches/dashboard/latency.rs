@@ -11,7 +11,7 @@ const LOST: Duration = Duration::from_secs(3);
 /// Who loses so many is not asked any more.
 const ENOUGH: usize = 10;
 
-pub struct Times {
+pub(crate) struct Times {
     pub p50: Duration,
     pub p99: Duration,
     pub most: Duration,
@@ -30,7 +30,7 @@ fn times(mut all: Vec<Duration>, lost: usize) -> Times {
 }
 
 /// A line every 50 ms.
-pub fn lines(tool: Tool, count: usize) -> Times {
+pub(crate) fn lines(tool: Tool, count: usize) -> Times {
     let running = tool.start(&format!("tick {count}")).ready();
     let (mut all, mut lost) = (Vec::new(), 0);
     for n in 0..count {
@@ -55,7 +55,7 @@ pub fn lines(tool: Tool, count: usize) -> Times {
 }
 
 /// Keys, one after the answer to the other, while the child is `quiet` or floods.
-pub fn keys(tool: Tool, count: usize, flood: bool) -> Times {
+pub(crate) fn keys(tool: Tool, count: usize, flood: bool) -> Times {
     let child = if flood { "endless coloured" } else { "quiet" };
     let word = if flood { "line " } else { "ready" };
     let mut running = tool.start(child).up(word);

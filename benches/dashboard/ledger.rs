@@ -4,14 +4,14 @@ use operator_ledger::PersonLedger;
 use std::path::PathBuf;
 use tempfile::TempDir;
 
-pub struct Full {
+pub(crate) struct Full {
     pub path: PathBuf,
     pub tickets: usize,
     _folder: TempDir,
 }
 
 /// Rows that only fill the file, put there as no program of ours would: all at once.
-pub fn full(tickets: usize, entries: usize) -> Full {
+pub(crate) fn full(tickets: usize, entries: usize) -> Full {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("tickets.db");
     drop(PersonLedger::open(&path).wait().expect("a ledger"));

@@ -3,7 +3,7 @@
 use std::{fs, path::PathBuf};
 
 /// Nanoseconds that these processes were on a processor.
-pub fn cpu(pids: &[u32]) -> u64 {
+pub(crate) fn cpu(pids: &[u32]) -> u64 {
     pids.iter().map(|pid| exact(*pid).max(whole(*pid))).sum()
 }
 
@@ -25,24 +25,24 @@ fn whole(pid: u32) -> u64 {
 }
 
 /// How often their threads went to sleep.
-pub fn waits(pids: &[u32]) -> u64 {
+pub(crate) fn waits(pids: &[u32]) -> u64 {
     let of = |task: PathBuf| field(&task.join("status"), "voluntary_ctxt_switches");
     pids.iter().flat_map(|pid| tasks(*pid)).filter_map(of).sum()
 }
 
 /// Who started it, or took it over.
-pub fn parent(pid: u32) -> Option<u32> {
+pub(crate) fn parent(pid: u32) -> Option<u32> {
     let parent = field(&PathBuf::from(format!("/proc/{pid}/status")), "PPid")?;
     u32::try_from(parent).ok()
 }
 
 /// Resident memory, MB.
-pub fn memory(pids: &[u32]) -> f64 {
+pub(crate) fn memory(pids: &[u32]) -> f64 {
     kilobytes(pids, "VmRSS")
 }
 
 /// The most it ever was, MB.
-pub fn most_memory(pids: &[u32]) -> f64 {
+pub(crate) fn most_memory(pids: &[u32]) -> f64 {
     kilobytes(pids, "VmHWM")
 }
 

@@ -9,7 +9,7 @@ use std::{thread::sleep, time::Duration};
 /// Everything that is done once is done by then.
 const SETTLED: Duration = Duration::from_secs(3);
 
-pub struct Idle {
+pub(crate) struct Idle {
     /// Of one processor.
     pub percent: f64,
     /// Waits of its threads, a second.
@@ -21,7 +21,7 @@ pub struct Idle {
 }
 
 /// A child that says one line and nothing more.
-pub fn idle(tool: Tool, while_: Duration) -> Idle {
+pub(crate) fn idle(tool: Tool, while_: Duration) -> Idle {
     let running = tool.start("quiet").ready();
     sleep(SETTLED);
     rest_of(&running, while_)
@@ -40,14 +40,14 @@ fn rest_of(running: &Running, while_: Duration) -> Idle {
     }
 }
 
-pub struct Start {
+pub(crate) struct Start {
     pub first_frame: Duration,
     /// MB.
     pub memory: Option<f64>,
 }
 
 /// From the call until the child's first line is on the screen.
-pub fn start(tool: Tool) -> Duration {
+pub(crate) fn start(tool: Tool) -> Duration {
     let running = tool.start("quiet");
     running.see("ready");
     let at = running.terminal.seen().at;
@@ -55,7 +55,7 @@ pub fn start(tool: Tool) -> Duration {
 }
 
 /// Our own with nothing to load: until header, panes and footer are there.
-pub fn first_frame(settle: bool) -> Start {
+pub(crate) fn first_frame(settle: bool) -> Start {
     let args = ["--no-monitor", "--no-agent", "--pd", "http://127.0.0.1:1"];
     until(
         &args,
@@ -65,7 +65,7 @@ pub fn first_frame(settle: bool) -> Start {
 }
 
 /// Our own on a ledger with much in it, with its monitor: until its newest ticket is there.
-pub fn full_ledger(ledger: &ledger::Full, settle: bool) -> Start {
+pub(crate) fn full_ledger(ledger: &ledger::Full, settle: bool) -> Start {
     let path = ledger.path.to_str().expect("a name");
     let args = ["--pd", "http://127.0.0.1:1", "--no-agent", "--db", path];
     let newest = format!("#{} ", ledger.tickets);
@@ -91,7 +91,7 @@ fn until(args: &[&str], words: &[&str], settle: bool) -> Start {
 }
 
 /// How many of the last words of a child that writes them and exits at once are shown.
-pub fn words(tool: Tool, count: usize) -> usize {
+pub(crate) fn words(tool: Tool, count: usize) -> usize {
     let running = tool.start(&format!("words {count}"));
     let shown = |screen: &str| {
         (1..=count)

@@ -5,20 +5,20 @@ use portable_pty::CommandBuilder;
 use std::{path::PathBuf, process::Command, time::Duration};
 use tempfile::TempDir;
 
-pub const WIDTH: u16 = 160;
-pub const HEIGHT: u16 = 40;
+pub(crate) const WIDTH: u16 = 160;
+pub(crate) const HEIGHT: u16 = 40;
 /// Nothing here takes longer; what does is shown as not seen.
-pub const LIMIT: Duration = Duration::from_secs(120);
+pub(crate) const LIMIT: Duration = Duration::from_secs(120);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Tool {
+pub(crate) enum Tool {
     Operator,
     Tmux,
     Mprocs,
 }
 
 /// A tool at work.
-pub struct Running {
+pub(crate) struct Running {
     pub tool: Tool,
     pub terminal: Terminal,
     /// Its processes, without its child.
@@ -30,9 +30,9 @@ pub struct Running {
 }
 
 impl Tool {
-    pub const ALL: [Self; 3] = [Self::Operator, Self::Tmux, Self::Mprocs];
+    pub(crate) const ALL: [Self; 3] = [Self::Operator, Self::Tmux, Self::Mprocs];
 
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Operator => "operator-tui",
             Self::Tmux => "tmux",
@@ -50,7 +50,7 @@ impl Tool {
             .find(|file| file.is_file())
     }
 
-    pub fn version(self) -> Option<String> {
+    pub(crate) fn version(self) -> Option<String> {
         let flag = if self == Self::Tmux {
             "-V"
         } else {
@@ -62,7 +62,7 @@ impl Tool {
     }
 
     /// Starts it with this executable in the role `child`.
-    pub fn start(self, child: &str) -> Running {
+    pub(crate) fn start(self, child: &str) -> Running {
         // By its own name: another program starts it.
         let own = std::fs::canonicalize(operator_process::executable()).expect("a path");
         let child = format!("{} child {child}", own.display());
@@ -94,7 +94,7 @@ impl Tool {
     }
 
     /// Our own, with these arguments.
-    pub fn operator(args: &[&str]) -> Running {
+    pub(crate) fn operator(args: &[&str]) -> Running {
         let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_operator-tui"));
         command.args(args);
         let home = tempfile::tempdir().expect("a folder");
@@ -123,12 +123,12 @@ impl Running {
     }
 
     /// Waits until the child's first line is there, and the tool is what it will be.
-    pub fn ready(self) -> Self {
+    pub(crate) fn ready(self) -> Self {
         self.up("ready")
     }
 
     /// Waits until there is this word of the child.
-    pub fn up(mut self, word: &str) -> Self {
+    pub(crate) fn up(mut self, word: &str) -> Self {
         self.see(word);
         if self.tool == Tool::Tmux {
             let server = Command::new("tmux")
@@ -141,7 +141,7 @@ impl Running {
         self
     }
 
-    pub fn see(&self, text: &str) {
+    pub(crate) fn see(&self, text: &str) {
         let seen = self
             .terminal
             .wait(LIMIT, |seen| seen.screen().contents().contains(text));
@@ -153,12 +153,12 @@ impl Running {
         );
     }
 
-    pub fn cpu(&self) -> u64 {
+    pub(crate) fn cpu(&self) -> u64 {
         process::cpu(&self.pids)
     }
 
     /// Opens the prompt that [`Self::key`] types into, where there is one.
-    pub fn prompt(&mut self) {
+    pub(crate) fn prompt(&mut self) {
         match self.tool {
             Tool::Operator => self.terminal.send(b"/"),
             Tool::Tmux => self.terminal.send(b"\x02:"),
@@ -171,7 +171,7 @@ impl Running {
     }
 
     /// Sends the `n`-th key; returns what tells that it was answered.
-    pub fn key(&mut self, n: usize) -> impl Fn(&vt100::Screen) -> bool + use<> {
+    pub(crate) fn key(&mut self, n: usize) -> impl Fn(&vt100::Screen) -> bool + use<> {
         let tool = self.tool;
         if tool == Tool::Mprocs {
             self.terminal

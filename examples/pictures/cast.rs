@@ -7,7 +7,7 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(1500);
 /// What comes within one frame of a player is one event.
 const FRAME: Duration = Duration::from_millis(50);
 
-pub fn cast(size: (u16, u16), title: &str, bytes: &[(Duration, Vec<u8>)]) -> String {
+pub(crate) fn cast(size: (u16, u16), title: &str, bytes: &[(Duration, Vec<u8>)]) -> String {
     let header = serde_json::json!({
         "version": 2,
         "width": size.0,

@@ -15,7 +15,7 @@ use std::{
 /// What happens in a run happens within this.
 const LIMIT: Duration = Duration::from_secs(120);
 
-pub struct Stage {
+pub(crate) struct Stage {
     child: Box<dyn Child + Send + Sync>,
     keys: Box<dyn Write + Send>,
     seen: Arc<(Mutex<Seen>, Condvar)>,
@@ -28,7 +28,7 @@ struct Seen {
 }
 
 impl Stage {
-    pub fn run(
+    pub(crate) fn run(
         program: &Path,
         args: &[&str],
         env: &[(&str, &str)],
@@ -82,13 +82,13 @@ impl Stage {
         })
     }
 
-    pub fn press(&mut self, keys: &str) -> Result<(), Box<dyn Error>> {
+    pub(crate) fn press(&mut self, keys: &str) -> Result<(), Box<dyn Error>> {
         self.keys.write_all(keys.as_bytes())?;
         Ok(self.keys.flush()?)
     }
 
     /// Waits until all these words are on the screen.
-    pub fn until(&self, words: &[&str]) -> Result<(), Box<dyn Error>> {
+    pub(crate) fn until(&self, words: &[&str]) -> Result<(), Box<dyn Error>> {
         let deadline = Instant::now() + LIMIT;
         let mut seen = self.seen.0.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
@@ -106,26 +106,26 @@ impl Stage {
     }
 
     /// The screen as it is, when what belongs to the same moment is drawn.
-    pub fn look<T>(&self, work: impl FnOnce(&vt100::Screen) -> T) -> T {
+    pub(crate) fn look<T>(&self, work: impl FnOnce(&vt100::Screen) -> T) -> T {
         linger(0.15);
         let seen = self.seen.0.lock().unwrap_or_else(PoisonError::into_inner);
         work(seen.screen.screen())
     }
 
     /// Every byte so far, with the time it came.
-    pub fn bytes(&self) -> Vec<(Duration, Vec<u8>)> {
+    pub(crate) fn bytes(&self) -> Vec<(Duration, Vec<u8>)> {
         let seen = self.seen.0.lock().unwrap_or_else(PoisonError::into_inner);
         seen.bytes.clone()
     }
 
-    pub fn wait(&mut self) -> Result<(), Box<dyn Error>> {
+    pub(crate) fn wait(&mut self) -> Result<(), Box<dyn Error>> {
         self.child.wait()?;
         Ok(())
     }
 }
 
 /// Lets somebody who looks on see it.
-pub fn linger(seconds: f32) {
+pub(crate) fn linger(seconds: f32) {
     thread::sleep(Duration::from_secs_f32(seconds));
 }
 

@@ -7,7 +7,7 @@ const CELL: (f32, f32) = (8.4, 18.0);
 const MARGIN: f32 = 12.0;
 
 /// What a terminal shows, cell by cell.
-pub fn svg(screen: &vt100::Screen) -> String {
+pub(crate) fn svg(screen: &vt100::Screen) -> String {
     let (rows, columns) = screen.size();
     let (rows, columns) = (rows.get(), columns.get());
     let (width, height) = (

@@ -9,7 +9,7 @@ pub type ConfigFile = config::ConfigFile<AgentSection, MonitorSection, NotifySec
 
 /// The file in OPERATOR_HOME. For a command of an agent there is none: it is told addresses by
 /// variables, and where the record is, is not its business.
-pub fn read() -> color_eyre::Result<ConfigFile> {
+pub(super) fn read() -> color_eyre::Result<ConfigFile> {
     if std::env::var_os(SESSION_VAR).is_some() {
         return Ok(ConfigFile::default());
     }

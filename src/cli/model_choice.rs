@@ -17,7 +17,7 @@ use std::{
 
 /// What was settled before the dashboard opens.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ModelChoice {
+pub(super) enum ModelChoice {
     /// A real model; arguments for the agent.
     Real(Vec<OsString>),
     /// The rehearsal, because somebody asked for it.
@@ -28,7 +28,7 @@ pub enum ModelChoice {
 
 /// Who settles it, and with whom.
 #[derive(Debug, Clone, Copy)]
-pub struct ConsentContext<'a> {
+pub(super) struct ConsentContext<'a> {
     pub home: &'a Home,
     pub ledger: &'a Path,
     /// `--host-shell` was given.
@@ -38,7 +38,7 @@ pub struct ConsentContext<'a> {
 }
 
 /// Settles it; asks, once, if there is a person to ask.
-pub fn settle(context: ConsentContext<'_>) -> color_eyre::Result<ModelChoice> {
+pub(super) fn settle(context: ConsentContext<'_>) -> color_eyre::Result<ModelChoice> {
     if std::env::var("ANTHROPIC_MODEL").is_ok_and(|m| m == rehearsal::NAME) {
         return Ok(ModelChoice::Rehearsal);
     }

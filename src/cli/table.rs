@@ -5,7 +5,7 @@ use std::io::IsTerminal;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 /// Prints rows under a heading. Control characters in cells are left out.
-pub fn print<const N: usize>(heading: [&str; N], rows: &[[String; N]]) {
+pub(super) fn print<const N: usize>(heading: [&str; N], rows: &[[String; N]]) {
     print!("{}", render(heading, rows, width()));
 }
 

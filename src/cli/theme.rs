@@ -5,7 +5,7 @@ use super::config_file;
 use crate::app::model::palette::Palette;
 
 #[derive(Debug, Clone, Default, clap::Args)]
-pub struct ThemeArgs {
+pub(super) struct ThemeArgs {
     /// Colours: `terminal` (its own, with dim and italic), `sixteen` or `mono` [default: what suits
     /// TERM; mono if NO_COLOR is set]
     #[arg(long, value_name = "THEME")]
@@ -14,7 +14,7 @@ pub struct ThemeArgs {
 
 impl ThemeArgs {
     /// `NO_COLOR` (no-color.org) wins over `config.toml`, not over a flag.
-    pub fn palette(&self) -> color_eyre::Result<Palette> {
+    pub(super) fn palette(&self) -> color_eyre::Result<Palette> {
         let set = |name| std::env::var(name).ok().filter(|v: &String| !v.is_empty());
         let term = set("TERM").unwrap_or_default();
         if let Some(asked) = self.theme {

@@ -4,7 +4,7 @@
 
 /// One sample line.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Sample<'a> {
+pub(super) struct Sample<'a> {
     pub name: &'a str,
     /// Names and values, escapes resolved.
     pub labels: Vec<(&'a str, String)>,
@@ -12,7 +12,7 @@ pub struct Sample<'a> {
 }
 
 impl Sample<'_> {
-    pub fn label(&self, name: &str) -> Option<&str> {
+    pub(super) fn label(&self, name: &str) -> Option<&str> {
         self.labels
             .iter()
             .find(|(n, _)| *n == name)
@@ -21,7 +21,7 @@ impl Sample<'_> {
 }
 
 /// The samples of a text, in order; comments and unreadable lines left out.
-pub fn samples(text: &str) -> impl Iterator<Item = Sample<'_>> {
+pub(super) fn samples(text: &str) -> impl Iterator<Item = Sample<'_>> {
     text.lines()
         .filter(|line| !line.starts_with('#'))
         .filter_map(sample)

@@ -14,7 +14,7 @@ const FAILED: &str = "tikv_grpc_msg_fail_total";
 
 /// What one scrape says of requests: cumulative counts.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Counters {
+pub(super) struct Counters {
     requests: f64,
     errors: f64,
     /// Cumulative counts by upper bound in seconds, as bits so that they sort and compare.
@@ -23,7 +23,7 @@ pub struct Counters {
 
 impl Counters {
     /// Sums over all request types but garbage collection. None: the text has no such metric.
-    pub fn read(text: &str) -> Option<Self> {
+    pub(super) fn read(text: &str) -> Option<Self> {
         let mut found = false;
         let mut out = Self::default();
         for s in exposition::samples(text) {
@@ -51,12 +51,17 @@ impl Counters {
 
 /// The scrapes of one store within the window.
 #[derive(Debug, Default)]
-pub struct Window(VecDeque<(Instant, Counters)>);
+pub(super) struct Window(VecDeque<(Instant, Counters)>);
 
 impl Window {
     /// Adds a scrape and returns the traffic between the oldest in `length` and it. None until
     /// there are two, or when the store restarted and its counters began anew.
-    pub fn add(&mut self, at: Instant, counters: Counters, length: Duration) -> Option<Traffic> {
+    pub(super) fn add(
+        &mut self,
+        at: Instant,
+        counters: Counters,
+        length: Duration,
+    ) -> Option<Traffic> {
         if self
             .0
             .back()

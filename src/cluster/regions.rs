@@ -5,7 +5,7 @@ use super::{
     snapshot::{Regions, Store, StoreState},
 };
 
-pub fn count_regions(list: &[RegionAnswer], stores: &[Store]) -> Regions {
+pub(super) fn count_regions(list: &[RegionAnswer], stores: &[Store]) -> Regions {
     let dead = |id: u64| {
         stores
             .iter()

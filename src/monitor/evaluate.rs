@@ -18,7 +18,7 @@ const PD: &str = "pd";
 /// What every invariant reads. `known` are the keys of unresolved tickets and of subjects seen
 /// before: those that the snapshot no longer names read clear if their list could be seen, unknown
 /// if not.
-pub fn evaluate(
+pub(super) fn evaluate(
     snapshot: &ClusterSnapshot,
     config: &Config,
     known: &[ViolationKey],
@@ -49,7 +49,7 @@ fn store_name(snapshot: &ClusterSnapshot, key: &ViolationKey) -> Option<String> 
 }
 
 /// The keys that each invariant has on the subjects of an earlier snapshot.
-pub fn known_keys(snapshot: &ClusterSnapshot) -> Vec<ViolationKey> {
+pub(super) fn known_keys(snapshot: &ClusterSnapshot) -> Vec<ViolationKey> {
     let stores = || snapshot.stores.value.iter().flatten();
     let members = || snapshot.pd.value.iter().flatten();
     let mut keys = Vec::new();

@@ -49,7 +49,7 @@ pub struct RunOptions {
 }
 
 /// What stands for a cluster where none is watched: alerts alone.
-pub const NO_CLUSTER: &str = "alerts";
+pub(super) const NO_CLUSTER: &str = "alerts";
 
 /// What one check saw and did, for whoever prints it.
 #[derive(Debug, Clone, Serialize)]

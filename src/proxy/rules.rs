@@ -7,11 +7,11 @@ use hyper::Method;
 use serde_json::{Map, Value};
 
 /// Roles of containers that may be touched: the cluster itself.
-pub const SUBJECT: [&str; 2] = ["pd", "store"];
+pub(super) const SUBJECT: [&str; 2] = ["pd", "store"];
 
 /// A request that may be made. Ids and names are as the client gave them, of harmless characters.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Call {
+pub(super) enum Call {
     Ping,
     Version,
     /// All containers; the answer is cut down to those that may be touched.
@@ -40,14 +40,14 @@ pub enum Call {
 
 /// Why a request is not made.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refusal(pub String);
+pub(super) struct Refusal(pub String);
 
 fn refuse<T>(why: impl Into<String>) -> Result<T, Refusal> {
     Err(Refusal(why.into()))
 }
 
 /// Reads a request.
-pub fn read(method: &Method, path: &str, query: Option<&str>) -> Result<Call, Refusal> {
+pub(super) fn read(method: &Method, path: &str, query: Option<&str>) -> Result<Call, Refusal> {
     let parts: Vec<&str> = unversioned(path).split('/').skip(1).collect();
     let query = query.unwrap_or_default();
     let get = method == Method::GET;
@@ -143,7 +143,7 @@ fn only(query: &str, known: &[&str]) -> Result<String, Refusal> {
 }
 
 /// The body of a program to be run, written anew.
-pub fn exec_body(body: &[u8]) -> Result<Vec<u8>, Refusal> {
+pub(super) fn exec_body(body: &[u8]) -> Result<Vec<u8>, Refusal> {
     const KEPT: [&str; 10] = [
         "AttachStdin",
         "AttachStdout",
@@ -174,7 +174,7 @@ pub fn exec_body(body: &[u8]) -> Result<Vec<u8>, Refusal> {
 }
 
 /// The body of the start of a program, written anew.
-pub fn start_body(body: &[u8]) -> Result<Vec<u8>, Refusal> {
+pub(super) fn start_body(body: &[u8]) -> Result<Vec<u8>, Refusal> {
     let asked: Value = if body.trim_ascii().is_empty() {
         Value::Object(Map::new())
     } else {

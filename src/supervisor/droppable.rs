@@ -7,14 +7,14 @@ use crate::transcript::ring::CAPACITY;
 use std::collections::VecDeque;
 
 /// Pieces kept. More than a transcript has lines, as some only end a line that is shown.
-pub const PIECES: usize = 256;
+pub(super) const PIECES: usize = 256;
 /// Bytes kept.
-pub const BYTES: usize = 4 * 1024 * 1024;
+pub(super) const BYTES: usize = 4 * 1024 * 1024;
 /// Bytes at the front that nobody needs any more before they are given back.
 const SLACK: usize = 64 * 1024;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Droppable {
+pub(super) enum Droppable {
     /// An event without state, or what looks like one.
     Delta,
     Plain {
@@ -32,7 +32,7 @@ struct Piece {
 }
 
 #[derive(Debug, Default)]
-pub struct LineBuffer {
+pub(super) struct LineBuffer {
     buffer: Vec<u8>,
     /// Where the oldest piece begins.
     start: usize,
@@ -44,7 +44,7 @@ pub struct LineBuffer {
 }
 
 impl LineBuffer {
-    pub fn push(&mut self, seq: u64, what: Droppable, line: &[u8]) {
+    pub(super) fn push(&mut self, seq: u64, what: Droppable, line: &[u8]) {
         self.buffer.extend_from_slice(line);
         let end = self.buffer.len();
         self.plain += usize::from(what != Droppable::Delta);
@@ -63,7 +63,7 @@ impl LineBuffer {
     }
 
     /// Takes all pieces, oldest first, with the numbers they were pushed under.
-    pub fn take(&mut self) -> Vec<(u64, Droppable, Vec<u8>)> {
+    pub(super) fn take(&mut self) -> Vec<(u64, Droppable, Vec<u8>)> {
         let mut start = self.start;
         let pieces = std::mem::take(&mut self.pieces).into_iter().map(|piece| {
             let line = self.buffer[start..piece.end].to_vec();

@@ -10,10 +10,10 @@ const LINES: usize = 5;
 const BYTES: usize = 500;
 
 #[derive(Debug, Default)]
-pub struct LastWords(VecDeque<Vec<u8>>);
+pub(super) struct LastWords(VecDeque<Vec<u8>>);
 
 impl LastWords {
-    pub fn push(&mut self, line: &[u8]) {
+    pub(super) fn push(&mut self, line: &[u8]) {
         let mut kept = if self.0.len() == LINES {
             self.0.pop_front().unwrap_or_default()
         } else {
@@ -24,11 +24,11 @@ impl LastWords {
         self.0.push_back(kept);
     }
 
-    pub fn clear(&mut self) {
+    pub(super) fn clear(&mut self) {
         self.0.clear();
     }
 
-    pub fn text(&self) -> Vec<String> {
+    pub(super) fn text(&self) -> Vec<String> {
         self.0.iter().map(|line| clean(line).0).collect()
     }
 }

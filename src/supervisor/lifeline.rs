@@ -15,7 +15,7 @@ use tokio::{
 /// One line from the warden.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Report {
+pub(super) enum Report {
     Started {
         pid: i32,
     },
@@ -30,14 +30,14 @@ pub enum Report {
 }
 
 #[derive(Debug)]
-pub struct Lifeline {
+pub(super) struct Lifeline {
     reports: Lines<BufReader<OwnedReadHalf>>,
     words: OwnedWriteHalf,
 }
 
 impl Lifeline {
     /// Ours, and the warden's end.
-    pub fn new() -> io::Result<(Self, OwnedFd)> {
+    pub(super) fn new() -> io::Result<(Self, OwnedFd)> {
         let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
         ours.set_nonblocking(true)?;
         let (read, words) = UnixStream::from_std(ours)?.into_split();
@@ -47,7 +47,7 @@ impl Lifeline {
 
     /// The next report; `None`: the warden is gone. Can be dropped and called again without
     /// losing one.
-    pub async fn report(&mut self) -> Option<Report> {
+    pub(super) async fn report(&mut self) -> Option<Report> {
         loop {
             let line = self.reports.next_line().await.ok()??;
             // There is nothing else; a line that is not understood is a newer one's.
@@ -58,7 +58,7 @@ impl Lifeline {
     }
 
     /// Ends the command and all it started, without grace.
-    pub fn end(&self) {
+    pub(super) fn end(&self) {
         let _ = self.words.try_write(b"!");
     }
 }

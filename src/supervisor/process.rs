@@ -31,7 +31,7 @@ const WARDEN_TIMES: u32 = 50;
 const PIPE: usize = 1024 * 1024;
 
 /// One run of the child.
-pub struct Run {
+pub(super) struct Run {
     pub output: Output,
     pub group: Group,
     /// The line to its warden, if it has one.
@@ -48,7 +48,7 @@ pub struct Run {
 
 /// Kills what is left of the group when the task goes away for whatever reason. A warden does that
 /// itself, and more; its group is none of our business.
-pub struct Group {
+pub(super) struct Group {
     pub pid: Option<Pid>,
     warded: bool,
 }
@@ -63,7 +63,7 @@ impl Drop for Group {
     }
 }
 
-pub fn launch(spec: &Spec) -> Result<Run, String> {
+pub(super) fn launch(spec: &Spec) -> Result<Run, String> {
     let (child, lifeline) = spawn(spec).map_err(|e| {
         let program = spec.argv.first().map(|p| p.to_string_lossy().into_owned());
         format!("{}: {e}", program.unwrap_or_default())
@@ -94,7 +94,7 @@ pub fn launch(spec: &Spec) -> Result<Run, String> {
 
 impl Run {
     /// Asks the child to end: shutdown line, end of stdin, TERM.
-    pub fn ask(&mut self) {
+    pub(super) fn ask(&mut self) {
         if self.stop.is_some() {
             return;
         }
@@ -111,7 +111,7 @@ impl Run {
 
     /// Ends what is left of it, without grace. A warden needs a moment for that, and is ended
     /// itself only when it was asked often enough.
-    pub fn kill(&mut self) {
+    pub(super) fn kill(&mut self) {
         self.kills += 1;
         if let Some(lifeline) = &self.lifeline {
             lifeline.end();
@@ -127,7 +127,7 @@ impl Run {
 
 /// Control lines are written by a task of their own: a child that does not read them must not
 /// keep its output from being read. Dropping the sender closes stdin.
-pub fn writer(mailbox: Mailbox, mut stdin: ChildStdin) -> mpsc::Sender<Control> {
+pub(super) fn writer(mailbox: Mailbox, mut stdin: ChildStdin) -> mpsc::Sender<Control> {
     let (sender, mut lines) = mpsc::channel::<Control>(16);
     tokio::spawn(async move {
         while let Some(control) = lines.recv().await {
@@ -149,7 +149,7 @@ pub fn writer(mailbox: Mailbox, mut stdin: ChildStdin) -> mpsc::Sender<Control> 
 }
 
 /// An exit status for people.
-pub fn describe(status: ExitStatus) -> String {
+pub(super) fn describe(status: ExitStatus) -> String {
     match (status.code(), status.signal()) {
         (Some(code), _) => format!("exit code {code}"),
         (None, Some(signal)) => format!("ended by signal {signal}"),

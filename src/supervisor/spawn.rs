@@ -31,7 +31,7 @@ impl Spec {
 
 /// Starts the child. Must be called on a thread that lives as long as the program: Linux ties
 /// the parent-death signal to the thread.
-pub fn spawn(spec: &Spec) -> io::Result<(Child, Option<Lifeline>)> {
+pub(super) fn spawn(spec: &Spec) -> io::Result<(Child, Option<Lifeline>)> {
     let Some((program, args)) = spec.argv.split_first() else {
         return Err(io::Error::new(
             io::ErrorKind::InvalidInput,

@@ -10,13 +10,13 @@ use std::{future::poll_fn, io, pin::Pin, process::ExitStatus, task::Poll};
 use tokio::process::{Child, ChildStdin};
 use tokio_process_stream::{Item, ProcessChunkStream};
 
-pub struct Output {
+pub(super) struct Output {
     stream: Option<ProcessChunkStream>,
     status: Option<ExitStatus>,
 }
 
 /// What came out.
-pub enum Chunk {
+pub(super) enum Chunk {
     Stdout(Box<dyn AsRef<[u8]> + Send>),
     Stderr(Box<dyn AsRef<[u8]> + Send>),
     /// Both pipes are closed, by everybody who held them, and the child is gone.
@@ -24,7 +24,7 @@ pub enum Chunk {
 }
 
 impl Chunk {
-    pub fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         match self {
             Self::Stdout(bytes) | Self::Stderr(bytes) => (**bytes).as_ref().len(),
             Self::End => 0,
@@ -33,19 +33,19 @@ impl Chunk {
 }
 
 impl Output {
-    pub fn new(child: Child) -> Self {
+    pub(super) fn new(child: Child) -> Self {
         Self {
             stream: Some(ProcessChunkStream::from(child)),
             status: None,
         }
     }
 
-    pub fn take_stdin(&mut self) -> Option<ChildStdin> {
+    pub(super) fn take_stdin(&mut self) -> Option<ChildStdin> {
         self.stream.as_mut()?.child_mut()?.stdin.take()
     }
 
     /// The exit status, as soon as there is one, whoever still holds the pipes.
-    pub fn exited(&mut self) -> io::Result<Option<ExitStatus>> {
+    pub(super) fn exited(&mut self) -> io::Result<Option<ExitStatus>> {
         if self.status.is_none()
             && let Some(child) = self.stream.as_mut().and_then(ProcessChunkStream::child_mut)
         {
@@ -56,7 +56,7 @@ impl Output {
 
     /// The next piece of output. Can be dropped and called again without losing any. Pends for
     /// ever after [`Chunk::End`].
-    pub async fn next(&mut self) -> Chunk {
+    pub(super) async fn next(&mut self) -> Chunk {
         let item = poll_fn(|cx| {
             let Some(stream) = &mut self.stream else {
                 return Poll::Pending;

@@ -18,14 +18,14 @@ use std::{
 static OUT: OnceLock<OwnedFd> = OnceLock::new();
 
 /// Where frames go. Where it could not be opened anew it is stdout, and writing may wait.
-pub fn out() -> BorrowedFd<'static> {
+pub(super) fn out() -> BorrowedFd<'static> {
     OUT.get()
         .map_or_else(rustix::stdio::stdout, |file| file.as_fd())
 }
 
 /// Opens the terminal anew for what this process reads and writes. Without `/proc` and
 /// `/dev/tty` everything stays as it is.
-pub fn reopen() {
+pub(super) fn reopen() {
     if OUT.get().is_some() {
         return;
     }
@@ -47,7 +47,7 @@ fn anew(name: &str) -> Option<OwnedFd> {
 }
 
 /// As much of `bytes` as the terminal takes now.
-pub fn write_some(file: BorrowedFd<'_>, bytes: &[u8]) -> io::Result<usize> {
+pub(super) fn write_some(file: BorrowedFd<'_>, bytes: &[u8]) -> io::Result<usize> {
     let mut sent = 0;
     while sent < bytes.len() {
         match rustix::io::write(file, &bytes[sent..]) {
@@ -62,7 +62,7 @@ pub fn write_some(file: BorrowedFd<'_>, bytes: &[u8]) -> io::Result<usize> {
 }
 
 /// All of `bytes`, or an error when the terminal has not taken them within `limit`.
-pub fn write_within(bytes: &[u8], limit: Duration) -> io::Result<()> {
+pub(super) fn write_within(bytes: &[u8], limit: Duration) -> io::Result<()> {
     let (file, deadline) = (out(), Instant::now() + limit);
     let mut sent = 0;
     loop {
@@ -83,7 +83,7 @@ pub fn write_within(bytes: &[u8], limit: Duration) -> io::Result<()> {
 }
 
 /// Columns and rows.
-pub fn size() -> io::Result<(u16, u16)> {
+pub(super) fn size() -> io::Result<(u16, u16)> {
     let size = rustix::termios::tcgetwinsize(out())?;
     Ok((size.ws_col, size.ws_row))
 }

@@ -86,7 +86,7 @@ impl StyleSheet for Sheet {
 }
 
 /// Appends how a run of lines of prose reads.
-pub fn render<'a>(lines: &[&'a Line], shown: &mut Vec<Shown<'a>>) {
+pub(super) fn render<'a>(lines: &[&'a Line], shown: &mut Vec<Shown<'a>>) {
     let marked = lines
         .iter()
         .any(|l| l.text.contains(MARKS) || numbered(&l.text));

@@ -4,7 +4,7 @@
 use super::shown::{TextStyle, TextStyles};
 
 /// The pieces of one line of a command that look different.
-pub fn looks(line: &str) -> TextStyles {
+pub(super) fn looks(line: &str) -> TextStyles {
     let mut looks = TextStyles::new();
     let bytes = line.as_bytes();
     // The next word is a program.

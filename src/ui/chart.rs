@@ -15,14 +15,14 @@ use ratatui::{
 };
 
 /// One history: a value a second, the newest last.
-pub struct History<'a> {
+pub(super) struct History<'a> {
     pub title: &'a str,
     pub values: &'a [Option<f64>],
     /// A value with its unit.
     pub unit: fn(f64) -> String,
 }
 
-pub fn draw(frame: &mut Frame, area: Rect, history: &History<'_>, theme: Theme) {
+pub(super) fn draw(frame: &mut Frame, area: Rect, history: &History<'_>, theme: Theme) {
     if area.width < 16 || area.height < 4 {
         return;
     }

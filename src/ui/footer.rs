@@ -23,7 +23,7 @@ use unicode_width::UnicodeWidthStr;
 /// Completions that are shown at a time.
 const OFFERED: usize = 12;
 
-pub fn draw(frame: &mut Frame, area: Rect, app: &App, theme: Theme) {
+pub(super) fn draw(frame: &mut Frame, area: Rect, app: &App, theme: Theme) {
     let room = usize::from(area.width);
     let state = &app.live;
     let prompt = state.prompt.as_ref().or(app.visible().prompt.as_ref());
@@ -60,7 +60,7 @@ fn draw_prompt(frame: &mut Frame, area: Rect, prompt: &Prompt, theme: Theme) {
 }
 
 /// What the line being typed can become, above the bottom line.
-pub fn draw_offers(frame: &mut Frame, body: Rect, app: &App, theme: Theme) {
+pub(super) fn draw_offers(frame: &mut Frame, body: Rect, app: &App, theme: Theme) {
     let Some(prompt) = app
         .live
         .prompt

@@ -4,7 +4,7 @@ use crate::app::model::agent::Phase;
 use jiff::SignedDuration;
 
 /// How long something has lasted: `0:42`, `12:05`, `2:03:07`.
-pub fn lasting(duration: SignedDuration) -> String {
+pub(super) fn lasting(duration: SignedDuration) -> String {
     let s = duration.as_secs().max(0);
     match s {
         0..3600 => format!("{}:{:02}", s / 60, s % 60),
@@ -14,7 +14,7 @@ pub fn lasting(duration: SignedDuration) -> String {
 }
 
 /// How old something is: `1 s`, `3 m`, `2 h`, `4 d`.
-pub fn age(duration: SignedDuration) -> String {
+pub(super) fn age(duration: SignedDuration) -> String {
     let s = duration.as_secs().max(0);
     match s {
         0..100 => format!("{s} s"),
@@ -25,7 +25,7 @@ pub fn age(duration: SignedDuration) -> String {
 }
 
 /// A rate: `0.4`, `12`, `1 204`, `12.4 k`.
-pub fn rate(value: f64) -> String {
+pub(super) fn rate(value: f64) -> String {
     match value {
         v if v < 9.95 => format!("{v:.1}"),
         v if v < 9_999.5 => thousands(v.round() as u64),
@@ -34,7 +34,7 @@ pub fn rate(value: f64) -> String {
 }
 
 /// Milliseconds: `0.4 ms`, `12 ms`, `1.2 s`.
-pub fn millis(value: f64) -> String {
+pub(super) fn millis(value: f64) -> String {
     match value {
         v if v < 9.95 => format!("{v:.1} ms"),
         v if v < 999.5 => format!("{v:.0} ms"),
@@ -43,12 +43,12 @@ pub fn millis(value: f64) -> String {
 }
 
 /// A share, 0 to 1, as percent.
-pub fn percent(share: f64) -> String {
+pub(super) fn percent(share: f64) -> String {
     format!("{:.0}%", share * 100.0)
 }
 
 /// A count of lines.
-pub fn lines(count: usize) -> String {
+pub(super) fn lines(count: usize) -> String {
     match count {
         1 => "1 line".into(),
         _ => format!("{count} lines"),
@@ -56,7 +56,7 @@ pub fn lines(count: usize) -> String {
 }
 
 /// Bytes: `12 B`, `3.4 KiB`, `120 MiB`.
-pub fn bytes(count: u64) -> String {
+pub(super) fn bytes(count: u64) -> String {
     const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
     let mut value = count as f64;
     let mut unit = 0;
@@ -80,7 +80,7 @@ fn thousands(value: u64) -> String {
 }
 
 /// The word for what the agent does.
-pub fn phase(phase: &Phase) -> &'static str {
+pub(super) fn phase(phase: &Phase) -> &'static str {
     match phase {
         Phase::Silent => "STARTING",
         Phase::Idle => "READY",

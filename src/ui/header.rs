@@ -13,7 +13,7 @@ use ratatui::{
     text::{Line, Span},
 };
 
-pub fn draw(frame: &mut Frame, area: Rect, state: &State, theme: Theme) {
+pub(super) fn draw(frame: &mut Frame, area: Rect, state: &State, theme: Theme) {
     let room = usize::from(area.width);
     let gap = || vec![Span::raw("  ")];
     let name = vec![Span::styled(" operator", theme.style(Role::Accent))];
@@ -64,7 +64,7 @@ pub fn draw(frame: &mut Frame, area: Rect, state: &State, theme: Theme) {
 }
 
 /// The cluster in one word, and for how long.
-pub fn overall(state: &State, theme: Theme) -> Vec<Span<'static>> {
+pub(super) fn overall(state: &State, theme: Theme) -> Vec<Span<'static>> {
     let (overall, since) = state.cluster.overall();
     let (text, role) = match overall {
         Overall::Unknown => ("? UNKNOWN", Role::Unknown),
@@ -80,7 +80,7 @@ pub fn overall(state: &State, theme: Theme) -> Vec<Span<'static>> {
 }
 
 /// What the agent does, and for how long.
-pub fn agent(state: &State, theme: Theme) -> Vec<Span<'static>> {
+pub(super) fn agent(state: &State, theme: Theme) -> Vec<Span<'static>> {
     let agent = state.shown();
     let (word, since, role) = match &agent.process {
         Process::Off(_) if starting(state) => ("WAITING", None, Role::Dim),

@@ -4,7 +4,7 @@ use super::theme::Role;
 use crate::history::incident::What;
 
 /// Glyph and look of what happened.
-pub fn sign(what: What) -> (char, Role) {
+pub(super) fn sign(what: What) -> (char, Role) {
     match what {
         What::Fault => ('▼', Role::Bad),
         What::Opened => ('!', Role::Bad),
@@ -21,7 +21,7 @@ pub fn sign(what: What) -> (char, Role) {
 }
 
 /// Of two things in one column, the one that tells more is shown.
-pub fn weight(what: What) -> u8 {
+pub(super) fn weight(what: What) -> u8 {
     match what {
         What::Fault => 9,
         What::Proven | What::Escalated | What::NotProven => 8,

@@ -16,7 +16,12 @@ use crate::app::model::{
 use ratatui::{Frame, layout::Rect, text::Span};
 
 /// Returns the sizes of the stage, and where the timeline is.
-pub fn draw(frame: &mut Frame, app: &App, replay: &Replay, theme: Theme) -> (Geometry, Rect) {
+pub(super) fn draw(
+    frame: &mut Frame,
+    app: &App,
+    replay: &Replay,
+    theme: Theme,
+) -> (Geometry, Rect) {
     let area = frame.area();
     let strip = timeline::rows(replay, area.height);
     let upper = Rect {

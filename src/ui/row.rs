@@ -15,7 +15,7 @@ use std::ops::Range;
 use unicode_width::UnicodeWidthStr;
 
 /// Draws a page into `area`, the inside of a frame, and the mark of the reader's row on its border.
-pub fn page(frame: &mut Frame, area: Rect, page: &Page<'_>, size: Size, theme: Theme) {
+pub(super) fn page(frame: &mut Frame, area: Rect, page: &Page<'_>, size: Size, theme: Theme) {
     let drawn = page.rows.iter().map(|row| draw(row, size, theme));
     lines(frame, area, drawn.collect());
     if let Some(at) = page.cursor {
@@ -24,7 +24,7 @@ pub fn page(frame: &mut Frame, area: Rect, page: &Page<'_>, size: Size, theme: T
 }
 
 /// Marks a row: in the border, which takes no room, and by turning it round.
-pub fn mark(frame: &mut Frame, area: Rect, row: usize, theme: Theme) {
+pub(super) fn mark(frame: &mut Frame, area: Rect, row: usize, theme: Theme) {
     let Ok(row) = u16::try_from(row) else { return };
     if row >= area.height || area.x == 0 {
         return;
@@ -45,7 +45,7 @@ pub fn mark(frame: &mut Frame, area: Rect, row: usize, theme: Theme) {
 }
 
 /// One row of a transcript or a document.
-pub fn draw<'a>(row: &'a Row<'a>, size: Size, theme: Theme) -> Line<'a> {
+pub(super) fn draw<'a>(row: &'a Row<'a>, size: Size, theme: Theme) -> Line<'a> {
     let Row::Text(piece) = row else {
         return Line::default();
     };

@@ -6,7 +6,7 @@ const HEADROOM: f64 = 1.25;
 const BARS: [char; 9] = [' ', '▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 
 /// Rows of text, topmost first. The newest value is at the right edge.
-pub fn spark<'a>(
+pub(super) fn spark<'a>(
     values: impl DoubleEndedIterator<Item = &'a Option<f64>>,
     columns: usize,
     rows: usize,

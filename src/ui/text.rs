@@ -14,7 +14,7 @@ use ratatui::{
 use unicode_width::UnicodeWidthStr;
 
 /// A frame with a title on the left and its state on the right. Returns what is inside.
-pub fn panel(
+pub(super) fn panel(
     frame: &mut Frame,
     area: Rect,
     title: Vec<Span<'static>>,
@@ -86,7 +86,7 @@ fn edge(buffer: &mut Buffer, area: Rect, set: &border::Set<'_>, style: Style) {
 }
 
 /// Empties the cells, for what covers others.
-pub fn clear(frame: &mut Frame, area: Rect) {
+pub(super) fn clear(frame: &mut Frame, area: Rect) {
     frame.render_widget(Clear, area);
 }
 
@@ -98,12 +98,12 @@ fn pad(mut spans: Vec<Span<'static>>) -> Vec<Span<'static>> {
     spans
 }
 
-pub fn width(spans: &[Span<'_>]) -> usize {
+pub(super) fn width(spans: &[Span<'_>]) -> usize {
     spans.iter().map(Span::width).sum()
 }
 
 /// Cuts spans to a width; what is cut ends in `…`.
-pub fn cut(spans: Vec<Span<'static>>, room: usize) -> Vec<Span<'static>> {
+pub(super) fn cut(spans: Vec<Span<'static>>, room: usize) -> Vec<Span<'static>> {
     if width(&spans) <= room {
         return spans;
     }
@@ -127,19 +127,19 @@ pub fn cut(spans: Vec<Span<'static>>, room: usize) -> Vec<Span<'static>> {
 }
 
 /// `text` in exactly `columns`, cut or filled.
-pub fn left(text: &str, columns: usize) -> String {
+pub(super) fn left(text: &str, columns: usize) -> String {
     let text = shorten(text, columns);
     let fill = columns.saturating_sub(text.width());
     text + &" ".repeat(fill)
 }
 
 /// `text` in exactly `columns`, at its right edge.
-pub fn right(text: &str, columns: usize) -> String {
+pub(super) fn right(text: &str, columns: usize) -> String {
     let text = shorten(text, columns);
     " ".repeat(columns.saturating_sub(text.width())) + &text
 }
 
-pub fn shorten(text: &str, columns: usize) -> String {
+pub(super) fn shorten(text: &str, columns: usize) -> String {
     if text.width() <= columns {
         return text.to_owned();
     }
@@ -150,7 +150,7 @@ pub fn shorten(text: &str, columns: usize) -> String {
 }
 
 /// Prose broken into lines.
-pub fn paragraph(text: &str, columns: usize, style: Style) -> Vec<Line<'static>> {
+pub(super) fn paragraph(text: &str, columns: usize, style: Style) -> Vec<Line<'static>> {
     text.lines()
         .flat_map(|line| {
             wrap(line, columns, 0, true)
@@ -165,7 +165,7 @@ pub fn paragraph(text: &str, columns: usize, style: Style) -> Vec<Line<'static>>
 ///
 /// Not as a `Paragraph`, which looks at every grapheme of a screen twice: a frame is mostly ASCII,
 /// and how long it takes is how long a key or a line waits.
-pub fn lines(frame: &mut Frame, area: Rect, lines: Vec<Line<'_>>) {
+pub(super) fn lines(frame: &mut Frame, area: Rect, lines: Vec<Line<'_>>) {
     let buffer = frame.buffer_mut();
     let area = area.intersection(buffer.area);
     for (y, line) in (area.top()..area.bottom()).zip(lines) {
@@ -196,7 +196,7 @@ fn put(buffer: &mut Buffer, (x, y): (u16, u16), end: u16, span: &Span<'_>, under
 }
 
 /// Left and right in one row of `columns`.
-pub fn between(
+pub(super) fn between(
     mut start: Vec<Span<'static>>,
     end: Vec<Span<'static>>,
     columns: usize,

@@ -41,7 +41,7 @@ const STEPS: [i64; 16] = [
 ];
 
 /// Rows it would like on a screen so high, its frame included.
-pub fn rows(replay: &Replay, height: u16) -> u16 {
+pub(super) fn rows(replay: &Replay, height: u16) -> u16 {
     let tickets = replay
         .incident
         .as_ref()
@@ -57,7 +57,13 @@ pub fn rows(replay: &Replay, height: u16) -> u16 {
 }
 
 /// Returns where the track is: a click on it goes there.
-pub fn draw(frame: &mut Frame, area: Rect, state: &State, replay: &Replay, theme: Theme) -> Rect {
+pub(super) fn draw(
+    frame: &mut Frame,
+    area: Rect,
+    state: &State,
+    replay: &Replay,
+    theme: Theme,
+) -> Rect {
     let Some(incident) = replay.incident.as_ref().filter(|_| area.height > 3) else {
         return Rect::default();
     };

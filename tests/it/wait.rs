@@ -6,7 +6,7 @@ use std::{
 };
 
 #[track_caller]
-pub fn until(what: &str, limit: Duration, mut holds: impl FnMut() -> bool) {
+pub(crate) fn until(what: &str, limit: Duration, mut holds: impl FnMut() -> bool) {
     let began = Instant::now();
     while !holds() {
         assert!(began.elapsed() < limit, "not within {limit:?}: {what}");

@@ -11,7 +11,7 @@ const BYTES: usize = 8 * 1024;
 
 /// Remembers whether the last delta left a line open, and how much a command has printed.
 #[derive(Debug, Default)]
-pub struct Human {
+pub(super) struct Human {
     line_open: bool,
     lines: usize,
     bytes: usize,
@@ -20,7 +20,7 @@ pub struct Human {
 }
 
 impl Human {
-    pub fn write(&mut self, event: &Event, out: &mut impl Write) -> io::Result<()> {
+    pub(super) fn write(&mut self, event: &Event, out: &mut impl Write) -> io::Result<()> {
         match &event.kind {
             Kind::Text { delta, end } | Kind::Thinking { delta, end } => {
                 out.write_all(delta.as_bytes())?;

@@ -8,11 +8,11 @@ use std::fmt::Write as _;
 const MAX_LEN: usize = 300;
 
 #[derive(Debug, Default)]
-pub struct Actions(Vec<String>);
+pub(super) struct Actions(Vec<String>);
 
 impl Actions {
     /// A call that ended: `how` in one line.
-    pub fn push(&mut self, request: &Request<'_>, how: &str) {
+    pub(super) fn push(&mut self, request: &Request<'_>, how: &str) {
         let sign = match request.tool.name() {
             "shell" => "$".to_string(),
             other => format!("[{other}]"),
@@ -25,13 +25,13 @@ impl Actions {
         self.0.push(line);
     }
 
-    pub fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.0.len()
     }
 
     /// The list, numbered, in at most about `room` bytes: of a longer one the beginning and the end
     /// are kept.
-    pub fn list(&self, room: usize) -> String {
+    pub(super) fn list(&self, room: usize) -> String {
         let lines = |range: std::ops::Range<usize>| {
             let numbered = self.0[range.clone()].iter().zip(range);
             numbered.fold(String::new(), |mut out, (line, n)| {

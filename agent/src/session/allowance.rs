@@ -15,14 +15,14 @@ const CLOSING_TIME: Duration = Duration::from_secs(120);
 
 /// The right to one turn.
 #[derive(Debug, Clone, Copy)]
-pub struct Allowance {
+pub(super) struct Allowance {
     /// Tokens of the turn.
     pub room: u32,
     /// The money set aside for it.
     pub reservation: Option<Reservation>,
 }
 
-pub enum Allowed {
+pub(super) enum Allowed {
     Turn(Allowance),
     /// One closing turn.
     Close(Closing),
@@ -30,7 +30,7 @@ pub enum Allowed {
 
 /// Why there is no other turn.
 #[derive(Debug)]
-pub struct Closing {
+pub(super) struct Closing {
     pub why: String,
     /// Another session would have no more: only a person can go on.
     pub final_: bool,

@@ -15,7 +15,7 @@ use operator_ledger::{
 };
 
 /// Why a call does not run.
-pub struct Denied {
+pub(super) struct Denied {
     pub why: String,
     /// A person did not decide, but interrupted.
     pub interrupted_by: Option<String>,

@@ -6,7 +6,7 @@ use operator_ledger::usage::Usage;
 const BEFORE: u64 = 2_500;
 
 #[derive(Debug, Default)]
-pub struct Gauge {
+pub(super) struct Gauge {
     /// Tokens of the conversation as the server counted them last.
     counted: u64,
     /// Bytes that came since.
@@ -14,12 +14,12 @@ pub struct Gauge {
 }
 
 impl Gauge {
-    pub fn add(&mut self, bytes: usize) {
+    pub(super) fn add(&mut self, bytes: usize) {
         self.added += bytes as u64;
     }
 
     /// After a turn of so many bytes.
-    pub fn turn(&mut self, usage: &Usage, bytes: usize) {
+    pub(super) fn turn(&mut self, usage: &Usage, bytes: usize) {
         if usage.tokens() > 0 {
             self.counted = usage.tokens();
             self.added = 0;
@@ -29,12 +29,12 @@ impl Gauge {
     }
 
     /// Tokens of the next prompt, rather too many than too few.
-    pub fn prompt(&self) -> u64 {
+    pub(super) fn prompt(&self) -> u64 {
         self.counted.max(BEFORE) + self.added * 2 / 3
     }
 
     /// A conversation that begins anew.
-    pub fn reset(&mut self) {
+    pub(super) fn reset(&mut self) {
         *self = Self::default();
     }
 }

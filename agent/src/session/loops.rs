@@ -13,14 +13,14 @@ const REMEMBERED: usize = 4_096;
 type Hash = [u8; 32];
 
 #[derive(Debug, Default)]
-pub struct Loops {
+pub(super) struct Loops {
     /// By call: its last result, and how often in a row it gave that.
     seen: HashMap<Hash, (Hash, u32)>,
 }
 
 /// What a result says about the way things go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Pace {
+pub(super) enum Pace {
     Fine,
     /// The same for so many times: the model should be told.
     Again(u32),
@@ -29,7 +29,7 @@ pub enum Pace {
 
 impl Pace {
     /// How often, if it is too often.
-    pub fn stuck(self) -> Option<u32> {
+    pub(super) fn stuck(self) -> Option<u32> {
         match self {
             Self::Stuck(times) => Some(times),
             _ => None,
@@ -39,7 +39,7 @@ impl Pace {
 
 impl Loops {
     /// `result`: what makes it the same as another one, without what differs every time.
-    pub fn note(&mut self, tool: &str, input: &str, result: &str) -> Pace {
+    pub(super) fn note(&mut self, tool: &str, input: &str, result: &str) -> Pace {
         if self.seen.len() >= REMEMBERED {
             self.seen.clear();
         }

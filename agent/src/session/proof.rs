@@ -17,7 +17,7 @@ const TAKEN_UP: Duration = Duration::from_secs(60);
 /// No proof takes longer.
 const MAX_VERIFY: Duration = Duration::from_secs(20 * 60);
 
-pub enum Proof {
+pub(super) enum Proof {
     Proven(String),
     /// Gone by the word of another system.
     External(String),

@@ -27,7 +27,7 @@ const PIECE: usize = 16 * 1024;
 
 /// A call that ran.
 #[derive(Debug, Default)]
-pub struct ToolRun {
+pub(super) struct ToolRun {
     /// What the model is told.
     pub text: String,
     pub is_error: bool,

@@ -16,7 +16,7 @@ enum Open {
     Thinking,
 }
 
-pub struct Screen {
+pub(super) struct Screen {
     emitter: Emitter,
     session: String,
     redactor: Redactor,
@@ -29,7 +29,7 @@ pub struct Screen {
 }
 
 impl Screen {
-    pub fn new(
+    pub(super) fn new(
         emitter: Emitter,
         session: String,
         redactor: Redactor,
@@ -47,7 +47,7 @@ impl Screen {
     }
 
     /// Closes what is open; says what tries that broke off had used.
-    pub fn close(mut self) -> Usage {
+    pub(super) fn close(mut self) -> Usage {
         self.end_of_block();
         self.used
     }

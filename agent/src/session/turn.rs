@@ -191,7 +191,7 @@ impl Session<'_> {
 }
 
 /// Thinking that was cut has no signature, and would be refused when it goes back.
-pub fn drop_cut_thinking(content: &mut Vec<serde_json::Value>) {
+pub(super) fn drop_cut_thinking(content: &mut Vec<serde_json::Value>) {
     let cut = |block: &serde_json::Value| {
         matches!(Block::of(block), Block::Thinking(_))
             && block["signature"].as_str().unwrap_or_default().is_empty()

@@ -5,8 +5,6 @@
 //! any kind, `tikv` tells it of ours; `pd`, `store` and `load` are what those run; `raft` is how
 //! they agree. It is a stage, not a database.
 
-#![warn(unreachable_pub)]
-
 mod dir;
 mod exe;
 mod frame;

@@ -12,7 +12,7 @@ use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 use std::{collections::HashSet, path::Path};
 
 /// `PRAGMA user_version` of a ledger this code writes. Reference files have 0.
-pub const VERSION: i64 = 4;
+pub(crate) const VERSION: i64 = 4;
 
 /// The reference's tables, as it declares them, then ours.
 const TABLES: &str = "

@@ -102,6 +102,7 @@ macro_rules! words {
 
         impl $name {
             /// The word for it, in the file and in events.
+            #[allow(unreachable_pub, reason = "as visible as the type it is of")]
             pub fn as_str(self) -> &'static str {
                 self.into()
             }

@@ -24,7 +24,7 @@ use tokio::{
     sync::{Notify, mpsc},
 };
 
-pub struct EffectRunner {
+pub(crate) struct EffectRunner {
     children: Vec<(Child, Handle)>,
     /// None: nothing is live.
     _ledger: Option<LedgerReader>,
@@ -43,7 +43,7 @@ pub struct EffectRunner {
 
 /// What the main loop does next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum After {
+pub(crate) enum After {
     Nothing,
     Redraw,
     Exit(u8),
@@ -51,7 +51,7 @@ pub enum After {
 
 impl EffectRunner {
     /// Starts children and sources. Call it on the main thread: children are tied to it.
-    pub fn start(
+    pub(crate) fn start(
         config: Config,
         bell: Arc<Notify>,
         events: mpsc::Sender<Event>,
@@ -130,14 +130,18 @@ impl EffectRunner {
     }
 
     /// What children said since the last call, child by child.
-    pub fn child_events(&self) -> impl Iterator<Item = Event> + '_ {
+    pub(crate) fn child_events(&self) -> impl Iterator<Item = Event> + '_ {
         self.children.iter().filter_map(|(child, handle)| {
             let items = handle.mailbox().drain();
             (!items.is_empty()).then_some(Event::Child(*child, items))
         })
     }
 
-    pub fn execute<F: Frontend>(&mut self, effect: Effect, front: &mut F) -> io::Result<After> {
+    pub(crate) fn execute<F: Frontend>(
+        &mut self,
+        effect: Effect,
+        front: &mut F,
+    ) -> io::Result<After> {
         match effect {
             Effect::Control(child, control) => {
                 if let Some(handle) = self.child(child) {

@@ -14,12 +14,12 @@ use std::path::PathBuf;
 use tokio::sync::mpsc;
 
 #[derive(Debug)]
-pub struct Follower {
+pub(super) struct Follower {
     _stop: Stop,
 }
 
 impl Follower {
-    pub fn start(
+    pub(super) fn start(
         ledger: PathBuf,
         session: &str,
         events: mpsc::Sender<Event>,

@@ -25,7 +25,7 @@ use tokio::{
 const GONE_LIMIT: Duration = Duration::from_secs(8);
 
 #[derive(Debug)]
-pub enum Order {
+pub(super) enum Order {
     Inject { fault: Fault, node: String },
     SetLoad(Load),
     TearDown,
@@ -33,7 +33,7 @@ pub enum Order {
 
 /// Orders for the task. Dropping it ends the lab, if it is tied to this process.
 #[derive(Debug)]
-pub struct LabHandle {
+pub(super) struct LabHandle {
     orders: mpsc::Sender<Order>,
     /// Set before [`LabNews::Ready`].
     pub info: Arc<OnceLock<(LabInfo, Launch)>>,
@@ -41,7 +41,11 @@ pub struct LabHandle {
 
 impl LabHandle {
     /// Begins to bring the lab up.
-    pub fn bring_up(options: UpOptions, ledger: PathBuf, events: mpsc::Sender<Event>) -> Self {
+    pub(super) fn bring_up(
+        options: UpOptions,
+        ledger: PathBuf,
+        events: mpsc::Sender<Event>,
+    ) -> Self {
         let (sender, orders) = mpsc::channel(16);
         let info = Arc::new(OnceLock::new());
         let task = Task {
@@ -57,7 +61,7 @@ impl LabHandle {
         }
     }
 
-    pub fn order(&self, order: Order) {
+    pub(super) fn order(&self, order: Order) {
         // The walk asks for a handful of things; if the task is gone, so is the lab.
         let _ = self.orders.try_send(order);
     }

@@ -8,24 +8,24 @@ use std::{
 };
 
 #[derive(Debug)]
-pub struct LedgerFile {
+pub(super) struct LedgerFile {
     path: PathBuf,
     /// The connection, and the file it is on.
     open: Option<(Reader, (u64, u64))>,
 }
 
 impl LedgerFile {
-    pub fn new(path: PathBuf) -> Self {
+    pub(super) fn new(path: PathBuf) -> Self {
         Self { path, open: None }
     }
 
     /// It could not be read: the next time it is opened anew.
-    pub fn close(&mut self) {
+    pub(super) fn close(&mut self) {
         self.open = None;
     }
 
     /// The ledger that is at the path now.
-    pub fn ledger(&mut self) -> Result<&Reader, LedgerError> {
+    pub(super) fn ledger(&mut self) -> Result<&Reader, LedgerError> {
         let missing = || LedgerError::Missing {
             path: self.path.clone(),
         };

@@ -32,12 +32,12 @@ const OFTEN: Duration = Duration::from_millis(250);
 
 /// Ends the waiting when it is dropped.
 #[derive(Debug)]
-pub struct Stop {
+pub(super) struct Stop {
     _pipe: PipeWriter,
 }
 
 #[derive(Debug)]
-pub struct LedgerWatch {
+pub(super) struct LedgerWatch {
     folder: PathBuf,
     /// The ledger's file name; its log has it too, with an ending.
     name: Vec<u8>,
@@ -49,7 +49,7 @@ pub struct LedgerWatch {
 }
 
 impl LedgerWatch {
-    pub fn new(ledger: &Path) -> io::Result<(Self, Stop)> {
+    pub(super) fn new(ledger: &Path) -> io::Result<(Self, Stop)> {
         let (stop, pipe) = io::pipe()?;
         let folder = ledger.parent().filter(|p| !p.as_os_str().is_empty());
         let name = ledger.file_name().unwrap_or_default();
@@ -65,7 +65,7 @@ impl LedgerWatch {
     }
 
     /// Waits until it is time for a look. False: nobody wants one any more.
-    pub fn wait(&mut self) -> bool {
+    pub(super) fn wait(&mut self) -> bool {
         if self.told.is_none() {
             // Before the look that follows, so that nothing falls between the two.
             self.told = kernel::listen(&self.folder);
@@ -137,7 +137,7 @@ mod kernel {
     use std::{mem::MaybeUninit, path::Path};
 
     /// What was told since it was last asked.
-    pub enum Word {
+    pub(super) enum Word {
         OfTheLedger,
         OfOthers,
         /// The folder is gone: nothing more will be.
@@ -145,7 +145,7 @@ mod kernel {
     }
 
     /// None: the folder is not there, or the kernel has no more to give.
-    pub fn listen(folder: &Path) -> Option<OwnedFd> {
+    pub(super) fn listen(folder: &Path) -> Option<OwnedFd> {
         let told = init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK).ok()?;
         let of = WatchFlags::MODIFY
             | WatchFlags::CREATE
@@ -160,7 +160,7 @@ mod kernel {
     }
 
     /// Takes all words.
-    pub fn word(told: &OwnedFd, name: &[u8]) -> Word {
+    pub(super) fn word(told: &OwnedFd, name: &[u8]) -> Word {
         let mut buffer = [MaybeUninit::uninit(); 4096];
         let mut reader = Reader::new(told, &mut buffer);
         let mut found = Word::OfOthers;

@@ -12,17 +12,17 @@ use tokio::{
 
 /// The task; it ends when this is dropped.
 #[derive(Debug)]
-pub struct LedgerWriter(UnboundedSender<Write>);
+pub(super) struct LedgerWriter(UnboundedSender<Write>);
 
 impl LedgerWriter {
     /// Works on `back`.
-    pub fn start(ledger: PathBuf, back: &Handle, events: mpsc::Sender<Event>) -> Self {
+    pub(super) fn start(ledger: PathBuf, back: &Handle, events: mpsc::Sender<Event>) -> Self {
         let (sender, orders) = mpsc::unbounded_channel();
         back.spawn(serve(ledger, orders, events));
         Self(sender)
     }
 
-    pub fn write(&self, write: Write) {
+    pub(super) fn write(&self, write: Write) {
         let _ = self.0.send(write);
     }
 }

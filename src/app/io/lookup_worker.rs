@@ -37,7 +37,7 @@ const MAX_WAITING: usize = 256;
 
 /// The thread; it ends when this is dropped.
 #[derive(Debug)]
-pub struct LookupWorker {
+pub(super) struct LookupWorker {
     requests: SyncSender<Request>,
     lab: Option<Arc<dyn Control>>,
     background: Handle,
@@ -46,7 +46,7 @@ pub struct LookupWorker {
 
 impl LookupWorker {
     /// `lab` is the one whose nodes are watched, if any; it is asked on `background`.
-    pub fn start(
+    pub(super) fn start(
         ledger: PathBuf,
         lab: Option<Arc<dyn Control>>,
         background: Handle,
@@ -65,12 +65,12 @@ impl LookupWorker {
         })
     }
 
-    pub fn read(&self, request: Request) {
+    pub(super) fn read(&self, request: Request) {
         let _ = self.requests.try_send(request);
     }
 
     /// The end of the log of a lab's node.
-    pub fn read_log(&self, node: String) {
+    pub(super) fn read_log(&self, node: String) {
         let (lab, events) = (self.lab.clone(), self.events.clone());
         self.background.spawn(async move {
             let text = match &lab {

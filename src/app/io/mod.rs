@@ -1,7 +1,7 @@
 //! What `update` asks for is done here: the ledger read and written, children and sources started,
 //! the lab of a demo held.
 
-pub mod effects;
+pub(super) mod effects;
 mod follower;
 mod lab;
 mod ledger_file;

@@ -29,10 +29,10 @@ const STILL_THERE: Duration = Duration::from_secs(2);
 
 /// Looks at the cluster until it is dropped.
 #[derive(Debug)]
-pub struct Observer(JoinHandle<()>);
+pub(super) struct Observer(JoinHandle<()>);
 
 impl Observer {
-    pub fn start(look: Options, events: mpsc::Sender<Event>) -> Self {
+    pub(super) fn start(look: Options, events: mpsc::Sender<Event>) -> Self {
         let client = Client::new(look);
         Self(tokio::spawn(async move {
             let mut client = match client {
@@ -94,12 +94,12 @@ impl Drop for Observer {
 
 /// The thread that reads the ledger; it ends when this is dropped.
 #[derive(Debug)]
-pub struct LedgerReader {
+pub(super) struct LedgerReader {
     _stop: Stop,
 }
 
 impl LedgerReader {
-    pub fn start(path: PathBuf, events: mpsc::Sender<Event>) -> std::io::Result<Self> {
+    pub(super) fn start(path: PathBuf, events: mpsc::Sender<Event>) -> std::io::Result<Self> {
         let (mut watch, stop) = LedgerWatch::new(&path)?;
         std::thread::Builder::new()
             .name("ledger reader".into())

@@ -5,7 +5,7 @@ fn at(second: i64) -> Timestamp {
     Timestamp::from_second(1_769_767_200 + second).unwrap()
 }
 
-pub fn store(id: u64, state: StoreState) -> Store {
+pub(super) fn store(id: u64, state: StoreState) -> Store {
     Store {
         id,
         name: format!("tikv{}", id - 1),

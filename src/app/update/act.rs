@@ -30,7 +30,7 @@ use crate::{
 };
 
 /// `argument` is what was typed after the command's name.
-pub fn act(app: &mut App, command: Command, argument: &str) -> Vec<Effect> {
+pub(super) fn act(app: &mut App, command: Command, argument: &str) -> Vec<Effect> {
     if let Some(effects) = replay::act_in(app, command, argument) {
         return effects;
     }
@@ -42,7 +42,7 @@ pub fn act(app: &mut App, command: Command, argument: &str) -> Vec<Effect> {
 }
 
 /// What a command does to a state, live or on the stage of a replay.
-pub fn act_on(state: &mut State, command: Command, argument: &str) -> Vec<Effect> {
+pub(super) fn act_on(state: &mut State, command: Command, argument: &str) -> Vec<Effect> {
     use Command as C;
     let number = || argument.trim_start_matches('#').parse().ok();
     match command {
@@ -258,7 +258,7 @@ fn sessions(state: &mut State) -> Vec<Effect> {
 }
 
 /// Where the ledger has more to say of what is open, now that it has changed.
-pub fn read_again(state: &mut State) -> Vec<Effect> {
+pub(super) fn read_again(state: &mut State) -> Vec<Effect> {
     let mut effects = match state.overlays.last_mut() {
         Some(Overlay::Ticket(view)) => open::ticket_again(view).into_iter().collect(),
         Some(Overlay::Output(view)) => open::output_again(view).into_iter().collect(),

@@ -21,7 +21,7 @@ use agent_lab::control::person;
 use operator_ledger::event::Control;
 
 /// Shows the first that waits.
-pub fn open(state: &mut State) {
+pub(super) fn open(state: &mut State) {
     let Some(first) = queue(state).first().map(|p| (*p).clone()) else {
         state.say("Nothing waits for approval.");
         return;
@@ -54,7 +54,7 @@ fn document(proposal: &Proposal) -> Doc {
 }
 
 /// Closes what shows a proposal that was decided elsewhere meanwhile.
-pub fn settle(state: &mut State) {
+pub(super) fn settle(state: &mut State) {
     let now = state.tick;
     let answered = &mut state.approvals.answered;
     answered.retain(|(_, _, at)| now.saturating_duration_since(*at) < CONFIRMED);
@@ -73,14 +73,14 @@ pub fn settle(state: &mut State) {
 }
 
 /// Asks why it is rejected; no answer is needed.
-pub fn ask_why(state: &mut State) {
+pub(super) fn ask_why(state: &mut State) {
     if matches!(state.overlays.last(), Some(Overlay::Approval(_))) {
         state.prompt = Some(Prompt::new(PromptKind::Reject, ""));
     }
 }
 
 /// Answers the proposal that is shown.
-pub fn answer(state: &mut State, approved: bool, why: &str) -> Vec<Effect> {
+pub(super) fn answer(state: &mut State, approved: bool, why: &str) -> Vec<Effect> {
     let Some(Overlay::Approval(view)) = state.overlays.last() else {
         return Vec::new();
     };

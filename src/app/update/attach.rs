@@ -18,7 +18,7 @@ use crate::{
 use operator_ledger::{RunningSession, SessionStatus};
 
 /// Chooses anew, when the ledger or our agent has changed.
-pub fn settle(state: &mut State) -> Vec<Effect> {
+pub(super) fn settle(state: &mut State) -> Vec<Effect> {
     let ours_works = state.agent.ticket.is_some();
     let ours_talks = state.agent.phase == Phase::Plain && state.agent.process.running();
     let keep = state.other.as_ref().is_some_and(|other| {
@@ -39,7 +39,7 @@ pub fn settle(state: &mut State) -> Vec<Effect> {
 }
 
 /// Follows a session that runs elsewhere.
-pub fn follow(state: &mut State, running: &RunningSession, pinned: bool) -> Vec<Effect> {
+pub(super) fn follow(state: &mut State, running: &RunningSession, pinned: bool) -> Vec<Effect> {
     let session = running.session.session_id.clone();
     let whose = match running.pid {
         Some(pid) => format!("process {pid}"),
@@ -59,7 +59,7 @@ pub fn follow(state: &mut State, running: &RunningSession, pinned: bool) -> Vec<
 }
 
 /// Back to our own agent, or to whichever works.
-pub fn unpin(state: &mut State) -> Vec<Effect> {
+pub(super) fn unpin(state: &mut State) -> Vec<Effect> {
     if state.other.take().is_none() {
         return Vec::new();
     }
@@ -68,7 +68,7 @@ pub fn unpin(state: &mut State) -> Vec<Effect> {
     effects
 }
 
-pub fn on_news(state: &mut State, news: &SessionUpdate) {
+pub(super) fn on_news(state: &mut State, news: &SessionUpdate) {
     let now = state.now;
     let Some(other) = state.other.as_mut() else {
         return;

@@ -15,7 +15,7 @@ use operator_ledger::{Severity, Ticket};
 
 /// Calls for tickets that are new and critical, and for those that were given up since the ledger
 /// was read before.
-pub fn on_tickets(state: &mut State, view: &LedgerView) {
+pub(super) fn on_tickets(state: &mut State, view: &LedgerView) {
     let Some(before) = &state.tickets.view else {
         return;
     };
@@ -44,7 +44,7 @@ pub fn on_tickets(state: &mut State, view: &LedgerView) {
 }
 
 /// Calls for proposals nobody was called for yet.
-pub fn on_proposals(state: &mut State) {
+pub(super) fn on_proposals(state: &mut State) {
     let queue: Vec<_> = at_hand::queue(state)
         .into_iter()
         .map(|p| (p.session.clone(), p.call.clone()))
@@ -57,7 +57,7 @@ pub fn on_proposals(state: &mut State) {
 }
 
 /// What is owed: bell and title.
-pub fn effects(state: &mut State) -> Vec<Effect> {
+pub(super) fn effects(state: &mut State) -> Vec<Effect> {
     let mut effects = Vec::new();
     if std::mem::take(&mut state.attention.calls) > 0 {
         effects.push(Effect::Bell);

@@ -16,7 +16,7 @@ use crate::{
 const MAX_BYTES: usize = 72 * 1024;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum What {
+pub(super) enum What {
     Line,
     Command,
     /// A text of the model, a command, all the output of one.
@@ -33,7 +33,7 @@ impl What {
     }
 }
 
-pub fn copy(state: &mut State, what: What) -> Vec<Effect> {
+pub(super) fn copy(state: &mut State, what: What) -> Vec<Effect> {
     state.copying = false;
     let Some(mut text) = text(state, what).filter(|t| !t.is_empty()) else {
         state.say(format!("There is no {} to copy here.", what.word()));

@@ -14,7 +14,7 @@ use crate::{
 use std::time::Instant;
 
 /// A person wants the next chapter.
-pub fn next(state: &mut State) -> Vec<Effect> {
+pub(super) fn next(state: &mut State) -> Vec<Effect> {
     let tick = state.tick;
     let Some(demo) = &mut state.demo else {
         return Vec::new();
@@ -24,7 +24,7 @@ pub fn next(state: &mut State) -> Vec<Effect> {
 }
 
 /// Moves the walk on as far as the time and the world allow.
-pub fn walk(state: &mut State) -> Vec<Effect> {
+pub(super) fn walk(state: &mut State) -> Vec<Effect> {
     if state.quitting.is_some() {
         return Vec::new();
     }
@@ -42,12 +42,12 @@ pub fn walk(state: &mut State) -> Vec<Effect> {
 }
 
 /// When the walk wants to go on though nothing happens.
-pub fn due(state: &State) -> Option<Instant> {
+pub(super) fn due(state: &State) -> Option<Instant> {
     let left = state.demo.as_ref()?.walk.due_in(state.tick)?;
     Some(state.tick + left)
 }
 
-pub fn on_lab(state: &mut State, news: LabNews) -> Vec<Effect> {
+pub(super) fn on_lab(state: &mut State, news: LabNews) -> Vec<Effect> {
     let Some(demo) = &mut state.demo else {
         return Vec::new();
     };

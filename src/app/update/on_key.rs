@@ -16,7 +16,7 @@ use crate::app::{
 };
 use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 
-pub fn on_key(app: &mut App, key: KeyEvent) -> Vec<Effect> {
+pub(super) fn on_key(app: &mut App, key: KeyEvent) -> Vec<Effect> {
     if key.kind == KeyEventKind::Release {
         return Vec::new();
     }
@@ -59,7 +59,7 @@ pub fn on_key(app: &mut App, key: KeyEvent) -> Vec<Effect> {
     command.map_or_else(Vec::new, |command| act(app, command, ""))
 }
 
-pub fn on_paste(app: &mut App, text: &str) {
+pub(super) fn on_paste(app: &mut App, text: &str) {
     let prompt = match &mut app.live.prompt {
         Some(prompt) => Some(prompt),
         None => app.visible_mut().prompt.as_mut(),

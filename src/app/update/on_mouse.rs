@@ -19,7 +19,7 @@ use ratatui::layout::{Position, Rect};
 /// Rows a notch of the wheel goes.
 const NOTCH: isize = 3;
 
-pub fn on_mouse(app: &mut App, mouse: MouseEvent) -> Vec<Effect> {
+pub(super) fn on_mouse(app: &mut App, mouse: MouseEvent) -> Vec<Effect> {
     if app.in_front().is_some() {
         return on_replay(app, mouse);
     }

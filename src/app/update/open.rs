@@ -26,7 +26,7 @@ use crate::{
 /// Output of a running command is read again only while it is no longer than this.
 const AGAIN: usize = 256 * 1024;
 
-pub fn open(state: &mut State) -> Vec<Effect> {
+pub(super) fn open(state: &mut State) -> Vec<Effect> {
     match state.overlays.last() {
         None => match state.focus {
             Pane::Tickets => match state.tickets.selected {
@@ -47,7 +47,7 @@ pub fn open(state: &mut State) -> Vec<Effect> {
     }
 }
 
-pub fn ticket(state: &mut State, id: i64) -> Vec<Effect> {
+pub(super) fn ticket(state: &mut State, id: i64) -> Vec<Effect> {
     state.overlays.push(Overlay::Ticket(TicketView {
         id,
         asked: true,
@@ -59,7 +59,7 @@ pub fn ticket(state: &mut State, id: i64) -> Vec<Effect> {
 }
 
 /// A session: live if it runs, else as the record has it.
-pub fn session(state: &mut State, id: &str) -> Vec<Effect> {
+pub(super) fn session(state: &mut State, id: &str) -> Vec<Effect> {
     if state.agent.session.as_deref() == Some(id) {
         state.overlays.clear();
         state.record = None;
@@ -105,13 +105,13 @@ fn output(state: &mut State) -> Vec<Effect> {
 }
 
 /// The ticket that is open, anew; not while it is being read.
-pub fn ticket_again(view: &mut TicketView) -> Option<Effect> {
+pub(super) fn ticket_again(view: &mut TicketView) -> Option<Effect> {
     let again = !std::mem::replace(&mut view.asked, true);
     again.then_some(Effect::Read(Request::Ticket(view.id)))
 }
 
 /// A command that had not ended may have printed more.
-pub fn output_again(view: &mut OutputView) -> Option<Effect> {
+pub(super) fn output_again(view: &mut OutputView) -> Option<Effect> {
     let output = view.output.as_ref()?.as_ref().ok()?;
     let short = view.doc.lines().text().len() < AGAIN;
     if view.asked || output.result.is_some() || !short {
@@ -135,7 +135,7 @@ fn store(state: &mut State, id: u64, name: String) -> Vec<Effect> {
 }
 
 /// The end of the log of the store that is open, where it is in reach; not while it is being read.
-pub fn log_again(state: &mut State) -> Vec<Effect> {
+pub(super) fn log_again(state: &mut State) -> Vec<Effect> {
     let lab = state.lab;
     match state.overlays.last_mut() {
         Some(Overlay::Store(view)) if lab && !view.asked => {
@@ -147,7 +147,7 @@ pub fn log_again(state: &mut State) -> Vec<Effect> {
     }
 }
 
-pub fn store_named(state: &mut State, name: &str) -> Vec<Effect> {
+pub(super) fn store_named(state: &mut State, name: &str) -> Vec<Effect> {
     let is = |s: &&Store| s.name == name || s.id.to_string() == name || s.address == name;
     match state.cluster.stores().iter().find(is) {
         Some(found) => {
@@ -162,7 +162,7 @@ pub fn store_named(state: &mut State, name: &str) -> Vec<Effect> {
 }
 
 /// Something that was asked for has come.
-pub fn found(state: &mut State, found: Response) -> Vec<Effect> {
+pub(super) fn found(state: &mut State, found: Response) -> Vec<Effect> {
     let (pane, over) = (state.geometry.agent, state.geometry.overlay);
     match found {
         Response::Ticket(detail) => {

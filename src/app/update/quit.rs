@@ -9,7 +9,7 @@ use crate::app::{
 };
 
 /// Ends the children, then the program.
-pub fn begin_quit(state: &mut State, code: u8) -> Vec<Effect> {
+pub(super) fn begin_quit(state: &mut State, code: u8) -> Vec<Effect> {
     if state.quitting.is_some() {
         return Vec::new();
     }

@@ -12,7 +12,7 @@ use crate::{
 };
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Move {
+pub(super) enum Move {
     /// The cursor, by rows.
     Rows(isize),
     /// The page, by rows.
@@ -22,7 +22,7 @@ pub enum Move {
 }
 
 /// Rows of a page of what is read.
-pub fn page(state: &State) -> isize {
+pub(super) fn page(state: &State) -> isize {
     let geometry = &state.geometry;
     let rows = match (state.overlays.last(), state.focus) {
         (Some(_), _) => geometry.overlay.height,
@@ -32,7 +32,7 @@ pub fn page(state: &State) -> isize {
     isize::try_from(rows.saturating_sub(1).max(1)).unwrap_or(1)
 }
 
-pub fn go(state: &mut State, to: Move) -> Vec<Effect> {
+pub(super) fn go(state: &mut State, to: Move) -> Vec<Effect> {
     if let Some(overlay) = state.overlays.last_mut() {
         return in_overlay(overlay, to, state.geometry.overlay);
     }
@@ -40,7 +40,7 @@ pub fn go(state: &mut State, to: Move) -> Vec<Effect> {
 }
 
 /// In one pane, whatever is focused.
-pub fn go_in(state: &mut State, pane: Pane, to: Move) -> Vec<Effect> {
+pub(super) fn go_in(state: &mut State, pane: Pane, to: Move) -> Vec<Effect> {
     match pane {
         Pane::Tickets => state.tickets.step(steps(to)),
         Pane::Cluster => state.cluster.step(steps(to)),
@@ -147,7 +147,7 @@ fn further_back(state: &mut State) -> Vec<Effect> {
 }
 
 /// To the next or the last place that holds what is searched for.
-pub fn find(state: &mut State, forward: bool) -> Vec<Effect> {
+pub(super) fn find(state: &mut State, forward: bool) -> Vec<Effect> {
     let Some(needle) = state.needle.clone() else {
         state.say("Nothing to search for yet: / starts a search.");
         return Vec::new();
@@ -175,7 +175,7 @@ pub fn find(state: &mut State, forward: bool) -> Vec<Effect> {
 }
 
 /// Begins a search: from the newest line up, in what is live; else down from where the reader is.
-pub fn search(state: &mut State, text: &str) -> Vec<Effect> {
+pub(super) fn search(state: &mut State, text: &str) -> Vec<Effect> {
     state.needle = Needle::new(text);
     if state.needle.is_none() {
         return Vec::new();
@@ -185,7 +185,7 @@ pub fn search(state: &mut State, text: &str) -> Vec<Effect> {
 }
 
 /// To the next command, or the one before.
-pub fn jump(state: &mut State, forward: bool) -> Vec<Effect> {
+pub(super) fn jump(state: &mut State, forward: bool) -> Vec<Effect> {
     let size = state.geometry.agent;
     let is = |line: &Shown<'_>| matches!(line.kind, Kind::Command | Kind::Session);
     let found = if let Some(record) = &mut state.record {
@@ -204,7 +204,7 @@ pub fn jump(state: &mut State, forward: bool) -> Vec<Effect> {
     record::read_on(state)
 }
 
-pub fn fold(state: &mut State) {
+pub(super) fn fold(state: &mut State) {
     let size = state.geometry.agent;
     let folded = if let Some(record) = &mut state.record {
         let fold = !record.doc.folded();

@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// Opens a session in the agent's pane.
-pub fn open(state: &mut State, session: &str, which: Which) -> Vec<Effect> {
+pub(super) fn open(state: &mut State, session: &str, which: Which) -> Vec<Effect> {
     state.overlays.clear();
     state.focus = Pane::Agent;
     let mut record = Record::new(session);
@@ -25,7 +25,7 @@ pub fn open(state: &mut State, session: &str, which: Which) -> Vec<Effect> {
 }
 
 /// The reader moved, or the ledger has more: reads on where that is near.
-pub fn read_on(state: &mut State) -> Vec<Effect> {
+pub(super) fn read_on(state: &mut State) -> Vec<Effect> {
     let size = state.geometry.agent;
     let Some(record) = &mut state.record else {
         return Vec::new();
@@ -37,7 +37,7 @@ pub fn read_on(state: &mut State) -> Vec<Effect> {
 }
 
 /// To the first or the last line of the whole session.
-pub fn ends(state: &mut State, first: bool) -> Vec<Effect> {
+pub(super) fn ends(state: &mut State, first: bool) -> Vec<Effect> {
     let size = state.geometry.agent;
     let Some(record) = &mut state.record else {
         return Vec::new();
@@ -57,7 +57,7 @@ pub fn ends(state: &mut State, first: bool) -> Vec<Effect> {
 }
 
 /// The ledger has changed: a session that still runs may have grown.
-pub fn grown(state: &mut State) -> Vec<Effect> {
+pub(super) fn grown(state: &mut State) -> Vec<Effect> {
     let size = state.geometry.agent;
     let Some(record) = &mut state.record else {
         return Vec::new();
@@ -73,7 +73,7 @@ pub fn grown(state: &mut State) -> Vec<Effect> {
 }
 
 /// To the next place in the session that holds what is searched for: here, else in the ledger.
-pub fn find(state: &mut State, forward: bool) -> Vec<Effect> {
+pub(super) fn find(state: &mut State, forward: bool) -> Vec<Effect> {
     let size = state.geometry.agent;
     let (Some(record), Some(needle)) = (&mut state.record, state.needle.clone()) else {
         return Vec::new();

@@ -18,7 +18,7 @@ use crate::{
 use agent_lab::control::person;
 use operator_ledger::event::Control;
 
-pub fn ask_interrupt(state: &mut State) {
+pub(super) fn ask_interrupt(state: &mut State) {
     if state.shown().ticket.is_some() {
         state.overlays.push(Overlay::Confirm(Question::Interrupt));
     } else {
@@ -26,11 +26,11 @@ pub fn ask_interrupt(state: &mut State) {
     }
 }
 
-pub fn interrupt(state: &mut State) -> Vec<Effect> {
+pub(super) fn interrupt(state: &mut State) -> Vec<Effect> {
     tell(state, "you: interrupt", Control::Interrupt { by: person() })
 }
 
-pub fn ask_message(state: &mut State) {
+pub(super) fn ask_message(state: &mut State) {
     let ended = state.other.as_ref().is_some_and(|o| o.ended);
     if state.shown().process.running() && !ended {
         state.prompt = Some(Prompt::new(PromptKind::Message, ""));
@@ -39,7 +39,7 @@ pub fn ask_message(state: &mut State) {
     }
 }
 
-pub fn message(state: &mut State, text: &str) -> Vec<Effect> {
+pub(super) fn message(state: &mut State, text: &str) -> Vec<Effect> {
     if text.is_empty() {
         return Vec::new();
     }
@@ -66,7 +66,7 @@ fn tell(state: &mut State, words: &str, control: Control) -> Vec<Effect> {
 }
 
 /// Holds the ticket at hand, or lets it go.
-pub fn hold(state: &mut State, ticket: Option<i64>) -> Vec<Effect> {
+pub(super) fn hold(state: &mut State, ticket: Option<i64>) -> Vec<Effect> {
     let Some(ticket) = ticket.or_else(|| ticket_at_hand(state)) else {
         state.say("Which ticket? Choose one in the tickets pane, or open it.");
         return Vec::new();
@@ -77,7 +77,7 @@ pub fn hold(state: &mut State, ticket: Option<i64>) -> Vec<Effect> {
     vec![Effect::Write(Write::Hold { ticket, held })]
 }
 
-pub fn ask_resolve(state: &mut State, ticket: Option<i64>) {
+pub(super) fn ask_resolve(state: &mut State, ticket: Option<i64>) {
     match ticket.or_else(|| ticket_at_hand(state)) {
         Some(ticket) => state
             .overlays
@@ -86,7 +86,7 @@ pub fn ask_resolve(state: &mut State, ticket: Option<i64>) {
     }
 }
 
-pub fn reopen(state: &mut State, ticket: Option<i64>) -> Vec<Effect> {
+pub(super) fn reopen(state: &mut State, ticket: Option<i64>) -> Vec<Effect> {
     match ticket.or_else(|| ticket_at_hand(state)) {
         Some(ticket) => vec![Effect::Write(Write::Reopen(ticket))],
         None => {
@@ -96,7 +96,7 @@ pub fn reopen(state: &mut State, ticket: Option<i64>) -> Vec<Effect> {
     }
 }
 
-pub fn restart(state: &mut State, child: Child) -> Vec<Effect> {
+pub(super) fn restart(state: &mut State, child: Child) -> Vec<Effect> {
     let process = state.process(child);
     if !process.supervised() {
         state.say(format!("There is no {} of ours to restart.", child.name()));

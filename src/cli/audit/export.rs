@@ -19,7 +19,7 @@ use std::{
 };
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum Format {
+pub(super) enum Format {
     /// One JSON object a line: everything, for programs
     Jsonl,
     /// A post-mortem, for people
@@ -39,7 +39,7 @@ impl Format {
     }
 }
 
-pub fn run(
+pub(super) fn run(
     session: &str,
     format: Option<Format>,
     to: Option<&Path>,

@@ -41,7 +41,11 @@ struct Entry {
     summary: Option<String>,
 }
 
-pub fn write(out: &mut impl Write, story: &Story, ledger: &Reader) -> color_eyre::Result<()> {
+pub(super) fn write(
+    out: &mut impl Write,
+    story: &Story,
+    ledger: &Reader,
+) -> color_eyre::Result<()> {
     let page = environment()?;
     let timeline = story.timeline().into_iter();
     let timeline: Vec<_> = timeline.map(|(at, text)| (clock(at), text)).collect();

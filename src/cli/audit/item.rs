@@ -11,10 +11,10 @@ const PAGE: usize = 500;
 const MAX_PIECES: usize = 1_000_000;
 
 /// Of a call whose agent died while it ran.
-pub const NO_END: &str = "its end was never recorded; this is what it had printed";
+pub(super) const NO_END: &str = "its end was never recorded; this is what it had printed";
 
 /// Something in the record of a session.
-pub enum AuditItem {
+pub(super) enum AuditItem {
     Call(EntryRow),
     Result(EntryRow),
     /// What was said, told or noted.
@@ -24,7 +24,7 @@ pub enum AuditItem {
 }
 
 impl AuditItem {
-    pub fn entry(&self) -> Option<&EntryRow> {
+    pub(super) fn entry(&self) -> Option<&EntryRow> {
         match self {
             Self::Call(entry) | Self::Result(entry) | Self::Text(entry) => Some(entry),
             Self::CutOff(_) => None,
@@ -43,7 +43,7 @@ impl From<EntryRow> for AuditItem {
 }
 
 /// All items of a session; they are never in memory all at once.
-pub fn items<'l>(ledger: &'l Reader, session: &str) -> Items<'l> {
+pub(super) fn items<'l>(ledger: &'l Reader, session: &str) -> Items<'l> {
     Items {
         ledger,
         session: session.to_owned(),
@@ -54,7 +54,7 @@ pub fn items<'l>(ledger: &'l Reader, session: &str) -> Items<'l> {
     }
 }
 
-pub struct Items<'l> {
+pub(super) struct Items<'l> {
     ledger: &'l Reader,
     session: String,
     page: IntoIter<EntryRow>,
@@ -123,16 +123,16 @@ impl Items<'_> {
 }
 
 /// The output of a call, piece by piece, as the ledger keeps it.
-pub fn output(ledger: &Reader, result: &EntryRow) -> color_eyre::Result<Vec<OutputChunk>> {
+pub(super) fn output(ledger: &Reader, result: &EntryRow) -> color_eyre::Result<Vec<OutputChunk>> {
     Ok(ledger.output_of(result, MAX_PIECES).wait()?)
 }
 
-pub fn text_of(chunks: &[OutputChunk]) -> String {
+pub(super) fn text_of(chunks: &[OutputChunk]) -> String {
     chunks.iter().map(|chunk| chunk.text.as_str()).collect()
 }
 
 /// A call as it would be typed.
-pub fn call_line(e: &EntryRow) -> String {
+pub(super) fn call_line(e: &EntryRow) -> String {
     let input = e.input();
     match e.tool_name.as_deref() {
         None | Some("shell") => format!("$ {input}"),
@@ -141,13 +141,13 @@ pub fn call_line(e: &EntryRow) -> String {
 }
 
 /// Bytes of an output that its model was not shown.
-pub fn hidden_from_model(e: &EntryRow) -> u64 {
+pub(super) fn hidden_from_model(e: &EntryRow) -> u64 {
     let hidden = e.meta.as_ref().and_then(|m| m.not_shown_to_model);
     hidden.unwrap_or(0)
 }
 
 /// How a call ended, in one line.
-pub fn ending(e: &EntryRow) -> String {
+pub(super) fn ending(e: &EntryRow) -> String {
     let meta = e.meta.as_ref();
     let mut text = match (e.exit_code, meta.and_then(|m| m.signal)) {
         (Some(code), _) => format!("exit {code}"),

@@ -3,7 +3,7 @@
 use crate::{cli::table, span};
 use operator_ledger::Reader;
 
-pub fn run(limit: usize, json: bool, ledger: &Reader) -> color_eyre::Result<()> {
+pub(super) fn run(limit: usize, json: bool, ledger: &Reader) -> color_eyre::Result<()> {
     let sessions = ledger.sessions(limit).wait()?;
     if json {
         println!("{}", serde_json::to_string_pretty(&sessions)?);

@@ -14,7 +14,11 @@ use std::io::Write;
 /// Lines of a result that are given.
 const MAX_LINES: usize = 12;
 
-pub fn write(out: &mut impl Write, story: &Story, ledger: &Reader) -> color_eyre::Result<()> {
+pub(super) fn write(
+    out: &mut impl Write,
+    story: &Story,
+    ledger: &Reader,
+) -> color_eyre::Result<()> {
     writeln!(out, "# {}\n", escape(&story.title()))?;
     writeln!(out, "|   |   |\n|---|---|")?;
     for (name, value) in story.facts() {

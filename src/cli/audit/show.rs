@@ -11,7 +11,7 @@ use std::io::Write;
 /// Lines of output that are shown whole without being asked for.
 const MAX_SHORT: usize = 24;
 
-pub fn run(id: &str, all: bool, json: bool, ledger: &Reader) -> color_eyre::Result<()> {
+pub(super) fn run(id: &str, all: bool, json: bool, ledger: &Reader) -> color_eyre::Result<()> {
     let session = ledger
         .session(id)
         .wait()?

@@ -11,7 +11,7 @@ use operator_ledger::{
 use std::time::Duration;
 
 /// A session and everything around it.
-pub struct Story {
+pub(super) struct Story {
     pub session: SessionRow,
     pub ticket: Option<Ticket>,
     pub events: Vec<TicketEvent>,
@@ -31,7 +31,7 @@ pub struct Story {
 const BEFORE: Duration = Duration::from_secs(600);
 
 impl Story {
-    pub fn read(ledger: &Reader, id: &str) -> color_eyre::Result<Self> {
+    pub(super) fn read(ledger: &Reader, id: &str) -> color_eyre::Result<Self> {
         let session = ledger
             .session(id)
             .wait()?
@@ -74,7 +74,7 @@ impl Story {
         })
     }
 
-    pub fn title(&self) -> String {
+    pub(super) fn title(&self) -> String {
         match &self.ticket {
             Some(ticket) => {
                 let title = agent_lab::session::title(ticket);
@@ -85,7 +85,7 @@ impl Story {
     }
 
     /// Facts in two columns.
-    pub fn facts(&self) -> Vec<(&'static str, String)> {
+    pub(super) fn facts(&self) -> Vec<(&'static str, String)> {
         let s = &self.session;
         let mut facts = Vec::new();
         if let Some(t) = &self.ticket {
@@ -152,7 +152,7 @@ impl Story {
     }
 
     /// What this record does not say, or cannot prove.
-    pub fn gaps(&self) -> Vec<String> {
+    pub(super) fn gaps(&self) -> Vec<String> {
         let mut gaps = Vec::new();
         if let Some(t) = &self.ticket
             && t.resolution != Some(Resolution::Proven)
@@ -170,7 +170,7 @@ impl Story {
     }
 
     /// What happened to the ticket, in order, with whoever did it.
-    pub fn timeline(&self) -> Vec<(Option<Timestamp>, String)> {
+    pub(super) fn timeline(&self) -> Vec<(Option<Timestamp>, String)> {
         let mut line: Vec<(Option<Timestamp>, String)> = Vec::new();
         for f in &self.faults {
             let text = format!("fault injected by {}: {} {}", f.by, f.kind, f.target);
@@ -196,7 +196,7 @@ impl Story {
 }
 
 /// A time to the second, UTC.
-pub fn time(at: Option<Timestamp>) -> String {
+pub(super) fn time(at: Option<Timestamp>) -> String {
     at.map_or_else(
         || "unknown".into(),
         |t| t.strftime("%Y-%m-%d %H:%M:%S UTC").to_string(),
@@ -204,6 +204,6 @@ pub fn time(at: Option<Timestamp>) -> String {
 }
 
 /// Only the time of day.
-pub fn clock(at: Option<Timestamp>) -> String {
+pub(super) fn clock(at: Option<Timestamp>) -> String {
     at.map_or_else(|| "--:--:--".into(), |t| t.strftime("%H:%M:%S").to_string())
 }

@@ -5,11 +5,11 @@ use operator_ledger::{ChainReport, Reader, Verdict, clean::one_line};
 use std::process::ExitCode;
 
 /// What no check of the file itself can show.
-pub const CANNOT: &str = "This finds damage and casual edits of entries, of outputs and of how \
+pub(super) const CANNOT: &str = "This finds damage and casual edits of entries, of outputs and of how \
 sessions ended. Not covered are short forms, costs, tickets and what happened to them. And it cannot \
 show that somebody with write access rewrote the whole file; only a head that was kept elsewhere can.";
 
-pub fn run(session: Option<String>, json: bool, ledger: &Reader) -> CliResult {
+pub(super) fn run(session: Option<String>, json: bool, ledger: &Reader) -> CliResult {
     let ids = match session {
         Some(prefix) => vec![ledger.find_session(&prefix).wait()?],
         None => ledger
@@ -60,7 +60,7 @@ fn is_broken(report: &ChainReport) -> bool {
 }
 
 /// What was found, in one line.
-pub fn in_words(report: &ChainReport) -> String {
+pub(super) fn in_words(report: &ChainReport) -> String {
     let mut text = match &report.verdict {
         Verdict::Intact { head } => format!("intact, head {}", &head[..16.min(head.len())]),
         Verdict::Unfinished { .. } => {

@@ -45,14 +45,14 @@ struct Alert {
 
 /// A notification that can be used.
 #[derive(Debug)]
-pub struct Notification {
+pub(super) struct Notification {
     pub alerts: Vec<AlertNotice>,
     /// Alerts that Alertmanager left out (`max_alerts`).
     pub left_out: u64,
 }
 
 /// Reads the body of a request. The error says what is wrong with it.
-pub fn read(body: &[u8]) -> Result<Notification, String> {
+pub(super) fn read(body: &[u8]) -> Result<Notification, String> {
     let body: Body =
         serde_json::from_slice(body).map_err(|e| format!("not a notification: {e}"))?;
     if body.version != "4" {

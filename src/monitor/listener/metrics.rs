@@ -9,7 +9,7 @@ use prometheus::{Encoder, Gauge, IntCounterVec, IntGaugeVec, Opts, Registry, Tex
 use std::time::Duration;
 
 /// All figures as text. `beat`: none if this monitor has not looked yet.
-pub fn text(
+pub(super) fn text(
     figures: &Statistics,
     beat: Option<&Heartbeat>,
     register: impl FnOnce(&Registry) -> prometheus::Result<()>,

@@ -18,7 +18,7 @@ use ratatui::{
     text::{Line, Span},
 };
 
-pub fn draw(
+pub(super) fn draw(
     frame: &mut Frame,
     body: Rect,
     view: &ApprovalView,

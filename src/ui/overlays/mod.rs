@@ -34,7 +34,7 @@ use ratatui::{
 };
 
 /// Draws the topmost overlay over `body`; returns the size of what is read in it, and where it is.
-pub fn draw(frame: &mut Frame, body: Rect, state: &State, theme: Theme) -> (Size, Rect) {
+pub(super) fn draw(frame: &mut Frame, body: Rect, state: &State, theme: Theme) -> (Size, Rect) {
     let whole = middle(body, u16::MAX, u16::MAX);
     match state.overlays.last() {
         None => (Size::default(), Rect::default()),

@@ -19,7 +19,7 @@ use ratatui::{
     text::{Line, Span},
 };
 
-pub fn draw(frame: &mut Frame, body: Rect, state: &State, theme: Theme) -> (Size, Rect) {
+pub(super) fn draw(frame: &mut Frame, body: Rect, state: &State, theme: Theme) -> (Size, Rect) {
     let columns = usize::from(body.width.min(84).saturating_sub(2));
     let mut text = Vec::new();
     process(

@@ -20,7 +20,7 @@ use ratatui::{
     text::{Line, Span},
 };
 
-pub fn draw(
+pub(super) fn draw(
     frame: &mut Frame,
     area: Rect,
     view: &StoreView,

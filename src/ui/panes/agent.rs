@@ -28,7 +28,7 @@ use ratatui::{
 const QUIET: SignedDuration = SignedDuration::from_secs(10);
 
 /// Returns the size of what is read, and where it is.
-pub fn draw(frame: &mut Frame, area: Rect, state: &State, theme: Theme) -> (Size, Rect) {
+pub(crate) fn draw(frame: &mut Frame, area: Rect, state: &State, theme: Theme) -> (Size, Rect) {
     if area.is_empty() {
         return (Size::default(), area);
     }
@@ -122,7 +122,7 @@ fn title(state: &State, theme: Theme) -> Vec<Span<'static>> {
 }
 
 /// What is searched for, for a title.
-pub fn searched(state: &State, theme: Theme) -> Option<Span<'static>> {
+pub(crate) fn searched(state: &State, theme: Theme) -> Option<Span<'static>> {
     let needle = state.needle.as_ref()?;
     let text = format!(" · /{}", needle.text());
     Some(Span::styled(text, theme.style(Role::Accent)))
@@ -272,6 +272,6 @@ fn nothing(state: &State, columns: usize, theme: Theme) -> Vec<Line<'static>> {
 }
 
 /// A demo's lab is on its way up.
-pub fn starting(state: &State) -> bool {
+pub(crate) fn starting(state: &State) -> bool {
     state.demo.as_ref().is_some_and(|demo| !demo.ready)
 }

@@ -20,7 +20,7 @@ use std::time::Duration;
 const BAR: usize = 9;
 
 /// Rows the pane would like, for a screen of such a size.
-pub fn rows(state: &State, screen: Rect) -> u16 {
+pub(crate) fn rows(state: &State, screen: Rect) -> u16 {
     let Some(demo) = &state.demo else { return 0 };
     let columns = usize::from(chapter_columns(screen.width, screen.height));
     let body = paragraph(
@@ -32,7 +32,7 @@ pub fn rows(state: &State, screen: Rect) -> u16 {
     u16::try_from(body + 1).unwrap_or(u16::MAX)
 }
 
-pub fn draw(frame: &mut Frame, area: Rect, state: &State, theme: Theme) {
+pub(crate) fn draw(frame: &mut Frame, area: Rect, state: &State, theme: Theme) {
     let Some(demo) = state.demo.as_ref().filter(|_| !area.is_empty()) else {
         return;
     };

@@ -30,7 +30,7 @@ const TALL_CHARTS: u16 = 15;
 const WITH_AXES: u16 = 13;
 
 /// Rows the pane would like.
-pub fn rows(state: &State, height: u16) -> u16 {
+pub(crate) fn rows(state: &State, height: u16) -> u16 {
     let charts = if height >= 44 { TALL_CHARTS } else { CHARTS };
     let snapshot = state.cluster.snapshot.as_ref();
     let count = |n: Option<usize>| u16::try_from(n.unwrap_or(1)).unwrap_or(u16::MAX).min(20);
@@ -45,7 +45,7 @@ pub fn rows(state: &State, height: u16) -> u16 {
 }
 
 /// Returns where the stores are.
-pub fn draw(frame: &mut Frame, area: Rect, state: &State, theme: Theme) -> Rect {
+pub(crate) fn draw(frame: &mut Frame, area: Rect, state: &State, theme: Theme) -> Rect {
     if area.is_empty() {
         return area;
     }
@@ -338,7 +338,7 @@ impl Shape {
 }
 
 /// Glyph, word and look of a store's state.
-pub fn state_words(state: StoreState) -> (char, &'static str, Role) {
+pub(crate) fn state_words(state: StoreState) -> (char, &'static str, Role) {
     match state {
         StoreState::Up => ('●', "up", Role::Ok),
         StoreState::Disconnected => ('!', "silent", Role::Warn),

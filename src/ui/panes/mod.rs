@@ -1,8 +1,8 @@
 //! One file a pane.
 
-pub mod agent;
-pub mod chapter;
-pub mod cluster;
-pub mod record;
-pub mod tickets;
+pub(super) mod agent;
+pub(super) mod chapter;
+pub(super) mod cluster;
+pub(super) mod record;
+pub(super) mod tickets;
 mod traffic;

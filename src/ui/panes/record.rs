@@ -15,7 +15,7 @@ use crate::{
 use operator_ledger::{Resolution, SessionRow, SessionStatus};
 use ratatui::{Frame, layout::Rect, text::Span};
 
-pub fn draw(
+pub(crate) fn draw(
     frame: &mut Frame,
     area: Rect,
     state: &State,
@@ -103,7 +103,7 @@ fn place(state: &State, record: &Record, theme: Theme) -> Vec<Span<'static>> {
 }
 
 /// Glyph, word and look of how a session ended.
-pub fn outcome(session: &SessionRow) -> (char, String, Role) {
+pub(crate) fn outcome(session: &SessionRow) -> (char, String, Role) {
     let proven = session.resolution.as_ref();
     let proven = proven.is_some_and(|r| *r == Resolution::Proven);
     let (glyph, role) = match session.status.known() {

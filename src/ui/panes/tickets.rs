@@ -26,7 +26,7 @@ use ratatui::{
 use unicode_width::UnicodeWidthStr;
 
 /// Returns where the tickets are.
-pub fn draw(frame: &mut Frame, area: Rect, state: &State, theme: Theme) -> Rect {
+pub(crate) fn draw(frame: &mut Frame, area: Rect, state: &State, theme: Theme) -> Rect {
     if area.is_empty() {
         return area;
     }
@@ -167,7 +167,7 @@ fn healthy(view: &crate::app::model::tickets::LedgerView) -> Result<(), String> 
 }
 
 /// Glyph, word and look of a ticket's state.
-pub fn words(look: DisplayState) -> (char, &'static str, Role) {
+pub(crate) fn words(look: DisplayState) -> (char, &'static str, Role) {
     match look {
         DisplayState::Open => ('!', "open", Role::Bad),
         DisplayState::Held => ('‖', "held", Role::Warn),
@@ -261,7 +261,7 @@ fn short_name(state: &State, ticket: &Ticket) -> String {
 }
 
 /// What is broken, and where, by the names people use.
-pub fn name(state: &State, ticket: &Ticket) -> String {
+pub(crate) fn name(state: &State, ticket: &Ticket) -> String {
     if ticket.by_hand {
         return ticket.message.clone();
     }

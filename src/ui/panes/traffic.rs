@@ -18,7 +18,7 @@ use ratatui::{
 use std::collections::VecDeque;
 
 /// Throughput and latency over time, one below the other.
-pub fn with_axes(frame: &mut Frame, area: Rect, state: &State, theme: Theme) {
+pub(super) fn with_axes(frame: &mut Frame, area: Rect, state: &State, theme: Theme) {
     let half = (area.height / 2).min(10);
     let values = |history: &VecDeque<Option<f64>>| history.iter().copied().collect::<Vec<_>>();
     let (ops, p99) = (values(&state.cluster.ops), values(&state.cluster.p99));
@@ -45,7 +45,13 @@ pub fn with_axes(frame: &mut Frame, area: Rect, state: &State, theme: Theme) {
 }
 
 /// Throughput and latency: numbers with units beside their history, higher where there is room.
-pub fn bars(state: &State, columns: usize, room: u16, theme: Theme, text: &mut Vec<Line<'static>>) {
+pub(super) fn bars(
+    state: &State,
+    columns: usize,
+    room: u16,
+    theme: Theme,
+    text: &mut Vec<Line<'static>>,
+) {
     const LABEL: usize = 7;
     const VALUE: usize = 10;
     let traffic = state

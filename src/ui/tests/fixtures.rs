@@ -24,7 +24,7 @@ use operator_ledger::{
     event::{self, Event as Said, Mode, VerifyState},
 };
 
-pub fn ticket(
+pub(super) fn ticket(
     id: i64,
     status: Status,
     invariant: &str,
@@ -52,7 +52,7 @@ pub fn ticket(
     }
 }
 
-pub fn tickets(stage: &Stage) -> Vec<Ticket> {
+pub(super) fn tickets(stage: &Stage) -> Vec<Ticket> {
     let hours = |n: i64| stage.at(n * 3600);
     let mut claimed = ticket(
         5,
@@ -85,7 +85,7 @@ pub fn tickets(stage: &Stage) -> Vec<Ticket> {
 }
 
 /// The agent in the middle of its work.
-pub fn at_work(demo: bool) -> Stage {
+pub(super) fn at_work(demo: bool) -> Stage {
     let mut stage = Stage::new(demo);
     if demo {
         stage.send(Event::Lab(LabNews::Ready {
@@ -136,12 +136,18 @@ pub fn at_work(demo: bool) -> Stage {
 }
 
 /// An event an agent says, given without its common fields.
-pub fn said(body: &str) -> Said {
+pub(super) fn said(body: &str) -> Said {
     let line = format!(r#"{{"v":1,"seq":1,"at":"{START}",{body}}}"#);
     event::parse(&line).expect(&line)
 }
 
-pub fn session(id: &str, ticket: i64, status: &str, begun: Timestamp, took: i64) -> SessionRow {
+pub(super) fn session(
+    id: &str,
+    ticket: i64,
+    status: &str,
+    begun: Timestamp,
+    took: i64,
+) -> SessionRow {
     let ended = status != "running";
     SessionRow {
         session_id: id.into(),
@@ -160,7 +166,7 @@ pub fn session(id: &str, ticket: i64, status: &str, begun: Timestamp, took: i64)
 }
 
 /// The session of an agent that was not started here.
-pub fn running(stage: &Stage, id: &str) -> RunningSession {
+pub(super) fn running(stage: &Stage, id: &str) -> RunningSession {
     RunningSession {
         session: session(id, 4, "running", stage.at(31), 0),
         ticket: None,
@@ -169,7 +175,7 @@ pub fn running(stage: &Stage, id: &str) -> RunningSession {
     }
 }
 
-pub fn proposal(stage: &Stage, command: &str) -> WaitingProposal {
+pub(super) fn proposal(stage: &Stage, command: &str) -> WaitingProposal {
     WaitingProposal {
         call: "p1".into(),
         tool: "shell".into(),
@@ -181,7 +187,7 @@ pub fn proposal(stage: &Stage, command: &str) -> WaitingProposal {
 }
 
 /// Somebody else's agent at work, followed; ours is off.
-pub fn elsewhere() -> Stage {
+pub(super) fn elsewhere() -> Stage {
     let mut stage = Stage::new(false);
     stage.app.live.agent.process = Process::Off("no key is set (ANTHROPIC_API_KEY).".into());
     for _ in 0..20 {
@@ -220,7 +226,7 @@ fn line(entry: u64, n: u64, kind: Kind, text: &str, gap: bool) -> Line {
 }
 
 /// A page of a long session: a command an entry, from one to another.
-pub fn page(stage: &Stage, from: i64, to: i64, last: i64) -> Page {
+pub(super) fn page(stage: &Stage, from: i64, to: i64, last: i64) -> Page {
     let mut lines = Vec::new();
     for n in from..=to {
         let entry = n.cast_unsigned();
@@ -248,7 +254,7 @@ pub fn page(stage: &Stage, from: i64, to: i64, last: i64) -> Page {
     }
 }
 
-pub fn listed(stage: &Stage, count: i64) -> Vec<ListedSession> {
+pub(super) fn listed(stage: &Stage, count: i64) -> Vec<ListedSession> {
     let outcomes = ["resolved", "escalated", "interrupted", "failed"];
     (0..count)
         .map(|n| ListedSession {
@@ -276,7 +282,7 @@ pub fn listed(stage: &Stage, count: i64) -> Vec<ListedSession> {
 }
 
 /// Everything about a ticket.
-pub fn detail(stage: &Stage) -> Detail {
+pub(super) fn detail(stage: &Stage) -> Detail {
     let mut found = ticket(4, Status::Escalated, "store_down", Some("2"), stage.at(400));
     found.diagnosis = Some("ESCALATED: The process of **tikv1** was killed.".into());
     found.needs_person = true;
@@ -337,7 +343,7 @@ pub fn detail(stage: &Stage) -> Detail {
 }
 
 /// What one command printed.
-pub fn output(stage: &Stage, lines: usize) -> Output {
+pub(super) fn output(stage: &Stage, lines: usize) -> Output {
     let mut text = Long::default();
     for n in 0..lines {
         let kind = if n % 7 == 3 {
@@ -376,7 +382,7 @@ pub fn output(stage: &Stage, lines: usize) -> Output {
 }
 
 /// An incident of two minutes: killed at 0:15, claimed at 0:50, proven at 1:10.
-pub fn incident(stage: &Stage) -> Incident {
+pub(super) fn incident(stage: &Stage) -> Incident {
     let from = stage.at(7200);
     let at = |s: i64| from + SignedDuration::from_secs(s);
     let mut closed = ticket(4, Status::Resolved, "store_down", Some("tikv1"), at(20));
@@ -482,7 +488,7 @@ pub fn incident(stage: &Stage) -> Incident {
 }
 
 /// A replay in the middle of its incident, paused.
-pub fn replay() -> Stage {
+pub(super) fn replay() -> Stage {
     let mut stage = Stage::new(false);
     stage.ledger(Vec::new());
     stage.enter(":replay s-4");
@@ -509,7 +515,7 @@ pub fn replay() -> Stage {
 }
 
 /// Answers what a replay asked for last: how it stood at its time.
-pub fn moment(stage: &mut Stage) {
+pub(super) fn moment(stage: &mut Stage) {
     let at = stage.app.replay.as_ref().unwrap().clock.shown();
     let snapshots = (0..30).rev().map(|ago| {
         let at = at - SignedDuration::from_secs(ago);
@@ -541,7 +547,7 @@ pub fn moment(stage: &mut Stage) {
 }
 
 /// A session that is read page by page, somewhere in its middle.
-pub fn record() -> Stage {
+pub(super) fn record() -> Stage {
     let mut stage = at_work(false);
     stage.show(80, 24);
     stage.key(KeyCode::Char('s'));

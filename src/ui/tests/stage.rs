@@ -25,10 +25,10 @@ use operator_ledger::{Heartbeat, RunningSession, Status, SystemId, Ticket};
 use ratatui::{Terminal, backend::TestBackend, buffer::Buffer};
 use std::{fmt::Write as _, time::Duration};
 
-pub const START: &str = "2026-01-30T14:00:00Z";
+pub(super) const START: &str = "2026-01-30T14:00:00Z";
 
 /// A dashboard and its clock.
-pub struct Stage {
+pub(super) struct Stage {
     pub app: App,
     tick: std::time::Instant,
     begun: std::time::Instant,
@@ -37,7 +37,7 @@ pub struct Stage {
 }
 
 impl Stage {
-    pub fn new(demo: bool) -> Self {
+    pub(super) fn new(demo: bool) -> Self {
         let run = |name| {
             Role::Run(Spec {
                 name,
@@ -84,17 +84,17 @@ impl Stage {
         }
     }
 
-    pub fn now(&self) -> Timestamp {
+    pub(super) fn now(&self) -> Timestamp {
         let start: Timestamp = START.parse().unwrap();
         start + SignedDuration::try_from(self.tick - self.begun).unwrap()
     }
 
-    pub fn at(&self, ago: i64) -> Timestamp {
+    pub(super) fn at(&self, ago: i64) -> Timestamp {
         self.now() - SignedDuration::from_secs(ago)
     }
 
     /// What is to be done, bells and titles apart.
-    pub fn send(&mut self, event: Event) -> Vec<Effect> {
+    pub(super) fn send(&mut self, event: Event) -> Vec<Effect> {
         let now = self.now();
         let effects = update(&mut self.app, event, now, self.tick);
         let call = |e: &Effect| matches!(e, Effect::Bell | Effect::Title(_));
@@ -103,17 +103,17 @@ impl Stage {
         effects
     }
 
-    pub fn wait(&mut self, seconds: u64) {
+    pub(super) fn wait(&mut self, seconds: u64) {
         self.tick += Duration::from_secs(seconds);
         self.send(Event::Tick);
     }
 
-    pub fn key(&mut self, code: KeyCode) -> Vec<Effect> {
+    pub(super) fn key(&mut self, code: KeyCode) -> Vec<Effect> {
         self.send(Event::Key(KeyEvent::new(code, KeyModifiers::NONE)))
     }
 
     /// Lets the agent say events, given without their common fields.
-    pub fn agent(&mut self, events: &[&str]) {
+    pub(super) fn agent(&mut self, events: &[&str]) {
         let items = events
             .iter()
             .map(|body| {
@@ -129,20 +129,20 @@ impl Stage {
         self.send(Event::Child(Child::Agent, items));
     }
 
-    pub fn fact(&mut self, child: Child, fact: Fact) {
+    pub(super) fn fact(&mut self, child: Child, fact: Fact) {
         self.send(Event::Child(child, vec![Item::Fact(fact)]));
     }
 
-    pub fn cluster(&mut self, broken: bool) {
+    pub(super) fn cluster(&mut self, broken: bool) {
         let snapshot = snapshot(broken, self.now());
         self.send(Event::Cluster(Box::new(snapshot)));
     }
 
-    pub fn ledger(&mut self, tickets: Vec<Ticket>) -> Vec<Effect> {
+    pub(super) fn ledger(&mut self, tickets: Vec<Ticket>) -> Vec<Effect> {
         self.ledger_with(tickets, Vec::new())
     }
 
-    pub fn ledger_with(
+    pub(super) fn ledger_with(
         &mut self,
         tickets: Vec<Ticket>,
         running: Vec<RunningSession>,
@@ -172,20 +172,20 @@ impl Stage {
         self.send(Event::Ledger(Box::new(view)))
     }
 
-    pub fn keys(&mut self, keys: &str) -> Vec<Effect> {
+    pub(super) fn keys(&mut self, keys: &str) -> Vec<Effect> {
         keys.chars()
             .flat_map(|c| self.key(KeyCode::Char(c)))
             .collect()
     }
 
     /// Types a line and enters it.
-    pub fn enter(&mut self, line: &str) -> Vec<Effect> {
+    pub(super) fn enter(&mut self, line: &str) -> Vec<Effect> {
         let mut effects = self.keys(line);
         effects.extend(self.key(KeyCode::Enter));
         effects
     }
 
-    pub fn draw(&mut self, width: u16, height: u16) -> Buffer {
+    pub(super) fn draw(&mut self, width: u16, height: u16) -> Buffer {
         let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
         let app = &self.app;
         let mut geometry = None;
@@ -196,12 +196,12 @@ impl Stage {
         terminal.backend().buffer().clone()
     }
 
-    pub fn show(&mut self, width: u16, height: u16) -> String {
+    pub(super) fn show(&mut self, width: u16, height: u16) -> String {
         text(&self.draw(width, height))
     }
 }
 
-pub fn text(buffer: &Buffer) -> String {
+pub(super) fn text(buffer: &Buffer) -> String {
     let mut out = String::new();
     for y in 0..buffer.area.height {
         let mut row = String::new();
@@ -220,7 +220,7 @@ pub fn text(buffer: &Buffer) -> String {
 }
 
 /// How the cluster looked at a time.
-pub fn snapshot(broken: bool, now: Timestamp) -> ClusterSnapshot {
+pub(super) fn snapshot(broken: bool, now: Timestamp) -> ClusterSnapshot {
     let store = |id: u64, state, leaders, ago| Store {
         id,
         name: format!("tikv{}", id - 1),

@@ -22,7 +22,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// One container.
 #[derive(Debug, Clone)]
-pub struct Container {
+pub(super) struct Container {
     pub id: String,
     pub name: String,
     pub labels: Value,
@@ -31,7 +31,7 @@ pub struct Container {
 }
 
 #[derive(Debug, Default)]
-pub struct Inner {
+pub(super) struct Inner {
     pub containers: Vec<Container>,
     /// Requests, without the version: method, path and query.
     pub asked: Vec<String>,
@@ -46,13 +46,18 @@ pub struct Inner {
 }
 
 #[derive(Debug, Clone)]
-pub struct Docker {
+pub(super) struct Docker {
     pub inner: Arc<Mutex<Inner>>,
     pub socket: PathBuf,
     _dir: Arc<TempDir>,
 }
 
-pub fn container(project: &str, service: &str, role: &str, status: &'static str) -> Container {
+pub(super) fn container(
+    project: &str,
+    service: &str,
+    role: &str,
+    status: &'static str,
+) -> Container {
     Container {
         id: format!(
             "{:0<64}",
@@ -70,7 +75,7 @@ pub fn container(project: &str, service: &str, role: &str, status: &'static str)
 }
 
 impl Docker {
-    pub fn start(containers: Vec<Container>) -> Self {
+    pub(super) fn start(containers: Vec<Container>) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let socket = dir.path().join("docker.sock");
         let docker = Self {
@@ -87,12 +92,12 @@ impl Docker {
         docker
     }
 
-    pub fn host(&self) -> String {
+    pub(super) fn host(&self) -> String {
         format!("unix://{}", self.socket.display())
     }
 
     /// Requests that change something.
-    pub fn changes(&self) -> Vec<String> {
+    pub(super) fn changes(&self) -> Vec<String> {
         let inner = self.inner.lock().unwrap();
         let changes = inner.asked.iter().filter(|a| !a.starts_with("GET"));
         changes.cloned().collect()
@@ -107,7 +112,7 @@ impl Inner {
     }
 }
 
-pub fn json_answer(status: u16, body: &Value) -> Response {
+pub(super) fn json_answer(status: u16, body: &Value) -> Response {
     (
         StatusCode::from_u16(status).unwrap(),
         [("content-type", "application/json")],
@@ -116,12 +121,12 @@ pub fn json_answer(status: u16, body: &Value) -> Response {
         .into_response()
 }
 
-pub fn error(status: u16, message: &str) -> Response {
+pub(super) fn error(status: u16, message: &str) -> Response {
     json_answer(status, &json!({ "message": message }))
 }
 
 /// A frame of a multiplexed stream: 1 is stdout, 2 stderr.
-pub fn frame(stream: u8, text: impl AsRef<[u8]>) -> Vec<u8> {
+pub(super) fn frame(stream: u8, text: impl AsRef<[u8]>) -> Vec<u8> {
     let text = text.as_ref();
     let mut frame = vec![stream, 0, 0, 0];
     frame.extend(u32::try_from(text.len()).unwrap().to_be_bytes());
@@ -279,7 +284,7 @@ async fn answer(State(docker): State<Docker>, mut request: Request<Body>) -> Res
 }
 
 /// Docker's own filter by labels, as far as it is used here.
-pub fn wanted(labels: &Value, query: &str) -> bool {
+pub(super) fn wanted(labels: &Value, query: &str) -> bool {
     let Some(filters) = query
         .split(['?', '&'])
         .find_map(|p| p.strip_prefix("filters="))

@@ -29,7 +29,7 @@ const PROJECT: &str = "staged";
 
 /// A lab, the Docker before it, and a home for the ledger.
 #[derive(Clone)]
-pub struct Staged {
+pub(super) struct Staged {
     dir: Arc<TempDir>,
     /// Of the agent's container.
     agent_env: Vec<(String, String)>,
@@ -57,7 +57,7 @@ impl Drop for Staged {
 }
 
 impl Staged {
-    pub async fn start() -> Self {
+    pub(super) async fn start() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let staged = Self {
             dir: Arc::new(dir),
@@ -84,12 +84,12 @@ impl Staged {
         staged
     }
 
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub(super) fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
 
     /// Serves the API; `door` is what the agent reaches Docker by.
-    pub fn serve(mut self, door: &str, pd: &str) -> Self {
+    pub(super) fn serve(mut self, door: &str, pd: &str) -> Self {
         let path = std::env::var("PATH").unwrap();
         self.agent_env = [
             ("PATH", format!("{}:{path}", self.path("bin").display())),
@@ -114,16 +114,16 @@ impl Staged {
         self
     }
 
-    pub fn socket(&self) -> PathBuf {
+    pub(super) fn socket(&self) -> PathBuf {
         self.path("docker.sock")
     }
 
-    pub fn project() -> &'static str {
+    pub(super) fn project() -> &'static str {
         PROJECT
     }
 
     /// Runs Operator on the stage itself: exit code and what it printed.
-    pub async fn lab(&self, args: &[&str]) -> (Option<i32>, String) {
+    pub(super) async fn lab(&self, args: &[&str]) -> (Option<i32>, String) {
         lab(&self.path("stage"), args).await
     }
 }

@@ -1,6 +1,6 @@
 //! A lab of a test's own, driven through the executable.
 
-pub use crate::wait::until;
+pub(super) use crate::wait::until;
 use operator_lab::{LabDir, NodeStatus, topology::Topology};
 use operator_process::proc::{self, Stat};
 use rustix::process::{Pid, Signal};
@@ -14,27 +14,27 @@ use std::{
 };
 
 /// Three times what each of these is meant to take.
-pub const SHORT: Duration = Duration::from_secs(15);
-pub const LONG: Duration = Duration::from_secs(60);
+pub(super) const SHORT: Duration = Duration::from_secs(15);
+pub(super) const LONG: Duration = Duration::from_secs(60);
 
-pub fn executable() -> &'static str {
+pub(super) fn executable() -> &'static str {
     env!("CARGO_BIN_EXE_operator-tui")
 }
 
 /// A lab of one test. Dropping it ends every process of the lab.
-pub struct Lab {
+pub(super) struct Lab {
     folder: tempfile::TempDir,
 }
 
 impl Lab {
     /// A home with nothing in it.
-    pub fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self {
             folder: tempfile::tempdir().unwrap(),
         }
     }
 
-    pub fn up(arguments: &[&str]) -> Self {
+    pub(super) fn up(arguments: &[&str]) -> Self {
         let lab = Self::new();
         let output = lab.run(&[&["up"], arguments].concat());
         assert!(output.status.success(), "up: {}", text(&output));
@@ -42,11 +42,11 @@ impl Lab {
     }
 
     /// The folder of the lab; not of its record.
-    pub fn dir(&self) -> PathBuf {
+    pub(super) fn dir(&self) -> PathBuf {
         self.folder.path().join("lab")
     }
 
-    pub fn command(&self, arguments: &[&str]) -> Command {
+    pub(super) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(executable());
         command
             .arg("lab")
@@ -56,7 +56,7 @@ impl Lab {
         command
     }
 
-    pub fn run(&self, arguments: &[&str]) -> Output {
+    pub(super) fn run(&self, arguments: &[&str]) -> Output {
         self.command(arguments)
             .stdin(Stdio::null())
             .output()
@@ -64,30 +64,30 @@ impl Lab {
     }
 
     /// Runs a command that must succeed; its standard output.
-    pub fn ok(&self, arguments: &[&str]) -> String {
+    pub(super) fn ok(&self, arguments: &[&str]) -> String {
         let output = self.run(arguments);
         assert!(output.status.success(), "{arguments:?}: {}", text(&output));
         String::from_utf8(output.stdout).unwrap()
     }
 
-    pub fn ps(&self) -> Vec<NodeStatus> {
+    pub(super) fn ps(&self) -> Vec<NodeStatus> {
         serde_json::from_str(&self.ok(&["ps", "--json"])).unwrap()
     }
 
-    pub fn node(&self, name: &str) -> NodeStatus {
+    pub(super) fn node(&self, name: &str) -> NodeStatus {
         self.ps().into_iter().find(|n| n.node == name).unwrap()
     }
 
-    pub fn pids(&self) -> Vec<u32> {
+    pub(super) fn pids(&self) -> Vec<u32> {
         self.ps().iter().filter_map(|n| n.pid).collect()
     }
 
-    pub fn topology(&self) -> Topology {
+    pub(super) fn topology(&self) -> Topology {
         Topology::load(&LabDir::at(self.dir())).unwrap()
     }
 
     /// Status and body of a GET.
-    pub fn get(url: &str) -> Option<(u16, String)> {
+    pub(super) fn get(url: &str) -> Option<(u16, String)> {
         let runtime = runtime();
         runtime.block_on(async {
             let client = operator_lab::http::client(Duration::from_secs(3)).unwrap();
@@ -96,14 +96,14 @@ impl Lab {
         })
     }
 
-    pub fn pd(&self, member: &str, path: &str) -> Option<Value> {
+    pub(super) fn pd(&self, member: &str, path: &str) -> Option<Value> {
         let node = self.topology().node(member)?.clone();
         let (status, body) = Self::get(&format!("http://{}/pd/api/v1/{path}", node.address()))?;
         (status == 200).then(|| serde_json::from_str(&body).ok())?
     }
 
     /// Status and body of a request to a PD member.
-    pub fn ask(&self, member: &str, method: &str, path: &str, body: &str) -> (u16, String) {
+    pub(super) fn ask(&self, member: &str, method: &str, path: &str, body: &str) -> (u16, String) {
         let address = self.topology().node(member).unwrap().address();
         runtime().block_on(async {
             let client = operator_lab::http::client(Duration::from_secs(5)).unwrap();
@@ -117,7 +117,7 @@ impl Lab {
     }
 
     /// Status and body of a POST to a store's `/config`, as `curl -d` sends it.
-    pub fn configure(&self, store: &str, body: &str) -> (u16, String) {
+    pub(super) fn configure(&self, store: &str, body: &str) -> (u16, String) {
         let address = self.topology().node(store).unwrap().second_address();
         runtime().block_on(async {
             let client = operator_lab::http::client(Duration::from_secs(5)).unwrap();
@@ -131,7 +131,7 @@ impl Lab {
     }
 
     /// State and leaders of a store, as a PD member sees it.
-    pub fn store(&self, member: &str, name: &str) -> Option<(String, u64)> {
+    pub(super) fn store(&self, member: &str, name: &str) -> Option<(String, u64)> {
         let address = self.topology().node(name)?.address();
         let stores = self.pd(member, "stores")?;
         let store = stores["stores"]
@@ -142,14 +142,14 @@ impl Lab {
         Some((state, store["status"]["leader_count"].as_u64()?))
     }
 
-    pub fn is_balanced(&self) -> bool {
+    pub(super) fn is_balanced(&self) -> bool {
         ["tikv0", "tikv1", "tikv2"]
             .iter()
             .all(|name| self.store("pd0", name) == Some(("Up".into(), 2)))
     }
 
     /// Sum of the samples of a metric whose line contains `label`.
-    pub fn metric(&self, node: &str, name: &str, label: &str) -> f64 {
+    pub(super) fn metric(&self, node: &str, name: &str, label: &str) -> f64 {
         let node = self.topology().node(node).unwrap().clone();
         let address = match node.role {
             operator_lab::NodeRole::Store => node.second_address().unwrap(),
@@ -164,7 +164,7 @@ impl Lab {
             .sum()
     }
 
-    pub fn verify(&self) {
+    pub(super) fn verify(&self) {
         let output = self.run(&["verify"]);
         assert!(output.status.success(), "{}", text(&output));
     }
@@ -185,14 +185,14 @@ impl Drop for Lab {
     }
 }
 
-pub fn runtime() -> tokio::runtime::Runtime {
+pub(super) fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .unwrap()
 }
 
-pub fn text(output: &Output) -> String {
+pub(super) fn text(output: &Output) -> String {
     format!(
         "{} {}{}",
         output.status,
@@ -202,15 +202,15 @@ pub fn text(output: &Output) -> String {
 }
 
 /// Whether a process is there, and not merely waiting to be reaped by whoever adopted it.
-pub fn exists(pid: u32) -> bool {
+pub(super) fn exists(pid: u32) -> bool {
     proc::is_alive(pid_of(pid))
 }
 
-pub fn kill(pid: u32) {
+pub(super) fn kill(pid: u32) {
     signal(pid, Signal::KILL);
 }
 
-pub fn signal(pid: u32, signal: Signal) {
+pub(super) fn signal(pid: u32, signal: Signal) {
     rustix::process::kill_process(pid_of(pid), signal).unwrap();
 }
 
@@ -219,12 +219,12 @@ fn pid_of(pid: u32) -> Pid {
 }
 
 /// The keeper of a lab: the parent of its nodes.
-pub fn parent(pid: u32) -> u32 {
+pub(super) fn parent(pid: u32) -> u32 {
     Stat::of(pid_of(pid)).unwrap().parent.cast_unsigned()
 }
 
 /// A process that brings a lab up and holds its lifeline, as the demo does.
-pub fn demo_stand_in(lab: &Lab) -> (Child, Vec<u32>) {
+pub(super) fn demo_stand_in(lab: &Lab) -> (Child, Vec<u32>) {
     fs::create_dir_all(lab.dir().join("logs")).unwrap();
     let mut keeper = lab.command(&["keeper", "--lifeline", "--rate", "0", "--dir"]);
     keeper.arg(lab.dir()).stdin(Stdio::piped());

@@ -1,7 +1,7 @@
 //! A lab, a Prometheus that scrapes it, an Alertmanager, and Operator's monitor that listens to it:
 //! all of one test, on free ports of loopback. What it started ends with it.
 
-pub use crate::wait::until;
+pub(super) use crate::wait::until;
 use operator_ledger::{Reader, SessionRow, SystemId, Ticket};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
@@ -18,11 +18,11 @@ use std::{
 
 const TOKEN: &str = "correct-horse-battery";
 
-pub fn root() -> &'static Path {
+pub(super) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-pub fn operator() -> &'static str {
+pub(super) fn operator() -> &'static str {
     env!("CARGO_BIN_EXE_operator-tui")
 }
 
@@ -37,7 +37,7 @@ impl Drop for Running {
     }
 }
 
-pub struct Stage {
+pub(super) struct Stage {
     // In this order they end.
     agent: Option<Running>,
     _monitor: Running,
@@ -70,7 +70,7 @@ fn port() -> u16 {
 }
 
 impl Stage {
-    pub fn up() -> Self {
+    pub(super) fn up() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name);
         let lab = Command::new(operator())
@@ -145,7 +145,7 @@ impl Stage {
         command
     }
 
-    pub fn start_prometheus(&mut self) {
+    pub(super) fn start_prometheus(&mut self) {
         let log = File::create(self.path("prometheus.log")).unwrap();
         let child = Command::new("prometheus")
             .arg(format!(
@@ -174,13 +174,13 @@ impl Stage {
     }
 
     /// Without a chance to say anything to Alertmanager.
-    pub fn kill_prometheus(&mut self) {
+    pub(super) fn kill_prometheus(&mut self) {
         let mut running = self.prometheus.take().unwrap();
         running.0.kill().unwrap();
     }
 
     /// Starts an agent: the rehearsal, on tickets of this monitor.
-    pub fn agent(&mut self) {
+    pub(super) fn agent(&mut self) {
         let log = File::create(self.path("agent.log")).unwrap();
         let child = self
             .command(&[
@@ -200,7 +200,7 @@ impl Stage {
         self.agent = Some(Running(child));
     }
 
-    pub fn lab(&self, args: &[&str]) {
+    pub(super) fn lab(&self, args: &[&str]) {
         let done = self.command(&[&["lab"], args].concat()).output().unwrap();
         assert!(
             done.status.success(),
@@ -210,7 +210,7 @@ impl Stage {
     }
 
     /// One look at the cluster: through Prometheus, or at the stores themselves.
-    pub fn cluster(&self, prometheus: bool) -> Value {
+    pub(super) fn cluster(&self, prometheus: bool) -> Value {
         let url = if prometheus { self.asks.as_str() } else { "" };
         let args = ["cluster", "--json", "--pd", &self.pd, "--prometheus", url];
         let done = self.command(&args).output().unwrap();
@@ -223,7 +223,7 @@ impl Stage {
     }
 
     /// What Prometheus answers; an error is a failed test.
-    pub fn query(&self, query: &str) -> Vec<Value> {
+    pub(super) fn query(&self, query: &str) -> Vec<Value> {
         let url = format!("{}/api/v1/query", self.asks);
         let (status, text) = ask(&url, &[("query", query)]).unwrap();
         assert_eq!(status, 200, "{query}: {text}");
@@ -232,27 +232,27 @@ impl Stage {
     }
 
     /// Status and text of a page of the monitor.
-    pub fn get(&self, path: &str) -> (u16, String) {
+    pub(super) fn get(&self, path: &str) -> (u16, String) {
         get(&format!("{}{path}", self.listens)).unwrap()
     }
 
-    pub fn ledger(&self) -> Reader {
+    pub(super) fn ledger(&self) -> Reader {
         Reader::open(&self.path("tickets.db")).wait().unwrap()
     }
 
     /// All tickets, the oldest first.
-    pub fn tickets(&self) -> Vec<Ticket> {
+    pub(super) fn tickets(&self) -> Vec<Ticket> {
         let mut tickets = self.ledger().tickets(100).wait().unwrap();
         tickets.sort_by_key(|t| t.id);
         tickets
     }
 
     /// The first ticket.
-    pub fn ticket(&self) -> Option<Ticket> {
+    pub(super) fn ticket(&self) -> Option<Ticket> {
         self.tickets().into_iter().next()
     }
 
-    pub fn sessions(&self) -> Vec<SessionRow> {
+    pub(super) fn sessions(&self) -> Vec<SessionRow> {
         let listed = self.ledger().session_list(None, 100).wait().unwrap();
         let mut sessions: Vec<_> = listed.into_iter().map(|l| l.session).collect();
         sessions.reverse();
@@ -260,7 +260,7 @@ impl Stage {
     }
 
     /// Looks of the monitor so far.
-    pub fn looks(&self) -> u64 {
+    pub(super) fn looks(&self) -> u64 {
         let beat = self
             .ledger()
             .heartbeat(Some(&SystemId::new("alerts")))
@@ -270,7 +270,7 @@ impl Stage {
     }
 
     /// Bodies that were sent outward.
-    pub fn told(&self) -> Vec<String> {
+    pub(super) fn told(&self) -> Vec<String> {
         self.told.lock().unwrap().clone()
     }
 }

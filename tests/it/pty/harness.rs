@@ -1,6 +1,6 @@
 //! A dashboard in a pseudo-terminal, with a home of its own, as the tests use it.
 
-pub use super::terminal::alive;
+pub(crate) use super::terminal::alive;
 use super::terminal::{Seen, Terminal};
 use crate::wait::until;
 use operator_process::proc::Stat;
@@ -15,33 +15,33 @@ use std::{
 use tempfile::TempDir;
 
 /// Three times what anything here should need on a busy machine.
-pub fn limit() -> Duration {
+pub(super) fn limit() -> Duration {
     Duration::from_secs(60)
 }
 
-pub struct Dashboard {
+pub(super) struct Dashboard {
     terminal: Terminal,
     home: Arc<TempDir>,
 }
 
 /// A lab of its own that stays up until this is dropped.
-pub struct Lab {
+pub(super) struct Lab {
     home: Arc<TempDir>,
 }
 
 impl Lab {
-    pub fn up() -> Self {
+    pub(super) fn up() -> Self {
         let home = Arc::new(tempfile::tempdir().unwrap());
         lab(home.path(), &["up"]);
         Self { home }
     }
 
-    pub fn run(&self, args: &[&str]) {
+    pub(super) fn run(&self, args: &[&str]) {
         lab(self.home.path(), args);
     }
 
     /// A dashboard that watches it, on its ledger; the agent rehearses.
-    pub fn dashboard(&self, width: u16, height: u16, args: &[&str]) -> Dashboard {
+    pub(super) fn dashboard(&self, width: u16, height: u16, args: &[&str]) -> Dashboard {
         let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_operator-tui"));
         command.args(args);
         command.arg("--lab");
@@ -75,12 +75,12 @@ fn lab(home: &Path, args: &[&str]) -> String {
 }
 
 impl Dashboard {
-    pub fn new(width: u16, height: u16, args: &[&str]) -> Self {
+    pub(super) fn new(width: u16, height: u16, args: &[&str]) -> Self {
         Self::with_env(width, height, args, &[])
     }
 
     /// With a PD address nobody listens on, unless `args` say otherwise.
-    pub fn with_env(width: u16, height: u16, args: &[&str], env: &[(&str, &str)]) -> Self {
+    pub(super) fn with_env(width: u16, height: u16, args: &[&str], env: &[(&str, &str)]) -> Self {
         let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_operator-tui"));
         command.args(args);
         command.args(["--pd", "http://127.0.0.1:1"]);
@@ -91,23 +91,23 @@ impl Dashboard {
     }
 
     /// The demo, with a home of its own.
-    pub fn demo(width: u16, height: u16) -> Self {
+    pub(super) fn demo(width: u16, height: u16) -> Self {
         let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_operator-tui"));
         command.args(["demo", "--seed", "7"]);
         Self::run(width, height, command)
     }
 
-    pub fn home(&self) -> &Path {
+    pub(super) fn home(&self) -> &Path {
         self.home.path()
     }
 
     /// `operator-tui lab`, on the lab of this demo.
-    pub fn lab(&self, args: &[&str]) {
+    pub(super) fn lab(&self, args: &[&str]) {
         lab(self.home(), args);
     }
 
     /// With this PD.
-    pub fn of_pd(width: u16, height: u16, pd: &str, args: &[&str]) -> Self {
+    pub(super) fn of_pd(width: u16, height: u16, pd: &str, args: &[&str]) -> Self {
         let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_operator-tui"));
         command.args(args);
         command.args(["--pd", pd]);
@@ -115,14 +115,14 @@ impl Dashboard {
     }
 
     /// A test of this executable, in a terminal, told by a variable that it is.
-    pub fn of_this_test(name: &str, (variable, value): (&str, &str)) -> Self {
+    pub(super) fn of_this_test(name: &str, (variable, value): (&str, &str)) -> Self {
         let mut command = CommandBuilder::new(operator_process::executable());
         command.args(["--exact", name, "--nocapture", "--test-threads=1"]);
         command.env(variable, value);
         Self::run(80, 24, command)
     }
 
-    pub fn run(width: u16, height: u16, command: CommandBuilder) -> Self {
+    pub(super) fn run(width: u16, height: u16, command: CommandBuilder) -> Self {
         let home = Arc::new(tempfile::tempdir().unwrap());
         Self::run_in(home, width, height, command)
     }
@@ -139,31 +139,31 @@ impl Dashboard {
         }
     }
 
-    pub fn screen(&self) -> String {
+    pub(super) fn screen(&self) -> String {
         self.terminal.contents()
     }
 
-    pub fn raw(&self) -> String {
+    pub(super) fn raw(&self) -> String {
         String::from_utf8_lossy(&self.bytes()).into_owned()
     }
 
     /// All it ever wrote.
-    pub fn bytes(&self) -> Vec<u8> {
+    pub(super) fn bytes(&self) -> Vec<u8> {
         self.terminal.seen().raw.clone()
     }
 
-    pub fn with_screen<T>(&self, look: impl FnOnce(&vt100::Screen) -> T) -> T {
+    pub(super) fn with_screen<T>(&self, look: impl FnOnce(&vt100::Screen) -> T) -> T {
         look(self.terminal.seen().screen())
     }
 
-    pub fn in_alternate_screen(&self) -> bool {
+    pub(super) fn in_alternate_screen(&self) -> bool {
         self.terminal.seen().screen().alternate_screen()
     }
 
     /// Waits until the screen is as wanted. In the middle of a frame part of it is still the last
     /// one's: that counts for nothing.
     #[track_caller]
-    pub fn until(&mut self, wanted: impl Fn(&str) -> bool) {
+    pub(super) fn until(&mut self, wanted: impl Fn(&str) -> bool) {
         let seen = |seen: &Seen| {
             let last = |mark: &[u8]| memchr::memmem::rfind(&seen.raw, mark);
             let whole = last(b"\x1b[?2026h") <= last(b"\x1b[?2026l");
@@ -176,30 +176,30 @@ impl Dashboard {
     /// Waits until it has written this, wherever a line was broken: what it wrote last is read after
     /// its end.
     #[track_caller]
-    pub fn until_written(&self, words: &str) {
+    pub(super) fn until_written(&self, words: &str) {
         let seen = |seen: &Seen| memchr::memmem::find(&seen.raw, words.as_bytes()).is_some();
         let found = self.terminal.wait(limit(), seen);
         assert!(found.is_some(), "not written in time:\n{}", self.raw());
     }
 
-    pub fn send(&mut self, keys: &str) {
+    pub(super) fn send(&mut self, keys: &str) {
         self.send_bytes(keys.as_bytes());
     }
 
-    pub fn send_bytes(&mut self, bytes: &[u8]) {
+    pub(super) fn send_bytes(&mut self, bytes: &[u8]) {
         self.terminal.send(bytes);
     }
 
-    pub fn resize(&mut self, width: u16, height: u16) {
+    pub(super) fn resize(&mut self, width: u16, height: u16) {
         self.terminal.resize(width, height);
     }
 
-    pub fn signal(&self, signal: Signal) {
+    pub(super) fn signal(&self, signal: Signal) {
         self.terminal.signal(signal);
     }
 
     /// The numbers on screen that follow these words.
-    pub fn pids(&self, words: &[&str]) -> Vec<u32> {
+    pub(super) fn pids(&self, words: &[&str]) -> Vec<u32> {
         let screen = self.screen();
         words
             .iter()
@@ -214,7 +214,7 @@ impl Dashboard {
     }
 
     #[track_caller]
-    pub fn exit_code(&mut self) -> u32 {
+    pub(super) fn exit_code(&mut self) -> u32 {
         match self.terminal.exit_code(limit()) {
             Some(code) => code,
             None => panic!("it does not end:\n{}", self.screen()),
@@ -222,7 +222,7 @@ impl Dashboard {
     }
 
     #[track_caller]
-    pub fn assert_terminal_as_found(&self) {
+    pub(super) fn assert_terminal_as_found(&self) {
         // The last bytes may not have been read yet.
         let deadline = Instant::now() + limit();
         loop {
@@ -236,12 +236,12 @@ impl Dashboard {
     }
 
     /// `T` while stopped.
-    pub fn process_state(&self) -> Option<char> {
+    pub(super) fn process_state(&self) -> Option<char> {
         Some(Stat::of(self.terminal.pid())?.state)
     }
 
     /// Bytes and frames written in a while, and how many seconds that was: more, on a busy machine.
-    pub fn written_during(&self, while_: Duration) -> (usize, usize, usize) {
+    pub(super) fn written_during(&self, while_: Duration) -> (usize, usize, usize) {
         let before = self.terminal.seen().raw.len();
         let began = Instant::now();
         thread::sleep(while_);
@@ -252,7 +252,7 @@ impl Dashboard {
     }
 
     /// Colours of the cells on screen.
-    pub fn colours(&self) -> Vec<String> {
+    pub(super) fn colours(&self) -> Vec<String> {
         let seen = self.terminal.seen();
         let screen = seen.screen();
         let (rows, columns) = screen.size();
@@ -266,7 +266,7 @@ impl Dashboard {
 }
 
 /// Living processes of a dashboard: they have its home in their environment or arguments.
-pub fn processes_of(home: &Path) -> Vec<u32> {
+pub(super) fn processes_of(home: &Path) -> Vec<u32> {
     let wanted = home.to_str().unwrap().as_bytes();
     let mut found = Vec::new();
     for entry in std::fs::read_dir("/proc").unwrap().flatten() {
@@ -286,6 +286,6 @@ pub fn processes_of(home: &Path) -> Vec<u32> {
 }
 
 #[track_caller]
-pub fn wait_until(what: &str, holds: impl FnMut() -> bool) {
+pub(super) fn wait_until(what: &str, holds: impl FnMut() -> bool) {
     until(what, limit(), holds);
 }

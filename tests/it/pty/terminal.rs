@@ -15,7 +15,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-pub struct Terminal {
+pub(crate) struct Terminal {
     master: Box<dyn MasterPty + Send>,
     // Kept open, so that its settings can be read after the program has ended.
     _slave: Box<dyn portable_pty::SlavePty + Send>,
@@ -29,7 +29,7 @@ pub struct Terminal {
 }
 
 /// What has come from the program.
-pub struct Seen {
+pub(crate) struct Seen {
     pub parser: vt100::Parser,
     /// All bytes, if they are kept.
     pub raw: Vec<u8>,
@@ -42,14 +42,14 @@ pub struct Seen {
 }
 
 impl Seen {
-    pub fn screen(&self) -> &vt100::Screen {
+    pub(crate) fn screen(&self) -> &vt100::Screen {
         self.parser.screen()
     }
 }
 
 impl Terminal {
     /// Starts `command`. `keep`: every byte it writes is kept.
-    pub fn spawn(width: u16, height: u16, mut command: CommandBuilder, keep: bool) -> Self {
+    pub(crate) fn spawn(width: u16, height: u16, mut command: CommandBuilder, keep: bool) -> Self {
         command.env("TERM", "xterm-256color");
         let pair = native_pty_system().openpty(size(width, height)).unwrap();
         let termios = settings(&*pair.master);
@@ -95,12 +95,16 @@ impl Terminal {
         }
     }
 
-    pub fn seen(&self) -> MutexGuard<'_, Seen> {
+    pub(crate) fn seen(&self) -> MutexGuard<'_, Seen> {
         self.seen.0.lock().unwrap()
     }
 
     /// Waits until what has come is as wanted. The time is that of the bytes that made it so.
-    pub fn wait(&self, limit: Duration, mut wanted: impl FnMut(&Seen) -> bool) -> Option<Instant> {
+    pub(crate) fn wait(
+        &self,
+        limit: Duration,
+        mut wanted: impl FnMut(&Seen) -> bool,
+    ) -> Option<Instant> {
         let deadline = Instant::now() + limit;
         let mut seen = self.seen();
         loop {
@@ -115,16 +119,16 @@ impl Terminal {
         }
     }
 
-    pub fn contents(&self) -> String {
+    pub(crate) fn contents(&self) -> String {
         self.seen().screen().contents()
     }
 
-    pub fn send(&mut self, keys: &[u8]) {
+    pub(crate) fn send(&mut self, keys: &[u8]) {
         self.writer.write_all(keys).unwrap();
         self.writer.flush().unwrap();
     }
 
-    pub fn resize(&mut self, width: u16, height: u16) {
+    pub(crate) fn resize(&mut self, width: u16, height: u16) {
         self.master.resize(size(width, height)).unwrap();
         self.seen()
             .parser
@@ -132,16 +136,16 @@ impl Terminal {
             .set_size(cells(height), cells(width));
     }
 
-    pub fn pid(&self) -> Pid {
+    pub(crate) fn pid(&self) -> Pid {
         Pid::from_raw(self.child.process_id().unwrap().cast_signed()).unwrap()
     }
 
-    pub fn signal(&self, signal: Signal) {
+    pub(crate) fn signal(&self, signal: Signal) {
         kill_process(self.pid(), signal).unwrap();
     }
 
     /// The exit code, if the program has ended within `limit`.
-    pub fn exit_code(&mut self, limit: Duration) -> Option<u32> {
+    pub(crate) fn exit_code(&mut self, limit: Duration) -> Option<u32> {
         let deadline = Instant::now() + limit;
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {
@@ -155,7 +159,7 @@ impl Terminal {
     }
 
     /// What is not as it was before the program ran. Empty: nothing.
-    pub fn changed(&self) -> Vec<String> {
+    pub(crate) fn changed(&self) -> Vec<String> {
         let mut changed = Vec::new();
         let now = settings(&*self.master);
         if now != self.termios {
@@ -223,6 +227,6 @@ fn cells(count: u16) -> NonZero<u16> {
 }
 
 /// A zombie counts as dead.
-pub fn alive(pid: u32) -> bool {
+pub(crate) fn alive(pid: u32) -> bool {
     Pid::from_raw(pid.cast_signed()).is_some_and(is_alive)
 }

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 /// A turn in the making.
 #[derive(Debug, Default)]
-pub struct Assembly {
+pub(super) struct Assembly {
     blocks: BTreeMap<u64, Building>,
     stop: Option<String>,
     stop_details: Value,
@@ -27,7 +27,7 @@ struct Building {
 
 impl Assembly {
     /// Takes one event in. True: the turn is whole.
-    pub fn event(&mut self, mut data: Value, sink: &mut dyn Sink) -> Result<bool, Failure> {
+    pub(super) fn event(&mut self, mut data: Value, sink: &mut dyn Sink) -> Result<bool, Failure> {
         let index = data["index"].as_u64().unwrap_or(0);
         match data["type"].as_str().unwrap_or_default() {
             "message_start" => {
@@ -65,11 +65,11 @@ impl Assembly {
     }
 
     /// What the server has counted so far.
-    pub fn usage(&self) -> Usage {
+    pub(super) fn usage(&self) -> Usage {
         usage(&self.usage)
     }
 
-    pub fn finish(mut self) -> Turn {
+    pub(super) fn finish(mut self) -> Turn {
         for building in self.blocks.values_mut() {
             // Of a call whose end did not come nobody knows what it was to be.
             if !building.closed && building.block["type"] == "tool_use" {
@@ -184,7 +184,7 @@ impl Building {
 }
 
 /// A turn that came as one JSON body.
-pub fn whole(message: &Value, sink: &mut dyn Sink) -> Result<Turn, Failure> {
+pub(super) fn whole(message: &Value, sink: &mut dyn Sink) -> Result<Turn, Failure> {
     if message["type"] == "error" {
         return Err(Failure::in_stream(message));
     }

@@ -15,7 +15,7 @@ const DOUBT: usize = 5;
 const ROUNDS: usize = 2;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Step {
+pub(super) enum Step {
     /// Say `text`, run `command`; `why` goes with the command.
     Run {
         text: String,
@@ -36,7 +36,7 @@ fn run(text: impl Into<String>, command: impl Into<String>, why: impl Into<Strin
     }
 }
 
-pub fn next(facts: &Facts) -> Step {
+pub(super) fn next(facts: &Facts) -> Step {
     if let Some(ended) = &facts.ended {
         return Step::Escalate(format!(
             "a command of mine did not come to its end, so I cannot tell what it did. {ended}"

@@ -5,27 +5,27 @@ use super::read::{self, Look, Node};
 use crate::model::{Block, Conversation, Role};
 use std::collections::BTreeMap;
 
-pub const CLUSTER: &str = "operator-tui cluster";
-pub const CLUSTER_AGAIN: &str = "sleep 2; operator-tui cluster";
-pub const NODES: &str = "operator-tui lab ps";
+pub(super) const CLUSTER: &str = "operator-tui cluster";
+pub(super) const CLUSTER_AGAIN: &str = "sleep 2; operator-tui cluster";
+pub(super) const NODES: &str = "operator-tui lab ps";
 const LOGS: &str = "operator-tui lab logs ";
 const LOGS_END: &str = " -n 20";
 
 /// After so many looks at a cluster that is not well, the processes are looked at again.
 const LOOKS_BEFORE_DOUBT: usize = 3;
 
-pub fn logs(node: &str) -> String {
+pub(super) fn logs(node: &str) -> String {
     format!("{LOGS}{node}{LOGS_END}")
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Remedy {
+pub(super) enum Remedy {
     Start,
     Resume,
 }
 
 impl Remedy {
-    pub fn command(self, node: &str) -> String {
+    pub(super) fn command(self, node: &str) -> String {
         match self {
             Self::Start => format!("operator-tui lab start {node}"),
             Self::Resume => format!("operator-tui lab resume {node}"),
@@ -35,7 +35,7 @@ impl Remedy {
 
 /// A remedy that was applied.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Applied {
+pub(super) struct Applied {
     pub remedy: Remedy,
     pub node: String,
     pub worked: bool,
@@ -45,7 +45,7 @@ pub struct Applied {
 }
 
 #[derive(Debug, Default)]
-pub struct Facts {
+pub(super) struct Facts {
     pub invariant: String,
     pub message: String,
     /// Times the monitor, or a person, sent it back to look again.
@@ -68,7 +68,7 @@ pub struct Facts {
 }
 
 impl Facts {
-    pub fn read(conversation: &Conversation) -> Self {
+    pub(super) fn read(conversation: &Conversation) -> Self {
         let mut facts = Self::default();
         let mut pending: BTreeMap<&str, &str> = BTreeMap::new();
         let mut first = true;
@@ -96,11 +96,11 @@ impl Facts {
     }
 
     /// Remedies of this round.
-    pub fn applied_now(&self) -> impl Iterator<Item = &Applied> {
+    pub(super) fn applied_now(&self) -> impl Iterator<Item = &Applied> {
         self.applied.iter().filter(|a| a.round == self.round)
     }
 
-    pub fn tried(&self, remedy: Remedy, node: &str) -> bool {
+    pub(super) fn tried(&self, remedy: Remedy, node: &str) -> bool {
         self.applied
             .iter()
             .any(|a| a.remedy == remedy && a.node == node)

@@ -3,7 +3,7 @@
 
 /// A node of the embedded lab, from `operator-tui lab ps`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Node {
+pub(super) struct Node {
     pub name: String,
     pub role: String,
     pub state: String,
@@ -12,12 +12,12 @@ pub struct Node {
 }
 
 impl Node {
-    pub fn is_pd(&self) -> bool {
+    pub(super) fn is_pd(&self) -> bool {
         self.role == "pd"
     }
 
     /// How its process ended, in words.
-    pub fn ending(&self) -> String {
+    pub(super) fn ending(&self) -> String {
         match self.exit.split_once(' ') {
             Some(("signal", signal)) => format!("was ended by signal {signal}"),
             Some(("code", code)) => format!("ended by itself with code {code}"),
@@ -27,7 +27,7 @@ impl Node {
 }
 
 /// PD members and stores of the lab.
-pub fn nodes(output: &str) -> Result<Vec<Node>, String> {
+pub(super) fn nodes(output: &str) -> Result<Vec<Node>, String> {
     if output.trim().is_empty() {
         return Err("it printed nothing".into());
     }
@@ -71,7 +71,7 @@ pub fn nodes(output: &str) -> Result<Vec<Node>, String> {
 /// What `operator-tui cluster` says, as far as the rehearsal needs it. None: it says that this
 /// could not be observed.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Look {
+pub(super) struct Look {
     pd: Option<Vec<Seen>>,
     no_leader: bool,
     stores: Option<Vec<Seen>>,
@@ -96,7 +96,7 @@ struct Regions {
     lagging: u64,
 }
 
-pub fn cluster(output: &str) -> Result<Look, String> {
+pub(super) fn cluster(output: &str) -> Result<Look, String> {
     if output.trim().is_empty() {
         return Err("it printed nothing".into());
     }
@@ -222,7 +222,7 @@ const SLOW_MS: f64 = 100.0;
 impl Look {
     /// What is not as it should be, in words; empty if all is well. What could not be observed
     /// counts as not well.
-    pub fn complaints(&self, invariant: &str) -> Vec<String> {
+    pub(super) fn complaints(&self, invariant: &str) -> Vec<String> {
         let mut out = Vec::new();
         match &self.pd {
             None => out.push("the PD members cannot be observed".into()),

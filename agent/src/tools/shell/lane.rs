@@ -21,7 +21,7 @@ pub(super) struct Lane {
 }
 
 impl Lane {
-    pub fn new(stream: Stream, redactor: &Redactor) -> Self {
+    pub(super) fn new(stream: Stream, redactor: &Redactor) -> Self {
         Self {
             stream,
             cleaner: Cleaner::default(),
@@ -35,7 +35,7 @@ impl Lane {
         self.redact.push(&text)
     }
 
-    pub fn finish(&mut self) -> String {
+    pub(super) fn finish(&mut self) -> String {
         let last = self.cleaner.finish();
         let mut out = self.redact.push(&last);
         out.push_str(&self.redact.finish());
@@ -49,7 +49,7 @@ pub(super) struct Sink<'a, O> {
 }
 
 impl<O: Output> Sink<'_, O> {
-    pub fn lane(&mut self, lane: &mut Lane, bytes: &[u8]) {
+    pub(super) fn lane(&mut self, lane: &mut Lane, bytes: &[u8]) {
         let text = if bytes.is_empty() {
             lane.open = false;
             lane.finish()
@@ -59,7 +59,7 @@ impl<O: Output> Sink<'_, O> {
         self.text(lane.stream, &text);
     }
 
-    pub fn text(&mut self, stream: Stream, text: &str) {
+    pub(super) fn text(&mut self, stream: Stream, text: &str) {
         if !text.is_empty() {
             let record = self.collector.push(text);
             self.output.text(stream, text, record);

@@ -2,7 +2,7 @@
 
 #![allow(dead_code, reason = "the tests and the bench each use some of it")]
 
-pub mod stage;
+pub(crate) mod stage;
 
 use axum::{Router, body::Body, extract::State, http::Request, response::Response};
 use futures_util::{StreamExt, stream};
@@ -20,7 +20,7 @@ use tokio::sync::Barrier;
 
 /// Waits for a condition, never for a time.
 #[track_caller]
-pub fn until(what: &str, limit: Duration, mut holds: impl FnMut() -> bool) {
+pub(crate) fn until(what: &str, limit: Duration, mut holds: impl FnMut() -> bool) {
     let began = Instant::now();
     while !holds() {
         assert!(began.elapsed() < limit, "{what}: not within {limit:?}");
@@ -30,7 +30,7 @@ pub fn until(what: &str, limit: Duration, mut holds: impl FnMut() -> bool) {
 
 /// One answer of the script.
 #[derive(Debug, Clone)]
-pub enum Answer {
+pub(crate) enum Answer {
     /// Chunks of an event stream, then its end.
     Stream(Vec<Vec<u8>>),
     /// Chunks of an event stream, each after a while, then its end.
@@ -50,13 +50,13 @@ pub enum Answer {
 
 /// What was asked: headers, lower case, and body.
 #[derive(Debug, Clone)]
-pub struct Asked {
+pub(crate) struct Asked {
     pub headers: Vec<(String, String)>,
     pub body: Value,
 }
 
 impl Asked {
-    pub fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers
             .iter()
             .find(|(n, _)| n == name)
@@ -65,7 +65,7 @@ impl Asked {
 }
 
 #[derive(Debug, Clone, Default)]
-pub struct Server {
+pub(crate) struct Server {
     script: Arc<Mutex<VecDeque<Answer>>>,
     asked: Arc<Mutex<Vec<Asked>>>,
     beside: Arc<Mutex<Vec<Asked>>>,
@@ -77,10 +77,10 @@ pub struct Server {
 }
 
 /// A model for summaries and searches: what is asked of it is no part of the script.
-pub const SMALL: &str = "claude-haiku-5-5";
+pub(crate) const SMALL: &str = "claude-haiku-5-5";
 
 impl Server {
-    pub async fn start(script: Vec<Answer>) -> Self {
+    pub(crate) async fn start(script: Vec<Answer>) -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}/prefix", listener.local_addr().unwrap());
         let server = Self {
@@ -94,22 +94,22 @@ impl Server {
     }
 
     /// What was asked of the model for the work.
-    pub fn asked(&self) -> Vec<Asked> {
+    pub(crate) fn asked(&self) -> Vec<Asked> {
         self.asked.lock().unwrap().clone()
     }
 
     /// What was asked of the small model.
-    pub fn asked_beside(&self) -> Vec<Asked> {
+    pub(crate) fn asked_beside(&self) -> Vec<Asked> {
         self.beside.lock().unwrap().clone()
     }
 
     /// Answers for the small model; then every question gets a turn that says so.
-    pub fn beside(&self, answers: Vec<Answer>) {
+    pub(crate) fn beside(&self, answers: Vec<Answer>) {
         *self.small.lock().unwrap() = answers.into();
     }
 
     /// More for the script.
-    pub fn then(&self, answers: Vec<Answer>) {
+    pub(crate) fn then(&self, answers: Vec<Answer>) {
         self.script.lock().unwrap().extend(answers);
     }
 }
@@ -198,7 +198,7 @@ async fn answer(State(server): State<Server>, request: Request<Body>) -> Respons
 }
 
 /// One server-sent event.
-pub fn event(data: &Value) -> Vec<u8> {
+pub(crate) fn event(data: &Value) -> Vec<u8> {
     format!(
         "event: {}\ndata: {data}\n\n",
         data["type"].as_str().unwrap()
@@ -207,7 +207,7 @@ pub fn event(data: &Value) -> Vec<u8> {
 }
 
 /// The events of a turn, without the last: the blocks as they would stream, in pieces.
-pub fn events(blocks: &[Value], stop: &str) -> Vec<Value> {
+pub(crate) fn events(blocks: &[Value], stop: &str) -> Vec<Value> {
     counted_events(blocks, stop, 100, 50)
 }
 
@@ -257,12 +257,12 @@ fn counted_events(blocks: &[Value], stop: &str, input: u64, output: u64) -> Vec<
 }
 
 /// A whole turn.
-pub fn turn(blocks: &[Value], stop: &str) -> Answer {
+pub(crate) fn turn(blocks: &[Value], stop: &str) -> Answer {
     counted(blocks, stop, 100, 50)
 }
 
 /// A whole turn of so many tokens of input (uncached) and output.
-pub fn counted(blocks: &[Value], stop: &str, input: u64, output: u64) -> Answer {
+pub(crate) fn counted(blocks: &[Value], stop: &str, input: u64, output: u64) -> Answer {
     let mut chunks: Vec<Vec<u8>> = counted_events(blocks, stop, input, output)
         .iter()
         .map(event)
@@ -272,16 +272,16 @@ pub fn counted(blocks: &[Value], stop: &str, input: u64, output: u64) -> Answer 
     Answer::Stream(chunks)
 }
 
-pub fn text(text: &str) -> Value {
+pub(crate) fn text(text: &str) -> Value {
     json!({ "type": "text", "text": text })
 }
 
-pub fn shell(id: &str, command: &str) -> Value {
+pub(crate) fn shell(id: &str, command: &str) -> Value {
     json!({ "type": "tool_use", "id": id, "name": "shell",
         "input": { "command": command, "reasoning": "to see" } })
 }
 
-pub fn error(status: u16, kind: &str, message: &str) -> Answer {
+pub(crate) fn error(status: u16, kind: &str, message: &str) -> Answer {
     Answer::Plain {
         status,
         headers: vec![("content-type", "application/json".into())],

@@ -14,12 +14,12 @@ use std::{
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 
-pub const LONG: Duration = Duration::from_secs(60);
-pub const KEY: &str = "the-key-that-must-not-leak";
+pub(crate) const LONG: Duration = Duration::from_secs(60);
+pub(crate) const KEY: &str = "the-key-that-must-not-leak";
 /// A model whose price is known.
-pub const MODEL: &str = "claude-sonnet-5-5";
+pub(crate) const MODEL: &str = "claude-sonnet-5-5";
 
-pub struct Stage {
+pub(crate) struct Stage {
     pub home: TempDir,
     pub server: Server,
     /// Whether the model may have a shell.
@@ -27,7 +27,7 @@ pub struct Stage {
 }
 
 impl Stage {
-    pub async fn new(script: Vec<Answer>) -> Self {
+    pub(crate) async fn new(script: Vec<Answer>) -> Self {
         let stage = Self {
             home: tempfile::tempdir().unwrap(),
             server: Server::start(script).await,
@@ -43,26 +43,26 @@ impl Stage {
     }
 
     /// With a `config.toml`.
-    pub async fn configured(script: Vec<Answer>, config: &str) -> Self {
+    pub(crate) async fn configured(script: Vec<Answer>, config: &str) -> Self {
         let stage = Self::new(script).await;
         std::fs::write(stage.home.path().join("config.toml"), config).unwrap();
         stage
     }
 
-    pub fn db(&self) -> PathBuf {
+    pub(crate) fn db(&self) -> PathBuf {
         self.home.path().join("tickets.db")
     }
 
-    pub fn ledger(&self) -> PersonLedger {
+    pub(crate) fn ledger(&self) -> PersonLedger {
         here(PersonLedger::open(&self.db())).unwrap()
     }
 
-    pub fn ticket(&self) -> Ticket {
+    pub(crate) fn ticket(&self) -> Ticket {
         here(self.ledger().ticket(1)).unwrap().unwrap()
     }
 
     /// The agent, to work on whatever tickets there are.
-    pub fn agent(&self, args: &[&str]) -> tokio::process::Command {
+    pub(crate) fn agent(&self, args: &[&str]) -> tokio::process::Command {
         let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_agent_lab"));
         command
             .arg("--json")
@@ -87,14 +87,14 @@ impl Stage {
     }
 
     /// The agent, to work on the ticket.
-    pub fn command(&self, args: &[&str]) -> tokio::process::Command {
+    pub(crate) fn command(&self, args: &[&str]) -> tokio::process::Command {
         let mut command = self.agent(&["--ticket", "1"]);
         command.args(args);
         command
     }
 
     /// Runs the agent on the ticket to its end.
-    pub async fn run(&self, args: &[&str]) -> Output {
+    pub(crate) async fn run(&self, args: &[&str]) -> Output {
         let agent = self.command(args).stdin(Stdio::null()).output();
         tokio::time::timeout(LONG, agent)
             .await
@@ -103,7 +103,7 @@ impl Stage {
     }
 
     /// Runs the agent to its end and answers its events with control lines.
-    pub async fn steered(
+    pub(crate) async fn steered(
         &self,
         args: &[&str],
         mut answer: impl FnMut(&Kind) -> Option<Control>,
@@ -134,7 +134,7 @@ impl Stage {
     }
 
     /// The newest session on the ticket.
-    pub fn session(&self) -> (SessionRow, Vec<EntryRow>) {
+    pub(crate) fn session(&self) -> (SessionRow, Vec<EntryRow>) {
         let ledger = self.ledger();
         let session = here(ledger.sessions_of_ticket(1)).unwrap().pop().unwrap();
         let entries = here(ledger.entries(&session.session_id, 0, 10_000)).unwrap();
@@ -143,11 +143,11 @@ impl Stage {
 }
 
 /// Waits for an answer wherever this is: a test may block its runtime.
-pub fn here<T: Send>(reply: Reply<T>) -> operator_ledger::Result<T> {
+pub(crate) fn here<T: Send>(reply: Reply<T>) -> operator_ledger::Result<T> {
     std::thread::scope(|scope| scope.spawn(|| reply.wait()).join().unwrap())
 }
 
-pub fn events(output: &Output) -> Vec<Event> {
+pub(crate) fn events(output: &Output) -> Vec<Event> {
     let text = String::from_utf8(output.stdout.clone()).unwrap();
     text.lines()
         .map(|l| parse(l).unwrap_or_else(|| panic!("not an event: {l}")))
@@ -155,7 +155,7 @@ pub fn events(output: &Output) -> Vec<Event> {
 }
 
 /// Results of the last message of a request: call id, text, and whether it is an error.
-pub fn results(body: &Value) -> Vec<(String, String, bool)> {
+pub(crate) fn results(body: &Value) -> Vec<(String, String, bool)> {
     let last = body["messages"].as_array().unwrap().last().unwrap();
     let blocks = last["content"].as_array().unwrap().iter();
     blocks
@@ -168,6 +168,6 @@ pub fn results(body: &Value) -> Vec<(String, String, bool)> {
 }
 
 /// Everything a request said to the model, as text.
-pub fn said(body: &Value) -> String {
+pub(crate) fn said(body: &Value) -> String {
     body["messages"].to_string()
 }

@@ -9,11 +9,11 @@ use operator_ledger::{
 use std::{path::PathBuf, time::Duration};
 use tempfile::TempDir;
 
-pub fn cluster() -> SystemId {
+pub(crate) fn cluster() -> SystemId {
     SystemId::new("7001")
 }
 
-pub struct Bench {
+pub(crate) struct Bench {
     pub agent: AgentLedger,
     pub monitor: MonitorLedger,
     pub person: PersonLedger,
@@ -24,7 +24,7 @@ pub struct Bench {
 }
 
 impl Bench {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("tickets.db");
         Self {
@@ -37,12 +37,12 @@ impl Bench {
         }
     }
 
-    pub fn path(&self) -> PathBuf {
+    pub(crate) fn path(&self) -> PathBuf {
         self.dir.path().join("tickets.db")
     }
 
     /// One check with one invariant: no grace, a hold of ten seconds.
-    pub fn check(&mut self, reading: Reading) -> CheckOutcome {
+    pub(crate) fn check(&mut self, reading: Reading) -> CheckOutcome {
         let observation = Observation {
             key: "store_down:2".into(),
             invariant: "store_down".into(),
@@ -73,7 +73,7 @@ impl Bench {
     }
 
     /// So many seconds pass for the monitor: what it has written is older by them.
-    pub fn later(&mut self, seconds: i64) -> &mut Self {
+    pub(crate) fn later(&mut self, seconds: i64) -> &mut Self {
         let ms = seconds * 1000;
         self.ledger_conn(&format!(
             "UPDATE invariant_states SET observed_ms = observed_ms - {ms},
@@ -84,7 +84,7 @@ impl Bench {
         self
     }
 
-    pub fn claim(&mut self, lease: Duration) -> Option<operator_ledger::Claim> {
+    pub(crate) fn claim(&mut self, lease: Duration) -> Option<operator_ledger::Claim> {
         let request = ClaimRequest {
             holder: Holder::this_process(),
             cluster_id: Some(cluster()),
@@ -94,7 +94,7 @@ impl Bench {
         self.agent.claim(request).wait().unwrap()
     }
 
-    pub fn session(&mut self, claim: &operator_ledger::Claim) -> SessionWriter {
+    pub(crate) fn session(&mut self, claim: &operator_ledger::Claim) -> SessionWriter {
         self.agent
             .begin_session(NewSession {
                 lease: claim.lease.clone(),
@@ -108,7 +108,7 @@ impl Bench {
     }
 
     /// Does to the file what only another program would.
-    pub fn ledger_conn(&self, sql: &str) {
+    pub(crate) fn ledger_conn(&self, sql: &str) {
         rusqlite::Connection::open(self.path())
             .unwrap()
             .execute_batch(sql)

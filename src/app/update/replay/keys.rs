@@ -13,7 +13,7 @@ const JUMP: SignedDuration = SignedDuration::from_secs(5);
 const LONG_JUMP: SignedDuration = SignedDuration::from_secs(30);
 
 /// Does something on the stage.
-pub fn on_stage(app: &mut App, work: impl FnOnce(&mut State) -> Vec<Effect>) -> Vec<Effect> {
+pub(crate) fn on_stage(app: &mut App, work: impl FnOnce(&mut State) -> Vec<Effect>) -> Vec<Effect> {
     let Some(replay) = &mut app.replay else {
         return Vec::new();
     };
@@ -27,7 +27,7 @@ pub fn on_stage(app: &mut App, work: impl FnOnce(&mut State) -> Vec<Effect>) -> 
 }
 
 /// A command while a replay is in front. None: it is not for its stage.
-pub fn act_in(app: &mut App, command: Command, argument: &str) -> Option<Vec<Effect>> {
+pub(crate) fn act_in(app: &mut App, command: Command, argument: &str) -> Option<Vec<Effect>> {
     use Command as C;
     let stage = &app.in_front()?.stage;
     let opened = !stage.overlays.is_empty() || stage.record.is_some();
@@ -53,7 +53,7 @@ pub fn act_in(app: &mut App, command: Command, argument: &str) -> Option<Vec<Eff
     }))
 }
 
-pub fn is_about_time(command: Command) -> bool {
+pub(crate) fn is_about_time(command: Command) -> bool {
     use Command as C;
     matches!(
         command,
@@ -100,7 +100,7 @@ fn close(app: &mut App) -> Vec<Effect> {
 }
 
 /// What a command about time does.
-pub fn act_on(app: &mut App, command: Command, argument: &str) -> Vec<Effect> {
+pub(crate) fn act_on(app: &mut App, command: Command, argument: &str) -> Vec<Effect> {
     use Command as C;
     let tick = app.live.tick;
     let Some(replay) = &mut app.replay else {

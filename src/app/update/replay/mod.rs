@@ -6,5 +6,5 @@
 mod keys;
 mod play;
 
-pub use keys::{act_in, act_on, is_about_time, on_stage};
-pub use play::{found, open, step};
+pub(super) use keys::{act_in, act_on, is_about_time, on_stage};
+pub(super) use play::{found, open, step};

@@ -28,14 +28,14 @@ use std::time::{Duration, Instant};
 const AHEAD: SignedDuration = SignedDuration::from_secs(20);
 
 /// Opens a replay over what is live.
-pub fn open(app: &mut App, session: &str) -> Vec<Effect> {
+pub(crate) fn open(app: &mut App, session: &str) -> Vec<Effect> {
     app.live.overlays.clear();
     app.replay = Some(Box::new(Replay::new(session, &app.live, false)));
     step(app)
 }
 
 /// Lets happen what has come due, and asks for what is needed next.
-pub fn step(app: &mut App) -> Vec<Effect> {
+pub(crate) fn step(app: &mut App) -> Vec<Effect> {
     let tick = app.live.tick;
     let Some(replay) = &mut app.replay else {
         return Vec::new();
@@ -57,7 +57,7 @@ pub fn step(app: &mut App) -> Vec<Effect> {
 }
 
 /// Something that was asked for has come. What is not for a replay is given back.
-pub fn found(app: &mut App, found: Response) -> Result<Vec<Effect>, Response> {
+pub(crate) fn found(app: &mut App, found: Response) -> Result<Vec<Effect>, Response> {
     let tick = app.live.tick;
     let Some(replay) = &mut app.replay else {
         return Err(found);
