@@ -27,12 +27,15 @@ use crate::{
 };
 use color_eyre::eyre::Context;
 use operator_lab::{LabDir, LabInfo, UpOptions};
-use operator_ledger::{PersonLedger, home::Home};
+use operator_ledger::{
+    PersonLedger,
+    home::{HOME_VAR, Home, LAB_DIR_VAR},
+};
 use operator_process::executable;
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use std::{
     ffi::OsString,
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::ExitCode,
     sync::Arc,
 };
@@ -117,7 +120,11 @@ fn config(
     );
     let off = || Role::Off("it starts when the lab is up".into());
     let lab: Arc<dyn Control> = stage::control()?.into();
-    let children_ledger = ledger.clone();
+    let dir = LabDir::from_env()?;
+    let folders = Folders {
+        ledger: ledger.clone(),
+        lab: dir.path().into(),
+    };
     Ok(Config {
         subject: args.subject.clone(),
         place: stage::place().into(),
@@ -132,14 +139,12 @@ fn config(
         demo: Some(DemoConfig {
             walk: Some(walk),
             lab: UpOptions {
-                dir: LabDir::from_env()?,
+                dir,
                 lifeline: !args.keep_lab,
                 fresh: true,
                 load: Some(0),
             },
-            children: Box::new(move |info, launch| {
-                children(info, launch, &children_ledger, &choice)
-            }),
+            children: Box::new(move |info, launch| children(info, launch, &folders, &choice)),
         }),
     })
 }
@@ -150,15 +155,28 @@ fn victim(seed: Option<u64>) -> String {
     format!("tikv{}", rng.random_range(0..3))
 }
 
+/// Where a demo's record and its lab are.
+struct Folders {
+    ledger: PathBuf,
+    lab: PathBuf,
+}
+
 /// The agent and the monitor of a lab that is up.
-fn children(info: &LabInfo, launch: &Launch, ledger: &Path, choice: &ModelChoice) -> DemoChildren {
+fn children(
+    info: &LabInfo,
+    launch: &Launch,
+    folders: &Folders,
+    choice: &ModelChoice,
+) -> DemoChildren {
+    let ledger = folders.ledger.as_path();
     let cluster = info.cluster_id.to_string();
     let pd = info.pd_endpoints.join(",");
     // The folder of the lab's record is their home: the user's settings are about real systems, and
     // whom they notify has not asked for a demo.
     let home = ledger.parent().unwrap_or(ledger);
     let env: Vec<(OsString, OsString)> = vec![
-        ("OPERATOR_HOME".into(), home.into()),
+        (HOME_VAR.into(), home.into()),
+        (LAB_DIR_VAR.into(), folders.lab.clone().into()),
         ("PD_ENDPOINT".into(), pd.into()),
     ];
     let argv = |mut argv: Vec<OsString>| -> Vec<OsString> {
