@@ -33,12 +33,7 @@ use operator_ledger::{
 };
 use operator_process::executable;
 use rand::{Rng, SeedableRng, rngs::StdRng};
-use std::{
-    ffi::OsString,
-    path::PathBuf,
-    process::ExitCode,
-    sync::Arc,
-};
+use std::{ffi::OsString, path::PathBuf, process::ExitCode, sync::Arc};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
