@@ -149,6 +149,28 @@ pub(super) fn shorten(text: &str, columns: usize) -> String {
     }
 }
 
+/// `text` in exactly `columns`, a long one without its middle: names of one system differ at their
+/// end, and tell at their beginning what they are of.
+pub(super) fn left_of_both_ends(text: &str, columns: usize) -> String {
+    left(&both_ends(text, columns), columns)
+}
+
+/// At most `columns` of `text`: its beginning and, where they differ, its end.
+pub(super) fn both_ends(text: &str, columns: usize) -> String {
+    if text.width() <= columns || columns < 3 {
+        return shorten(text, columns);
+    }
+    let head = fit(text, (columns - 1) / 2);
+    let mut tail = text.len();
+    for (at, _) in text.char_indices().rev() {
+        if text[at..].width() + head.width() + 1 > columns {
+            break;
+        }
+        tail = at;
+    }
+    format!("{head}…{}", &text[tail..])
+}
+
 /// Prose broken into lines.
 pub(super) fn paragraph(text: &str, columns: usize, style: Style) -> Vec<Line<'static>> {
     text.lines()
@@ -207,4 +229,20 @@ pub(super) fn between(
     start.push(" ".repeat(fill).into());
     start.extend(end);
     Line::from(start)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_name_keeps_both_its_ends() {
+        let cut = |columns| both_ends("basic-tikv-12", columns);
+        assert_eq!(
+            [cut(13), cut(12), cut(8), cut(7), cut(2)],
+            ["basic-tikv-12", "basic…ikv-12", "bas…v-12", "bas…-12", "b…"]
+        );
+        assert_eq!(both_ends("日本日本-1", 7), "日…本-1");
+        assert_eq!(left_of_both_ends("pd0", 5), "pd0  ");
+    }
 }

@@ -138,6 +138,10 @@ impl Cluster {
         if let Some(earlier) = &self.snapshot {
             snapshot.remember(earlier);
         }
+        // Of two hundred stores those that need somebody come first; else they stay as PD has them.
+        if let Some(stores) = &mut snapshot.stores.value {
+            stores.sort_by_key(|store| (worst_first(store.state), store.id));
+        }
         let fresh = snapshot.stores.fresh().map_or(&[][..], Vec::as_slice);
         self.stores
             .retain(|id, _| fresh.is_empty() || fresh.iter().any(|s| s.id == *id));
@@ -247,6 +251,18 @@ impl Cluster {
         } else {
             Overall::Healthy
         }
+    }
+}
+
+/// Where a store stands in a list.
+fn worst_first(state: StoreState) -> u8 {
+    match state {
+        StoreState::Down => 0,
+        StoreState::Disconnected => 1,
+        StoreState::Unknown => 2,
+        StoreState::Offline => 3,
+        StoreState::Up => 4,
+        StoreState::Tombstone => 5,
     }
 }
 

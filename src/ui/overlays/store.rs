@@ -4,7 +4,7 @@
 use crate::{
     app::model::{cluster::current, overlay::StoreView, state::State},
     cluster::Store,
-    transcript::Size,
+    transcript::{Size, wrap::wrap},
     ui::{
         chart::{self, History},
         format::{age, bytes, lasting, millis, percent, rate},
@@ -135,7 +135,6 @@ fn facts(
                 .map_or_else(unknown, |v| format!("{}/s", rate(v))),
         ),
         ("id", store.id.to_string()),
-        ("address", store.address.clone()),
     ];
     let cell = |(name, value): &(&str, String)| -> Vec<Span<'static>> {
         let role = if value == "?" {
@@ -157,6 +156,25 @@ fn facts(
     } else {
         pairs.iter().map(|pair| Line::from(cell(pair))).collect()
     };
+    // Names can be long, and here they are whole.
+    let names = [
+        ("name", Some(&store.name)),
+        ("address", Some(&store.address)),
+        ("status address", store.status_address.as_ref()),
+    ];
+    for (what, name) in names {
+        let Some(name) = name else { continue };
+        for (row, range) in wrap(name, columns.saturating_sub(17).max(1), 0, false)
+            .into_iter()
+            .enumerate()
+        {
+            let what = left(if row == 0 { what } else { "" }, 16);
+            text.push(Line::from(vec![
+                Span::styled(what, theme.style(Role::Dim)),
+                Span::raw(name[range].to_owned()),
+            ]));
+        }
+    }
     if let Some(error) = &store.traffic.error {
         let line = format!("? its metrics: {error}");
         text.extend(paragraph(&line, columns, theme.style(Role::Unknown)));

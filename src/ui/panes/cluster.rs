@@ -12,7 +12,7 @@ use crate::{
         pane_name,
         panes::{agent::starting, traffic},
         row::mark,
-        text::{left, lines, panel, paragraph, right},
+        text::{left, left_of_both_ends, lines, panel, paragraph, right},
         theme::{Role, Theme},
     },
 };
@@ -22,6 +22,7 @@ use ratatui::{
     text::{Line, Span},
 };
 use std::ops::Range;
+use unicode_width::UnicodeWidthStr;
 
 /// Rows of the two charts and the gap above them, on a small screen and on a tall one.
 const CHARTS: u16 = 3;
@@ -68,7 +69,15 @@ pub(crate) fn draw(frame: &mut Frame, area: Rect, state: &State, theme: Theme) -
         )],
     };
     let focused = state.focus == Pane::Cluster;
-    let title = vec![Span::raw(pane_name(Pane::Cluster))];
+    let mut title = vec![Span::raw(pane_name(Pane::Cluster))];
+    let (all, fit) = (
+        cluster.stores().len(),
+        window(state, area.height.saturating_sub(2)).0,
+    );
+    if fit.len() < all {
+        let text = format!(" · {}-{} of {all}", fit.start + 1, fit.end);
+        title.push(Span::styled(text, theme.style(Role::Dim)));
+    }
     let inner = panel(frame, area, title, title_right, focused, theme);
     if inner.is_empty() {
         return inner;
@@ -121,7 +130,9 @@ fn window(state: &State, height: u16) -> (Range<usize>, Option<usize>) {
         .snapshot
         .as_ref()
         .and_then(|s| s.pd.value.as_ref());
-    let others = 1 + members.map_or(1, Vec::len);
+    // However many stores there are, what they serve together stays in sight where there is room.
+    let charts = if height >= 16 { CHARTS } else { 0 };
+    let others = 1 + members.map_or(1, Vec::len) + usize::from(charts);
     let room = usize::from(height).saturating_sub(others).max(3);
     let shown = state.cluster.window(room);
     let chosen = state.cluster.selected().map(|s| s.id);
@@ -186,7 +197,7 @@ fn table(
     columns: usize,
     theme: Theme,
 ) -> Vec<Line<'static>> {
-    let shape = Shape::new(columns);
+    let shape = Shape::new(columns, snapshot);
     let stores_now = current(&snapshot.stores, state.now).is_some();
     let members_now = current(&snapshot.pd, state.now).is_some();
     let mut text = vec![shape.heading(theme)];
@@ -218,55 +229,78 @@ fn table(
     text
 }
 
-/// Which columns there is room for.
+/// How wide each column is; 0: it is left out.
 struct Shape {
     name: usize,
     state: usize,
-    regions: bool,
-    rates: bool,
+    leaders: usize,
+    regions: usize,
+    disk: usize,
+    rates: usize,
     address: usize,
 }
 
 impl Shape {
-    fn new(columns: usize) -> Self {
-        let regions = columns >= 34;
-        let rates = columns >= 54;
-        let fixed = 15 + 4 + 5 + if regions { 4 } else { 0 } + if rates { 16 } else { 0 };
-        let name = columns.saturating_sub(fixed).clamp(5, 8);
-        let address = columns.saturating_sub(fixed + name);
-        let state = if columns < 30 {
-            columns.saturating_sub(9 + name).min(14)
-        } else {
-            15
+    /// Names and counts of a real cluster are long. A count is shown whole or not at all; a name
+    /// gives up its middle before it takes the room of a column.
+    fn new(columns: usize, snapshot: &ClusterSnapshot) -> Self {
+        const DISK: usize = 5;
+        const RATES: usize = 16;
+        let stores = || snapshot.stores.value.iter().flatten();
+        let members = snapshot.pd.value.iter().flatten();
+        let names = stores()
+            .map(|s| s.name.width())
+            .chain(members.map(|m| m.name.width()));
+        let longest = names.max().unwrap_or(0).clamp(5, 40);
+        let widest = |count: fn(&Store) -> Option<u64>| {
+            let most = stores().filter_map(count).max().unwrap_or(0);
+            (most.to_string().len() + 1).max(4)
         };
+        let name = longest.min(if columns < 34 { 7 } else { 12 });
+        let state = if columns < 34 { 14 } else { 15 };
+        let mut left = columns.saturating_sub(name + state);
+        let mut room = |wide: usize| {
+            let wide = if wide <= left { wide } else { 0 };
+            left -= wide;
+            wide
+        };
+        let leaders = room(widest(|s| s.leaders));
+        let disk = room(DISK);
+        let regions = room(widest(|s| s.regions));
+        let rates = room(RATES);
+        let grown = name + left.min(longest - name);
+        let address = (columns.saturating_sub(state + leaders + disk + regions + rates))
+            .saturating_sub(grown);
         Self {
-            name,
+            name: grown,
             state,
+            leaders,
             regions,
+            disk,
             rates,
             address: if address >= 18 { address } else { 0 },
         }
     }
 
+    /// Columns between a state and an address.
+    fn numbers(&self) -> usize {
+        self.leaders + self.regions + self.disk + self.rates
+    }
+
     fn heading(&self, theme: Theme) -> Line<'static> {
-        let mut text = left("store", self.name) + &left(" state", self.state) + &right("lead", 4);
-        if self.regions {
-            text += &right("reg", 4);
-        }
-        text += &right("disk", 5);
-        if self.rates {
-            text += &right("ops/s", 8);
-            text += &right("p99", 8);
-        }
-        if self.address > 0 {
-            text += &left("  address", self.address);
-        }
+        let mut text = left("store", self.name) + &left(" state", self.state);
+        text += &right("lead", self.leaders);
+        text += &right("reg", self.regions);
+        text += &right("disk", self.disk);
+        text += &right("ops/s", self.rates / 2);
+        text += &right("p99", self.rates / 2);
+        text += &left("  address", self.address);
         Line::styled(text, theme.style(Role::Dim))
     }
 
     fn store(&self, state: &State, store: &Store, known: bool, theme: Theme) -> Line<'static> {
         let (glyph, word, role) = state_words(store.state);
-        let mut spans = vec![Span::raw(left(&store.name, self.name))];
+        let mut spans = vec![Span::raw(left_of_both_ends(&store.name, self.name))];
         if known {
             // A store that is silent has been so since it was last heard.
             let since = match store.state {
@@ -285,15 +319,13 @@ impl Shape {
         }
         let mut numbers = String::new();
         let count = |n: Option<u64>| n.filter(|_| known).map_or("?".into(), |n| n.to_string());
-        numbers += &right(&count(store.leaders), 4);
-        if self.regions {
-            numbers += &right(&count(store.regions), 4);
-        }
+        numbers += &right(&count(store.leaders), self.leaders);
+        numbers += &right(&count(store.regions), self.regions);
         let disk = store
             .disk_used()
             .filter(|_| known && store.state == StoreState::Up);
-        numbers += &right(&disk.map_or("?".into(), percent), 5);
-        if self.rates {
+        numbers += &right(&disk.map_or("?".into(), percent), self.disk);
+        if self.rates > 0 {
             let traffic = current(&store.traffic, state.now)
                 .copied()
                 .unwrap_or_default();
@@ -324,12 +356,11 @@ impl Shape {
             MemberState::Unknown => ("? unknown", Role::Unknown),
         };
         let mut spans = vec![
-            Span::raw(left(&member.name, self.name)),
+            Span::raw(left_of_both_ends(&member.name, self.name)),
             Span::styled(left(&format!(" {text}"), self.state), theme.style(role)),
         ];
         if self.address > 0 {
-            let skip = 9 + if self.regions { 4 } else { 0 } + if self.rates { 16 } else { 0 };
-            spans.push(" ".repeat(skip).into());
+            spans.push(" ".repeat(self.numbers()).into());
             let text = left(&format!("  {}", member.address), self.address);
             spans.push(Span::styled(text, theme.style(Role::Dim)));
         }

@@ -13,7 +13,7 @@ use crate::{
         pane_name,
         panes::agent::starting,
         row::mark,
-        text::{between, lines, panel, paragraph, shorten, width},
+        text::{between, both_ends, lines, panel, paragraph, shorten, width},
         theme::{Role, Theme},
     },
 };
@@ -24,6 +24,9 @@ use ratatui::{
     text::{Line, Span},
 };
 use unicode_width::UnicodeWidthStr;
+
+/// Columns in which a subject can still be told from others.
+const SUBJECT: usize = 7;
 
 /// Returns where the tickets are.
 pub(crate) fn draw(frame: &mut Frame, area: Rect, state: &State, theme: Theme) -> Rect {
@@ -210,7 +213,7 @@ fn row(
     let (name, time) = if whole.width() <= room {
         (whole, time)
     } else {
-        let short = short_name(state, ticket);
+        let short = short_name(state, ticket, columns.saturating_sub(fixed));
         if short.width() <= room {
             (short, time)
         } else {
@@ -246,8 +249,9 @@ fn time(state: &State, ticket: &Ticket) -> String {
     }
 }
 
-/// A name for narrow panes, what it is about first.
-fn short_name(state: &State, ticket: &Ticket) -> String {
+/// A name for narrow panes, what it is about first: a long subject gives up its middle, so that what
+/// is wrong with it can still be read.
+fn short_name(state: &State, ticket: &Ticket, room: usize) -> String {
     if ticket.by_hand {
         return ticket.message.clone();
     }
@@ -255,7 +259,10 @@ fn short_name(state: &State, ticket: &Ticket) -> String {
     let known = ticket.invariant.parse::<Invariant>();
     let what = known.map_or(ticket.invariant.as_str(), |i| i.facts().title);
     match subject {
-        Some(subject) => format!("{subject} {what}"),
+        Some(subject) => {
+            let room = room.saturating_sub(what.width() + 1).max(SUBJECT);
+            format!("{} {what}", both_ends(&subject, room))
+        }
         None => what.to_owned(),
     }
 }

@@ -335,6 +335,7 @@ fn a_store_is_chosen_and_its_log_followed() {
     let mut stage = at_work(false);
     stage.app.live.lab = true;
     stage.show(80, 24);
+    // The silent one is on top.
     stage.keys("1jj");
     let log = Effect::ReadLog {
         node: "tikv2".into(),

@@ -4,7 +4,7 @@ use super::{
     fixtures::{
         at_work, detail, elsewhere, listed, output, proposal, record, replay, running, tickets,
     },
-    stage::{Stage, text},
+    stage::{Stage, snapshot, text},
 };
 use crate::{
     app::{
@@ -14,7 +14,7 @@ use crate::{
             child::Child, demo::LabNews, palette::Palette, process::Process, tickets::LedgerView,
         },
     },
-    cluster::{ClusterSnapshot, Observed},
+    cluster::{ClusterSnapshot, Observed, Store, StoreState},
     supervisor::Fact,
 };
 use crossterm::event::{KeyCode, KeyEvent};
@@ -35,6 +35,8 @@ fn scenes() -> Vec<(&'static str, Stage)> {
         ("output", opened_output()),
         ("sessions", sessions()),
         ("store", store()),
+        ("many", many(false)),
+        ("many_opened", many(true)),
         ("processes", processes()),
         ("approval", approval()),
         ("confirm", confirm()),
@@ -193,7 +195,7 @@ fn sessions() -> Stage {
 fn store() -> Stage {
     let mut stage = at_work(false);
     stage.app.live.lab = true;
-    stage.keys("1j");
+    stage.keys("1");
     stage.key(KeyCode::Enter);
     let log = (0..40).map(|n| format!("2026-01-30T13:5{}:00Z  INFO raft: heartbeat {n}", n % 10));
     let log: Vec<_> = log.collect();
@@ -202,6 +204,56 @@ fn store() -> Stage {
         text: Ok(log.join("\n")),
     }));
     stage
+}
+
+/// Two hundred stores with names as Kubernetes gives them and the counts of a real cluster.
+fn many(opened: bool) -> Stage {
+    let mut stage = at_work(false);
+    let mut seen = snapshot(false, stage.now());
+    let one = seen.stores.value.as_ref().unwrap()[0].clone();
+    let stores = (0..200).map(|n| Store {
+        id: 1000 + n,
+        name: format!("prod-eu-basic-tikv-{n}"),
+        address: format!("prod-eu-basic-tikv-{n}.prod-eu-basic-tikv-peer.tidb.svc:20160"),
+        status_address: Some(format!(
+            "prod-eu-basic-tikv-{n}.prod-eu-basic-tikv-peer.tidb.svc:20180"
+        )),
+        state: match n {
+            117 => StoreState::Down,
+            42 => StoreState::Disconnected,
+            _ => StoreState::Up,
+        },
+        leaders: Some(96_571 + n),
+        regions: Some(289_713 + n),
+        ..one.clone()
+    });
+    seen.stores.value = Some(stores.collect());
+    stage.send(Event::Cluster(Box::new(seen)));
+    if opened {
+        stage.keys("1");
+        stage.key(KeyCode::Enter);
+    }
+    stage
+}
+
+#[test]
+fn what_is_wrong_stands_on_top_and_no_name_or_count_is_lost() {
+    for (width, height) in SIZES {
+        let shown = many(false).show(width, height);
+        let rows = shown.lines().skip_while(|l| !l.contains("lead"));
+        let rows: Vec<&str> = rows.skip(1).take(2).collect();
+        assert!(rows[0].contains("-117 ✗ down"), "{shown}");
+        assert!(rows[0].contains(" 96688"), "{shown}");
+        assert!(rows[1].contains("-42"), "{shown}");
+        assert!(rows[1].contains(" ! silent"), "{shown}");
+        assert!(shown.contains("of 200"), "{shown}");
+    }
+    let shown = many(false).show(200, 60);
+    assert!(shown.contains("prod-eu-basic-tikv-117 ✗ down"), "{shown}");
+    assert!(shown.contains(" 96688 289830"), "{shown}");
+    let opened = many(true).show(80, 24);
+    let whole = "prod-eu-basic-tikv-117.prod-eu-basic-tikv-peer.tidb.svc:20180";
+    assert!(opened.contains(whole), "{opened}");
 }
 
 fn processes() -> Stage {
