@@ -185,13 +185,17 @@ pub enum MemberState {
     Unknown,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Store {
     pub id: u64,
-    /// Short name for people: the host of its address, or the lab's node name.
+    /// Short name for people: the host of its address, or the lab's node name. No two stores of a
+    /// snapshot have one name.
     pub name: String,
     pub address: String,
+    /// Where its status port can be asked. None: PD does not say.
     pub status_address: Option<String>,
+    #[serde(default)]
+    pub engine: Engine,
     pub state: StoreState,
     /// As PD saw it. None: it never sent one.
     pub last_heartbeat: Option<Timestamp>,
@@ -224,8 +228,17 @@ impl Store {
     }
 }
 
+/// What a store keeps its data in. TiFlash answers queries of its own kind, and holds learners.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Engine {
+    #[default]
+    Tikv,
+    Tiflash,
+}
+
 /// PD's word for a store (reference: `state_name`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum StoreState {
     Up,
@@ -233,6 +246,7 @@ pub enum StoreState {
     Down,
     Offline,
     Tombstone,
+    #[default]
     Unknown,
 }
 
