@@ -133,10 +133,29 @@ pub struct ClusterSnapshot {
     pub pd: Observed<Vec<PdMember>>,
     /// Address of the PD member that answers as leader. Known and `None`: PD answered that there
     /// is none.
+    #[serde(deserialize_with = "known_to_be_none")]
     pub pd_leader: Observed<Option<String>>,
     pub stores: Observed<Vec<Store>>,
     pub regions: Observed<Regions>,
     pub traffic: Observed<Traffic>,
+}
+
+/// In JSON "there is none" and "nobody knows" are the same null: it is known if it was read and
+/// nothing failed.
+fn known_to_be_none<'de, D: serde::Deserializer<'de>>(
+    from: D,
+) -> Result<Observed<Option<String>>, D::Error> {
+    let read = Observed::<String>::deserialize(from)?;
+    let known = read.at.is_some() && read.error.is_none();
+    Ok(Observed {
+        value: if known {
+            Some(read.value)
+        } else {
+            read.value.map(Some)
+        },
+        at: read.at,
+        error: read.error,
+    })
 }
 
 impl ClusterSnapshot {
@@ -306,6 +325,26 @@ mod tests {
             assert_eq!(kept, format!("\"{reason}\""));
             let read: UnknownReason = serde_json::from_str(&kept).unwrap();
             assert_eq!(read, reason);
+        }
+    }
+
+    #[test]
+    fn pd_without_a_leader_is_not_read_back_as_unknown() {
+        let at = Timestamp::UNIX_EPOCH;
+        for leader in [
+            Observed::known(None, at),
+            Observed::known(Some("http://pd0".to_owned()), at),
+            Observed::unknown("no answer in time"),
+        ] {
+            let seen = ClusterSnapshot {
+                pd_leader: leader,
+                ..Default::default()
+            };
+            let kept = serde_json::to_string(&seen).unwrap();
+            assert_eq!(
+                serde_json::from_str::<ClusterSnapshot>(&kept).unwrap(),
+                seen
+            );
         }
     }
 

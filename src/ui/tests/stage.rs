@@ -7,6 +7,7 @@ use crate::{
         model::{
             app::App,
             child::Child,
+            cluster::STALE,
             config::{Config, Role},
             palette::Palette,
             tickets::LedgerView,
@@ -135,7 +136,7 @@ impl Stage {
 
     pub(super) fn cluster(&mut self, broken: bool) {
         let snapshot = snapshot(broken, self.now());
-        self.send(Event::Cluster(Box::new(snapshot)));
+        self.send(Event::Cluster(Box::new(snapshot), STALE));
     }
 
     pub(super) fn ledger(&mut self, tickets: Vec<Ticket>) -> Vec<Effect> {
