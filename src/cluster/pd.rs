@@ -73,9 +73,10 @@ impl StoreAnswer {
                 .and_then(|t| t.parse().ok()),
         };
         let is_tiflash = |l: &Label| l.key == "engine" && l.value.starts_with("tiflash");
-        let engine = match self.store.labels.iter().any(is_tiflash) {
-            true => Engine::Tiflash,
-            false => Engine::Tikv,
+        let engine = if self.store.labels.iter().any(is_tiflash) {
+            Engine::Tiflash
+        } else {
+            Engine::Tikv
         };
         Store {
             id: self.store.id,

@@ -219,7 +219,7 @@ fn many(opened: bool) -> Stage {
         status_address: Some(format!(
             "prod-eu-basic-tikv-{n}.prod-eu-basic-tikv-peer.tidb.svc:20180"
         )),
-        engine: Default::default(),
+        engine: crate::cluster::Engine::default(),
         state: match n {
             117 => StoreState::Down,
             42 => StoreState::Disconnected,

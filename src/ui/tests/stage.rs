@@ -227,7 +227,7 @@ pub(super) fn snapshot(broken: bool, now: Timestamp) -> ClusterSnapshot {
         name: format!("tikv{}", id - 1),
         address: format!("10.0.0.{id}:20160"),
         status_address: None,
-        engine: Default::default(),
+        engine: crate::cluster::Engine::default(),
         state,
         last_heartbeat: Some(now - SignedDuration::from_secs(ago)),
         started: None,
