@@ -55,8 +55,8 @@ esac
 const HANGING: &str = r#"#!/bin/bash
 here=$(dirname "$(readlink -f "$0")")
 env > "$here/environment"
-setsid bash -c 'trap "" TERM HUP; echo $$ >> '"$here"'/pids; while :; do sleep 1; done' &
-( setsid sleep 300 & echo $! >> "$here/pids" )
+bash -c 'trap "" TERM; echo $$ >> '"$here"'/pids; while :; do sleep 1; done' &
+( set -m; sleep 300 & echo $! >> "$here/pids" )
 echo $$ >> "$here/pids"
 echo hanging
 touch "$here/hangs"
