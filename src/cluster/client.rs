@@ -7,6 +7,7 @@ mod traffic;
 
 use self::traffic::total_traffic;
 use super::{
+    address,
     http::{self, Http, HttpError},
     pd::{
         self, HealthAnswer, MemberAnswer, MembersAnswer, RegionsAnswer, StoreAnswer, StoresAnswer,
@@ -120,6 +121,7 @@ impl Client {
                 .map(StoreAnswer::into_store)
                 .collect();
             stores.sort_by_key(|s| s.id);
+            address::tell_apart(&mut stores);
             stores
         });
         let (stores, traffic) = match stores {

@@ -1,6 +1,7 @@
 //! Clients of a cluster: PD over HTTP and each store's metrics, read from the store itself or from
 //! Prometheus, into one [`ClusterSnapshot`].
 
+mod address;
 pub mod client;
 mod exposition;
 #[cfg(test)]
@@ -16,6 +17,6 @@ pub use client::{Client, Options};
 pub use prometheus::Prometheus;
 pub use rates::total;
 pub use snapshot::{
-    ClusterSnapshot, MemberState, Observed, PdMember, Regions, Store, StoreState, Traffic,
+    ClusterSnapshot, Engine, MemberState, Observed, PdMember, Regions, Store, StoreState, Traffic,
     UnknownReason,
 };

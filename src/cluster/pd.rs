@@ -3,8 +3,9 @@
 //! Shapes: the PD API at v8.5, prefix `/pd/api/v1`. Unknown fields are ignored, ids are 64 bit.
 
 use super::{
+    address,
     http::HttpError,
-    snapshot::{Store, StoreState},
+    snapshot::{Engine, Store, StoreState},
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer};
@@ -71,11 +72,21 @@ impl StoreAnswer {
                 .as_deref()
                 .and_then(|t| t.parse().ok()),
         };
+        let is_tiflash = |l: &Label| l.key == "engine" && l.value.starts_with("tiflash");
+        let engine = if self.store.labels.iter().any(is_tiflash) {
+            Engine::Tiflash
+        } else {
+            Engine::Tikv
+        };
         Store {
             id: self.store.id,
             name: name(&self.store),
+            status_address: address::status_address(
+                &self.store.status_address,
+                &self.store.address,
+            ),
             address: self.store.address,
-            status_address: Some(self.store.status_address).filter(|a| !a.is_empty()),
+            engine,
             state: match self.store.state_name.as_str() {
                 "Up" => StoreState::Up,
                 "Disconnected" => StoreState::Disconnected,
