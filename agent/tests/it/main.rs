@@ -8,6 +8,7 @@ mod common;
 mod gate;
 mod long_session;
 mod messages_api;
+mod restarts;
 mod services;
 mod shell;
 mod summaries;

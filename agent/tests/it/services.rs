@@ -14,7 +14,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use std::{fs, path::Path, process::Stdio, time::Duration};
 
 /// A process that is killed at the latest when the test ends.
-struct Guest(i32);
+pub(crate) struct Guest(pub(crate) i32);
 
 impl Drop for Guest {
     fn drop(&mut self) {
