@@ -21,6 +21,8 @@ use std::{
 
 /// Between TERM and KILL.
 const GRACE: Duration = Duration::from_secs(10);
+/// What a service that ended left has so long, once it was asked.
+const REST: Duration = Duration::from_secs(1);
 const LOOK: Duration = Duration::from_millis(20);
 
 #[derive(Debug, clap::Args)]
@@ -211,7 +213,11 @@ fn end(row: &ServiceRow) -> color_eyre::Result<()> {
     };
     kill_process(pid, Signal::TERM)?;
     let _ = kill_process(pid, Signal::CONT);
-    if until(GRACE, || !is_it(row) && below().is_empty()) {
+    if until(GRACE, || !is_it(row)) {
+        // What it did not end itself is asked now.
+        tree::terminate(&below());
+    }
+    if until(REST, || !is_it(row) && below().is_empty()) {
         return Ok(());
     }
     tree::kill_all(|| {
