@@ -4,7 +4,7 @@
 //! its start, on this machine, since the same boot.
 
 use crate::cli::{
-    CliResult, table,
+    CliResult, out, table,
     target::{self, LedgerArgs},
 };
 use agent_lab::control::person;
@@ -118,18 +118,16 @@ fn list(args: &Args) -> CliResult {
         .filter(|shown| args.all || shown.state != State::Ended)
         .collect();
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&shown)?);
+        out::json(&shown)?;
         return Ok(ExitCode::SUCCESS);
     }
     if shown.is_empty() {
-        println!(
-            "{}",
-            if args.all {
-                "No command of an agent left a service."
-            } else {
-                "No service that an agent's command left is running."
-            }
-        );
+        let none = if args.all {
+            "No command of an agent left a service."
+        } else {
+            "No service that an agent's command left is running."
+        };
+        outln!("{none}")?;
         return Ok(ExitCode::SUCCESS);
     }
     let zone = TimeZone::system();
@@ -153,7 +151,7 @@ fn list(args: &Args) -> CliResult {
     table::print(
         ["PID", "STARTED", "TICKET", "SESSION", "STATE", "COMMAND"],
         &rows,
-    );
+    )?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -188,7 +186,7 @@ fn stop(pid: i32, ledger: &LedgerArgs) -> CliResult {
     // Written down before it is done.
     ledger.end_service(row.id, &person()).wait()?;
     end(row).wrap_err_with(|| format!("cannot end service {pid} ({})", row.command))?;
-    println!("Service {pid} is ended: {}", row.command);
+    outln!("Service {pid} is ended: {}", row.command)?;
     Ok(ExitCode::SUCCESS)
 }
 
