@@ -1,6 +1,8 @@
 //! `operator-tui steer`: tells an agent at work what its dashboard would tell it, through the
 //! ledger: for agents that nobody here started.
 
+mod services;
+
 use super::{
     CliResult,
     target::{self, LedgerArgs},
@@ -25,7 +27,7 @@ const RECENT: usize = 100;
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(subcommand)]
-    command: Command,
+    what: What,
 }
 
 /// Which agent.
@@ -78,6 +80,14 @@ enum Command {
     },
 }
 
+#[derive(Debug, clap::Subcommand)]
+enum What {
+    #[command(flatten)]
+    Agent(Command),
+    /// What commands left running that stays: list it, or end one
+    Services(services::Args),
+}
+
 impl Command {
     fn to(&self) -> &To {
         match self {
@@ -91,16 +101,20 @@ impl Command {
 }
 
 pub fn run(args: Args) -> CliResult {
+    let command = match args.what {
+        What::Services(args) => return services::run(args),
+        What::Agent(command) => command,
+    };
     target::refuse_in_agent_shell("steering an agent", "an agent is steered by people")?;
     let To {
         session: prefix,
         ledger,
-    } = args.command.to().clone();
+    } = command.to().clone();
     ledger.open()?;
     let ledger = PersonLedger::open(&ledger.path()?).wait()?;
     let session = session(prefix, &ledger)?;
     let by = person();
-    let command = match args.command {
+    let command = match command {
         Command::Message { text, to } if text == "-" => {
             let mut text = String::new();
             let most = MAX_MESSAGE as u64 + 1;
