@@ -241,6 +241,9 @@ fn control(held: &[u8]) -> Front {
         // The end of a paste that was given up.
         Some(_) if held.starts_with(PASTE_END) => Front::Nothing(PASTE_END.len()),
         Some(b'M' | b'm') if held[2] == b'<' => Front::Input(at + 1),
+        // The mouse in a form that nobody asked for: three bytes that look like keys.
+        Some(b'M') if length == 0 && held.len() < 6 => Front::Open,
+        Some(b'M') if length == 0 => Front::Nothing(6),
         Some(b'c' | b'n' | b'y' | b't') => Front::Nothing(at + 1),
         Some(0x40..=0x7e) if private => Front::Nothing(at + 1),
         Some(0x40..=0x7e) => Front::Input(at + 1),
@@ -328,6 +331,7 @@ mod tests {
             b"\x1b[?1u",
             b"\x1b[8;24;80t",
             b"\x1b[201~",
+            b"\x1b[M !!",
         ] {
             let text = [b"a", answer, b"b"].concat();
             assert_eq!(all(&[&text]), [input(b"a"), input(b"b")], "{answer:?}");
