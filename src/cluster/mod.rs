@@ -2,10 +2,12 @@
 //! Prometheus, into one [`ClusterSnapshot`].
 
 pub mod client;
+mod evidence;
 mod exposition;
 #[cfg(test)]
 mod fixture_tests;
 pub mod http;
+mod lenient;
 pub mod pd;
 pub mod prometheus;
 mod rates;
@@ -16,6 +18,6 @@ pub use client::{Client, Options};
 pub use prometheus::Prometheus;
 pub use rates::total;
 pub use snapshot::{
-    ClusterSnapshot, MemberState, Observed, PdMember, Regions, Store, StoreState, Traffic,
-    UnknownReason,
+    ClusterSnapshot, Contact, Doubt, Evidence, Life, MemberState, Observed, PdMember, Regions,
+    Store, StoreState, Traffic, UnknownReason,
 };
