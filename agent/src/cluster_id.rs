@@ -1,13 +1,14 @@
 //! Which cluster this agent belongs to: it takes tickets of its own cluster only.
 //!
-//! Told by a flag, else asked of PD, else read from the heartbeat of the monitor that writes the
-//! same ledger. Knows nothing else about PD.
+//! Told by a flag, else read from the heartbeat of a living monitor of the same PD addresses, else
+//! asked of PD; without an address, of whichever monitor writes the same ledger. Knows nothing else
+//! about PD.
 
 use crate::http;
 use operator_ledger::{Reader, SystemId, endpoints};
 use serde_json::Value;
-use std::time::Duration;
-use tokio::sync::watch;
+use std::{sync::Arc, time::Duration};
+use tokio::sync::{Notify, watch};
 
 const TIMEOUT: Duration = Duration::from_secs(2);
 /// PD is asked again, for a cluster can be made anew at the same address.
@@ -21,6 +22,8 @@ pub enum ClusterId {
     /// What PD said last.
     FromPd {
         told: watch::Receiver<Option<SystemId>>,
+        /// Wakes the task that asks.
+        wake: Arc<Notify>,
         endpoints: Vec<String>,
     },
     FromLedger,
@@ -38,6 +41,8 @@ impl ClusterId {
         }
         let (tell, told) = watch::channel(None);
         let asked = endpoints.clone();
+        let wake = Arc::new(Notify::new());
+        let wanted = wake.clone();
         tokio::spawn(async move {
             let Ok(client) = reqwest::Client::builder()
                 .timeout(TIMEOUT)
@@ -47,6 +52,7 @@ impl ClusterId {
                 return;
             };
             loop {
+                wanted.notified().await;
                 for endpoint in &asked {
                     if let Some(id) = ask(&client, endpoint).await {
                         tell.send_if_modified(|known| {
@@ -68,20 +74,33 @@ impl ClusterId {
                 .await;
             }
         });
-        Self::FromPd { told, endpoints }
+        Self::FromPd {
+            told,
+            wake,
+            endpoints,
+        }
     }
 
     /// The id as known now.
     pub async fn now(&self, ledger: &Reader) -> Option<SystemId> {
         match self {
             Self::Given(id) => Some(id.clone()),
-            // PD without a leader does not say; the monitor that watches it knew before.
-            Self::FromPd { told, endpoints } => {
-                let told = told.borrow().clone();
-                match told {
-                    Some(id) => Some(id),
-                    None => ledger.cluster_at(endpoints).await.ok().flatten(),
+            Self::FromPd {
+                told,
+                wake,
+                endpoints,
+            } => {
+                let watched = ledger.cluster_at(endpoints).await.ok().flatten();
+                if let Some(id) = &watched {
+                    let beat = ledger.heartbeat(Some(id)).await.ok().flatten();
+                    if beat.is_some_and(|beat| !beat.is_silent()) {
+                        return watched;
+                    }
                 }
+                wake.notify_one();
+                let told = told.borrow().clone();
+                // PD without a leader does not say; the monitor that watched it knew.
+                told.or(watched)
             }
             Self::FromLedger => ledger
                 .heartbeat(None)

@@ -17,6 +17,7 @@ use crate::{
     terminal::signals::Signal,
 };
 use crossterm::event::{KeyEvent, MouseEvent};
+use jiff::SignedDuration;
 use operator_ledger::{ListedSession, event::Control};
 use std::{collections::HashMap, io};
 
@@ -30,7 +31,8 @@ pub enum Event {
     TerminalGone,
     Signal(Signal),
     Child(Child, Vec<Item>),
-    Cluster(Box<ClusterSnapshot>),
+    /// A look at the cluster, and how old it may become before it says nothing any more.
+    Cluster(Box<ClusterSnapshot>, SignedDuration),
     /// How the stores fared before we looked, by their ids: a value a second, the newest last.
     Past(HashMap<u64, Vec<Traffic>>),
     Ledger(Box<LedgerView>),

@@ -5,7 +5,9 @@ use super::{
     target::{PdArgs, PrometheusArgs},
 };
 use crate::{
-    cluster::{Client, ClusterSnapshot, Life, MemberState, Observed, Store, StoreState, http::HttpError},
+    cluster::{
+        Client, ClusterSnapshot, Life, MemberState, Observed, Store, StoreState, http::HttpError,
+    },
     span,
 };
 use operator_ledger::{SystemId, clean::one_line};
@@ -120,7 +122,13 @@ fn print(s: &ClusterSnapshot) {
     if let Some(r) = s.regions.fresh() {
         println!(
             "{} regions: {} without leader, {} without quorum, {} with a peer down, {} with a peer missing, {} with a peer behind, {} in doubt",
-            r.total, r.leaderless, r.no_quorum, r.down_peer, r.miss_peer, r.pending_peer, r.in_doubt
+            r.total,
+            r.leaderless,
+            r.no_quorum,
+            r.down_peer,
+            r.miss_peer,
+            r.pending_peer,
+            r.in_doubt
         );
     }
 }

@@ -7,6 +7,7 @@ mod traffic;
 
 use self::traffic::total_traffic;
 use super::{
+    address,
     evidence::{Memory, Moment, Pace},
     http::{self, Http, HttpError},
     lenient::Lenient,
@@ -14,9 +15,7 @@ use super::{
     prometheus::Prometheus,
     rates::Window,
     regions::{Ground, count_regions, count_unlisted},
-    snapshot::{
-        ClusterSnapshot, MemberState, Observed, PdMember, Regions, UnknownReason,
-    },
+    snapshot::{ClusterSnapshot, MemberState, Observed, PdMember, Regions, UnknownReason},
 };
 use futures_util::future::join_all;
 use jiff::Timestamp;
@@ -131,7 +130,8 @@ impl Client {
         let mut ground = None;
         let (stores, traffic) = match stores {
             Ok((_, answer)) => {
-                let (stores, odd) = answer.into_stores();
+                let (mut stores, odd) = answer.into_stores();
+                address::tell_apart(&mut stores);
                 odd_stores = odd;
                 let mut stores = match &self.options.prometheus {
                     Some(_) => self.ask_prometheus(stores).await,
@@ -276,7 +276,11 @@ impl Client {
         let leader = members.as_ref().ok().and_then(|(_, m)| m.leader.as_ref());
         let mut known = self.members.clone();
         if known.is_empty() {
-            known = health.told.iter().map(|(member, _)| member.clone()).collect();
+            known = health
+                .told
+                .iter()
+                .map(|(member, _)| member.clone())
+                .collect();
             known.sort_by(|a, b| a.name.cmp(&b.name));
         }
         let answered = health.ping.values().any(|ok| *ok);
@@ -327,11 +331,9 @@ impl Client {
         if total == 0 {
             return Err(none());
         }
-        let known = self.memory.known_regions(
-            total,
-            Instant::now(),
-            Pace(self.options.heartbeat_limit),
-        );
+        let known =
+            self.memory
+                .known_regions(total, Instant::now(), Pace(self.options.heartbeat_limit));
         if total <= MAX_LISTED_REGIONS {
             let (list, miss) = tokio::try_join!(
                 self.first::<RegionsAnswer>(from, "/regions"),
@@ -369,7 +371,9 @@ impl Client {
 
 /// What people and tickets call a member: its name, if it has one of its own.
 fn name_of(member: &MemberAnswer, all: &[MemberAnswer]) -> String {
-    let MemberAnswer { name, member_id, .. } = member;
+    let MemberAnswer {
+        name, member_id, ..
+    } = member;
     let alike = all.iter().filter(|m| m.name == *name).count();
     match (name.as_str(), member_id) {
         ("", id) => format!("unnamed {id}"),

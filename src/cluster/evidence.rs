@@ -204,7 +204,11 @@ impl Memory {
             let lag = ours.duration_since(newest);
             // PD would not call it Up: a clock was set.
             let set = self.lag.is_none_or(|least| lag - least > PD_LIMIT);
-            self.lag = Some(if set { lag } else { self.lag.unwrap_or(lag).min(lag) });
+            self.lag = Some(if set {
+                lag
+            } else {
+                self.lag.unwrap_or(lag).min(lag)
+            });
         }
         let ahead = self.lag.unwrap_or_default() - USUAL_LAG;
         let now = ours - ahead.max(SignedDuration::ZERO);

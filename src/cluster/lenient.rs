@@ -8,7 +8,7 @@ use serde_json::Value;
 
 /// A list as far as it can be read.
 #[derive(Debug, Clone)]
-pub(super) struct Lenient<T> {
+pub struct Lenient<T> {
     pub read: Vec<T>,
     /// Elements that are no `T`.
     pub odd: usize,

@@ -1,6 +1,7 @@
 //! Clients of a cluster: PD over HTTP and each store's metrics, read from the store itself or from
 //! Prometheus, into one [`ClusterSnapshot`].
 
+mod address;
 pub mod client;
 mod evidence;
 mod exposition;
@@ -18,6 +19,6 @@ pub use client::{Client, Options};
 pub use prometheus::Prometheus;
 pub use rates::total;
 pub use snapshot::{
-    ClusterSnapshot, Contact, Doubt, Evidence, Life, MemberState, Observed, PdMember, Regions,
-    Store, StoreState, Traffic, UnknownReason,
+    ClusterSnapshot, Contact, Doubt, Engine, Evidence, Life, MemberState, Observed, PdMember,
+    Regions, Store, StoreState, Traffic, UnknownReason,
 };

@@ -3,9 +3,10 @@
 //! Shapes: the PD API at v8.5, prefix `/pd/api/v1`. Unknown fields are ignored, ids are 64 bit.
 
 use super::{
+    address,
     http::HttpError,
     lenient::{Lenient, list, or_default, texts},
-    snapshot::{Evidence, Store, StoreState},
+    snapshot::{Engine, Evidence, Store, StoreState},
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, de::DeserializeOwned};
@@ -109,11 +110,21 @@ impl StoreAnswer {
                 .as_deref()
                 .and_then(|t| t.parse().ok()),
         };
+        let is_tiflash = |l: &Label| l.key == "engine" && l.value.starts_with("tiflash");
+        let engine = if self.store.labels.iter().any(is_tiflash) {
+            Engine::Tiflash
+        } else {
+            Engine::Tikv
+        };
         Store {
             id: self.store.id,
             name: name(&self.store),
+            status_address: address::status_address(
+                &self.store.status_address,
+                &self.store.address,
+            ),
             address: self.store.address,
-            status_address: Some(self.store.status_address).filter(|a| !a.is_empty()),
+            engine,
             state: match self.store.state_name.as_str() {
                 "Up" => StoreState::Up,
                 "Disconnected" => StoreState::Disconnected,
@@ -321,7 +332,9 @@ fn is_leaderless(text: &str) -> bool {
     ];
     let text = text.trim();
     match text.strip_prefix("[PD:apiutil:") {
-        Some(rest) => CODES.iter().any(|code| rest.starts_with(&format!("{code}]"))),
+        Some(rest) => CODES
+            .iter()
+            .any(|code| rest.starts_with(&format!("{code}]"))),
         None => WORDS.contains(&text),
     }
 }

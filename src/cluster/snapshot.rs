@@ -137,6 +137,7 @@ pub struct ClusterSnapshot {
     pub pd: Observed<Vec<PdMember>>,
     /// Address of the PD member that answers as leader. Known and `None`: PD answered that there
     /// is none.
+    #[serde(deserialize_with = "known_to_be_none")]
     pub pd_leader: Observed<Option<String>>,
     pub stores: Observed<Vec<Store>>,
     /// Entries of PD's list of stores that could not be read: a store that is not named may be one.
@@ -144,6 +145,24 @@ pub struct ClusterSnapshot {
     pub odd_stores: usize,
     pub regions: Observed<Regions>,
     pub traffic: Observed<Traffic>,
+}
+
+/// In JSON "there is none" and "nobody knows" are the same null: it is known if it was read and
+/// nothing failed.
+fn known_to_be_none<'de, D: serde::Deserializer<'de>>(
+    from: D,
+) -> Result<Observed<Option<String>>, D::Error> {
+    let read = Observed::<String>::deserialize(from)?;
+    let known = read.at.is_some() && read.error.is_none();
+    Ok(Observed {
+        value: if known {
+            Some(read.value)
+        } else {
+            read.value.map(Some)
+        },
+        at: read.at,
+        error: read.error,
+    })
 }
 
 impl ClusterSnapshot {
@@ -207,13 +226,17 @@ pub enum MemberState {
     Unknown,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Store {
     pub id: u64,
-    /// Short name for people: the host of its address, or the lab's node name.
+    /// Short name for people: the host of its address, or the lab's node name. No two stores of a
+    /// snapshot have one name.
     pub name: String,
     pub address: String,
+    /// Where its status port can be asked. None: PD does not say.
     pub status_address: Option<String>,
+    #[serde(default)]
+    pub engine: Engine,
     /// What PD calls it. Whether it lives is [`Store::life`].
     pub state: StoreState,
     /// The newest that PD, under whichever leader, is known to have had. None: it never sent one.
@@ -314,8 +337,17 @@ impl Store {
     }
 }
 
+/// What a store keeps its data in. TiFlash answers queries of its own kind, and holds learners.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Engine {
+    #[default]
+    Tikv,
+    Tiflash,
+}
+
 /// PD's word for a store (reference: `state_name`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum StoreState {
     Up,
@@ -323,6 +355,7 @@ pub enum StoreState {
     Down,
     Offline,
     Tombstone,
+    #[default]
     Unknown,
 }
 
@@ -400,6 +433,26 @@ mod tests {
             assert_eq!(kept, format!("\"{reason}\""));
             let read: UnknownReason = serde_json::from_str(&kept).unwrap();
             assert_eq!(read, reason);
+        }
+    }
+
+    #[test]
+    fn pd_without_a_leader_is_not_read_back_as_unknown() {
+        let at = Timestamp::UNIX_EPOCH;
+        for leader in [
+            Observed::known(None, at),
+            Observed::known(Some("http://pd0".to_owned()), at),
+            Observed::unknown("no answer in time"),
+        ] {
+            let seen = ClusterSnapshot {
+                pd_leader: leader,
+                ..Default::default()
+            };
+            let kept = serde_json::to_string(&seen).unwrap();
+            assert_eq!(
+                serde_json::from_str::<ClusterSnapshot>(&kept).unwrap(),
+                seen
+            );
         }
     }
 

@@ -127,10 +127,9 @@ impl<'a> World<'a> {
 }
 
 fn healthy(s: &ClusterSnapshot) -> bool {
-    let stores = s
-        .stores
-        .fresh()
-        .is_some_and(|all| !all.is_empty() && all.iter().all(|s| s.serves() && s.state == StoreState::Up));
+    let stores = s.stores.fresh().is_some_and(|all| {
+        !all.is_empty() && all.iter().all(|s| s.serves() && s.state == StoreState::Up)
+    });
     let members = s.pd.fresh().is_some_and(|all| {
         all.iter()
             .all(|m| matches!(m.state, MemberState::Leader | MemberState::Follower))

@@ -50,6 +50,7 @@ fn snapshot() -> ClusterSnapshot {
         name: "tikv1".into(),
         address: String::new(),
         status_address: None,
+        engine: crate::cluster::Engine::default(),
         state: StoreState::Disconnected,
         last_heartbeat: None,
         started: None,

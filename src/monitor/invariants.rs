@@ -210,7 +210,9 @@ fn store_down(scene: &Scene<'_>, store: &Store) -> Judgement {
                 }
                 // PD's own word for it is older than what we know.
                 StoreState::Disconnected | StoreState::Down => {
-                    format!("{name} lives; PD's leader is new in office and has not heard of it yet")
+                    format!(
+                        "{name} lives; PD's leader is new in office and has not heard of it yet"
+                    )
                 }
                 StoreState::Unknown => format!("{name} is heard of, {last}"),
             };
@@ -238,7 +240,9 @@ fn store_down(scene: &Scene<'_>, store: &Store) -> Judgement {
         ),
         Life::Unknown(_) => (
             Reading::Unknown,
-            format!("{name} ({address}): PD's leader may be new in office and has not heard of it yet"),
+            format!(
+                "{name} ({address}): PD's leader may be new in office and has not heard of it yet"
+            ),
         ),
     }
 }
@@ -252,17 +256,25 @@ fn silent(scene: &Scene<'_>, store: &Store, last: &str) -> Judgement {
         Some(r.on_lost.get(&store.id).copied().unwrap_or(0))
     });
     let removed = match store.state {
-        StoreState::Disconnected => return (
-            Reading::Violated,
-            format!("{name} ({address}) is disconnected: {last}"),
-        ),
+        StoreState::Disconnected => {
+            return (
+                Reading::Violated,
+                format!("{name} ({address}) is disconnected: {last}"),
+            );
+        }
         StoreState::Down => {
-            return (Reading::Violated, format!("{name} ({address}) is down: {last}"));
+            return (
+                Reading::Violated,
+                format!("{name} ({address}) is down: {last}"),
+            );
         }
         StoreState::Offline => "is being removed",
         StoreState::Tombstone => "has been removed",
         StoreState::Up | StoreState::Unknown => {
-            return (Reading::Violated, format!("{name} ({address}) is silent: {last}"));
+            return (
+                Reading::Violated,
+                format!("{name} ({address}) is silent: {last}"),
+            );
         }
     };
     match named {
@@ -274,9 +286,10 @@ fn silent(scene: &Scene<'_>, store: &Store, last: &str) -> Judgement {
             Reading::Violated,
             format!(
                 "{name} ({address}) is silent: {last}. It {removed}, and {} still on it",
-                named.map_or("what is there is not known to be anywhere else: regions may be".into(), |n| {
-                    count(n, "region is", "regions are")
-                })
+                named.map_or(
+                    "what is there is not known to be anywhere else: regions may be".into(),
+                    |n| { count(n, "region is", "regions are") }
+                )
             ),
         ),
     }
@@ -313,7 +326,9 @@ fn pd_member_down(_: &Scene<'_>, member: &PdMember) -> Judgement {
         ),
         MemberState::NeverStarted => (
             Reading::Violated,
-            format!("a PD member ({name}) was added and has never started; it counts for PD's majority"),
+            format!(
+                "a PD member ({name}) was added and has never started; it counts for PD's majority"
+            ),
         ),
         MemberState::Unknown => (
             Reading::Unknown,

@@ -7,7 +7,7 @@ use crate::{
     engine::{Engine, Result},
 };
 use jiff::Timestamp;
-use rusqlite::{Transaction, params};
+use rusqlite::{OptionalExtension, Row, Transaction, params};
 use serde::{Deserialize, Serialize};
 
 /// Samples kept for one cluster. At one a second, almost three hours.
@@ -34,6 +34,14 @@ pub struct Fault {
     pub by: String,
 }
 
+fn sample(r: &Row<'_>) -> rusqlite::Result<Sample> {
+    Ok(Sample {
+        id: r.get(0)?,
+        at: parse_time(&r.get::<_, String>(1)?),
+        snapshot: r.get(2)?,
+    })
+}
+
 /// Stores a sample and drops the oldest past the bound.
 pub(crate) fn add_sample(
     tx: &Transaction<'_>,
@@ -56,6 +64,17 @@ fn keep(tx: &Transaction<'_>, cluster_id: &SystemId, count: i64) -> Result<()> {
 }
 
 impl Engine {
+    pub(crate) fn newest_sample(&self, cluster_id: &SystemId) -> Result<Option<Sample>> {
+        Ok(self
+            .conn
+            .prepare_cached(
+                "SELECT id, at, snapshot FROM samples WHERE cluster_id = ?1
+                 ORDER BY id DESC LIMIT 1",
+            )?
+            .query_row([cluster_id.as_str()], sample)
+            .optional()?)
+    }
+
     pub(crate) fn samples(
         &self,
         cluster_id: &SystemId,
@@ -75,13 +94,7 @@ impl Engine {
                     clock::text(to),
                     KEEP_SAMPLES
                 ],
-                |r| {
-                    Ok(Sample {
-                        id: r.get(0)?,
-                        at: parse_time(&r.get::<_, String>(1)?),
-                        snapshot: r.get(2)?,
-                    })
-                },
+                sample,
             )?
             .collect::<rusqlite::Result<_>>()?;
         Ok(rows)

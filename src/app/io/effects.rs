@@ -8,6 +8,7 @@ use crate::{
             lab::{LabHandle, Order},
             ledger_writer::LedgerWriter,
             lookup_worker::LookupWorker,
+            monitor_look::MonitorLooks,
             sources::{LedgerReader, Observer},
         },
         model::{
@@ -28,6 +29,7 @@ pub(crate) struct EffectRunner {
     children: Vec<(Child, Handle)>,
     /// None: nothing is live.
     _ledger: Option<LedgerReader>,
+    looks: Arc<MonitorLooks>,
     lookups: LookupWorker,
     clerk: LedgerWriter,
     follower: Option<Follower>,
@@ -58,10 +60,12 @@ impl EffectRunner {
         back: Runtime,
     ) -> io::Result<Self> {
         let live = config.replay.is_none();
-        let reader = || LedgerReader::start(config.ledger.clone(), events.clone());
+        let looks = Arc::new(MonitorLooks::default());
+        let reader = || LedgerReader::start(config.ledger.clone(), looks.clone(), events.clone());
         let mut runner = Self {
             children: Vec::new(),
             _ledger: live.then(reader).transpose()?,
+            looks: looks.clone(),
             lookups: LookupWorker::start(
                 config.ledger.clone(),
                 config.lab,
@@ -97,7 +101,7 @@ impl EffectRunner {
         } else if live {
             let mut look = Options::new(&config.pd);
             look.prometheus = config.prometheus;
-            runner.observer = Some(Observer::start(look, runner.events.clone()));
+            runner.observer = Some(Observer::start(look, &runner.looks, runner.events.clone()));
         }
         Ok(runner)
     }
@@ -119,7 +123,8 @@ impl EffectRunner {
             }
             self.start_child(Child::Agent, children.agent);
             let _there = self.back.enter();
-            self.observer = Some(Observer::start(Options::new(&pd), self.events.clone()));
+            let look = Options::new(&pd);
+            self.observer = Some(Observer::start(look, &self.looks, self.events.clone()));
         }
     }
 

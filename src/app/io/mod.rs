@@ -8,4 +8,5 @@ mod ledger_file;
 mod ledger_watch;
 mod ledger_writer;
 mod lookup_worker;
+mod monitor_look;
 mod sources;

@@ -1,4 +1,5 @@
-//! Where news come from: the cluster, looked at by a task, and the ledger, read by a thread.
+//! Where news come from: the cluster, looked at by a task, and the ledger, read by a thread. While a
+//! monitor of the cluster lives, what it saw is taken from the ledger, and PD is left alone.
 //!
 //! Both only read. A send that waits for the main loop is fine here: the next look can wait too.
 
@@ -8,9 +9,10 @@ use crate::{
         io::{
             ledger_file::LedgerFile,
             ledger_watch::{LedgerWatch, Stop},
+            monitor_look::{Looked, MonitorLook, MonitorLooks},
         },
         model::{
-            cluster::{HISTORY, INTERVAL, MAX_INTERVAL},
+            cluster::{HISTORY, INTERVAL, MAX_INTERVAL, STALE},
             tickets::{LIMIT, LedgerView},
         },
     },
@@ -19,56 +21,112 @@ use crate::{
         client::{Client, Options},
     },
 };
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use operator_ledger::LedgerError;
-use std::{path::PathBuf, time::Duration};
-use tokio::{sync::mpsc, task::JoinHandle, time::Instant};
+use std::{path::PathBuf, sync::Arc, time::Duration};
+use tokio::{
+    sync::{mpsc, watch},
+    task::JoinHandle,
+    time::{Instant, sleep_until, timeout},
+};
 
 /// Whoever waits for news hears this often that there are none.
 const STILL_THERE: Duration = Duration::from_secs(2);
+/// So long the first look waits to hear whether a monitor looks already.
+const FIRST_WORD: Duration = Duration::from_secs(1);
 
 /// Looks at the cluster until it is dropped.
 #[derive(Debug)]
 pub(super) struct Observer(JoinHandle<()>);
 
 impl Observer {
-    pub(super) fn start(look: Options, events: mpsc::Sender<Event>) -> Self {
+    pub(super) fn start(look: Options, looks: &MonitorLooks, events: mpsc::Sender<Event>) -> Self {
+        let mut monitor = looks.follow(&look.pd);
         let client = Client::new(look);
         Self(tokio::spawn(async move {
-            let mut client = match client {
+            let client = match client {
                 Ok(client) => client,
                 Err(e) => {
-                    let unknown = ClusterSnapshot::unknown(&e.to_string());
-                    let _ = events.send(Event::Cluster(Box::new(unknown))).await;
+                    let unknown = Box::new(ClusterSnapshot::unknown(&e.to_string()));
+                    let _ = events.send(Event::Cluster(unknown, STALE)).await;
                     return;
                 }
             };
-            let mut missed = 0;
-            let mut past_is_known = false;
-            loop {
-                let began = Instant::now();
-                let snapshot = Box::new(client.observe().await);
-                if !past_is_known && snapshot.stores.fresh().is_some() {
-                    // What was before the first look; tried again until somebody says.
-                    match client.history(&snapshot, HISTORY).await {
-                        Some(Err(_)) => {}
-                        Some(Ok(past)) => {
-                            past_is_known = true;
-                            if events.send(Event::Past(past)).await.is_err() {
-                                return;
-                            }
-                        }
-                        None => past_is_known = true,
-                    }
+            let mut eyes = Eyes {
+                client,
+                missed: 0,
+                past_is_known: false,
+                events,
+            };
+            let heard = monitor.wait_for(|looked| !matches!(looked, Looked::NotYet));
+            let _ = timeout(FIRST_WORD, heard).await;
+            while let Some(next) = eyes.look(&mut monitor).await {
+                tokio::select! {
+                    () = sleep_until(next) => {}
+                    Ok(()) = changed_to_a_look(&mut monitor) => {}
                 }
-                missed = if answered(&snapshot) { 0 } else { missed + 1 };
-                let next = began + pause(began.elapsed(), missed);
-                if events.send(Event::Cluster(snapshot)).await.is_err() {
-                    return;
-                }
-                tokio::time::sleep_until(next).await;
             }
         }))
+    }
+}
+
+/// There is a look of a monitor that was not there before.
+async fn changed_to_a_look(
+    monitor: &mut watch::Receiver<Looked>,
+) -> Result<(), watch::error::RecvError> {
+    loop {
+        monitor.changed().await?;
+        if matches!(*monitor.borrow(), Looked::Saw(_)) {
+            return Ok(());
+        }
+    }
+}
+
+/// Sees the cluster: by a monitor, else by itself.
+struct Eyes {
+    client: Client,
+    /// Looks in a row that nobody answered.
+    missed: u32,
+    past_is_known: bool,
+    events: mpsc::Sender<Event>,
+}
+
+impl Eyes {
+    /// One look. When the next is due; None: nobody wants one.
+    async fn look(&mut self, monitor: &mut watch::Receiver<Looked>) -> Option<Instant> {
+        let began = Instant::now();
+        let looked = monitor.borrow_and_update().clone();
+        let (snapshot, patience, next) = match looked {
+            Looked::Saw(MonitorLook {
+                snapshot,
+                good_until,
+                patience,
+            }) if Instant::from_std(good_until) > began => {
+                let patience = SignedDuration::try_from(patience).unwrap_or(STALE);
+                ((*snapshot).clone(), patience.max(STALE), good_until.into())
+            }
+            _ => {
+                let snapshot = self.client.observe().await;
+                let answered = answered(&snapshot);
+                self.missed = if answered { 0 } else { self.missed + 1 };
+                let next = began + pause(began.elapsed(), self.missed);
+                (snapshot, STALE, next)
+            }
+        };
+        if !self.past_is_known && snapshot.stores.fresh().is_some() {
+            // What was before the first look; tried again until somebody says.
+            match self.client.history(&snapshot, HISTORY).await {
+                Some(Err(_)) => {}
+                Some(Ok(past)) => {
+                    self.past_is_known = true;
+                    self.events.send(Event::Past(past)).await.ok()?;
+                }
+                None => self.past_is_known = true,
+            }
+        }
+        let told = Event::Cluster(Box::new(snapshot), patience);
+        self.events.send(told).await.ok()?;
+        Some(next)
     }
 }
 
@@ -99,13 +157,19 @@ pub(super) struct LedgerReader {
 }
 
 impl LedgerReader {
-    pub(super) fn start(path: PathBuf, events: mpsc::Sender<Event>) -> std::io::Result<Self> {
+    pub(super) fn start(
+        path: PathBuf,
+        looks: Arc<MonitorLooks>,
+        events: mpsc::Sender<Event>,
+    ) -> std::io::Result<Self> {
         let (mut watch, stop) = LedgerWatch::new(&path)?;
         std::thread::Builder::new()
             .name("ledger reader".into())
             .spawn(move || {
                 let mut reading = Reading {
                     file: LedgerFile::new(path),
+                    looks,
+                    sample: 0,
                     told: None,
                     said: Instant::now(),
                     events,
@@ -118,6 +182,9 @@ impl LedgerReader {
 
 struct Reading {
     file: LedgerFile,
+    looks: Arc<MonitorLooks>,
+    /// The look of a monitor that was told last.
+    sample: i64,
     /// The error that was last told, so that it is told once.
     told: Option<String>,
     /// When anything was said.
@@ -128,7 +195,7 @@ struct Reading {
 impl Reading {
     /// Reads what changed. False: nobody listens any more.
     fn look(&mut self) -> bool {
-        let view = match read(&mut self.file) {
+        let view = match self.read() {
             Ok(None) if self.said.elapsed() < STILL_THERE => return true,
             Ok(None) => {
                 self.said = Instant::now();
@@ -140,6 +207,7 @@ impl Reading {
             }
             Err(error) => {
                 self.file.close();
+                self.looks.nobody();
                 let text = error.to_string();
                 if self.told.as_ref() == Some(&text) {
                     return true;
@@ -162,34 +230,92 @@ impl Reading {
         self.send(Event::Ledger(Box::new(view)))
     }
 
+    /// None: nothing changed.
+    fn read(&mut self) -> Result<Option<LedgerView>, LedgerError> {
+        let ledger = self.file.ledger()?;
+        if !ledger.changed().wait()? {
+            return Ok(None);
+        }
+        self.looks.read(ledger, &mut self.sample)?;
+        let tickets = ledger.tickets(LIMIT).wait()?;
+        let (done, open) = ledger.ticket_counts().wait()?;
+        Ok(Some(LedgerView {
+            at: Timestamp::now(),
+            error: None,
+            missing: false,
+            tickets,
+            open,
+            done,
+            heartbeat: ledger.heartbeat(None).wait()?,
+            running: ledger.running_sessions(None).wait()?,
+        }))
+    }
+
     fn send(&self, event: Event) -> bool {
         self.events.blocking_send(event).is_ok()
     }
 }
 
-/// None: nothing changed.
-fn read(file: &mut LedgerFile) -> Result<Option<LedgerView>, LedgerError> {
-    let ledger = file.ledger()?;
-    if !ledger.changed().wait()? {
-        return Ok(None);
-    }
-    let tickets = ledger.tickets(LIMIT).wait()?;
-    let (done, open) = ledger.ticket_counts().wait()?;
-    Ok(Some(LedgerView {
-        at: Timestamp::now(),
-        error: None,
-        missing: false,
-        tickets,
-        open,
-        done,
-        heartbeat: ledger.heartbeat(None).wait()?,
-        running: ledger.running_sessions(None).wait()?,
-    }))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cluster::Observed;
+    use futures_util::FutureExt;
+    use operator_ledger::{Check, MonitorLedger, SystemId};
+    use tokio::net::TcpListener;
+
+    /// A monitor's check that saw this.
+    async fn check(ledger: &MonitorLedger, pd: &str, snapshot: &ClusterSnapshot) {
+        let check = Check {
+            cluster_id: SystemId::new("7"),
+            age: Duration::ZERO,
+            observations: Vec::new(),
+            metric_snapshot: None,
+            subject_context: None,
+            sample: Some(serde_json::to_string(snapshot).unwrap()),
+            place: format!("http://elsewhere,{pd}"),
+            interval: Duration::from_millis(200),
+            ok: true,
+            detail: String::new(),
+        };
+        ledger.record_check(check).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn pd_is_asked_only_where_no_monitor_looks() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("tickets.db");
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let pd = format!("http://{}", listener.local_addr().unwrap());
+        let ledger = MonitorLedger::open(&path).await.unwrap();
+        let mut seen = ClusterSnapshot::unknown("not asked");
+        for leader in ["first", "second"] {
+            seen.pd_leader = Observed::known(Some(leader.into()), Timestamp::now());
+            check(&ledger, &pd, &seen).await;
+        }
+        let (events, mut told) = mpsc::channel(64);
+        let looks = Arc::new(MonitorLooks::default());
+        let _eyes = Observer::start(Options::new(&pd), &looks, events.clone());
+        let _reader = LedgerReader::start(path, looks, events).unwrap();
+        let mut look = async || loop {
+            if let Event::Cluster(snapshot, patience) = told.recv().await.unwrap() {
+                return (snapshot, patience);
+            }
+        };
+        let (first, patience) = look().await;
+        assert_eq!(*first, seen);
+        assert_eq!(patience, STALE);
+        seen.pd_leader = Observed::known(None, Timestamp::now());
+        check(&ledger, &pd, &seen).await;
+        assert_eq!(*look().await.0, seen);
+        assert!(listener.accept().now_or_never().is_none());
+        // It ends, and after a while we look ourselves.
+        drop(ledger);
+        timeout(Duration::from_secs(30), listener.accept())
+            .await
+            .expect("PD is asked when no monitor looks any more")
+            .unwrap();
+    }
 
     #[test]
     fn looks_at_a_cluster_are_as_far_apart_as_they_are_dear_and_futile() {

@@ -18,7 +18,7 @@ use std::{
 /// The dashboard looks this often, and not longer apart than this when nobody answers.
 pub const INTERVAL: Duration = Duration::from_secs(1);
 pub const MAX_INTERVAL: Duration = Duration::from_secs(4);
-/// What is older than this is unknown: three looks, and the time a slow one may take.
+/// What is older than this is unknown: three looks of our own, and the time a slow one may take.
 pub const STALE: SignedDuration = SignedDuration::from_secs(5);
 /// Values kept for the charts, one a second.
 const VALUES: usize = 300;
@@ -46,6 +46,8 @@ pub struct Cluster {
     /// The addresses that are asked.
     pub pd: String,
     pub snapshot: Option<ClusterSnapshot>,
+    /// What is older than this is unknown. A monitor looks less often than we do ourselves.
+    pub patience: SignedDuration,
     pub ops: VecDeque<Option<f64>>,
     pub p99: VecDeque<Option<f64>>,
     overall: Overall,
@@ -69,6 +71,7 @@ impl Cluster {
         Self {
             pd,
             snapshot: None,
+            patience: STALE,
             ops: VecDeque::new(),
             p99: VecDeque::new(),
             overall: Overall::Unknown,
@@ -221,20 +224,32 @@ impl Cluster {
         self.store_since.get(&id).map(|(_, at)| *at)
     }
 
+    /// The value, if it is known and not stale: what may be shown as true.
+    pub fn current<'a, T>(&self, observed: &'a Observed<T>, now: Timestamp) -> Option<&'a T> {
+        if observed.age(now)? > self.patience {
+            None
+        } else {
+            observed.fresh()
+        }
+    }
+
     fn judged(&self, now: Timestamp) -> Overall {
         let Some(snapshot) = &self.snapshot else {
             return Overall::Unknown;
         };
-        if current(&snapshot.pd_leader, now).is_some_and(Option::is_none) {
+        if self
+            .current(&snapshot.pd_leader, now)
+            .is_some_and(Option::is_none)
+        {
             return Overall::Unavailable;
         }
         if snapshot.not_bootstrapped() {
             return Overall::NotBootstrapped;
         }
-        let Some(stores) = current(&snapshot.stores, now) else {
+        let Some(stores) = self.current(&snapshot.stores, now) else {
             return Overall::Unknown;
         };
-        let regions = current(&snapshot.regions, now);
+        let regions = self.current(&snapshot.regions, now);
         if regions.is_some_and(|r| r.unserved() > 0) {
             return Overall::Unavailable;
         }
@@ -245,7 +260,7 @@ impl Cluster {
             }
             _ => s.life() == Life::Silent,
         });
-        let Some(members) = current(&snapshot.pd, now) else {
+        let Some(members) = self.current(&snapshot.pd, now) else {
             return Overall::Unknown;
         };
         let suspect = stores.iter().any(|s| matches!(s.life(), Life::Suspect(_)));
@@ -319,15 +334,6 @@ fn clean(snapshot: &mut ClusterSnapshot) {
         if let Some(UnknownReason::Failed(why)) = error {
             clean_text(why);
         }
-    }
-}
-
-/// The value, if it is known and not stale: what may be shown as true.
-pub fn current<T>(observed: &Observed<T>, now: Timestamp) -> Option<&T> {
-    if observed.age(now)? > STALE {
-        None
-    } else {
-        observed.fresh()
     }
 }
 

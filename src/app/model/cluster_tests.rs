@@ -11,6 +11,7 @@ pub(super) fn store(id: u64, state: StoreState) -> Store {
         name: format!("tikv{}", id - 1),
         address: format!("127.0.0.1:2016{id}"),
         status_address: None,
+        engine: cluster::Engine::default(),
         state,
         last_heartbeat: None,
         started: None,

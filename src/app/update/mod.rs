@@ -86,7 +86,10 @@ fn change(app: &mut App, event: Event) -> Vec<Effect> {
             effects.extend(attach::settle(state));
             return effects;
         }
-        Event::Cluster(snapshot) => state.cluster.seen(*snapshot, now),
+        Event::Cluster(snapshot, patience) => {
+            state.cluster.patience = patience;
+            state.cluster.seen(*snapshot, now);
+        }
         Event::Past(past) => state.cluster.backfill(&past),
         Event::Ledger(view) => return on_ledger(state, *view),
         Event::LedgerSame => state.tickets.looked = Some(now),

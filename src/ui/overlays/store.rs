@@ -2,7 +2,7 @@
 //! last heard, the end of its log where that is in reach.
 
 use crate::{
-    app::model::{cluster::current, overlay::StoreView, state::State},
+    app::model::{overlay::StoreView, state::State},
     cluster::Store,
     transcript::{Size, wrap::wrap},
     ui::{
@@ -30,7 +30,7 @@ pub(super) fn draw(
     clear(frame, area);
     let store = state.cluster.stores().iter().find(|s| s.id == view.id);
     let snapshot = state.cluster.snapshot.as_ref();
-    let known = snapshot.is_some_and(|s| current(&s.stores, state.now).is_some());
+    let known = snapshot.is_some_and(|s| state.cluster.current(&s.stores, state.now).is_some());
     let seen = snapshot.and_then(|s| s.stores.age(state.now));
     let mut title = vec![Span::raw(format!("Store {}", view.name))];
     if let Some(store) = store {
@@ -93,7 +93,9 @@ fn facts(
     let unknown = || "?".to_owned();
     let count = |n: Option<u64>| n.filter(|_| known).map_or_else(unknown, |n| n.to_string());
     let ago = |at| format!("{} ago", lasting(state.since(at)));
-    let traffic = current(&store.traffic, state.now)
+    let traffic = state
+        .cluster
+        .current(&store.traffic, state.now)
         .copied()
         .unwrap_or_default();
     // Two columns where there is room.

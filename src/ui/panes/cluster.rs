@@ -1,11 +1,7 @@
 //! The cluster pane: stores, PD members, what they serve.
 
 use crate::{
-    app::model::{
-        cluster::{self, current},
-        pane::Pane,
-        state::State,
-    },
+    app::model::{pane::Pane, state::State},
     cluster::{
         ClusterSnapshot, Doubt, Life, MemberState, PdMember, Store, StoreState, UnknownReason,
     },
@@ -59,7 +55,7 @@ pub(crate) fn draw(frame: &mut Frame, area: Rect, state: &State, theme: Theme) -
         .and_then(|s| s.stores.age(state.now));
     let title_right = match seen {
         None => vec![Span::styled("? unknown", theme.style(Role::Unknown))],
-        Some(seen) if seen > cluster::STALE => {
+        Some(seen) if seen > cluster.patience => {
             vec![Span::styled(
                 format!("? stale {}", age(seen)),
                 theme.style(Role::Unknown),
@@ -200,14 +196,14 @@ fn table(
     theme: Theme,
 ) -> Vec<Line<'static>> {
     let shape = Shape::new(columns, snapshot);
-    let stores_now = current(&snapshot.stores, state.now).is_some();
-    let members_now = current(&snapshot.pd, state.now).is_some();
+    let stores_now = state.cluster.current(&snapshot.stores, state.now).is_some();
+    let members_now = state.cluster.current(&snapshot.pd, state.now).is_some();
     let mut text = vec![shape.heading(theme)];
     let stores = snapshot.stores.value.iter().flatten();
     for store in stores.skip(shown.start).take(shown.len()) {
         text.push(shape.store(state, store, stores_now, theme));
     }
-    let leader = current(&snapshot.pd_leader, state.now);
+    let leader = state.cluster.current(&snapshot.pd_leader, state.now);
     if leader.is_some_and(Option::is_none) {
         text.push(Line::styled("✗ PD has no leader", theme.style(Role::Bad)));
     }
@@ -307,9 +303,7 @@ impl Shape {
             // A store that is silent has been so since it was last heard.
             let since = match (store.life(), store.state) {
                 (Life::Suspect(Doubt::NoAnswer(at) | Doubt::NoHeartbeat(at)), _) => Some(at),
-                (Life::Silent, _) => {
-                    store.last_heartbeat.or(state.cluster.store_since(store.id))
-                }
+                (Life::Silent, _) => store.last_heartbeat.or(state.cluster.store_since(store.id)),
                 (Life::Alive, StoreState::Offline | StoreState::Tombstone) | (Life::Joining, _) => {
                     state.cluster.store_since(store.id)
                 }
@@ -332,7 +326,9 @@ impl Shape {
             .filter(|_| known && matches!(store.life(), Life::Alive | Life::Suspect(_)));
         numbers += &right(&disk.map_or("?".into(), percent), self.disk);
         if self.rates > 0 {
-            let traffic = current(&store.traffic, state.now)
+            let traffic = state
+                .cluster
+                .current(&store.traffic, state.now)
                 .copied()
                 .unwrap_or_default();
             let ops = traffic.ops_per_s.filter(|_| known);

@@ -1,7 +1,7 @@
 //! What a cluster serves, over time: as bars in little room, as charts with axes where there is more.
 
 use crate::{
-    app::model::{cluster::current, state::State},
+    app::model::state::State,
     ui::{
         chart::{self, History},
         format::{millis, rate},
@@ -58,7 +58,7 @@ pub(super) fn bars(
         .cluster
         .snapshot
         .as_ref()
-        .and_then(|s| current(&s.traffic, state.now));
+        .and_then(|s| state.cluster.current(&s.traffic, state.now));
     let ops = traffic.and_then(|t| t.ops_per_s);
     let p99 = traffic.and_then(|t| t.p99_ms);
     // A percentile of nothing is nothing, and not unknown.

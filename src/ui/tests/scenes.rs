@@ -11,7 +11,8 @@ use crate::{
         event::{Event, Response},
         keys::footer,
         model::{
-            child::Child, demo::LabNews, palette::Palette, process::Process, tickets::LedgerView,
+            child::Child, cluster::STALE, demo::LabNews, palette::Palette, process::Process,
+            tickets::LedgerView,
         },
     },
     cluster::{ClusterSnapshot, Observed, Store, StoreState},
@@ -218,6 +219,7 @@ fn many(opened: bool) -> Stage {
         status_address: Some(format!(
             "prod-eu-basic-tikv-{n}.prod-eu-basic-tikv-peer.tidb.svc:20180"
         )),
+        engine: crate::cluster::Engine::default(),
         state: match n {
             117 => StoreState::Down,
             42 => StoreState::Disconnected,
@@ -228,7 +230,7 @@ fn many(opened: bool) -> Stage {
         ..one.clone()
     });
     seen.stores.value = Some(stores.collect());
-    stage.send(Event::Cluster(Box::new(seen)));
+    stage.send(Event::Cluster(Box::new(seen), STALE));
     if opened {
         stage.keys("1");
         stage.key(KeyCode::Enter);
@@ -326,7 +328,7 @@ fn unknown() -> Stage {
         stores: Observed::unknown(why),
         ..ClusterSnapshot::default()
     };
-    stage.send(Event::Cluster(Box::new(snapshot)));
+    stage.send(Event::Cluster(Box::new(snapshot), STALE));
     let missing = LedgerView {
         at: stage.now(),
         error: None,

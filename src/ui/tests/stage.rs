@@ -7,6 +7,7 @@ use crate::{
         model::{
             app::App,
             child::Child,
+            cluster::STALE,
             config::{Config, Role},
             palette::Palette,
             tickets::LedgerView,
@@ -135,7 +136,7 @@ impl Stage {
 
     pub(super) fn cluster(&mut self, broken: bool) {
         let snapshot = snapshot(broken, self.now());
-        self.send(Event::Cluster(Box::new(snapshot)));
+        self.send(Event::Cluster(Box::new(snapshot), STALE));
     }
 
     pub(super) fn ledger(&mut self, tickets: Vec<Ticket>) -> Vec<Effect> {
@@ -226,6 +227,7 @@ pub(super) fn snapshot(broken: bool, now: Timestamp) -> ClusterSnapshot {
         name: format!("tikv{}", id - 1),
         address: format!("10.0.0.{id}:20160"),
         status_address: None,
+        engine: crate::cluster::Engine::default(),
         state,
         last_heartbeat: Some(now - SignedDuration::from_secs(ago)),
         started: None,

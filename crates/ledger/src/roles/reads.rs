@@ -145,6 +145,9 @@ calls!(Reader {
     /// cannot say its name.
     fn cluster_at(addresses: &[String]) -> Option<SystemId>;
 
+    /// The newest stored look at a cluster.
+    fn newest_sample(cluster_id: &SystemId) -> Option<Sample>;
+
     /// Alerts that fire, and those that have an unresolved ticket. One that a person has resolved
     /// since it was last heard of is left out.
     fn standing_alerts(cluster_id: &SystemId) -> Vec<StandingAlert>;
