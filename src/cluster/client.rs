@@ -3,21 +3,21 @@
 //! A look never fails as a whole: what cannot be seen is unknown, with the reason. It judges
 //! nothing and remembers nothing but the scrapes it needs for rates and who the members are.
 
+mod contact;
+mod members;
 mod traffic;
 
-use self::traffic::total_traffic;
+use self::{contact::Contacts, traffic::total_traffic};
 use super::{
     address,
     evidence::{Memory, Moment, Pace},
     http::{self, Http, HttpError},
-    lenient::Lenient,
-    pd::{self, HealthAnswer, MemberAnswer, MembersAnswer, RegionsAnswer, StoresAnswer},
+    pd::{self, MemberAnswer, MembersAnswer, RegionsAnswer, StoresAnswer},
     prometheus::Prometheus,
     rates::Window,
     regions::{Ground, count_regions, count_unlisted},
-    snapshot::{ClusterSnapshot, MemberState, Observed, PdMember, Regions, UnknownReason},
+    snapshot::{ClusterSnapshot, Observed, Regions, UnknownReason},
 };
-use futures_util::future::join_all;
 use jiff::Timestamp;
 use operator_ledger::{SystemId, endpoints};
 use std::{
@@ -65,6 +65,7 @@ pub struct Client {
     patient: Http,
     windows: HashMap<u64, Window>,
     memory: Memory,
+    contacts: Contacts,
     members: Vec<MemberAnswer>,
     cluster_id: Option<SystemId>,
     /// The endpoint that answered last, asked first.
@@ -81,6 +82,7 @@ impl Client {
             options,
             windows: HashMap::new(),
             memory: Memory::default(),
+            contacts: Contacts::default(),
             members: Vec::new(),
             cluster_id: None,
             preferred: None,
@@ -133,10 +135,15 @@ impl Client {
                 let (mut stores, odd) = answer.into_stores();
                 address::tell_apart(&mut stores);
                 odd_stores = odd;
-                let mut stores = match &self.options.prometheus {
-                    Some(_) => self.ask_prometheus(stores).await,
-                    None => self.scrape(stores).await,
+                let asked = self.ask_stores(&stores);
+                let figures = async {
+                    match &self.options.prometheus {
+                        Some(_) => self.ask_prometheus(stores).await,
+                        None => self.scrape(stores).await,
+                    }
                 };
+                let (contacts, mut stores) = tokio::join!(asked, figures);
+                self.note_contacts(&mut stores, &contacts);
                 let moment = Moment {
                     at: Timestamp::now(),
                     now: Instant::now(),
@@ -238,86 +245,6 @@ impl Client {
         }))
     }
 
-    /// What the members that answer say of each other, by name.
-    async fn health(&self, endpoints: &[String]) -> Health {
-        let (told, pings) = tokio::join!(
-            join_all(endpoints.iter().map(|e| async move {
-                let url = format!("{e}/pd/api/v1/health");
-                http::get_json::<Lenient<HealthAnswer>>(&self.patient, &url)
-                    .await
-                    .ok()
-            })),
-            join_all(endpoints.iter().map(|e| async move {
-                http::get(&self.http, &format!("{e}/pd/api/v1/ping"))
-                    .await
-                    .is_ok()
-            }))
-        );
-        let mut health = Health::default();
-        for (endpoint, ok) in endpoints.iter().zip(pings) {
-            health.ping.insert(endpoint.clone(), ok);
-        }
-        for entry in told.into_iter().flatten().flat_map(|all| all.read) {
-            // One witness who says "alive" is enough: two that cannot see each other are not dead.
-            match health.told.iter_mut().find(|(m, _)| m.same(&entry.member)) {
-                Some((_, alive)) => *alive |= entry.health,
-                None => health.told.push((entry.member, entry.health)),
-            }
-        }
-        health
-    }
-
-    fn pd_members(
-        &self,
-        members: &Result<(String, MembersAnswer), HttpError>,
-        health: Health,
-        now: Timestamp,
-    ) -> Observed<Vec<PdMember>> {
-        let leader = members.as_ref().ok().and_then(|(_, m)| m.leader.as_ref());
-        let mut known = self.members.clone();
-        if known.is_empty() {
-            known = health
-                .told
-                .iter()
-                .map(|(member, _)| member.clone())
-                .collect();
-            known.sort_by(|a, b| a.name.cmp(&b.name));
-        }
-        let answered = health.ping.values().any(|ok| *ok);
-        if known.is_empty() || !answered {
-            return Observed::unknown(match members {
-                Err(e) => e.to_string(),
-                Ok(_) => "PD names no members".to_owned(),
-            });
-        }
-        let list = known
-            .iter()
-            .map(|m| {
-                let address = m.address();
-                let told = health.told.iter().find(|(other, _)| other.same(m));
-                let told = told.map(|(_, alive)| *alive);
-                let ping = health.ping.get(&address).copied().unwrap_or(false);
-                let leads = leader.is_some_and(|l| l.same(m));
-                let state = match (told, ping) {
-                    (_, true) | (Some(true), _) if leads => MemberState::Leader,
-                    (_, true) | (Some(true), _) => MemberState::Follower,
-                    // It tells its name when it runs for the first time.
-                    (_, false) if m.name.is_empty() && address.is_empty() => {
-                        MemberState::NeverStarted
-                    }
-                    (Some(false), false) => MemberState::Down,
-                    (None, false) => MemberState::Unknown,
-                };
-                PdMember {
-                    name: name_of(m, &known),
-                    address,
-                    state,
-                }
-            })
-            .collect();
-        Observed::known(list, now)
-    }
-
     async fn regions(
         &mut self,
         from: &[String],
@@ -344,9 +271,9 @@ impl Client {
             if list.read.is_empty() {
                 return Err(none());
             }
-            let mut regions = count_regions(&list.read, known, &ground);
             let odd = list.odd as u64;
-            regions.total = regions.total.max(list.read.len() as u64 + odd);
+            let mut regions = count_regions(&list.read, known.saturating_sub(odd), &ground);
+            regions.total += odd;
             regions.in_doubt += odd;
             regions.miss_peer = miss.1.regions.map_or(miss.1.count, |r| r.count());
             return Ok(regions);
@@ -367,26 +294,6 @@ impl Client {
         regions.pending_peer = pending.count();
         Ok(regions)
     }
-}
-
-/// What people and tickets call a member: its name, if it has one of its own.
-fn name_of(member: &MemberAnswer, all: &[MemberAnswer]) -> String {
-    let MemberAnswer {
-        name, member_id, ..
-    } = member;
-    let alike = all.iter().filter(|m| m.name == *name).count();
-    match (name.as_str(), member_id) {
-        ("", id) => format!("unnamed {id}"),
-        (name, id) if alike > 1 => format!("{name} {id}"),
-        (name, _) => name.to_owned(),
-    }
-}
-
-/// What members say of each other, and who answers us.
-#[derive(Default)]
-struct Health {
-    told: Vec<(MemberAnswer, bool)>,
-    ping: HashMap<String, bool>,
 }
 
 fn unknown_because(error: &HttpError) -> UnknownReason {
