@@ -159,7 +159,7 @@ pub fn main() -> ExitCode {
         Ok(code) => code,
         Err(report) => {
             let causes: Vec<String> = report.chain().map(ToString::to_string).collect();
-            eprintln!("agent_lab: {}", causes.join(": "));
+            operator_ledger::clean::complain(format_args!("agent_lab: {}", causes.join(": ")));
             ExitCode::FAILURE
         }
     }

@@ -122,7 +122,7 @@ pub fn run(args: Args) -> CliResult {
             .wait()?
             .is_some_and(|c| c.taken_at.is_some())
         {
-            println!("The agent of session {session} has it.");
+            outln!("The agent of session {session} has it.")?;
             return Ok(ExitCode::SUCCESS);
         }
         std::thread::sleep(Duration::from_millis(100));

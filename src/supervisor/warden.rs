@@ -52,7 +52,9 @@ pub fn dispatch() -> Option<ExitCode> {
         .build();
     let done = runtime.and_then(|runtime| runtime.block_on(run(fd, &command)));
     Some(done.unwrap_or_else(|error| {
-        eprintln!("operator-tui: cannot watch over the command: {error}");
+        operator_ledger::clean::complain(format_args!(
+            "operator-tui: cannot watch over the command: {error}"
+        ));
         ExitCode::FAILURE
     }))
 }

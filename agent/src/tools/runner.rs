@@ -104,7 +104,7 @@ pub fn main() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("runner: {error}");
+            operator_ledger::clean::complain(format_args!("runner: {error}"));
             ExitCode::FAILURE
         }
     }
