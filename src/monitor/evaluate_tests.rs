@@ -21,7 +21,7 @@ fn store(id: u64, state: StoreState) -> Store {
         address: format!("127.0.0.1:2016{id}"),
         status_address: None,
         engine: crate::cluster::Engine::default(),
-        evidence: Default::default(),
+        evidence: crate::cluster::Evidence::default(),
         state,
         last_heartbeat: Some(now),
         started: None,

@@ -228,7 +228,7 @@ pub(super) fn snapshot(broken: bool, now: Timestamp) -> ClusterSnapshot {
         address: format!("10.0.0.{id}:20160"),
         status_address: None,
         engine: crate::cluster::Engine::default(),
-        evidence: Default::default(),
+        evidence: crate::cluster::Evidence::default(),
         state,
         last_heartbeat: Some(now - SignedDuration::from_secs(ago)),
         started: None,

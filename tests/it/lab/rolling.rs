@@ -69,9 +69,8 @@ impl Drop for Monitor {
 
 fn leader(lab: &Lab) -> Option<String> {
     let members = ["pd0", "pd1", "pd2"].iter();
-    let said = members.filter_map(|member| lab.pd(member, "leader"));
-    said.filter_map(|leader| leader["name"].as_str().map(str::to_owned))
-        .next()
+    let mut said = members.filter_map(|member| lab.pd(member, "leader"));
+    said.find_map(|leader| leader["name"].as_str().map(str::to_owned))
 }
 
 #[test]
