@@ -14,4 +14,5 @@ mod monitoring;
 mod packages;
 mod pty;
 mod rehearsal;
+mod services;
 mod wait;
