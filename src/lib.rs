@@ -4,7 +4,7 @@
 //! draws it, `terminal` owns the terminal, `supervisor` the children and `transcript` their last
 //! hundred lines; `history` reads what the ledger kept of earlier ones. `cluster` observes,
 //! `monitor` judges, `demo` narrates, `lab` is the stage, or `compose` is; `proxy` is the door to
-//! Docker for the agent.
+//! Docker for the agent; `serving` is HTTP for whoever connects.
 //! The agent is a package of its own, `agent_lab`, and knows nothing of this one.
 
 pub mod app;
@@ -15,6 +15,7 @@ pub mod headless;
 pub mod history;
 pub mod monitor;
 pub mod proxy;
+mod serving;
 pub mod span;
 pub mod stage;
 pub mod supervisor;

@@ -2,7 +2,10 @@
 //! the real Docker about its full id only.
 
 use super::rules::{self, Call, Refusal, SUBJECT};
-use crate::stage::compose::{PROJECT_LABEL, ROLE_LABEL};
+use crate::{
+    serving,
+    stage::compose::{PROJECT_LABEL, ROLE_LABEL},
+};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited, combinators::BoxBody};
 use hyper::{
@@ -10,7 +13,6 @@ use hyper::{
     body::Incoming,
     client::conn::http1 as client,
     header::{CONNECTION, CONTENT_TYPE, HOST, HeaderValue, UPGRADE},
-    server::conn::http1 as server,
     service::service_fn,
 };
 use hyper_util::rt::TokioIo;
@@ -27,6 +29,8 @@ const MAX_REQUEST: usize = 1 << 20;
 const MAX_ANSWER: usize = 32 << 20;
 /// Until Docker begins to answer. A stop takes its grace.
 const LIMIT: Duration = Duration::from_secs(60);
+/// Until an answer begins: the request read, the container looked up, Docker asked.
+const REQUEST: Duration = Duration::from_secs(90);
 const CONNECT: Duration = Duration::from_secs(5);
 
 type Body = BoxBody<Bytes, hyper::Error>;
@@ -56,29 +60,19 @@ impl From<Refusal> for Failure {
 
 /// Serves until the process ends.
 pub async fn serve(listener: TcpListener, proxy: Proxy) -> std::io::Result<()> {
+    let loopback = listener.local_addr()?.ip().is_loopback();
     let proxy = Arc::new(proxy);
-    loop {
-        let (stream, _) = match listener.accept().await {
-            Ok(accepted) => accepted,
-            Err(e) => {
-                operator_ledger::clean::complain(format_args!("cannot accept: {e}"));
-                tokio::time::sleep(Duration::from_millis(100)).await;
-                continue;
-            }
-        };
+    let service = service_fn(move |request: Request<Incoming>| {
         let proxy = proxy.clone();
-        tokio::spawn(async move {
-            let service = service_fn(move |request| {
-                let proxy = proxy.clone();
-                async move { Ok::<_, Infallible>(proxy.answer(request).await) }
-            });
-            let connection = server::Builder::new()
-                .serve_connection(TokioIo::new(stream), service)
-                .with_upgrades();
-            // A client that goes away is no news.
-            let _ = connection.await;
-        });
-    }
+        async move {
+            let stranger = serving::stranger(request.uri(), request.headers());
+            Ok::<_, Infallible>(match stranger.filter(|_| loopback) {
+                Some(why) => plain(StatusCode::FORBIDDEN, Bytes::from(format!("{why}\n"))),
+                None => proxy.answer(request).await,
+            })
+        }
+    });
+    serving::serve(listener, service, REQUEST).await
 }
 
 impl Proxy {
