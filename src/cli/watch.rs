@@ -150,7 +150,6 @@ fn agent(args: &Args, home: &Home, place: &Place) -> color_eyre::Result<Role> {
             env_remove: keys::OF_THE_MONITOR.map(OsString::from).to_vec(),
             keys: true,
             warden: Some(executable()),
-            ..Spec::default()
         }));
     }
     let mut argv = ours(Launch::here()?.agent, place);
