@@ -27,25 +27,6 @@ fn a_frozen_keeper_is_named_and_down_ends_its_lab() {
 }
 
 #[test]
-fn what_a_frozen_keeper_was_asked_for_it_does_not_do_later() {
-    let lab = Lab::up(&["--no-load"]);
-    let pids = lab.pids();
-    let keeper = parent(pids[0]);
-    signal(keeper, Signal::STOP);
-    for command in ["kill", "stop", "pause"] {
-        let output = lab.run(&[command, "tikv1"]);
-        assert!(!output.status.success(), "{output:?}");
-    }
-    signal(keeper, Signal::CONT);
-    // Asked after them, and done after them, if they were done.
-    lab.ok(&["pause", "tikv2"]);
-    let shown = text(&lab.run(&["ps"]));
-    let tikv1 = shown.lines().find(|l| l.starts_with("tikv1")).unwrap();
-    assert!(tikv1.contains("running"), "{shown}");
-    assert_eq!(lab.pids(), pids);
-}
-
-#[test]
 fn two_labs_that_start_at_once_in_one_home_are_one_lab() {
     let lab = Lab::new();
     for _ in 0..3 {

@@ -34,6 +34,7 @@ use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
     net::{UnixListener, UnixStream},
     sync::{mpsc, oneshot},
+    time::timeout,
 };
 
 /// A request is one short line.
@@ -276,6 +277,9 @@ async fn accept(mut listener: UnixListener, path: PathBuf, events: mpsc::Sender<
     }
 }
 
+/// How long a hangup may take to be heard.
+const HANGUP: Duration = Duration::from_millis(5);
+
 /// One request line, one reply line.
 async fn converse(stream: UnixStream, events: mpsc::Sender<Event>) -> io::Result<()> {
     let (read, mut write) = stream.into_split();
@@ -289,12 +293,12 @@ async fn converse(stream: UnixStream, events: mpsc::Sender<Event>) -> io::Result
         Ok(asked) => {
             let (reply, waiting) = oneshot::channel();
             let mut more = [0];
-            tokio::select! {
-                biased;
-                // Who asked is gone: what was not begun yet is not done.
-                _ = read.read(&mut more) => return Ok(()),
-                sent = events.send(Event::Request(asked, reply)) => drop(sent),
+            // Who asked is gone: what was not begun yet is not done. That it hung up is heard a
+            // moment after its line.
+            if timeout(HANGUP, read.read(&mut more)).await.is_ok() {
+                return Ok(());
             }
+            let _ = events.send(Event::Request(asked, reply)).await;
             let answer = async {
                 waiting.await.unwrap_or_else(|_| Reply::Error {
                     message: "the lab is going down".into(),
