@@ -5,7 +5,7 @@ use crate::{
     consent::{self, Consent},
     control::{self, ControlInbox, Stop},
     emit::{Emitter, Form},
-    log,
+    keys, log,
     model::{
         Model,
         anthropic::{Anthropic, Api, RequestOptions},
@@ -41,6 +41,9 @@ use std::{
     time::Duration,
 };
 
+/// Exit code of a supervised role that ended because of TERM: who supervises it knows whether that
+/// was its own.
+pub const TERMINATED: u8 = 128 + 15;
 /// Time between the wish to stop and the end, whatever hangs.
 const LAST_RESORT: Duration = Duration::from_millis(1800);
 /// How long summaries that are still missing are waited for, when the work is done and when
@@ -184,7 +187,7 @@ pub fn run(args: &Args) -> color_eyre::Result<ExitCode> {
     let mut chosen = choose_model(args, &home, &ledger)?;
     tracing::info!(model = chosen.settings.model, ledger = %ledger.display(), "model chosen");
     if !chosen.settings.api.secrets().is_empty() || chosen.settings.search.secret().is_some() {
-        // Neither a command of the same user nor a core dump gets at a key.
+        // One that is in the configuration is as secret as one that was handed over.
         let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
     }
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -194,7 +197,11 @@ pub fn run(args: &Args) -> color_eyre::Result<ExitCode> {
         .wrap_err("cannot start the runtime")?;
     let outcome = runtime.block_on(agent(args, &home, opened, &mut chosen));
     runtime.shutdown_background();
-    Ok(match outcome? {
+    let outcome = outcome?;
+    if args.supervised && matches!(outcome, Finished::Stopped) && control::terminated() {
+        return Ok(ExitCode::from(TERMINATED));
+    }
+    Ok(match outcome {
         Finished::Stopped | Finished::Once(Outcome::Resolved) => ExitCode::SUCCESS,
         Finished::Once(_) => ExitCode::FAILURE,
     })
@@ -224,8 +231,7 @@ impl Args {
 
 fn choose_model(args: &Args, home: &Home, ledger: &Path) -> color_eyre::Result<Chosen> {
     let config: ConfigFile = home.config()?;
-    let mut settings =
-        Settings::settle(config.agent, args.flags(), |name| std::env::var(name).ok())?;
+    let mut settings = Settings::settle(config.agent, args.flags(), keys::var)?;
     if settings.is_rehearsal() {
         let model = Box::new(rehearsal::Rehearsal::default());
         return Ok(Chosen {
@@ -236,9 +242,10 @@ fn choose_model(args: &Args, home: &Home, ledger: &Path) -> color_eyre::Result<C
     }
     settings.check_price()?;
     let id = settings.model.clone();
-    let wanted = Consent::wanted(ledger, settings.budget.usd);
+    let wanted = Consent::wanted(ledger, settings.budget.usd, &settings.api.base);
     // What was agreed to holds, unless less is asked for.
     let agreed = wanted.remembered(home);
+    let agreed_endpoint = agreed.is_some();
     if let Some(Consent { spend_cap_usd, .. }) = agreed {
         let asked = settings.budget.usd;
         if settings.usd_chosen && asked > spend_cap_usd {
@@ -263,6 +270,9 @@ fn choose_model(args: &Args, home: &Home, ledger: &Path) -> color_eyre::Result<C
             settings.budget.usd,
             rehearsal::NAME
         );
+    }
+    if let Some(refused) = settings.key_would_leave(agreed_endpoint) {
+        bail!("{refused}");
     }
     let api = Api::new(&settings.api).map_err(|e| eyre!(e))?;
     let options = RequestOptions {

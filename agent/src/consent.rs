@@ -1,9 +1,10 @@
-//! Consent to give a real model a shell outside a container. It names user, host, ledger and spend
-//! cap; it is asked for once, by whoever has a person in front of it, and remembered in
+//! Consent to give a real model a shell outside a container. It names user, host, ledger, the
+//! endpoint that the key is sent to, and spend cap; it is asked for once, by whoever has a person in front of it, and remembered in
 //! OPERATOR_HOME.
 //!
 //! Does not ask. An agent without consent does not start with a real model.
 
+use crate::{model::anthropic::DEFAULT_BASE, settings};
 use operator_ledger::home::Home;
 use serde::{Deserialize, Serialize};
 use std::{
@@ -21,6 +22,10 @@ pub struct Consent {
     pub user: String,
     pub host: String,
     pub ledger: PathBuf,
+    /// Where the key is sent; without a password. Empty: agreed to before this was asked, when only
+    /// the original was meant.
+    #[serde(default)]
+    pub endpoint: String,
     /// US dollars a ticket may cost.
     pub spend_cap_usd: f64,
 }
@@ -33,7 +38,7 @@ struct File {
 
 impl Consent {
     /// What would have to be agreed to for work on `ledger`, here and now.
-    pub fn wanted(ledger: &Path, spend_cap_usd: f64) -> Self {
+    pub fn wanted(ledger: &Path, spend_cap_usd: f64, endpoint: &str) -> Self {
         let uid = rustix::process::getuid().as_raw();
         let name = std::env::var("USER")
             .or_else(|_| std::env::var("LOGNAME"))
@@ -52,18 +57,25 @@ impl Consent {
             user,
             host,
             ledger,
+            endpoint: settings::shown(endpoint),
             spend_cap_usd,
         }
     }
 
-    /// A remembered consent to the same user, host and ledger, if there is one. Its cap holds.
+    fn is_to(&self, other: &Self) -> bool {
+        let original = settings::shown(DEFAULT_BASE);
+        let endpoint = |c: &Self| Some(c.endpoint.clone()).filter(|e| !e.is_empty());
+        let endpoint = |c| endpoint(c).unwrap_or_else(|| original.clone());
+        (&self.user, &self.host, &self.ledger) == (&other.user, &other.host, &other.ledger)
+            && endpoint(self) == endpoint(other)
+    }
+
+    /// A remembered consent to the same user, host, ledger and endpoint, if there is one. Its cap
+    /// holds.
     pub fn remembered(&self, home: &Home) -> Option<Self> {
         let text = fs::read_to_string(home.dir().join(FILE)).ok()?;
         let file: File = toml::from_str(&text).ok()?;
-        file.host_shell
-            .into_iter()
-            .rev()
-            .find(|c| c.user == self.user && c.host == self.host && c.ledger == self.ledger)
+        file.host_shell.into_iter().rev().find(|c| c.is_to(self))
     }
 
     /// Remembers this consent.
@@ -75,8 +87,7 @@ impl Consent {
             Err(e) if e.kind() == io::ErrorKind::NotFound => File::default(),
             Err(e) => return Err(e),
         };
-        file.host_shell
-            .retain(|c| (&c.user, &c.host, &c.ledger) != (&self.user, &self.host, &self.ledger));
+        file.host_shell.retain(|c| !c.is_to(self));
         file.host_shell.push(self.clone());
         let text = toml::to_string(&file).map_err(io::Error::other)?;
         let new = path.with_extension("new");
@@ -107,7 +118,7 @@ mod tests {
     fn consent_is_remembered_for_the_same_user_host_and_ledger_only() {
         let tmp = tempfile::tempdir().unwrap();
         let home = Home::at(tmp.path());
-        let wanted = Consent::wanted(&tmp.path().join("tickets.db"), 5.0);
+        let wanted = Consent::wanted(&tmp.path().join("tickets.db"), 5.0, DEFAULT_BASE);
         assert_eq!(wanted.remembered(&home), None);
         wanted.remember(&home).unwrap();
         Consent {
@@ -118,6 +129,16 @@ mod tests {
         .unwrap();
         let cap = wanted.remembered(&home).unwrap().spend_cap_usd;
         assert!((cap - 9.0).abs() < 1e-9, "the newest holds: {cap}");
+        let old = Consent {
+            endpoint: String::new(),
+            ..wanted.clone()
+        };
+        assert!(old.remembered(&home).is_some(), "the original was meant");
+        let elsewhere = Consent {
+            endpoint: "http://127.0.0.1:1/".into(),
+            ..wanted.clone()
+        };
+        assert_eq!(elsewhere.remembered(&home), None, "to that nobody agreed");
         let other = Consent {
             ledger: "/elsewhere".into(),
             ..wanted

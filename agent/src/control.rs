@@ -7,6 +7,7 @@ use operator_ledger::event::{Control, MAX_MESSAGE};
 use std::{
     io::{self, BufRead, Read},
     sync::Arc,
+    sync::atomic::{AtomicBool, Ordering},
 };
 use tokio::{
     signal::unix::{SignalKind, signal},
@@ -269,6 +270,13 @@ fn skip_line(input: &mut impl BufRead) -> io::Result<()> {
     }
 }
 
+static TERMINATED: AtomicBool = AtomicBool::new(false);
+
+/// Whether it was SIGTERM that asked for the end first.
+pub fn terminated() -> bool {
+    TERMINATED.load(Ordering::Relaxed)
+}
+
 /// SIGTERM, SIGINT and SIGHUP ask for the end.
 pub fn handle_signals(stop: &Stop) -> io::Result<()> {
     for (kind, name) in [
@@ -280,6 +288,9 @@ pub fn handle_signals(stop: &Stop) -> io::Result<()> {
         let stop = stop.clone();
         tokio::spawn(async move {
             while signals.recv().await.is_some() {
+                if stop.asked().is_none() && kind == SignalKind::terminate() {
+                    TERMINATED.store(true, Ordering::Relaxed);
+                }
                 stop.ask(name);
             }
         });

@@ -10,6 +10,7 @@ pub mod consent;
 pub mod control;
 pub mod emit;
 pub mod http;
+pub mod keys;
 pub mod lease_keeper;
 pub mod log;
 pub mod model;

@@ -92,6 +92,8 @@ pub struct Settings {
     pub warnings: Vec<String>,
     pub search: SearchBackend,
     pub private_addresses: bool,
+    /// The configuration names the server that a key of the environment would be sent to.
+    pub key_led_elsewhere: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -108,16 +110,20 @@ impl Settings {
         let env = |name: &str| env(name).filter(|v| !v.trim().is_empty());
         let credential = Credential::find(env);
         let mut api = Options::new(credential);
-        if let Some(base) = env("ANTHROPIC_BASE_URL").or(file.api.base_url) {
+        let mut endpoint_of_file = false;
+        if let Some(base) = env("ANTHROPIC_BASE_URL") {
             api.base = base;
+        } else if let Some(base) = file.api.base_url {
+            api.base = base;
+            endpoint_of_file = !api.is_original();
         }
         if let Some(version) = env("ANTHROPIC_VERSION").or(file.api.version) {
             api.version = version;
         }
         api.betas = env("ANTHROPIC_BETAS").or(file.api.betas);
-        api.headers = env("ANTHROPIC_CUSTOM_HEADERS")
-            .or(file.api.headers)
-            .unwrap_or_default();
+        let headers = env("ANTHROPIC_CUSTOM_HEADERS");
+        let key_of_environment = !api.credential.is_none() || headers.is_some();
+        api.headers = headers.or(file.api.headers).unwrap_or_default();
         api.tries = file.api.tries.unwrap_or(api.tries).clamp(1, MAX_TRIES);
         let asked = flags.model.filter(|m| !m.is_empty());
         if let Some(id) = &asked
@@ -214,12 +220,26 @@ impl Settings {
             tokens_chosen: tokens.is_some(),
             usd_chosen: usd.is_some(),
             warnings,
+            key_led_elsewhere: endpoint_of_file && key_of_environment,
             private_addresses: file.web.private_addresses,
         })
     }
 
     pub fn is_rehearsal(&self) -> bool {
         self.model == rehearsal::NAME
+    }
+
+    /// Why the key must not be sent where the configuration says. A file that others may have
+    /// written does not decide that; `agreed`: a person did, to this endpoint.
+    pub fn key_would_leave(&self, agreed: bool) -> Option<String> {
+        (self.key_led_elsewhere && !agreed && !self.is_rehearsal()).then(|| {
+            format!(
+                "config.toml would send the key of your environment to {}, and nobody has agreed to \
+                 that: set ANTHROPIC_BASE_URL to that address too, or start operator-tui in a \
+                 terminal, which asks",
+                shown(&self.api.base)
+            )
+        })
     }
 
     /// Dollars cannot bound what costs nobody knows how much: then somebody must choose how many
@@ -235,6 +255,17 @@ impl Settings {
              config.toml under [agent.models.\"{id}\"]"
         )))
     }
+}
+
+/// An address without the password that may be in it.
+pub fn shown(address: &str) -> String {
+    let Ok(mut url) = url::Url::parse(address) else {
+        return address.to_owned();
+    };
+    if url.password().is_some() {
+        let _ = url.set_password(Some("..."));
+    }
+    url.to_string()
 }
 
 fn duration(text: &str) -> Result<Duration, SettingsError> {

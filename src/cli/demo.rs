@@ -25,6 +25,7 @@ use crate::{
     },
     supervisor::Spec,
 };
+use agent_lab::keys;
 use color_eyre::eyre::Context;
 use operator_lab::{LabDir, LabInfo, UpOptions};
 use operator_ledger::{
@@ -204,7 +205,11 @@ fn children(
             }
             Monitor::There(place) => Role::Off(place.clone()),
         },
-        agent: spec("agent", agent),
+        agent: Spec {
+            env_remove: keys::OF_THE_MONITOR.map(OsString::from).to_vec(),
+            keys: true,
+            ..spec("agent", agent)
+        },
     }
 }
 

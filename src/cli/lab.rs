@@ -10,6 +10,7 @@ use crate::{
         running_lab,
     },
 };
+use agent_lab::keys;
 use color_eyre::eyre::{Context, eyre};
 use futures_util::TryStreamExt;
 use operator_lab::{
@@ -221,7 +222,7 @@ async fn command(command: Command) -> CliResult {
         } => {
             let env = pass
                 .into_iter()
-                .filter_map(|name| Some(format!("{name}={}", std::env::var(&name).ok()?)))
+                .filter_map(|name| Some(format!("{name}={}", keys::var(&name)?)))
                 .collect();
             let compose = compose::Compose::from_env()?;
             return Ok(compose::exec::run(&compose, &role, command, env).await?);

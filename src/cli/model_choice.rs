@@ -4,6 +4,7 @@
 use super::ConfigFile;
 use agent_lab::{
     consent::{self, Consent},
+    keys,
     model::rehearsal,
     settings::{Flags, Settings},
 };
@@ -42,30 +43,34 @@ pub(super) fn settle(context: ConsentContext<'_>) -> color_eyre::Result<ModelCho
     if std::env::var("ANTHROPIC_MODEL").is_ok_and(|m| m == rehearsal::NAME) {
         return Ok(ModelChoice::Rehearsal);
     }
-    let set = |name| std::env::var_os(name).is_some_and(|v: OsString| !v.is_empty());
+    let set = |name| keys::var(name).is_some_and(|v| !v.is_empty());
     if !set("ANTHROPIC_API_KEY") && !set("ANTHROPIC_AUTH_TOKEN") {
         return Ok(ModelChoice::Without(
             "no key is set (ANTHROPIC_API_KEY)".into(),
         ));
     }
-    if consent::in_container() {
-        return Ok(ModelChoice::Real(Vec::new()));
-    }
     let real = || Ok(ModelChoice::Real(vec!["--host-shell".into()]));
     let config: ConfigFile = context.home.config()?;
-    let settings = Settings::settle(config.agent, Flags::default(), |name| {
-        std::env::var(name).ok()
-    })?;
-    let wanted = Consent::wanted(context.ledger, settings.budget.usd);
-    if context.agreed || wanted.remembered(context.home).is_some() {
-        return real();
+    let settings = Settings::settle(config.agent, Flags::default(), keys::var)?;
+    let wanted = Consent::wanted(context.ledger, settings.budget.usd, &settings.api.base);
+    let remembered = wanted.remembered(context.home).is_some();
+    let led_elsewhere = settings.key_would_leave(remembered);
+    if led_elsewhere.is_none() {
+        if consent::in_container() {
+            return Ok(ModelChoice::Real(Vec::new()));
+        }
+        if context.agreed || remembered {
+            return real();
+        }
     }
     let Some(otherwise) = context
         .ask
         .filter(|_| io::stdin().is_terminal() && io::stderr().is_terminal())
     else {
         let why = "a key is set, but nobody agreed to give a model a shell on this host; --host-shell does";
-        return Ok(ModelChoice::Without(why.into()));
+        return Ok(ModelChoice::Without(
+            led_elsewhere.unwrap_or_else(|| why.into()),
+        ));
     };
     if !asked(&wanted, otherwise)? {
         return Ok(ModelChoice::Without(
@@ -81,12 +86,13 @@ pub(super) fn settle(context: ConsentContext<'_>) -> color_eyre::Result<ModelCho
 fn asked(wanted: &Consent, otherwise: &str) -> io::Result<bool> {
     let question = format!(
         "A key for a real model is set. Its agent would have a full shell, without asking again:\n\
-         \n  user    {}\n  host    {}\n  ledger  {}\n  cap     ${:.2} a ticket\n\
+         \n  user    {}\n  host    {}\n  ledger  {}\n  key to  {}\n  cap     ${:.2} a ticket\n\
          \nWithout it {otherwise}.\n\
          Give the model that shell? [y/N] ",
         wanted.user,
         wanted.host,
         wanted.ledger.display(),
+        wanted.endpoint,
         wanted.spend_cap_usd
     );
     let mut terminal = CleanWriter::new(io::stderr());

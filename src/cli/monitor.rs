@@ -22,6 +22,7 @@ use std::{
     path::{Path, PathBuf},
     process::ExitCode,
     sync::Arc,
+    sync::atomic::{AtomicBool, Ordering},
     time::Duration,
 };
 use tokio::{
@@ -165,6 +166,9 @@ pub fn run(args: Args) -> CliResult {
     // A blocked read of stdin must not hold the process.
     runtime.shutdown_background();
     ran?;
+    if args.supervised && TERMINATED.load(Ordering::Relaxed) {
+        return Ok(ExitCode::from(agent_lab::cli::TERMINATED));
+    }
     Ok(if args.once && !clear {
         ExitCode::FAILURE
     } else {
@@ -218,12 +222,18 @@ fn warn(text: String) {
     errln!("operator-tui monitor: {text}");
 }
 
+/// Whether it was SIGTERM that asked for the end.
+static TERMINATED: AtomicBool = AtomicBool::new(false);
+
 fn stop_on_signal(stop: CancellationToken) -> color_eyre::Result<()> {
     let mut term = signal(SignalKind::terminate())?;
     let mut int = signal(SignalKind::interrupt())?;
     let mut hup = signal(SignalKind::hangup())?;
     tokio::spawn(async move {
-        tokio::select! { _ = term.recv() => {}, _ = int.recv() => {}, _ = hup.recv() => {} }
+        tokio::select! {
+            _ = term.recv() => TERMINATED.store(true, Ordering::Relaxed),
+            _ = int.recv() => {}, _ = hup.recv() => {}
+        }
         stop.cancel();
     });
     Ok(())

@@ -18,7 +18,7 @@ use crate::{
     supervisor::Spec,
     ui::Screen,
 };
-use agent_lab::{cli::ModeArg, model::rehearsal};
+use agent_lab::{cli::ModeArg, keys, model::rehearsal};
 use clap::ValueEnum;
 use color_eyre::eyre::eyre;
 use operator_ledger::{PersonLedger, Reader, home::Home};
@@ -147,8 +147,9 @@ fn agent(args: &Args, home: &Home, place: &Place) -> color_eyre::Result<Role> {
             name: "agent",
             argv: command(line)?,
             env,
+            env_remove: keys::OF_THE_MONITOR.map(OsString::from).to_vec(),
+            keys: true,
             warden: Some(executable()),
-            ..Spec::default()
         }));
     }
     let mut argv = ours(Launch::here()?.agent, place);
@@ -173,6 +174,8 @@ fn agent(args: &Args, home: &Home, place: &Place) -> color_eyre::Result<Role> {
     Ok(Role::Run(Spec {
         name: "agent",
         argv,
+        env_remove: keys::OF_THE_MONITOR.map(OsString::from).to_vec(),
+        keys: true,
         ..Spec::default()
     }))
 }

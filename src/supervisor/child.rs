@@ -7,7 +7,7 @@ use super::{
     lifeline::{Lifeline, Report},
     mailbox::{Fact, Mailbox},
     policy::{Next, Policy},
-    process::{Run, describe, launch, writer},
+    process::{Run, describe, ended_as_asked, launch, writer},
     spawn::Spec,
     stream::Chunk,
 };
@@ -298,12 +298,8 @@ impl Task {
             }
             Step::Done => {
                 run.group.pid = None;
-                if let Some(status) = status {
-                    let success = status.success();
-                    self.fact(Fact::Exited {
-                        how: describe(status),
-                        success,
-                    });
+                if let Some((how, success)) = status.map(ended_as_asked) {
+                    self.fact(Fact::Exited { how, success });
                 }
                 Err(if restart {
                     RunEnd::Restart

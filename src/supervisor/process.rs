@@ -23,6 +23,18 @@ const GRACE: Duration = Duration::from_secs(5);
 /// A control line that is not taken by then is lost.
 const CONTROL_LIMIT: Duration = Duration::from_secs(2);
 
+/// Exit code of our own roles that ended because of TERM, as a shell has it.
+const TERMINATED: i32 = agent_lab::cli::TERMINATED as i32;
+
+/// How a child that was asked to end did so, and whether well.
+pub(super) fn ended_as_asked(status: ExitStatus) -> (String, bool) {
+    // The TERM was ours.
+    if status.code() == Some(TERMINATED) {
+        return ("ended as it was asked".into(), true);
+    }
+    (describe(status), status.success())
+}
+
 /// A warden is asked to kill so often before it is killed.
 const WARDEN_TIMES: u32 = 50;
 
@@ -151,8 +163,23 @@ pub(super) fn writer(mailbox: Mailbox, mut stdin: ChildStdin) -> mpsc::Sender<Co
 /// An exit status for people.
 pub(super) fn describe(status: ExitStatus) -> String {
     match (status.code(), status.signal()) {
+        (Some(TERMINATED), _) => "somebody outside ended it by TERM".into(),
         (Some(code), _) => format!("exit code {code}"),
         (None, Some(signal)) => format!("ended by signal {signal}"),
         (None, None) => "ended".into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_term_of_ours_is_no_end_from_outside() {
+        let terminated = ExitStatus::from_raw(TERMINATED << 8);
+        assert!(describe(terminated).contains("somebody outside"));
+        assert!(ended_as_asked(terminated).1);
+        let failed = ExitStatus::from_raw(1 << 8);
+        assert_eq!(ended_as_asked(failed), ("exit code 1".into(), false));
     }
 }

@@ -1,6 +1,7 @@
 //! Starting one child: its own session, all three streams piped, no survivor of its parent.
 
 use super::{lifeline::Lifeline, warden::ROLE};
+use agent_lab::keys;
 use operator_process::start::ChildSetup;
 use rustix::process::Signal;
 use std::{ffi::OsString, io, os::fd::AsRawFd, path::PathBuf, process::Stdio};
@@ -16,6 +17,8 @@ pub struct Spec {
     pub env: Vec<(OsString, OsString)>,
     /// Variables the child does not get.
     pub env_remove: Vec<OsString>,
+    /// Whether it gets our keys: an agent does, nobody else. Our own takes them from a pipe.
+    pub keys: bool,
     /// Somebody else's program, which does not know that the end of its stdin means shutdown:
     /// started by this executable as its [`super::warden`].
     pub warden: Option<PathBuf>,
@@ -58,6 +61,15 @@ pub(super) fn spawn(spec: &Spec) -> io::Result<(Child, Option<Lifeline>)> {
         .kill_on_drop(lifeline.is_none());
     for name in &spec.env_remove {
         command.env_remove(name);
+    }
+    let mut theirs = theirs;
+    if spec.keys && spec.warden.is_some() {
+        command.envs(keys::all());
+    } else if spec.keys
+        && let Some(pipe) = keys::pipe()?
+    {
+        command.env(keys::FD_VAR, pipe.as_raw_fd().to_string());
+        theirs = Some(pipe);
     }
     ChildSetup {
         own_session: true,

@@ -11,6 +11,7 @@
 //! are none, and the command has an stdin. Both are built on [`Reaper`].
 
 use super::lifeline::Report;
+use agent_lab::keys;
 use operator_process::{reaper::Reaper, start::ChildSetup, tree};
 use rustix::{
     fd::{FromRawFd, OwnedFd, RawFd},
@@ -129,7 +130,7 @@ fn start(command: &[OsString]) -> io::Result<Child> {
         return Err(io::Error::other("there is none"));
     };
     let mut command = Command::new(program);
-    command.args(args);
+    command.args(args).envs(keys::all());
     // Should somebody kill the warden, the command at least goes with it.
     ChildSetup {
         on_parent_death: Some(Signal::KILL),

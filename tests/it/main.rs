@@ -9,6 +9,7 @@ mod compose;
 mod control_run;
 mod demo;
 mod docker;
+mod keys;
 mod lab;
 mod monitoring;
 mod packages;

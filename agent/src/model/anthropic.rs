@@ -25,7 +25,7 @@ use std::{io, str::FromStr, time::Duration};
 use stream::Assembly;
 use tokio::time::{Instant, timeout_at};
 
-pub use options::{Credential, Options};
+pub use options::{Credential, DEFAULT_BASE, Options};
 pub use request::RequestOptions;
 
 const CONNECT: Duration = Duration::from_secs(10);

@@ -378,7 +378,7 @@ async fn the_lower_of_what_was_agreed_to_and_what_was_set_holds() {
             ..Stage::configured(vec![last_words()], config).await
         };
         let home = operator_ledger::home::Home::at(stage.home.path());
-        let wanted = agent_lab::consent::Consent::wanted(&stage.db(), 3.0);
+        let wanted = agent_lab::consent::Consent::wanted(&stage.db(), 3.0, &stage.server.base);
         wanted.remember(&home).unwrap();
         let flags = flag.map_or(vec![], |f| vec!["--spend-cap", f]);
         let done = stage.run(&flags).await;

@@ -9,7 +9,7 @@ use crate::{
     },
     shell::{Stage, alive, pids, stage, until, written},
 };
-use operator_ledger::{EntryKind, ServiceRow};
+use operator_ledger::{EntryKind, ServiceRow, SessionStatus};
 use rustix::process::{Pid, Signal, kill_process};
 use std::{fs, path::Path, process::Stdio, time::Duration};
 
@@ -214,6 +214,12 @@ async fn a_service_is_in_the_record_and_outlives_an_agent_that_is_killed() {
         .find(|p| *p > 1 && *p != guest.0 && alive(*p))
         .expect("the job is named");
     process.kill().await.unwrap();
+    // Whoever reads knows at once that nobody works on it any more.
+    let (session, _) = agent.session();
+    assert_eq!(session.status, SessionStatus::Failed, "{session:?}");
+    assert!(session.ended_at >= session.started_at, "{session:?}");
+    let running = here(agent.ledger().running_sessions(None)).unwrap();
+    assert!(running.is_empty(), "{running:?}");
     until("the end of the job", LONG, || !alive(job)).await;
     tokio::time::sleep(Duration::from_millis(200)).await;
     assert!(alive(guest.0), "the service is gone");

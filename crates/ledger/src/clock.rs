@@ -3,6 +3,7 @@
 
 use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
 use operator_process::proc::Stat;
+use rustix::process::Pid;
 use std::{fmt, sync::OnceLock, time::Duration};
 
 /// Milliseconds since boot, suspended time included, with the boot they count from. Comparable
@@ -66,13 +67,15 @@ fn boot_id() -> &'static str {
     })
 }
 
-/// Who holds a lease: boot id, pid and start time.
+/// Who holds a lease: boot id, pid, start time, and where that pid means something.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Holder {
     boot: String,
     pub(crate) pid: u32,
     /// Start of the process in clock ticks since boot; 0 where the system does not say.
     start: u64,
+    /// The namespace of pids; empty where the system does not say.
+    namespace: String,
 }
 
 impl Holder {
@@ -82,13 +85,45 @@ impl Holder {
             boot: boot_id().to_owned(),
             pid: std::process::id(),
             start,
+            namespace: namespace(),
         }
     }
+
+    /// Whether a holder, as it was written, is a process that has ended. False where nobody here
+    /// can tell: another machine, another container, an older ledger.
+    pub(crate) fn is_gone(written: &str) -> bool {
+        let mut parts = written.splitn(4, '/');
+        let mut next = || parts.next().unwrap_or_default();
+        let (boot, pid, start, there) = (next(), next(), next(), next());
+        if there.is_empty() || there != namespace() {
+            return false;
+        }
+        // A boot that is over took its processes with it; but on which machine?
+        if boot != boot_id() {
+            return false;
+        }
+        let pid = pid.parse().ok().and_then(Pid::from_raw);
+        let alive = pid
+            .and_then(Stat::of)
+            .is_some_and(|stat| !stat.has_ended() && start.parse().ok() == Some(stat.start_ticks));
+        pid.is_some() && !alive
+    }
+}
+
+fn namespace() -> String {
+    let link = std::fs::read_link("/proc/self/ns/pid");
+    link.map_or_else(|_| String::new(), |link| link.display().to_string())
 }
 
 impl fmt::Display for Holder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}/{}", self.boot, self.pid, self.start)
+        let Self {
+            boot,
+            pid,
+            start,
+            namespace,
+        } = self;
+        write!(f, "{boot}/{pid}/{start}/{namespace}")
     }
 }
 

@@ -2,7 +2,7 @@
 //! few rows at a time, found by an index.
 
 use crate::{
-    EntryKind, EntryRow, OutputChunk, Sample, SessionRow, Stored, SystemId, Ticket,
+    EntryKind, EntryRow, OutputChunk, Sample, SessionRow, SessionStatus, Stored, SystemId, Ticket,
     clock::{self, parse_time},
     engine::{Engine, Result},
     event::{Stream, VerifyState},
@@ -85,6 +85,8 @@ impl Engine {
             })?
             .collect::<rusqlite::Result<_>>()?;
         rows.into_iter()
+            // One whose agent is gone does not run, whatever is written.
+            .filter(|(session, _)| session.status == SessionStatus::Running)
             .map(|(session, holder)| {
                 Ok(RunningSession {
                     ticket: self.ticket_of(&session)?,

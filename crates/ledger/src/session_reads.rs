@@ -1,14 +1,32 @@
 //! Reading sessions, their entries and the output of their commands.
 
 use crate::{
-    EntryMeta, EntryRow, LedgerError, OutputChunk, SessionRow, SystemId, UsageTotals,
+    EntryMeta, EntryRow, Holder, LedgerError, OutputChunk, SessionRow, SessionStatus, Stored,
+    SystemId, UsageTotals,
     clock::parse_time,
     engine::{Engine, Result},
 };
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use rusqlite::{OptionalExtension, Row, params};
 
 pub(crate) fn session_from_row(r: &Row<'_>) -> rusqlite::Result<SessionRow> {
+    let mut session = as_written(r)?;
+    // The next who claims its ticket, or a monitor, will write that down; nobody has to wait for it.
+    let holder: Option<String> = r.get("holder")?;
+    if session.status == SessionStatus::Running && holder.as_deref().is_some_and(Holder::is_gone) {
+        session.status = Stored::Known(SessionStatus::Failed);
+        let worked: Option<i64> = r.get("worked_ms")?;
+        let worked = SignedDuration::from_millis(worked.unwrap_or(0));
+        session.ended_at = session
+            .started_at
+            .and_then(|at| at.checked_add(worked).ok());
+        let summary = &mut session.outcome_summary;
+        summary.get_or_insert_with(|| "its agent died".to_owned());
+    }
+    Ok(session)
+}
+
+fn as_written(r: &Row<'_>) -> rusqlite::Result<SessionRow> {
     Ok(SessionRow {
         session_id: r.get("session_id")?,
         ticket_id: r.get("ticket_id")?,

@@ -127,6 +127,30 @@ async fn one_that_cannot_be_watched_does_not_run_and_says_why() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn one_that_somebody_outside_ended_is_named_and_started_again() {
+    let mut child = sh("trap 'exit 143' TERM; echo up; while :; do sleep 0.05; done");
+    child
+        .until(|item| matches!(item, Item::Plain { line, .. } if line.as_slice() == b"up"))
+        .await;
+    let first = child.pid();
+    let pid = Pid::from_raw(first.cast_signed()).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    child
+        .until_fact(|f| {
+            matches!(f, Fact::Exited { how, success: false } if how.contains("somebody outside"))
+        })
+        .await;
+    child
+        .until_fact(|f| matches!(f, Fact::Restarting { .. }))
+        .await;
+    child
+        .until_fact(|f| matches!(f, Fact::Started { pid } if *pid != first))
+        .await;
+    child.handle.stop();
+    child.until_fact(|f| *f == Fact::Stopped).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_command_that_does_not_exist_is_named() {
     let wake_up = Arc::new(Notify::new());
     let spec = Spec {

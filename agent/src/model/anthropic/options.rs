@@ -7,7 +7,7 @@ use reqwest::{
 use secrecy::{ExposeSecret, SecretString};
 use std::time::Duration;
 
-const DEFAULT_BASE: &str = "https://api.anthropic.com";
+pub const DEFAULT_BASE: &str = "https://api.anthropic.com";
 /// Understood by every server that speaks this API.
 const DEFAULT_VERSION: &str = "2023-06-01";
 /// Tries of one turn where nobody says.

@@ -4,7 +4,7 @@ use crate::{
     dir::LabDir,
     keeper::{
         logs::{self, Follower},
-        protocol::{NodeStatus, Reply, Request},
+        protocol::{Asked, NodeStatus, Reply, Request},
         socket,
     },
     timing::KEEPER_CALL,
@@ -184,8 +184,9 @@ impl Client {
             .await
             .map_err(|source| self.silent(source))?;
         let keeper = keeper_of(&stream);
+        let asked = Asked::within(request.clone(), KEEPER_CALL);
         let reply = tokio::select! {
-            reply = converse(stream, request) => reply,
+            reply = converse(stream, &asked) => reply,
             pid = frozen(keeper) => return Err(ClientError::Frozen(pid)),
             () = sleep(KEEPER_CALL) => Err(io::Error::from(io::ErrorKind::TimedOut)),
         };
@@ -197,8 +198,8 @@ impl Client {
     }
 }
 
-async fn converse(mut stream: UnixStream, request: &Request) -> io::Result<Reply> {
-    let mut line = serde_json::to_string(request).map_err(io::Error::other)?;
+async fn converse(mut stream: UnixStream, asked: &Asked) -> io::Result<Reply> {
+    let mut line = serde_json::to_string(asked).map_err(io::Error::other)?;
     line.push('\n');
     stream.write_all(line.as_bytes()).await?;
     let mut answer = String::new();

@@ -20,7 +20,7 @@ use crate::{
 };
 use nodes::Nodes;
 use ports::Ports;
-use protocol::{Reply, Request};
+use protocol::{Asked, Reply, Request};
 use spec::NodeSpec;
 use std::{
     error::Error,
@@ -34,6 +34,7 @@ use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
     net::{UnixListener, UnixStream},
     sync::{mpsc, oneshot},
+    time::timeout,
 };
 
 /// A request is one short line.
@@ -107,7 +108,7 @@ where
 
 /// What has to happen in the keeper's only loop.
 enum Event {
-    Request(Request, oneshot::Sender<Reply>),
+    Request(Asked, oneshot::Sender<Reply>),
     LifelineEnded,
     DirGone,
     AskedToStop,
@@ -149,7 +150,19 @@ where
     eprintln!("keeper is up, pid {}", std::process::id());
     while let Some(event) = queue.recv().await {
         match event {
-            Event::Request(Request::Down, reply) => {
+            // Nobody waits for it any more: this process was frozen, or busy for long.
+            Event::Request(asked, reply) if asked.is_late() || reply.is_closed() => {
+                eprintln!("too late, and not done: {:?}", asked.request);
+                let message = "it was asked for too long ago, and is not done".into();
+                let _ = reply.send(Reply::Error { message });
+            }
+            Event::Request(
+                Asked {
+                    request: Request::Down,
+                    ..
+                },
+                reply,
+            ) => {
                 nodes.stop_all(STOP_GRACE).await;
                 let _ = fs::remove_file(dir.socket());
                 let _ = reply.send(Reply::Done);
@@ -157,8 +170,8 @@ where
                 tokio::time::sleep(Duration::from_millis(50)).await;
                 break;
             }
-            Event::Request(request, reply) => {
-                let _ = reply.send(nodes.answer(request).await);
+            Event::Request(asked, reply) => {
+                let _ = reply.send(nodes.answer(asked.request).await);
             }
             Event::LifelineEnded => {
                 eprintln!("the process that started this lab is gone");
@@ -264,23 +277,37 @@ async fn accept(mut listener: UnixListener, path: PathBuf, events: mpsc::Sender<
     }
 }
 
+/// How long a hangup may take to be heard.
+const HANGUP: Duration = Duration::from_millis(5);
+
 /// One request line, one reply line.
 async fn converse(stream: UnixStream, events: mpsc::Sender<Event>) -> io::Result<()> {
     let (read, mut write) = stream.into_split();
     let mut line = String::new();
-    BufReader::new(read.take(MAX_REQUEST))
-        .read_line(&mut line)
-        .await?;
-    let reply = match serde_json::from_str::<Request>(&line) {
+    let mut read = BufReader::new(read.take(MAX_REQUEST));
+    read.read_line(&mut line).await?;
+    let reply = match serde_json::from_str::<Asked>(&line) {
         Err(error) => Reply::Error {
             message: format!("not a request: {error}"),
         },
-        Ok(request) => {
+        Ok(asked) => {
             let (reply, waiting) = oneshot::channel();
-            let _ = events.send(Event::Request(request, reply)).await;
-            waiting.await.unwrap_or_else(|_| Reply::Error {
-                message: "the lab is going down".into(),
-            })
+            let mut more = [0];
+            // Who asked is gone: what was not begun yet is not done. That it hung up is heard a
+            // moment after its line.
+            if timeout(HANGUP, read.read(&mut more)).await.is_ok() {
+                return Ok(());
+            }
+            let _ = events.send(Event::Request(asked, reply)).await;
+            let answer = async {
+                waiting.await.unwrap_or_else(|_| Reply::Error {
+                    message: "the lab is going down".into(),
+                })
+            };
+            tokio::select! {
+                reply = answer => reply,
+                _ = read.read(&mut more) => return Ok(()),
+            }
         }
     };
     let mut text = serde_json::to_string(&reply).map_err(io::Error::other)?;

@@ -1,6 +1,43 @@
 //! What is asked of the keeper and what it answers: one line of JSON each way.
 
+use rustix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// A request on its way. Whoever asks waits only so long; a keeper that was frozen meanwhile must
+/// not do later what nobody waits for any more.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Asked {
+    #[serde(flatten)]
+    pub request: Request,
+    /// On the clock of this boot. None: whenever it can.
+    #[serde(default)]
+    pub until_ms: Option<i64>,
+}
+
+impl Asked {
+    pub fn within(request: Request, limit: Duration) -> Self {
+        let limit = i64::try_from(limit.as_millis()).unwrap_or(i64::MAX);
+        Self {
+            request,
+            until_ms: Some(now_ms().saturating_add(limit)),
+        }
+    }
+
+    pub fn is_late(&self) -> bool {
+        self.until_ms.is_some_and(|until| now_ms() > until)
+    }
+}
+
+/// Milliseconds on a clock that all processes of this boot share.
+fn now_ms() -> i64 {
+    #[cfg(target_os = "linux")]
+    let clock = ClockId::Boottime;
+    #[cfg(not(target_os = "linux"))]
+    let clock = ClockId::Monotonic;
+    let t = clock_gettime(clock);
+    t.tv_sec * 1000 + t.tv_nsec / 1_000_000
+}
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "request", rename_all = "snake_case")]
