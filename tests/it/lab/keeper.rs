@@ -104,3 +104,21 @@ fn a_keeper_that_dies_while_the_lab_starts_is_the_reason_that_is_given() {
     });
     lab.ok(&["up", "--no-load"]);
 }
+#[test]
+fn what_a_frozen_keeper_was_asked_for_it_does_not_do_later() {
+    let lab = Lab::up(&["--no-load"]);
+    let pids = lab.pids();
+    let keeper = parent(pids[0]);
+    signal(keeper, Signal::STOP);
+    for command in ["kill", "stop", "pause"] {
+        let output = lab.run(&[command, "tikv1"]);
+        assert!(!output.status.success(), "{output:?}");
+    }
+    signal(keeper, Signal::CONT);
+    // Asked after them, and done after them, if they were done.
+    lab.ok(&["pause", "tikv2"]);
+    let shown = text(&lab.run(&["ps"]));
+    let tikv1 = shown.lines().find(|l| l.starts_with("tikv1")).unwrap();
+    assert!(tikv1.contains("running"), "{shown}");
+    assert_eq!(lab.pids(), pids);
+}
