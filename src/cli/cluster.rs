@@ -5,7 +5,10 @@ use super::{
     target::{PdArgs, PrometheusArgs},
 };
 use crate::{
-    cluster::{Client, ClusterSnapshot, MemberState, Observed, StoreState, http::HttpError},
+    cluster::{
+        Client, ClusterSnapshot, Engine, MemberState, Observed, StoreState, Traffic,
+        http::HttpError,
+    },
     span,
 };
 use operator_ledger::{SystemId, clean::one_line};
@@ -78,10 +81,15 @@ fn print(s: &ClusterSnapshot) {
     unknown("stores", &s.stores);
     if let Some(stores) = s.stores.fresh() {
         let number = |n: Option<u64>| n.map_or_else(|| "?".into(), |n| n.to_string());
-        let rows: Vec<[String; 9]> = stores
+        let rows: Vec<[String; 10]> = stores
             .iter()
             .map(|t| {
                 let traffic = t.traffic.fresh();
+                let none = || match (t.engine, traffic.and_then(|t| t.ops_per_s)) {
+                    (Engine::Tiflash, _) => "TiFlash".to_owned(),
+                    (Engine::Tikv, Some(_)) => "-".to_owned(),
+                    (Engine::Tikv, None) => "?".to_owned(),
+                };
                 [
                     t.id.to_string(),
                     t.name.clone(),
@@ -97,10 +105,13 @@ fn print(s: &ClusterSnapshot) {
                         .map_or_else(|| "?".into(), |u| format!("{:.0} %", u * 100.0)),
                     traffic
                         .and_then(|t| t.ops_per_s)
-                        .map_or_else(|| "?".into(), |o| format!("{o:.0}")),
+                        .map_or_else(none, |o| format!("{o:.0}")),
                     traffic
                         .and_then(|t| t.p99_ms)
-                        .map_or_else(|| "?".into(), |p| format!("{p:.1} ms")),
+                        .map_or_else(none, |p| format!("{p:.1} ms")),
+                    traffic
+                        .and_then(Traffic::refused_share)
+                        .map_or_else(none, |r| format!("{:.1} %", r * 100.0)),
                 ]
             })
             .collect();
@@ -114,6 +125,7 @@ fn print(s: &ClusterSnapshot) {
             "DISK",
             "OPS/S",
             "P99",
+            "REFUSED",
         ];
         table::print(heading, &rows);
     }

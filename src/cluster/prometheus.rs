@@ -157,7 +157,7 @@ impl Prometheus {
             Ok(Traffic {
                 ops_per_s: Some(ops_per_s),
                 p99_ms: of(&p99).map(|s| s * 1000.0),
-                errors_per_s: of(&errors),
+                refused_per_s: of(&errors),
             })
         };
         Ok(seen

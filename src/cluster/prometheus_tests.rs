@@ -67,11 +67,11 @@ async fn what_is_no_number_or_not_there_or_old_is_unknown() {
         Ok(Traffic {
             ops_per_s: Some(12.5),
             p99_ms: Some(4.0),
-            errors_per_s: Some(0.0)
+            refused_per_s: Some(0.0)
         })
     );
     let quiet = traffic["b:1"].clone().unwrap();
-    assert_eq!((quiet.p99_ms, quiet.errors_per_s), (None, None));
+    assert_eq!((quiet.p99_ms, quiet.refused_per_s), (None, None));
     let old = traffic["old:1"].clone().unwrap_err();
     assert!(
         old.contains("90 s old") || old.contains("91 s old"),

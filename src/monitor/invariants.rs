@@ -3,7 +3,9 @@
 //!
 //! A judge is pure and says what was seen, not why. What it cannot see reads unknown, never clear.
 
-use crate::cluster::{ClusterSnapshot, MemberState, PdMember, Store, StoreState, UnknownReason};
+use crate::cluster::{
+    ClusterSnapshot, Engine, MemberState, PdMember, Store, StoreState, UnknownReason,
+};
 use operator_ledger::{ALERT_KEY, LiveTicket, Reading, Severity};
 use std::{fmt, time::Duration};
 
@@ -55,7 +57,7 @@ pub struct Scene<'a> {
     /// Milliseconds for `high_latency`, available share (0 to 1) for `low_disk_space`, a count
     /// that is still all right for the others.
     pub threshold: f64,
-    /// Whether the subject was seen before or has a ticket.
+    /// Whether the subject has a ticket, or was there before and is no longer.
     pub known: bool,
 }
 
@@ -292,6 +294,18 @@ fn high_latency(scene: &Scene<'_>, store: &Store) -> Judgement {
             format!("{name} answers slowly: p99 {p99:.0} ms, limit {limit:.0} ms"),
         ),
         Some(p99) => (Reading::Clear, format!("{name}: p99 {p99:.1} ms")),
+        None if store.engine == Engine::Tiflash => (
+            Reading::Clear,
+            format!("{name}: TiFlash counts its queries elsewhere"),
+        ),
+        None if traffic.refused_per_s.is_some_and(|refused| refused > 0.0) => (
+            Reading::Unknown,
+            format!("{name}: what it answers are refusals alone"),
+        ),
+        None if traffic.ops_per_s.is_none() => (
+            Reading::Unknown,
+            format!("{name}: its counters are no numbers"),
+        ),
         // Silence proves nothing of a store that was slow and still has something to serve: it
         // may hang.
         None if store.leaders != Some(0) && scene.known => {

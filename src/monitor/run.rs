@@ -19,6 +19,7 @@ use operator_ledger::{
 };
 use serde::Serialize;
 use std::{
+    collections::HashSet,
     fs::File,
     path::{Path, PathBuf},
     sync::Arc,
@@ -145,7 +146,12 @@ impl Monitor {
             Some(snapshot) => {
                 // Subjects that were seen before read unknown, not nothing, while they cannot be
                 // seen.
+                let here: HashSet<String> = known_keys(snapshot)
+                    .iter()
+                    .map(ToString::to_string)
+                    .collect();
                 let mut known = known_keys(&self.known);
+                known.retain(|key| !here.contains(&key.to_string()));
                 known.extend(live.iter().filter_map(ViolationKey::of_ticket));
                 evaluate(snapshot, &self.config, &known)
             }

@@ -2,9 +2,10 @@
 
 use super::Client;
 use crate::cluster::{
+    exposition,
     http::{self, HttpError},
     rates::{self, Counters},
-    snapshot::{ClusterSnapshot, Observed, Store, StoreState, Traffic, UnknownReason},
+    snapshot::{ClusterSnapshot, Engine, Observed, Store, StoreState, Traffic, UnknownReason},
 };
 use futures_util::future::join_all;
 use jiff::Timestamp;
@@ -79,8 +80,11 @@ impl Client {
             store.traffic = match answer {
                 None => Observed::unknown("PD names no status address"),
                 Some((Err(e), _)) => Observed::unknown(e.to_string()),
+                Some((Ok(text), _)) if store.engine == Engine::Tiflash && is_tiflash(&text) => {
+                    Observed::known(Traffic::default(), now)
+                }
                 Some((Ok(text), url)) => match Counters::read(&text) {
-                    None => Observed::unknown(format!("{url}: no request metrics there")),
+                    None => Observed::unknown(format!("{url}: what answers is no store's metrics")),
                     Some(counters) => {
                         let window = self.windows.entry(store.id).or_default();
                         match window.add(at, counters, self.options.rate_window) {
@@ -93,6 +97,11 @@ impl Client {
         }
         stores
     }
+}
+
+/// TiFlash counts what it serves in metrics that are not read here.
+fn is_tiflash(text: &str) -> bool {
+    exposition::samples(text).any(|s| s.name.starts_with("tiflash_"))
 }
 
 /// The sum over stores that can be seen. Unknown when none can.

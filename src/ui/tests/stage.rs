@@ -240,7 +240,7 @@ pub(super) fn snapshot(broken: bool, now: Timestamp) -> ClusterSnapshot {
                 Traffic {
                     ops_per_s: Some(402.0),
                     p99_ms: Some(4.1),
-                    errors_per_s: Some(0.0),
+                    refused_per_s: Some(0.0),
                 },
                 now,
             )
@@ -291,7 +291,7 @@ pub(super) fn snapshot(broken: bool, now: Timestamp) -> ClusterSnapshot {
             Traffic {
                 ops_per_s: Some(ops),
                 p99_ms: Some(4.1),
-                errors_per_s: Some(0.0),
+                refused_per_s: Some(0.0),
             },
             now,
         ),
