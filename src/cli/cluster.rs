@@ -1,8 +1,9 @@
 //! `operator-tui cluster`: one look at the cluster.
 
 use super::{
-    CliResult, runtime, table,
-    target::{PdArgs, PrometheusArgs},
+    CliResult,
+    connection::{PdArgs, PrometheusArgs},
+    runtime, table,
 };
 use crate::{
     cluster::{

@@ -1,12 +1,14 @@
 //! Clients of a cluster: PD over HTTP and each store's metrics, read from the store itself or from
 //! Prometheus, into one [`ClusterSnapshot`].
 
+pub mod access;
 mod address;
 pub mod client;
 mod exposition;
 #[cfg(test)]
 mod fixture_tests;
 pub mod http;
+mod join;
 pub mod pd;
 pub mod prometheus;
 mod rates;

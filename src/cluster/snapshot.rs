@@ -230,12 +230,6 @@ pub struct Store {
 }
 
 impl Store {
-    /// The label `instance` of its metrics in Prometheus: its status address.
-    pub fn instance(&self) -> Option<&str> {
-        let address = self.status_address.as_deref()?;
-        Some(address.split_once("://").map_or(address, |(_, host)| host))
-    }
-
     /// Share of the capacity in use, 0 to 1.
     pub fn disk_used(&self) -> Option<f64> {
         match (self.capacity, self.available) {

@@ -179,7 +179,7 @@ async fn a_store_that_nobody_asks_anything_is_idle_and_not_unknown() {
     tokio::time::sleep(Duration::from_millis(250)).await;
     for _ in 0..2 {
         let report = monitor.check().await.unwrap();
-        let about_it = |v: &&operator_ledger::Observation| v.key.ends_with(":1");
+        let about_it = |v: &&Observation| v.key.ends_with(":1");
         let seen: Vec<_> = report.violations.iter().filter(about_it).collect();
         assert!(seen.is_empty(), "{seen:?}");
     }

@@ -53,8 +53,7 @@ impl Stage {
                 "http://10.0.0.1:2379"
             }
             .into(),
-            pd: "http://10.0.0.1:2379".into(),
-            prometheus: None,
+            look: crate::cluster::Options::new("http://10.0.0.1:2379"),
             ledger: "/home/kim/.operator/tickets.db".into(),
             lab: None,
             palette: Palette::Terminal,
