@@ -3,7 +3,7 @@
 use super::{
     CliResult, config_file,
     connection::{PdArgs, PrometheusArgs},
-    runtime,
+    out, runtime,
     target::LedgerArgs,
 };
 use crate::{
@@ -16,7 +16,10 @@ use crate::{
     span,
 };
 use color_eyre::eyre::{WrapErr, eyre};
-use operator_ledger::{Reading, SystemId, clean::one_line};
+use operator_ledger::{
+    Reading, SystemId,
+    clean::{json_line, one_line},
+};
 use std::{
     path::{Path, PathBuf},
     process::ExitCode,
@@ -178,16 +181,16 @@ async fn listen(
 ) -> color_eyre::Result<()> {
     let listener = Listener::bind(address).await?;
     let at = listener.address();
-    eprintln!("operator-tui monitor: listening on http://{at}");
+    errln!("operator-tui monitor: listening on http://{at}");
     if !at.ip().is_loopback() && token.is_none() {
-        eprintln!(
+        errln!(
             "operator-tui monitor: no alerts are taken there, for it can be reached from outside and no token is set"
         );
     }
     let (ledger, state) = (options.ledger.clone(), options.listener.clone());
     tokio::spawn(async move {
         if let Err(e) = listener.serve(ledger, token, state).await {
-            eprintln!("operator-tui monitor: no longer listening: {e}");
+            errln!("operator-tui monitor: no longer listening: {e}");
         }
     });
     Ok(())
@@ -213,7 +216,7 @@ fn token(args: &RunArgs) -> color_eyre::Result<Option<Token>> {
 #[expect(clippy::needless_pass_by_value, reason = "as the callbacks give it")]
 fn warn(text: String) {
     tracing::warn!("{text}");
-    eprintln!("operator-tui monitor: {text}");
+    errln!("operator-tui monitor: {text}");
 }
 
 fn stop_on_signal(stop: CancellationToken) -> color_eyre::Result<()> {
@@ -239,11 +242,9 @@ fn stop_at_end_of_input(stop: CancellationToken) {
 fn print(report: &Report, json: bool) {
     use std::io::Write;
     // The reader may be gone; the ledger has it all.
-    let mut out = std::io::stdout().lock();
+    let mut out = out::stdout();
     if json {
-        let line = serde_json::to_string(report).unwrap_or_default();
-        let _ = writeln!(out, "{line}");
-        let _ = out.flush();
+        let _ = json_line(&mut out, report).and_then(|()| out.flush());
         return;
     }
     let o = &report.outcome;

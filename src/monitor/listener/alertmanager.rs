@@ -224,7 +224,7 @@ mod tests {
             (2, true, None)
         );
         assert_eq!(alert.severity, Severity::Critical);
-        assert_eq!(alert.summary, "the queue is full");
+        assert_eq!(alert.summary, "the queue<202e> is full");
         for word in [
             "- instance: mq:1",
             "- runbook: http://r",
