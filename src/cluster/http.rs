@@ -337,9 +337,10 @@ fn find<'a, T: Error + 'static>(e: &'a reqwest::Error) -> Option<&'a T> {
     None
 }
 
-/// Whether it was closed before it said anything, as whoever expects TLS does.
+/// Whether it was closed before it said anything, or said what is no HTTP, as whoever expects TLS does.
 fn is_cut(e: &reqwest::Error) -> bool {
-    let closed = find::<hyper::Error>(e).is_some_and(hyper::Error::is_incomplete_message);
+    let is_other = |e: &hyper::Error| e.is_incomplete_message() || e.is_parse();
+    let closed = find::<hyper::Error>(e).is_some_and(is_other);
     let reset = find::<io::Error>(e).is_some_and(|e| {
         matches!(
             e.kind(),

@@ -4,11 +4,13 @@
 pub mod access;
 mod address;
 pub mod client;
+mod evidence;
 mod exposition;
 #[cfg(test)]
 mod fixture_tests;
 pub mod http;
 mod join;
+mod lenient;
 pub mod pd;
 pub mod prometheus;
 mod rates;
@@ -19,6 +21,6 @@ pub use client::{Client, Options};
 pub use prometheus::Prometheus;
 pub use rates::total;
 pub use snapshot::{
-    ClusterSnapshot, Engine, MemberState, Observed, PdMember, Regions, Store, StoreState, Traffic,
-    UnknownReason,
+    ClusterSnapshot, Contact, Doubt, Engine, Evidence, Life, MemberState, Observed, PdMember,
+    Regions, Store, StoreState, Traffic, UnknownReason,
 };

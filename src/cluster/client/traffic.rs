@@ -5,7 +5,9 @@ use crate::cluster::{
     exposition,
     http::{self, HttpError},
     rates::{self, Counters},
-    snapshot::{ClusterSnapshot, Engine, Observed, Store, StoreState, Traffic, UnknownReason},
+    snapshot::{
+        ClusterSnapshot, Engine, Evidence, Observed, Store, StoreState, Traffic, UnknownReason,
+    },
 };
 use futures_util::future::join_all;
 use jiff::Timestamp;
@@ -74,6 +76,7 @@ impl Client {
         .await;
         let (at, now) = (Instant::now(), Timestamp::now());
         for (store, answer) in stores.iter_mut().zip(texts) {
+            store.evidence = Evidence::of(answer.as_ref().map(|(answer, _)| answer));
             store.traffic = match answer {
                 None => Observed::unknown("PD names no status address"),
                 Some((Err(e), _)) => Observed::unknown(e.to_string()),
