@@ -152,7 +152,9 @@ mod tests {
         let address = listener.local_addr().unwrap();
         let answer = service_fn(|request: Request<Incoming>| async move {
             let body = http_body_util::BodyExt::collect(request.into_body()).await;
-            let bytes = body.map(|b| b.to_bytes()).unwrap_or_default();
+            let bytes = body
+                .map(http_body_util::Collected::to_bytes)
+                .unwrap_or_default();
             Ok::<_, Infallible>(Response::new(Full::new(bytes)))
         });
         tokio::spawn(serve(listener, answer, limit));
