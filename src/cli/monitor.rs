@@ -16,6 +16,7 @@ use crate::{
 use color_eyre::eyre::{WrapErr, eyre};
 use operator_ledger::{Reading, SystemId, clean::one_line};
 use std::{
+    io::Write,
     path::{Path, PathBuf},
     process::ExitCode,
     sync::Arc,
@@ -144,6 +145,7 @@ pub fn run(args: Args) -> CliResult {
                     clear = report.violations.is_empty();
                     print(report, args.json);
                 }
+                Happened::Alerted(report) => print_changes(report, args.json),
                 Happened::NotRecorded(why) => warn(format!("check not recorded: {why}")),
                 Happened::Waiting(lock) => {
                     if !std::mem::replace(&mut told, true) {
@@ -183,8 +185,9 @@ async fn listen(
         );
     }
     let (ledger, state) = (options.ledger.clone(), options.listener.clone());
+    let rules = options.config.alerts.clone();
     tokio::spawn(async move {
-        if let Err(e) = listener.serve(ledger, token, state).await {
+        if let Err(e) = listener.serve(ledger, token, rules, state).await {
             eprintln!("operator-tui monitor: no longer listening: {e}");
         }
     });
@@ -234,16 +237,29 @@ fn stop_at_end_of_input(stop: CancellationToken) {
     });
 }
 
-fn print(report: &Report, json: bool) {
-    use std::io::Write;
-    // The reader may be gone; the ledger has it all.
-    let mut out = std::io::stdout().lock();
-    if json {
-        let line = serde_json::to_string(report).unwrap_or_default();
-        let _ = writeln!(out, "{line}");
-        let _ = out.flush();
+/// Of a look between two checks: only what it changed.
+fn print_changes(report: &Report, json: bool) {
+    let o = &report.outcome;
+    let changed = [&o.opened, &o.reopened, &o.proven, &o.refuted, &o.cleared];
+    if changed.iter().all(|ids| ids.is_empty()) {
         return;
     }
+    let mut out = std::io::stdout().lock();
+    if json {
+        print_json(&mut out, report);
+    } else {
+        print_tickets(&mut out, report);
+    }
+}
+
+// The reader may be gone; the ledger has it all.
+fn print_json(out: &mut impl Write, report: &Report) {
+    let line = serde_json::to_string(report).unwrap_or_default();
+    let _ = writeln!(out, "{line}");
+    let _ = out.flush();
+}
+
+fn print_tickets(out: &mut impl Write, report: &Report) {
     let o = &report.outcome;
     for (ids, word) in [
         (&o.opened, "Created ticket"),
@@ -256,6 +272,16 @@ fn print(report: &Report, json: bool) {
             let _ = writeln!(out, "{word} #{id}");
         }
     }
+    let _ = out.flush();
+}
+
+fn print(report: &Report, json: bool) {
+    let mut out = std::io::stdout().lock();
+    if json {
+        return print_json(&mut out, report);
+    }
+    print_tickets(&mut out, report);
+    let o = &report.outcome;
     for v in &report.violations {
         let word = if v.reading == Reading::Violated {
             "violated"

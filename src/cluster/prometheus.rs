@@ -4,6 +4,8 @@
 //! NaN, an empty answer and a sample that is too old are unknown, never zero. It judges nothing but
 //! that. Facts: HTTP API of Prometheus 2 and 3 (`/api/v1`).
 
+mod rules;
+
 use super::{
     http::{self, Http, HttpError},
     snapshot::Traffic,
@@ -15,6 +17,8 @@ use std::{
     collections::{BTreeMap, HashMap},
     time::{Duration, Instant},
 };
+
+pub use rules::AlertRule;
 
 /// Labels of a series or an alert.
 pub type Labels = BTreeMap<String, String>;
@@ -35,19 +39,6 @@ pub struct Prometheus {
     user: Option<(String, Option<String>)>,
     scrape: Duration,
     learnt: Option<Instant>,
-}
-
-/// What Prometheus says of a rule that alerts.
-#[derive(Debug, Clone, PartialEq)]
-pub struct AlertRule {
-    pub name: String,
-    /// Whether its last evaluation went well.
-    pub healthy: bool,
-    pub evaluated: Option<Timestamp>,
-    /// Seconds between evaluations of its group.
-    pub interval: f64,
-    /// Labels of those that are pending or firing.
-    pub active: Vec<Labels>,
 }
 
 /// One series of a range query.
@@ -202,60 +193,6 @@ impl Prometheus {
             out.insert(instance.clone(), values);
         }
         Ok(out)
-    }
-
-    /// Its rules that alert.
-    pub async fn rules(&self) -> Result<Vec<AlertRule>, HttpError> {
-        #[derive(Deserialize)]
-        struct Data {
-            groups: Vec<Group>,
-        }
-        #[derive(Deserialize)]
-        struct Group {
-            rules: Vec<Rule>,
-            #[serde(default)]
-            interval: f64,
-        }
-        #[derive(Deserialize)]
-        #[serde(rename_all = "camelCase")]
-        struct Rule {
-            name: String,
-            #[serde(default)]
-            health: String,
-            last_evaluation: Option<Timestamp>,
-            #[serde(default)]
-            alerts: Vec<Active>,
-        }
-        #[derive(Deserialize)]
-        struct Active {
-            labels: Labels,
-        }
-        let data: Data = self.get("rules", &[("type", "alert")]).await?;
-        let rules = data.groups.into_iter().flat_map(|group| {
-            let interval = group.interval;
-            group.rules.into_iter().map(move |rule| AlertRule {
-                name: rule.name,
-                healthy: rule.health == "ok",
-                // The zero of Go: never.
-                evaluated: rule.last_evaluation.filter(|at| at.as_second() > 0),
-                interval,
-                active: rule.alerts.into_iter().map(|a| a.labels).collect(),
-            })
-        });
-        Ok(rules.collect())
-    }
-
-    /// When its process began.
-    pub async fn started(&self) -> Result<Timestamp, HttpError> {
-        #[derive(Deserialize)]
-        #[serde(rename_all = "camelCase")]
-        struct Data {
-            start_time: Timestamp,
-        }
-        Ok(self
-            .get::<Data>("status/runtimeinfo", &[])
-            .await?
-            .start_time)
     }
 
     /// How far the scrapes of stores are apart. What it was is kept where nobody says.
