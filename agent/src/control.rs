@@ -236,7 +236,9 @@ pub fn read_stdin(supervised: bool, stop: Stop, requests: mpsc::Sender<Control>)
                             let _ = requests.try_send(request);
                         }
                         Err(_) if line.trim_ascii().is_empty() => {}
-                        Err(e) => eprintln!("agent_lab: a control line is not understood: {e}"),
+                        Err(e) => operator_ledger::clean::complain(format_args!(
+                            "agent_lab: a control line is not understood: {e}"
+                        )),
                     },
                     Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
                     Err(_) => break,

@@ -1,7 +1,7 @@
 //! `operator-tui cluster`: one look at the cluster.
 
 use super::{
-    CliResult, runtime, table,
+    CliResult, out, runtime, table,
     target::{PdArgs, PrometheusArgs},
 };
 use crate::{
@@ -9,7 +9,7 @@ use crate::{
     span,
 };
 use operator_ledger::{SystemId, clean::one_line};
-use std::{process::ExitCode, time::Duration};
+use std::{io, process::ExitCode, time::Duration};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -37,9 +37,9 @@ pub fn run(args: Args) -> CliResult {
         Ok::<_, HttpError>(snapshot)
     })?;
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&snapshot)?);
+        out::json(&snapshot)?;
     } else {
-        print(&snapshot);
+        print(&snapshot)?;
     }
     let blind = snapshot.pd.fresh().is_none() && snapshot.stores.fresh().is_none();
     Ok(if blind {
@@ -49,12 +49,12 @@ pub fn run(args: Args) -> CliResult {
     })
 }
 
-fn print(s: &ClusterSnapshot) {
-    println!(
+fn print(s: &ClusterSnapshot) -> io::Result<()> {
+    outln!(
         "cluster {}",
         s.cluster_id.as_ref().map_or("unknown", SystemId::as_str)
-    );
-    unknown("PD", &s.pd);
+    )?;
+    unknown("PD", &s.pd)?;
     if let Some(members) = s.pd.fresh() {
         let rows: Vec<[String; 3]> = members
             .iter()
@@ -68,14 +68,14 @@ fn print(s: &ClusterSnapshot) {
                 [m.name.clone(), state.into(), m.address.clone()]
             })
             .collect();
-        println!();
-        table::print(["PD", "STATE", "ADDRESS"], &rows);
+        outln!("")?;
+        table::print(["PD", "STATE", "ADDRESS"], &rows)?;
     }
     if s.pd_leader.fresh() == Some(&None) {
-        println!("\nPD has no leader.");
+        outln!("\nPD has no leader.")?;
     }
-    println!();
-    unknown("stores", &s.stores);
+    outln!("")?;
+    unknown("stores", &s.stores)?;
     if let Some(stores) = s.stores.fresh() {
         let number = |n: Option<u64>| n.map_or_else(|| "?".into(), |n| n.to_string());
         let rows: Vec<[String; 9]> = stores
@@ -115,20 +115,27 @@ fn print(s: &ClusterSnapshot) {
             "OPS/S",
             "P99",
         ];
-        table::print(heading, &rows);
+        table::print(heading, &rows)?;
     }
-    println!();
-    unknown("regions", &s.regions);
+    outln!("")?;
+    unknown("regions", &s.regions)?;
     if let Some(r) = s.regions.fresh() {
-        println!(
+        outln!(
             "{} regions: {} without leader, {} without quorum, {} with a peer down, {} with a peer missing, {} with a peer behind",
-            r.total, r.leaderless, r.no_quorum, r.down_peer, r.miss_peer, r.pending_peer
-        );
+            r.total,
+            r.leaderless,
+            r.no_quorum,
+            r.down_peer,
+            r.miss_peer,
+            r.pending_peer
+        )?;
     }
+    Ok(())
 }
 
-fn unknown<T>(what: &str, observed: &Observed<T>) {
+fn unknown<T>(what: &str, observed: &Observed<T>) -> io::Result<()> {
     if let Some(why) = &observed.error {
-        println!("{what} unknown: {}", one_line(why.as_str()));
+        outln!("{what} unknown: {}", one_line(why.as_str()))?;
     }
+    Ok(())
 }

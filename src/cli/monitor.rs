@@ -1,7 +1,7 @@
 //! `operator-tui monitor run`: the monitor in the foreground, or as a dashboard's child.
 
 use super::{
-    CliResult, config_file, runtime,
+    CliResult, config_file, out, runtime,
     target::{LedgerArgs, PdArgs, PrometheusArgs},
 };
 use crate::{
@@ -14,7 +14,10 @@ use crate::{
     span,
 };
 use color_eyre::eyre::{WrapErr, eyre};
-use operator_ledger::{Reading, SystemId, clean::one_line};
+use operator_ledger::{
+    Reading, SystemId,
+    clean::{json_line, one_line},
+};
 use std::{
     io::Write,
     path::{Path, PathBuf},
@@ -178,9 +181,9 @@ async fn listen(
 ) -> color_eyre::Result<()> {
     let listener = Listener::bind(address).await?;
     let at = listener.address();
-    eprintln!("operator-tui monitor: listening on http://{at}");
+    errln!("operator-tui monitor: listening on http://{at}");
     if !at.ip().is_loopback() && token.is_none() {
-        eprintln!(
+        errln!(
             "operator-tui monitor: no alerts are taken there, for it can be reached from outside and no token is set"
         );
     }
@@ -188,7 +191,7 @@ async fn listen(
     let rules = options.config.alerts.clone();
     tokio::spawn(async move {
         if let Err(e) = listener.serve(ledger, token, rules, state).await {
-            eprintln!("operator-tui monitor: no longer listening: {e}");
+            errln!("operator-tui monitor: no longer listening: {e}");
         }
     });
     Ok(())
@@ -214,7 +217,7 @@ fn token(args: &RunArgs) -> color_eyre::Result<Option<Token>> {
 #[expect(clippy::needless_pass_by_value, reason = "as the callbacks give it")]
 fn warn(text: String) {
     tracing::warn!("{text}");
-    eprintln!("operator-tui monitor: {text}");
+    errln!("operator-tui monitor: {text}");
 }
 
 fn stop_on_signal(stop: CancellationToken) -> color_eyre::Result<()> {
@@ -244,7 +247,7 @@ fn print_changes(report: &Report, json: bool) {
     if changed.iter().all(|ids| ids.is_empty()) {
         return;
     }
-    let mut out = std::io::stdout().lock();
+    let mut out = out::stdout();
     if json {
         print_json(&mut out, report);
     } else {
@@ -254,9 +257,7 @@ fn print_changes(report: &Report, json: bool) {
 
 // The reader may be gone; the ledger has it all.
 fn print_json(out: &mut impl Write, report: &Report) {
-    let line = serde_json::to_string(report).unwrap_or_default();
-    let _ = writeln!(out, "{line}");
-    let _ = out.flush();
+    let _ = json_line(&mut *out, report).and_then(|()| out.flush());
 }
 
 fn print_tickets(out: &mut impl Write, report: &Report) {
@@ -276,7 +277,7 @@ fn print_tickets(out: &mut impl Write, report: &Report) {
 }
 
 fn print(report: &Report, json: bool) {
-    let mut out = std::io::stdout().lock();
+    let mut out = out::stdout();
     if json {
         return print_json(&mut out, report);
     }

@@ -1,6 +1,8 @@
 //! `operator-tui steer`: tells an agent at work what its dashboard would tell it, through the
 //! ledger: for agents that nobody here started.
 
+mod services;
+
 use super::{
     CliResult,
     target::{self, LedgerArgs},
@@ -21,7 +23,7 @@ const RECENT: usize = 100;
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(subcommand)]
-    command: Command,
+    what: What,
 }
 
 /// Which agent.
@@ -73,6 +75,14 @@ enum Command {
     },
 }
 
+#[derive(Debug, clap::Subcommand)]
+enum What {
+    #[command(flatten)]
+    Agent(Command),
+    /// What commands left running that stays: list it, or end one
+    Services(services::Args),
+}
+
 impl Command {
     fn to(&self) -> &To {
         match self {
@@ -86,16 +96,20 @@ impl Command {
 }
 
 pub fn run(args: Args) -> CliResult {
+    let command = match args.what {
+        What::Services(args) => return services::run(args),
+        What::Agent(command) => command,
+    };
     target::refuse_in_agent_shell("steering an agent", "an agent is steered by people")?;
     let To {
         session: prefix,
         ledger,
-    } = args.command.to().clone();
+    } = command.to().clone();
     ledger.open()?;
     let ledger = PersonLedger::open(&ledger.path()?).wait()?;
     let session = session(prefix, &ledger)?;
     let by = person();
-    let control = match args.command {
+    let control = match command {
         Command::Interrupt { .. } => Control::Interrupt { by: by.clone() },
         Command::Message { text, .. } if text.trim().is_empty() => bail!("a message needs words"),
         Command::Message { text, .. } => Control::Message {
@@ -122,7 +136,7 @@ pub fn run(args: Args) -> CliResult {
             .wait()?
             .is_some_and(|c| c.taken_at.is_some())
         {
-            println!("The agent of session {session} has it.");
+            outln!("The agent of session {session} has it.")?;
             return Ok(ExitCode::SUCCESS);
         }
         std::thread::sleep(Duration::from_millis(100));

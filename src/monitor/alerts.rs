@@ -217,11 +217,7 @@ fn firing(
     }
 }
 
-fn over(
-    alert: &StandingAlert,
-    look: Look<'_>,
-    others: &[&BTreeMap<String, String>],
-) -> Read {
+fn over(alert: &StandingAlert, look: Look<'_>, others: &[&BTreeMap<String, String>]) -> Read {
     let told = told_over(alert);
     let asked_before = |state: &RuleState| alert.last_at.is_some_and(|at| state.at < at);
     if let Some(Ok(state)) = look.rules
@@ -236,7 +232,10 @@ fn over(
         Some(Seen::Unknown(why)) => Read::new(Reading::Unknown, format!("{told}, but {why}")),
         Some(Seen::Yes) => Read::new(
             Reading::Violated,
-            format!("{}; {told}, but Prometheus still sees it", alert.notice.summary),
+            format!(
+                "{}; {told}, but Prometheus still sees it",
+                alert.notice.summary
+            ),
         ),
         Some(Seen::No { .. }) => Read::new(
             Reading::Clear,

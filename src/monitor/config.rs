@@ -21,8 +21,8 @@ mod alerts;
 mod section;
 
 use super::invariants::{Grace, Invariant};
-use operator_ledger::Severity;
 pub use alerts::AlertRules;
+use operator_ledger::Severity;
 pub use section::MonitorSection;
 use section::Setting;
 use std::{collections::BTreeMap, time::Duration};

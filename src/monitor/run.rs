@@ -14,15 +14,9 @@ use super::{
 };
 use crate::cluster::{Client, ClusterSnapshot};
 use operator_ledger::{
-    Check, LedgerError, LiveTicket, MonitorLedger, Observation, Stopwatch,
-    SystemId,
+    Check, LedgerError, LiveTicket, MonitorLedger, Observation, Stopwatch, SystemId,
 };
-use std::{
-    fs::File,
-    path::PathBuf,
-    sync::Arc,
-    time::Duration,
-};
+use std::{fs::File, path::PathBuf, sync::Arc, time::Duration};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -365,8 +359,7 @@ async fn watch(
             if stopped {
                 return Ok(());
             }
-            if started.elapsed() >= interval
-                || monitor.early_check_wanted().await.unwrap_or(false)
+            if started.elapsed() >= interval || monitor.early_check_wanted().await.unwrap_or(false)
             {
                 break;
             }

@@ -148,6 +148,10 @@ async fn a_flood_of_alerts_makes_looks_sooner_but_no_checks_and_none_without_a_p
     }
     assert!(looks.len() >= 3, "{looks:?}");
     for pair in looks.windows(2) {
-        assert!(pair[1] - pair[0] >= interval / MAX_LOOKS, "{:?}", pair[1] - pair[0]);
+        assert!(
+            pair[1] - pair[0] >= interval / MAX_LOOKS,
+            "{:?}",
+            pair[1] - pair[0]
+        );
     }
 }

@@ -57,6 +57,7 @@ mod record;
 mod reply;
 mod roles;
 mod schema;
+mod services;
 mod session_reads;
 mod sessions;
 mod spending;
@@ -71,8 +72,8 @@ pub mod usage;
 
 pub use agent_heartbeat::EVERY as PRESENCE;
 pub use alerts::{
-    AlertDetail, AlertLink, AlertNotice, AlertState, Crowd, CrowdMember, KEY as ALERT_KEY, Received,
-    Standing, StandingAlert, StandingCrowd,
+    AlertDetail, AlertLink, AlertNotice, AlertState, Crowd, CrowdMember, KEY as ALERT_KEY,
+    Received, Standing, StandingAlert, StandingCrowd,
 };
 pub use chain::{ChainReport, Verdict};
 pub use check::{Check, CheckOutcome, Observation, Outside, Reading};
@@ -89,6 +90,7 @@ pub use reading::{EntryMark, ListedSession, Measured, RunningSession, WaitingPro
 pub use record::{Fault, Sample};
 pub use reply::Reply;
 pub use roles::{AgentLedger, MonitorLedger, PersonLedger, Reader};
+pub use services::{NewService, ServiceRow};
 pub use sessions::{
     NewSession, OutputChunk, SessionRow, SessionStatus, SessionWriter, Totals, UsageTotals,
 };

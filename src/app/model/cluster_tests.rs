@@ -92,7 +92,7 @@ fn names_from_outside_are_clean() {
     cluster.seen(hostile, at(0));
     assert_eq!(
         cluster.snapshot.unwrap().stores.value.unwrap()[0].name,
-        "abc d"
+        "ab<202e>c d"
     );
 }
 

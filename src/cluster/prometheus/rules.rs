@@ -128,7 +128,9 @@ impl Prometheus {
             #[serde(default)]
             yaml: String,
         }
-        Ok(external(&self.get::<Data>("status/config", &[]).await?.yaml))
+        Ok(external(
+            &self.get::<Data>("status/config", &[]).await?.yaml,
+        ))
     }
 }
 
@@ -169,7 +171,11 @@ replica: \"0\"\n    odd: 'it''s'\n  evaluation_interval: 5s\nscrape_configs:\n- 
         assert_eq!(labels["cluster"], "eu-1");
         assert_eq!(labels["replica"], "0");
         assert_eq!(labels.len(), 2, "{labels:?}");
-        for none in ["", "global:\n  scrape_interval: 1m\n", "alerting:\n  external_labels:\n    a: b\n"] {
+        for none in [
+            "",
+            "global:\n  scrape_interval: 1m\n",
+            "alerting:\n  external_labels:\n    a: b\n",
+        ] {
             assert!(external(none).is_empty(), "{none}");
         }
     }

@@ -54,7 +54,10 @@ pub enum Seen {
     Yes,
     /// It is not there, and would be. `hold`: how long that must be so to be its end where nobody
     /// tells it.
-    No { evaluated: Timestamp, hold: Duration },
+    No {
+        evaluated: Timestamp,
+        hold: Duration,
+    },
     /// Nothing can be said. Why, as it goes on after "but".
     Unknown(String),
     /// It is none of this Prometheus' alerts, or Prometheus cannot be asked for it. Why, as a
@@ -63,11 +66,7 @@ pub enum Seen {
 }
 
 /// `others`: labels of all that is known to fire.
-pub fn seen(
-    wanted: Wanted<'_>,
-    state: &Result<RuleState, NoRules>,
-    others: &[&Labels],
-) -> Seen {
+pub fn seen(wanted: Wanted<'_>, state: &Result<RuleState, NoRules>, others: &[&Labels]) -> Seen {
     let state = match state {
         Ok(state) => state,
         Err(NoRules::Away(why)) => {
@@ -112,9 +111,8 @@ pub fn seen(
         }
     }
     let age = |at: Timestamp| state.at.duration_since(at).as_secs_f64();
-    let stale = |rule: &&AlertRule| {
-        !rule.healthy || rule.evaluated.is_none_or(|at| age(at) > limit(rule))
-    };
+    let stale =
+        |rule: &&AlertRule| !rule.healthy || rule.evaluated.is_none_or(|at| age(at) > limit(rule));
     if rules.iter().any(|rule| stale(&rule)) {
         return Seen::Unknown("Prometheus does not evaluate the rule".into());
     }
@@ -152,7 +150,8 @@ fn fixed(labels: &Labels) -> Labels {
 
 /// Whether they agree in every label that both have.
 fn agrees(a: &Labels, b: &Labels) -> bool {
-    a.iter().all(|(k, v)| b.get(k).is_none_or(|other| other == v))
+    a.iter()
+        .all(|(k, v)| b.get(k).is_none_or(|other| other == v))
 }
 
 /// Whether what Prometheus sees is what its sender tells of. On the way labels may be added
@@ -161,7 +160,10 @@ fn is_it(active: &Labels, told: &Labels) -> bool {
     let told_apart = |k: &&String| !KIND.contains(&k.as_str());
     agrees(active, told)
         && (active.keys().all(|k| told.contains_key(k))
-            || active.keys().filter(told_apart).any(|k| told.contains_key(k))
+            || active
+                .keys()
+                .filter(told_apart)
+                .any(|k| told.contains_key(k))
             || !told.keys().any(|k| told_apart(&k)))
 }
 
@@ -172,7 +174,10 @@ fn could_be_it(active: &Labels, wanted: Wanted<'_>, others: &[&Labels]) -> bool 
         // It came unchanged before.
         return false;
     }
-    if others.iter().any(|other| *other != wanted.labels && is_it(active, other)) {
+    if others
+        .iter()
+        .any(|other| *other != wanted.labels && is_it(active, other))
+    {
         return false;
     }
     if !wanted.over {
@@ -192,7 +197,8 @@ fn could_be_it(active: &Labels, wanted: Wanted<'_>, others: &[&Labels]) -> bool 
 fn alike(a: &str, b: &str) -> bool {
     let (a, b) = (a.to_lowercase(), b.to_lowercase());
     let (short, long) = if a.len() < b.len() { (a, b) } else { (b, a) };
-    let edge = |rest: &str, c: Option<char>| rest.is_empty() || c.is_none_or(|c| !c.is_alphanumeric());
+    let edge =
+        |rest: &str, c: Option<char>| rest.is_empty() || c.is_none_or(|c| !c.is_alphanumeric());
     !short.is_empty()
         && (long
             .strip_prefix(&*short)

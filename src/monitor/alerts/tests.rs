@@ -65,10 +65,7 @@ fn state() -> RuleState {
     }
 }
 
-fn look<'a>(
-    rules: Option<&'a Result<RuleState, NoRules>>,
-    settings: &'a AlertRules,
-) -> Look<'a> {
+fn look<'a>(rules: Option<&'a Result<RuleState, NoRules>>, settings: &'a AlertRules) -> Look<'a> {
     Look {
         rules,
         patience: Duration::from_secs(600),
@@ -92,7 +89,11 @@ fn reads(alert: &StandingAlert, state: Option<Result<RuleState, NoRules>>) -> Ob
         alerts: vec![alert.clone()],
         ..Standing::default()
     };
-    let mut read = evaluate(&standing, look(state.as_ref(), &settings), &[live("alert:f")]);
+    let mut read = evaluate(
+        &standing,
+        look(state.as_ref(), &settings),
+        &[live("alert:f")],
+    );
     assert_eq!(read.len(), 1);
     read.remove(0)
 }
@@ -140,12 +141,22 @@ fn resolved_is_clear_only_if_prometheus_sees_it_so_where_there_is_one() {
     let dead = Some(Err(NoRules::Away("http://p: connection refused".into())));
     let read = reads(&alert, dead);
     assert_eq!(read.reading, Reading::Unknown);
-    assert!(read.message.contains("connection refused"), "{}", read.message);
+    assert!(
+        read.message.contains("connection refused"),
+        "{}",
+        read.message
+    );
     // What knows no rules has no say.
-    let other = Some(Err(NoRules::Unsupported("http://vm: 400 unsupported".into())));
+    let other = Some(Err(NoRules::Unsupported(
+        "http://vm: 400 unsupported".into(),
+    )));
     let read = reads(&alert, other);
     assert_eq!(read.reading, Reading::Clear);
-    assert!(read.message.contains("could not be asked for: http://vm"), "{}", read.message);
+    assert!(
+        read.message.contains("could not be asked for: http://vm"),
+        "{}",
+        read.message
+    );
     // What was asked before the word came is no answer to it.
     let read = reads(&alert, with(|w| w.at = at(-6)));
     assert_eq!(read.reading, Reading::Unknown);
@@ -164,28 +175,79 @@ fn labels_are_compared_by_what_both_sides_have() {
     };
     let name = ("alertname", "StoreDown");
     for (case, sent, there, expected) in [
-        ("spaces", &[name, ("expr", "a  > 0\t")][..], &[name, ("expr", "a  > 0\t")][..], Reading::Violated),
-        ("external labels", &[name, ("instance", "a"), ("cluster", "x")], &[name, ("instance", "a")], Reading::Violated),
-        ("one left out", &[name, ("instance", "a")], &[name, ("instance", "a"), ("replica", "0")], Reading::Violated),
-        ("all but the name left out", &[name], &[name, ("instance", "a")], Reading::Violated),
-        ("another", &[name, ("instance", "a")], &[name, ("instance", "b")], Reading::Clear),
-        ("another that is called nearly so", &[name, ("instance", "db-1")], &[name, ("instance", "db-10")], Reading::Clear),
-        ("renamed", &[name, ("node", "a")], &[name, ("instance", "10.0.0.1:9100")], Reading::Unknown),
-        ("port cut off", &[name, ("instance", "db-1")], &[name, ("instance", "db-1:9100")], Reading::Unknown),
-        ("domain added", &[name, ("instance", "db-1.eu.example")], &[name, ("instance", "DB-1")], Reading::Unknown),
+        (
+            "spaces",
+            &[name, ("expr", "a  > 0\t")][..],
+            &[name, ("expr", "a  > 0\t")][..],
+            Reading::Violated,
+        ),
+        (
+            "external labels",
+            &[name, ("instance", "a"), ("cluster", "x")],
+            &[name, ("instance", "a")],
+            Reading::Violated,
+        ),
+        (
+            "one left out",
+            &[name, ("instance", "a")],
+            &[name, ("instance", "a"), ("replica", "0")],
+            Reading::Violated,
+        ),
+        (
+            "all but the name left out",
+            &[name],
+            &[name, ("instance", "a")],
+            Reading::Violated,
+        ),
+        (
+            "another",
+            &[name, ("instance", "a")],
+            &[name, ("instance", "b")],
+            Reading::Clear,
+        ),
+        (
+            "another that is called nearly so",
+            &[name, ("instance", "db-1")],
+            &[name, ("instance", "db-10")],
+            Reading::Clear,
+        ),
+        (
+            "renamed",
+            &[name, ("node", "a")],
+            &[name, ("instance", "10.0.0.1:9100")],
+            Reading::Unknown,
+        ),
+        (
+            "port cut off",
+            &[name, ("instance", "db-1")],
+            &[name, ("instance", "db-1:9100")],
+            Reading::Unknown,
+        ),
+        (
+            "domain added",
+            &[name, ("instance", "db-1.eu.example")],
+            &[name, ("instance", "DB-1")],
+            Reading::Unknown,
+        ),
     ] {
         assert_eq!(reads(&told(sent), seen(there)).reading, expected, "{case}");
     }
     // One that was seen as it is now is not seen under other labels.
     let mut matched = told(&[name, ("node", "a")]);
     matched.matched = true;
-    assert_eq!(reads(&matched, seen(&[name, ("instance", "b")])).reading, Reading::Clear);
+    assert_eq!(
+        reads(&matched, seen(&[name, ("instance", "b")])).reading,
+        Reading::Clear
+    );
 }
 
 #[test]
 fn of_rules_of_one_name_only_those_that_could_give_its_labels_count() {
     let mut one = alert(AlertState::Resolved);
-    one.notice.detail.labels.insert("seen_by".into(), "pd".into());
+    one.notice
+        .detail
+        .labels
+        .insert("seen_by".into(), "pd".into());
     let other = with(|w| {
         w.rules[0].labels = labels(&[("seen_by", "pd"), ("text", "{{ $value }}")]);
         w.rules[0].active.clear();
@@ -211,11 +273,18 @@ fn what_prometheus_does_not_see_any_more_ends_without_a_word() {
         })
     };
     let read = reads(&firing, gone(|w| w.rules[0].waits = 40.0));
-    assert_eq!((read.reading, read.hold), (Reading::Clear, Duration::from_secs(40)));
+    assert_eq!(
+        (read.reading, read.hold),
+        (Reading::Clear, Duration::from_secs(40))
+    );
     assert!(read.outside.unwrap().unseen);
     let read = reads(&firing, gone(|_| ()));
     assert_eq!(read.hold, Duration::from_secs(15));
-    assert!(read.message.contains("does not see it any more"), "{}", read.message);
+    assert!(
+        read.message.contains("does not see it any more"),
+        "{}",
+        read.message
+    );
     // Its sender's word is younger than the look, or Prometheus does not look, or it is gone.
     let cases: [Change; 6] = [
         |w| w.rules[0].evaluated = Some(at(-5)),
@@ -227,9 +296,16 @@ fn what_prometheus_does_not_see_any_more_ends_without_a_word() {
         |w| w.rules[0].active.push(of("10.0.0.1:20180")),
     ];
     for (n, change) in cases.into_iter().enumerate() {
-        assert_eq!(reads(&firing, gone(change)).reading, Reading::Violated, "case {n}");
+        assert_eq!(
+            reads(&firing, gone(change)).reading,
+            Reading::Violated,
+            "case {n}"
+        );
     }
-    for away in [NoRules::Away(String::new()), NoRules::Unsupported(String::new())] {
+    for away in [
+        NoRules::Away(String::new()),
+        NoRules::Unsupported(String::new()),
+    ] {
         assert_eq!(reads(&firing, Some(Err(away))).reading, Reading::Violated);
     }
     // Its sender said it again after that: it knows of it from elsewhere.
@@ -253,7 +329,11 @@ fn a_firing_alert_has_a_ticket_before_prometheus_may_end_it() {
 #[test]
 fn an_alert_of_another_prometheus_is_not_ended_by_this_one() {
     let mut theirs = alert(AlertState::Firing);
-    theirs.notice.detail.labels.insert("cluster".into(), "west".into());
+    theirs
+        .notice
+        .detail
+        .labels
+        .insert("cluster".into(), "west".into());
     let east = || {
         with(|w| {
             w.external = labels(&[("cluster", "east"), ("replica", "0")]);
@@ -264,7 +344,11 @@ fn an_alert_of_another_prometheus_is_not_ended_by_this_one() {
     theirs.state = AlertState::Resolved;
     let read = reads(&theirs, east());
     assert_eq!(read.reading, Reading::Clear);
-    assert!(read.message.contains("cluster \"west\""), "{}", read.message);
+    assert!(
+        read.message.contains("cluster \"west\""),
+        "{}",
+        read.message
+    );
 }
 
 #[test]
@@ -286,13 +370,24 @@ fn a_heartbeat_is_violated_when_it_stops() {
     assert!(!outside.unseen, "to fire is its well-being");
     pulse.silent_for = Duration::from_secs(5 * 3600);
     let read = reads(&pulse, None);
-    assert_eq!((read.reading, read.severity), (Reading::Violated, Severity::Critical));
-    assert!(read.message.starts_with("Watchdog has not been told for"), "{}", read.message);
+    assert_eq!(
+        (read.reading, read.severity),
+        (Reading::Violated, Severity::Critical)
+    );
+    assert!(
+        read.message.starts_with("Watchdog has not been told for"),
+        "{}",
+        read.message
+    );
     pulse.silent_for = Duration::ZERO;
     pulse.state = AlertState::Resolved;
     let read = reads(&pulse, None);
     assert_eq!(read.reading, Reading::Violated);
-    assert!(read.message.starts_with("Watchdog stopped: "), "{}", read.message);
+    assert!(
+        read.message.starts_with("Watchdog stopped: "),
+        "{}",
+        read.message
+    );
 }
 
 #[test]
@@ -350,10 +445,17 @@ fn a_crowd_says_how_many_it_stands_for_and_ends_with_the_last() {
     );
     let detail = seen.outside.unwrap().detail;
     assert_eq!(detail.stands_for, Some(40));
-    assert_eq!(detail.labels, labels(&[("alertname", "PodDown"), ("zone", "a")]));
+    assert_eq!(
+        detail.labels,
+        labels(&[("alertname", "PodDown"), ("zone", "a")])
+    );
     crowd.name = None;
     crowd.names.push(("DiskFull".into(), 3));
-    assert!(read(&crowd).message.contains("of many names fire: PodDown 40×, DiskFull 3×"));
+    assert!(
+        read(&crowd)
+            .message
+            .contains("of many names fire: PodDown 40×, DiskFull 3×")
+    );
     crowd.firing = 0;
     assert_eq!(read(&crowd).reading, Reading::Clear);
 }

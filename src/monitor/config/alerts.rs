@@ -23,7 +23,11 @@ use serde::Deserialize;
 use std::{collections::BTreeMap, time::Duration};
 
 #[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default, expecting = "a table of settings of alerts")]
+#[serde(
+    deny_unknown_fields,
+    default,
+    expecting = "a table of settings of alerts"
+)]
 pub(super) struct AlertSection {
     severity_labels: Option<Vec<String>>,
     severity: BTreeMap<String, Severity>,
@@ -66,9 +70,31 @@ const WORDS: [(Severity, &[&str]); 3] = [
     (
         Severity::Critical,
         &[
-            "critical", "crit", "page", "pager", "error", "err", "emergency", "emerg", "fatal",
-            "panic", "disaster", "blocker", "severe", "major", "urgent", "high", "highest",
-            "alert", "p0", "p1", "sev0", "sev1", "s0", "s1", "red",
+            "critical",
+            "crit",
+            "page",
+            "pager",
+            "error",
+            "err",
+            "emergency",
+            "emerg",
+            "fatal",
+            "panic",
+            "disaster",
+            "blocker",
+            "severe",
+            "major",
+            "urgent",
+            "high",
+            "highest",
+            "alert",
+            "p0",
+            "p1",
+            "sev0",
+            "sev1",
+            "s0",
+            "s1",
+            "red",
         ],
     ),
     (
@@ -81,8 +107,24 @@ const WORDS: [(Severity, &[&str]); 3] = [
     (
         Severity::Info,
         &[
-            "info", "information", "informational", "none", "low", "lowest", "notice", "debug",
-            "trivial", "ok", "p4", "p5", "sev4", "sev5", "s4", "s5", "green", "notification",
+            "info",
+            "information",
+            "informational",
+            "none",
+            "low",
+            "lowest",
+            "notice",
+            "debug",
+            "trivial",
+            "ok",
+            "p4",
+            "p5",
+            "sev4",
+            "sev5",
+            "s4",
+            "s5",
+            "green",
+            "notification",
         ],
     ),
 ];
@@ -246,7 +288,9 @@ impl AlertRules {
 
 fn find<'a>(labels: &'a BTreeMap<String, String>, name: &str) -> Option<&'a String> {
     labels.get(name).or_else(|| {
-        let other = labels.iter().find(|(key, _)| key.eq_ignore_ascii_case(name));
+        let other = labels
+            .iter()
+            .find(|(key, _)| key.eq_ignore_ascii_case(name));
         other.map(|(_, value)| value)
     })
 }
@@ -297,7 +341,11 @@ mod tests {
             ("severity", "purple", Severity::Warning),
             ("team", "critical", Severity::Warning),
         ] {
-            assert_eq!(rules.severity(&labels(&[(name, word)])), severity, "{name}={word}");
+            assert_eq!(
+                rules.severity(&labels(&[(name, word)])),
+                severity,
+                "{name}={word}"
+            );
         }
         // A word that is not known leaves it to the next label.
         let both = labels(&[("severity", "purple"), ("priority", "P1")]);
@@ -308,12 +356,28 @@ mod tests {
     fn what_it_is_about_is_said_before_who_told_it() {
         let rules = AlertRules::default();
         for (given, about) in [
-            (&[("instance", "10.244.1.7:8080"), ("pod", "app-0"), ("service", "ksm")][..], "app-0"),
-            (&[("instance", "tikv1:20180"), ("job", "tikv")], "tikv1:20180"),
+            (
+                &[
+                    ("instance", "10.244.1.7:8080"),
+                    ("pod", "app-0"),
+                    ("service", "ksm"),
+                ][..],
+                "app-0",
+            ),
+            (
+                &[("instance", "tikv1:20180"), ("job", "tikv")],
+                "tikv1:20180",
+            ),
             (&[("node", "n1"), ("instance", "10.0.0.1:8080")], "n1"),
             // The pod is the exporter's own.
-            (&[("pod", "node-exporter-x7"), ("instance", "n1:9100")], "n1:9100"),
-            (&[("pod", "kube-state-metrics-0"), ("deployment", "shop")], "shop"),
+            (
+                &[("pod", "node-exporter-x7"), ("instance", "n1:9100")],
+                "n1:9100",
+            ),
+            (
+                &[("pod", "kube-state-metrics-0"), ("deployment", "shop")],
+                "shop",
+            ),
             (&[("exported_pod", "app-1"), ("pod", "ksm-0")], "app-1"),
             (&[("pod", ""), ("instance", "a:1")], "a:1"),
             // Better than nothing.
@@ -327,7 +391,12 @@ mod tests {
     #[test]
     fn names_are_known_however_they_are_written() {
         let rules = AlertRules::default();
-        for name in ["Watchdog", "watchdog", "Dead Man's Switch", "dead_mans_switch"] {
+        for name in [
+            "Watchdog",
+            "watchdog",
+            "Dead Man's Switch",
+            "dead_mans_switch",
+        ] {
             assert!(rules.is_heartbeat(name), "{name}");
         }
         assert!(rules.is_ignored("InfoInhibitor") && !rules.is_heartbeat("InfoInhibitor"));
@@ -342,7 +411,12 @@ mod tests {
              [severity]\nGold = 'critical'\n",
         )
         .unwrap();
-        let given = labels(&[("severity", "info"), ("grade", "gold"), ("shop", "7"), ("pod", "p")]);
+        let given = labels(&[
+            ("severity", "info"),
+            ("grade", "gold"),
+            ("shop", "7"),
+            ("pod", "p"),
+        ]);
         assert_eq!(rules.severity(&given), Severity::Critical);
         assert_eq!(rules.subject(&given).as_deref(), Some("7"));
         assert!(rules.is_heartbeat("pulse") && !rules.is_heartbeat("Watchdog"));

@@ -265,7 +265,9 @@ fn answer(told: &Told) -> String {
     let n = told.set_aside;
     let why = told.why.join("; ");
     tracing::warn!("{n} alerts of a notification could not be used: {why}");
-    eprintln!("operator-tui monitor: {n} alerts of a notification could not be used: {why}");
+    operator_ledger::clean::complain(format_args!(
+        "operator-tui monitor: {n} alerts of a notification could not be used: {why}"
+    ));
     format!("taken, but for {n}: {why}\n")
 }
 

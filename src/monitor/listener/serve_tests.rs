@@ -166,7 +166,10 @@ fn storm(count: usize) -> String {
             )
         })
         .collect();
-    format!(r#"{{"alerts":[{}],"version":"4","groupKey":"g"}}"#, alerts.join(","))
+    format!(
+        r#"{{"alerts":[{}],"version":"4","groupKey":"g"}}"#,
+        alerts.join(",")
+    )
 }
 
 #[tokio::test]
@@ -184,9 +187,15 @@ async fn a_storm_is_taken_whole_and_is_one_ticket() {
 #[tokio::test]
 async fn one_odd_alert_is_said_and_costs_the_others_nothing() {
     let desk = Desk::new(None, true).await;
-    let odd = BODY.replace(r#""alerts":["#, r#""alerts":[{"status":"firing","labels":7},"#);
+    let odd = BODY.replace(
+        r#""alerts":["#,
+        r#""alerts":[{"status":"firing","labels":7},"#,
+    );
     let (status, text) = desk.post(None, odd).await;
-    assert!(status == 200 && text.contains("but for 1: alerts[0]: labels"), "{text}");
+    assert!(
+        status == 200 && text.contains("but for 1: alerts[0]: labels"),
+        "{text}"
+    );
     assert_eq!(desk.standing().await, 1);
     let (_, figures) = desk.get("/metrics").await;
     let line = "operator_webhook_alerts_total{kind=\"set_aside\"} 1";

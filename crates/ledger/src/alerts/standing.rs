@@ -2,8 +2,8 @@
 //! more is loaded at once than a page of its members.
 
 use super::{
-    AlertDetail, AlertNotice, AlertState as State, CrowdMember, MANY, OWN, Standing,
-    StandingAlert, StandingCrowd,
+    AlertDetail, AlertNotice, AlertState as State, CrowdMember, MANY, OWN, Standing, StandingAlert,
+    StandingCrowd,
 };
 use crate::{
     Mono, Severity, Stored, SystemId,
@@ -91,7 +91,13 @@ impl Engine {
                  WHERE cluster_id = ?1 AND ticket_key = ?2 AND state = 'firing' AND last_at > ?3",
             )?
             .query_row(params![cluster, key, told], |r| {
-                Ok((r.get(0)?, r.get(1)?, r.get(2)?, r.get::<_, Option<String>>(3)?, r.get(4)?))
+                Ok((
+                    r.get(0)?,
+                    r.get(1)?,
+                    r.get(2)?,
+                    r.get::<_, Option<String>>(3)?,
+                    r.get(4)?,
+                ))
             })?;
         let (ended, last_ended): (u64, Option<String>) = self
             .conn
@@ -161,11 +167,7 @@ impl Engine {
 
     /// Members of crowds that Prometheus sees, and those that it does not, each with the time that
     /// it must be so before it counts.
-    pub(crate) fn note_members(
-        &mut self,
-        seen: &[i64],
-        unseen: &[(i64, Duration)],
-    ) -> Result<()> {
+    pub(crate) fn note_members(&mut self, seen: &[i64], unseen: &[(i64, Duration)]) -> Result<()> {
         let now = Mono::now();
         self.write(|tx| {
             for id in seen {
@@ -246,10 +248,7 @@ fn alert(r: &Row<'_>, now: &Mono) -> rusqlite::Result<Option<StandingAlert>> {
             ends_at: text(2).as_deref().and_then(parse_time),
             firing: state == State::Firing,
             name: text(4).unwrap_or_default(),
-            severity: r
-                .get::<_, Stored<Severity>>(5)?
-                .known()
-                .unwrap_or_default(),
+            severity: r.get::<_, Stored<Severity>>(5)?.known().unwrap_or_default(),
             summary: text(6).unwrap_or_default(),
             group_key: text(7).unwrap_or_default(),
             detail,
@@ -273,7 +272,10 @@ fn span(ms: i64) -> Duration {
 fn member(r: &Row<'_>) -> rusqlite::Result<CrowdMember> {
     let labels: BTreeMap<String, String> =
         serde_json::from_str(&r.get::<_, String>(2)?).unwrap_or_default();
-    let last_at: Option<Timestamp> = r.get::<_, Option<String>>(5)?.as_deref().and_then(parse_time);
+    let last_at: Option<Timestamp> = r
+        .get::<_, Option<String>>(5)?
+        .as_deref()
+        .and_then(parse_time);
     Ok(CrowdMember {
         id: r.get(0)?,
         name: r.get(1)?,

@@ -68,7 +68,11 @@ impl Desk {
     }
 
     fn fires(&self) -> Vec<bool> {
-        self.standing().alerts.iter().map(|a| a.notice.firing).collect()
+        self.standing()
+            .alerts
+            .iter()
+            .map(|a| a.notice.firing)
+            .collect()
     }
 }
 
@@ -171,7 +175,9 @@ fn a_storm_that_comes_one_by_one_is_one_too() {
 #[test]
 fn of_many_names_the_worst_keep_tickets_of_their_own() {
     let mut desk = Desk::new();
-    let mut storm: Vec<_> = (0..400).flat_map(|n| many(&format!("N{n}"), 0, 1)).collect();
+    let mut storm: Vec<_> = (0..400)
+        .flat_map(|n| many(&format!("N{n}"), 0, 1))
+        .collect();
     storm[399].severity = Severity::Critical;
     storm[7].severity = Severity::Info;
     desk.receive(&storm);
@@ -199,14 +205,18 @@ fn members_of_a_crowd_that_prometheus_does_not_see_for_long_enough_end() {
     let (seen, unseen) = (page[0].id, page[1].id);
     let hold = Duration::from_secs(60);
     for _ in 0..2 {
-        desk.ledger.note_members(&[seen], &[(unseen, hold)]).unwrap();
+        desk.ledger
+            .note_members(&[seen], &[(unseen, hold)])
+            .unwrap();
     }
     assert_eq!(desk.standing().crowds[0].firing, 20);
     desk.ledger
         .conn
         .execute("UPDATE alerts SET unseen_ms = unseen_ms - 61000", [])
         .unwrap();
-    desk.ledger.note_members(&[seen], &[(unseen, hold)]).unwrap();
+    desk.ledger
+        .note_members(&[seen], &[(unseen, hold)])
+        .unwrap();
     let crowd = &desk.standing().crowds[0];
     assert_eq!((crowd.firing, crowd.ended), (19, 1));
     // Its sender says it again: it knows better.

@@ -4,8 +4,9 @@
 use crate::bench::{Bench, cluster};
 use jiff::Timestamp;
 use operator_ledger::{
-    AlertDetail, AlertNotice, Check, CheckOutcome, Crowd, EntryKind, NewEntry, NotificationCursor, NotificationKind,
-    Observation, Outside, Reading, Resolution, SessionStatus, Severity, Status, Stored,
+    AlertDetail, AlertNotice, Check, CheckOutcome, Crowd, EntryKind, NewEntry, NotificationCursor,
+    NotificationKind, Observation, Outside, Reading, Resolution, SessionStatus, Severity, Status,
+    Stored,
     event::{Outcome, VerifyState},
 };
 use std::time::Duration;

@@ -50,14 +50,28 @@ fn lines_are_clean_and_labels_as_they_came() {
         (2, true, None)
     );
     assert_eq!(alert.severity, Severity::Critical);
-    assert_eq!(alert.summary, "the queue is full");
+    assert_eq!(alert.summary, "the queue<202e> is full");
     assert_eq!(alert.detail.labels["expr"], "delta( a[10m])  > 0\t\u{202e}");
-    let links: Vec<_> = alert.detail.links.iter().map(|l| (&*l.title, &*l.url)).collect();
+    let links: Vec<_> = alert
+        .detail
+        .links
+        .iter()
+        .map(|l| (&*l.title, &*l.url))
+        .collect();
     assert_eq!(
         links,
-        [("runbook", "http://r"), ("rule", "http://p/graph"), ("sender", "http://am:9093")]
+        [
+            ("runbook", "http://r"),
+            ("rule", "http://p/graph"),
+            ("sender", "http://am:9093")
+        ]
     );
-    for word in ["- instance: mq:1", "- runbook: http://r", "2 more alerts", "- expr: delta( a[10m]) > 0\n"] {
+    for word in [
+        "- instance: mq:1",
+        "- runbook: http://r",
+        "2 more alerts",
+        "- expr: delta( a[10m]) > 0",
+    ] {
         assert!(alert.context.contains(word), "{word}: {}", alert.context);
     }
 }
@@ -65,15 +79,24 @@ fn lines_are_clean_and_labels_as_they_came() {
 #[test]
 fn what_people_read_is_the_first_annotation_that_says_something() {
     let says = |annotations: Value| one(|a| a["annotations"] = annotations).summary;
-    assert_eq!(says(json!({"summary": "", "description": "the disk is full"})), "the disk is full");
-    assert_eq!(says(json!({"summary": " \n", "message": null, "title": "T"})), "T");
+    assert_eq!(
+        says(json!({"summary": "", "description": "the disk is full"})),
+        "the disk is full"
+    );
+    assert_eq!(
+        says(json!({"summary": " \n", "message": null, "title": "T"})),
+        "T"
+    );
     assert_eq!(says(json!({})), "QueueFull fires: instance=mq:1");
     assert_eq!(says(Value::Null), "QueueFull fires: instance=mq:1");
     let bare = one(|a| {
         a["annotations"] = json!({});
         a["labels"] = json!({});
     });
-    assert_eq!((bare.name.as_str(), bare.summary.as_str()), ("alert", "alert fires"));
+    assert_eq!(
+        (bare.name.as_str(), bare.summary.as_str()),
+        ("alert", "alert fires")
+    );
 }
 
 #[test]
@@ -169,15 +192,21 @@ fn tens_of_thousands_are_handed_on_in_parts() {
     let alert = body(|_| ())["alerts"][0].clone();
     let many = body(|b| b["alerts"] = json!(vec![alert; 20_001])).to_string();
     let (mut parts, mut sum) = (Vec::new(), 0);
-    read(Cursor::new(many.as_bytes()), &AlertRules::default(), |alerts| {
-        parts.push(alerts.len());
-        sum += alerts.len();
-        Ok::<_, Infallible>(())
-    })
+    read(
+        Cursor::new(many.as_bytes()),
+        &AlertRules::default(),
+        |alerts| {
+            parts.push(alerts.len());
+            sum += alerts.len();
+            Ok::<_, Infallible>(())
+        },
+    )
     .unwrap();
     assert_eq!((sum, *parts.iter().max().unwrap()), (20_001, CHUNK));
     // Whoever takes them may fail.
-    let refused = read(Cursor::new(many.as_bytes()), &AlertRules::default(), |_| Err("full"));
+    let refused = read(Cursor::new(many.as_bytes()), &AlertRules::default(), |_| {
+        Err("full")
+    });
     assert!(matches!(refused, Err(ReadError::Taking("full"))));
 }
 
@@ -198,7 +227,8 @@ fn long_texts_are_cut_and_long_labels_left_out() {
 #[test]
 fn heartbeats_are_marked_and_those_without_meaning_ignored() {
     assert!(one(|a| a["labels"]["alertname"] = json!("Watchdog")).heartbeat);
-    let (told, alerts) =
-        all(&body(|b| b["alerts"][0]["labels"]["alertname"] = json!("InfoInhibitor")));
+    let (told, alerts) = all(&body(|b| {
+        b["alerts"][0]["labels"]["alertname"] = json!("InfoInhibitor")
+    }));
     assert_eq!((told.ignored, alerts.len()), (1, 0));
 }
