@@ -2,6 +2,7 @@ use super::*;
 use crate::cluster::Options;
 use axum::{Json, Router, routing::get};
 use serde_json::json;
+use std::path::Path;
 
 /// A PD of cluster `id` at a free port.
 async fn pd(id: u64) -> String {

@@ -171,12 +171,13 @@ impl Served {
         self.writer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn ledger(&self) -> Result<MonitorLedger, LedgerError> {
+    /// Waits: for a thread that may.
+    fn open(&self) -> Result<MonitorLedger, LedgerError> {
         let open = self.writer().clone();
         match open {
             Some(ledger) => Ok(ledger),
             None => {
-                let opened = MonitorLedger::open(&self.ledger).await?;
+                let opened = MonitorLedger::open(&self.ledger).wait()?;
                 Ok(self.writer().insert(opened).clone())
             }
         }
@@ -214,19 +215,16 @@ impl Served {
         let Ok(_turn) = self.turns.acquire().await else {
             return again("this monitor ends".into());
         };
-        let ledger = match self.ledger().await {
-            Ok(ledger) => ledger,
-            Err(e) => return again(format!("the ledger cannot be written: {e}")),
-        };
-        let (rules, state) = (self.rules.clone(), self.state.clone());
+        let served = self.clone();
         let read = tokio::task::spawn_blocking(move || {
-            let mut received = Received::default();
-            let told = alertmanager::read(body, &rules, |alerts| {
+            let (mut received, rules) = (Received::default(), &served.rules);
+            let told = alertmanager::read(body, rules, |alerts| {
+                let ledger = served.open()?;
                 received += ledger
                     .receive_alerts(&cluster, &alerts, &rules.crowd)
                     .wait()?;
                 // What is written wakes the monitor, whatever becomes of the rest.
-                state.alert_received.notify_one();
+                served.state.alert_received.notify_one();
                 Ok::<_, LedgerError>(())
             });
             (told, received)

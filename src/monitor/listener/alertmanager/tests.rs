@@ -70,7 +70,7 @@ fn lines_are_clean_and_labels_as_they_came() {
         "- instance: mq:1",
         "- runbook: http://r",
         "2 more alerts",
-        "- expr: delta( a[10m]) > 0",
+        "- expr: delta( a[10m])  > 0",
     ] {
         assert!(alert.context.contains(word), "{word}: {}", alert.context);
     }
