@@ -17,6 +17,7 @@ pub mod lock;
 pub mod notify;
 mod report;
 mod run;
+mod sources;
 
 pub use config::Config;
 pub use error::MonitorError;
