@@ -116,7 +116,7 @@ pub fn seen(wanted: Wanted<'_>, state: &Result<RuleState, NoRules>, others: &[&L
     if rules.iter().any(|rule| stale(&rule)) {
         return Seen::Unknown("Prometheus does not evaluate the rule".into());
     }
-    let relabelled = own.is_empty() && active.len() > 0;
+    let relabelled = own.is_empty() && !active.is_empty();
     if relabelled || active.iter().any(|a| could_be_it(a, wanted, others)) {
         return Seen::Unknown(
             "Prometheus sees one of this rule that may be it under other labels".into(),
@@ -135,7 +135,7 @@ pub fn seen(wanted: Wanted<'_>, state: &Result<RuleState, NoRules>, others: &[&L
 }
 
 /// The name as it came, which the rule has too.
-fn alertname<'a>(wanted: Wanted<'a>) -> &'a str {
+fn alertname(wanted: Wanted<'_>) -> &str {
     wanted
         .labels
         .get("alertname")

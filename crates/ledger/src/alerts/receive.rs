@@ -102,7 +102,8 @@ fn keys(
         if let Some(first) = at.get(notice.fingerprint.as_str())
             && *first != n
         {
-            keys[n] = keys[*first].clone();
+            let key = keys[*first].clone();
+            keys[n] = key;
         }
     }
     Ok(keys)

@@ -285,3 +285,21 @@ fn labels_come_back_as_they_came() {
     });
     assert_eq!(desk.standing().alerts[0].notice.detail.labels["expr"], odd);
 }
+
+#[test]
+fn a_file_of_this_version_that_lacks_a_column_is_given_it() {
+    let mut desk = Desk::new();
+    desk.told(0, true);
+    let Desk { _dir: dir, ledger } = desk;
+    ledger
+        .conn
+        .execute_batch(
+            "DROP INDEX idx_alerts_ticket; DROP INDEX idx_alerts_first;
+             ALTER TABLE alerts DROP COLUMN ticket_key; ALTER TABLE tickets DROP COLUMN alert;",
+        )
+        .unwrap();
+    drop(ledger);
+    let ledger = Engine::open(&dir.path().join("tickets.db")).unwrap();
+    let desk = Desk { _dir: dir, ledger };
+    assert_eq!(desk.fires(), [true]);
+}
