@@ -112,9 +112,10 @@ impl Desk {
 async fn ask(prometheus: &Prometheus) -> Result<RuleState, NoRules> {
     let rules = prometheus.rules().await.map_err(|e| match &e {
         // It answers, and knows no such question.
-        HttpError::Status { status, .. } if matches!(status, 400 | 404 | 405 | 410 | 501) => {
-            NoRules::Unsupported(e.to_string())
-        }
+        HttpError::Status {
+            status: 400 | 404 | 405 | 410 | 501,
+            ..
+        } => NoRules::Unsupported(e.to_string()),
         _ => NoRules::Away(e.to_string()),
     })?;
     let (started, external) = tokio::join!(prometheus.started(), prometheus.external_labels());

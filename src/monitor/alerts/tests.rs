@@ -98,6 +98,7 @@ fn reads(alert: &StandingAlert, state: Option<Result<RuleState, NoRules>>) -> Ob
     read.remove(0)
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "as it is asked for")]
 fn with(change: impl FnOnce(&mut RuleState)) -> Option<Result<RuleState, NoRules>> {
     let mut state = state();
     change(&mut state);

@@ -228,7 +228,7 @@ fn long_texts_are_cut_and_long_labels_left_out() {
 fn heartbeats_are_marked_and_those_without_meaning_ignored() {
     assert!(one(|a| a["labels"]["alertname"] = json!("Watchdog")).heartbeat);
     let (told, alerts) = all(&body(|b| {
-        b["alerts"][0]["labels"]["alertname"] = json!("InfoInhibitor")
+        b["alerts"][0]["labels"]["alertname"] = json!("InfoInhibitor");
     }));
     assert_eq!((told.ignored, alerts.len()), (1, 0));
 }
