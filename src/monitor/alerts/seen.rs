@@ -113,7 +113,7 @@ pub fn seen(wanted: Wanted<'_>, state: &Result<RuleState, NoRules>, others: &[&L
     let age = |at: Timestamp| state.at.duration_since(at).as_secs_f64();
     let stale =
         |rule: &&AlertRule| !rule.healthy || rule.evaluated.is_none_or(|at| age(at) > limit(rule));
-    if rules.iter().copied().any(stale) {
+    if rules.iter().any(stale) {
         return Seen::Unknown("Prometheus does not evaluate the rule".into());
     }
     let relabelled = own.is_empty() && !active.is_empty();
