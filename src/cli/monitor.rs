@@ -21,6 +21,7 @@ use operator_ledger::{
     clean::{json_line, one_line},
 };
 use std::{
+    io::Write,
     path::{Path, PathBuf},
     process::ExitCode,
     sync::Arc,
@@ -151,6 +152,7 @@ pub fn run(args: Args) -> CliResult {
                     clear = report.violations.is_empty();
                     print(report, args.json);
                 }
+                Happened::Alerted(report) => print_changes(report, args.json),
                 Happened::NotRecorded(why) => warn(format!("check not recorded: {why}")),
                 Happened::Waiting(lock) => {
                     if !std::mem::replace(&mut told, true) {
@@ -193,8 +195,9 @@ async fn listen(
         );
     }
     let (ledger, state) = (options.ledger.clone(), options.listener.clone());
+    let rules = options.config.alerts.clone();
     tokio::spawn(async move {
-        if let Err(e) = listener.serve(ledger, token, state).await {
+        if let Err(e) = listener.serve(ledger, token, rules, state).await {
             errln!("operator-tui monitor: no longer listening: {e}");
         }
     });
@@ -207,8 +210,13 @@ fn token(args: &RunArgs) -> color_eyre::Result<Option<Token>> {
     };
     let text = match &args.token_file {
         Some(path) => Some(read(path)?),
-        None => args.token.clone().filter(|t| !t.is_empty()),
+        None => args.token.clone(),
     };
+    if text.as_ref().is_some_and(|t| t.trim().is_empty()) {
+        return Err(eyre!(
+            "the token for alerts is empty (OPERATOR_WEBHOOK_TOKEN or --token-file): unset it to take alerts of this machine without one"
+        ));
+    }
     if text.as_ref().is_some_and(|t| t.trim().len() < 8) {
         return Err(eyre!(
             "the token is shorter than 8 characters: anybody could guess it"
@@ -250,14 +258,27 @@ fn stop_at_end_of_input(stop: CancellationToken) {
     });
 }
 
-fn print(report: &Report, json: bool) {
-    use std::io::Write;
-    // The reader may be gone; the ledger has it all.
-    let mut out = out::stdout();
-    if json {
-        let _ = json_line(&mut out, report).and_then(|()| out.flush());
+/// Of a look between two checks: only what it changed.
+fn print_changes(report: &Report, json: bool) {
+    let o = &report.outcome;
+    let changed = [&o.opened, &o.reopened, &o.proven, &o.refuted, &o.cleared];
+    if changed.iter().all(|ids| ids.is_empty()) {
         return;
     }
+    let mut out = out::stdout();
+    if json {
+        print_json(&mut out, report);
+    } else {
+        print_tickets(&mut out, report);
+    }
+}
+
+// The reader may be gone; the ledger has it all.
+fn print_json(out: &mut impl Write, report: &Report) {
+    let _ = json_line(&mut *out, report).and_then(|()| out.flush());
+}
+
+fn print_tickets(out: &mut impl Write, report: &Report) {
     let o = &report.outcome;
     for (ids, word) in [
         (&o.opened, "Created ticket"),
@@ -270,6 +291,16 @@ fn print(report: &Report, json: bool) {
             let _ = writeln!(out, "{word} #{id}");
         }
     }
+    let _ = out.flush();
+}
+
+fn print(report: &Report, json: bool) {
+    let mut out = out::stdout();
+    if json {
+        return print_json(&mut out, report);
+    }
+    print_tickets(&mut out, report);
+    let o = &report.outcome;
     for v in &report.violations {
         let word = if v.reading == Reading::Violated {
             "violated"

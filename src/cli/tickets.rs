@@ -4,7 +4,7 @@ use super::{
     CliResult, out, table,
     target::{self, LedgerArgs},
 };
-use crate::span;
+use crate::{app::model::detail::alert_lines, span};
 use agent_lab::control::person;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use color_eyre::eyre::eyre;
@@ -291,6 +291,15 @@ fn show(id: i64, common: &Common) -> color_eyre::Result<()> {
     if let Some(at) = ticket.retry_at {
         outln!("  next try    {}", time(Some(at)))?;
     }
+    if let Some(about) = &ticket.store_id {
+        outln!("  about       {}", one_line(about))?;
+    }
+    for (title, lines) in ticket.alert.iter().flat_map(alert_lines) {
+        outln!("\n{}", heading(title))?;
+        for line in lines {
+            outln!("  {line}")?;
+        }
+    }
     outln!("\nWhat happened")?;
     for e in &events {
         outln!(
@@ -320,6 +329,13 @@ fn show(id: i64, common: &Common) -> color_eyre::Result<()> {
         None => outln!("\nNo diagnosis yet.")?,
     }
     Ok(())
+}
+
+/// With a capital letter.
+fn heading(title: &str) -> String {
+    let mut letters = title.chars();
+    let first = letters.next().map(|c| c.to_uppercase().to_string());
+    first.unwrap_or_default() + letters.as_str()
 }
 
 /// Lines of others' text, indented and without control characters.

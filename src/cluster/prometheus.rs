@@ -6,9 +6,10 @@
 
 mod figures;
 mod filter;
+mod rules;
 
 use self::figures::Scrapes;
-pub use self::filter::Filter;
+pub use self::{filter::Filter, rules::AlertRule};
 use super::{
     access::{Access, Whose},
     http::{self, Http, HttpError},
@@ -33,19 +34,6 @@ pub struct Prometheus {
     /// Which series are of the cluster that is watched; all, where nobody says.
     filter: Option<Filter>,
     scrapes: Scrapes,
-}
-
-/// What Prometheus says of a rule that alerts.
-#[derive(Debug, Clone, PartialEq)]
-pub struct AlertRule {
-    pub name: String,
-    /// Whether its last evaluation went well.
-    pub healthy: bool,
-    pub evaluated: Option<Timestamp>,
-    /// Seconds between evaluations of its group.
-    pub interval: f64,
-    /// Labels of those that are pending or firing.
-    pub active: Vec<Labels>,
 }
 
 /// One series of a range query.
@@ -133,60 +121,6 @@ impl Prometheus {
     /// Where it is, without a password.
     pub fn place(&self) -> &str {
         &self.place
-    }
-
-    /// Its rules that alert.
-    pub async fn rules(&self) -> Result<Vec<AlertRule>, HttpError> {
-        #[derive(Deserialize)]
-        struct Data {
-            groups: Vec<Group>,
-        }
-        #[derive(Deserialize)]
-        struct Group {
-            rules: Vec<Rule>,
-            #[serde(default)]
-            interval: f64,
-        }
-        #[derive(Deserialize)]
-        #[serde(rename_all = "camelCase")]
-        struct Rule {
-            name: String,
-            #[serde(default)]
-            health: String,
-            last_evaluation: Option<Timestamp>,
-            #[serde(default)]
-            alerts: Vec<Active>,
-        }
-        #[derive(Deserialize)]
-        struct Active {
-            labels: Labels,
-        }
-        let data: Data = self.get("rules", &[("type", "alert")]).await?;
-        let rules = data.groups.into_iter().flat_map(|group| {
-            let interval = group.interval;
-            group.rules.into_iter().map(move |rule| AlertRule {
-                name: rule.name,
-                healthy: rule.health == "ok",
-                // The zero of Go: never.
-                evaluated: rule.last_evaluation.filter(|at| at.as_second() > 0),
-                interval,
-                active: rule.alerts.into_iter().map(|a| a.labels).collect(),
-            })
-        });
-        Ok(rules.collect())
-    }
-
-    /// When its process began.
-    pub async fn started(&self) -> Result<Timestamp, HttpError> {
-        #[derive(Deserialize)]
-        #[serde(rename_all = "camelCase")]
-        struct Data {
-            start_time: Timestamp,
-        }
-        Ok(self
-            .get::<Data>("status/runtimeinfo", &[])
-            .await?
-            .start_time)
     }
 
     async fn query(&self, query: &str) -> Result<Vec<Found>, HttpError> {

@@ -1,66 +1,55 @@
-//! From what Alertmanager told to what each of its alerts reads. Pure.
+//! From what others told of their alerts to what each ticket of theirs reads. Pure.
 //!
-//! An alert that was told resolved may only have been lost from sight: where Prometheus can be
-//! asked, its word on the rule counts as well, and where it does not answer the alert is unknown.
+//! What is told firing is violated, what is told resolved is clear; where Prometheus can be asked
+//! for the rule, it has a say in both. A heartbeat is the other way round: it is violated when it is
+//! no longer told.
 
-use crate::cluster::prometheus::AlertRule;
+mod crowd;
+mod seen;
+
+use super::config::AlertRules;
+use crate::span;
 use jiff::Timestamp;
 use operator_ledger::{
-    ALERT_KEY, LiveTicket, Observation, Outside, Reading, Severity, StandingAlert,
+    ALERT_KEY, AlertDetail, AlertState, LiveTicket, Observation, Outside, Reading, Severity,
+    Standing, StandingAlert, clean::one_line,
 };
-use std::time::Duration;
+pub use seen::{NoRules, RuleState, Seen, Wanted, seen};
+use std::{collections::BTreeMap, collections::HashSet, time::Duration};
 
-/// Seconds after which a rule that was not evaluated says nothing, or so many intervals of its
-/// group. A Prometheus that runs for less has not scraped and evaluated everything yet.
-const EVALUATED: f64 = 15.0;
-const INTERVALS: f64 = 3.0;
-
-/// What Prometheus says of its rules.
-#[derive(Debug)]
-pub struct RuleState {
-    pub rules: Vec<AlertRule>,
-    pub started: Timestamp,
-    pub at: Timestamp,
+/// How the alerts are read.
+#[derive(Debug, Clone, Copy)]
+pub struct Look<'a> {
+    /// What Prometheus says. None: there is none to ask.
+    pub rules: Option<&'a Result<RuleState, NoRules>>,
+    /// How long a claimed repair waits for word of its end.
+    pub patience: Duration,
+    pub settings: &'a AlertRules,
+    /// How long this monitor has listened: before that nobody could tell it anything.
+    pub listening: Duration,
 }
 
-/// What every alert reads. `state`: none where there is no Prometheus to ask, an error where it did
-/// not answer. `live`: keys of unresolved tickets.
-pub fn evaluate(
-    standing: &[StandingAlert],
-    state: Option<&Result<RuleState, String>>,
-    patience: Duration,
-    live: &[LiveTicket],
-) -> Vec<Observation> {
+/// What every alert reads. `live`: unresolved tickets.
+pub fn evaluate(standing: &Standing, look: Look<'_>, live: &[LiveTicket]) -> Vec<Observation> {
+    let others: Vec<&BTreeMap<String, String>> = standing
+        .alerts
+        .iter()
+        .filter(|alert| alert.state == AlertState::Firing)
+        .map(|alert| &alert.notice.detail.labels)
+        .collect();
+    let tickets: HashSet<&str> = live.iter().map(|ticket| ticket.key.as_str()).collect();
     let mut out: Vec<Observation> = standing
+        .alerts
         .iter()
         .map(|alert| {
-            let notice = &alert.notice;
-            let (reading, message) = if notice.firing {
-                (Reading::Violated, notice.summary.clone())
-            } else {
-                resolved(alert, state)
-            };
-            Observation {
-                key: notice.key(),
-                invariant: notice.name.clone(),
-                subject: subject(alert),
-                subject_name: None,
-                reading,
-                message,
-                severity: notice.severity,
-                grace: Duration::ZERO,
-                hold: Duration::ZERO,
-                outside: Some(Outside {
-                    batch: notice.group_key.clone(),
-                    context: notice.context.clone(),
-                    since: notice.starts_at,
-                    patience,
-                }),
-            }
+            let has_ticket = tickets.contains(alert.notice.key().as_str());
+            read(alert, look, &others, has_ticket)
         })
         .collect();
+    out.extend(standing.crowds.iter().map(|c| crowd::read(c, look)));
+    let known: HashSet<String> = out.iter().map(|o| o.key.clone()).collect();
     for ticket in live {
-        if ticket.key.starts_with(ALERT_KEY) && !out.iter().any(|o| o.key == ticket.key) {
+        if ticket.key.starts_with(ALERT_KEY) && !known.contains(&ticket.key) {
             out.push(Observation {
                 key: ticket.key.clone(),
                 invariant: ticket.invariant.clone(),
@@ -78,179 +67,241 @@ pub fn evaluate(
     out
 }
 
-/// Labels that name what an alert is about, the most telling first.
-const SUBJECTS: [&str; 6] = ["instance", "pod", "node", "host", "service", "job"];
-
-fn subject(alert: &StandingAlert) -> Option<String> {
-    let labels = &alert.notice.labels;
-    SUBJECTS.iter().find_map(|l| labels.get(*l)).cloned()
+/// What one alert reads.
+struct Read {
+    reading: Reading,
+    message: String,
+    hold: Duration,
+    /// Prometheus sees it.
+    matched: bool,
 }
 
-fn resolved(alert: &StandingAlert, state: Option<&Result<RuleState, String>>) -> (Reading, String) {
-    let notice = &alert.notice;
-    let told = match notice.ends_at {
-        Some(at) => format!("Alertmanager says that it ended at {at}"),
-        None => "Alertmanager says that it is resolved".to_owned(),
-    };
-    let state = match state {
-        None => return (Reading::Clear, told),
-        Some(Err(why)) => {
-            let text = format!("{told}, but Prometheus cannot be asked: {why}");
-            return (Reading::Unknown, text);
+impl Read {
+    fn new(reading: Reading, message: String) -> Self {
+        Self {
+            reading,
+            message,
+            hold: Duration::ZERO,
+            matched: false,
         }
-        Some(Ok(state)) => state,
-    };
-    let mut rules = state.rules.iter().filter(|r| r.name == notice.name);
-    let Some(rule) = rules.next() else {
-        // It comes from somewhere else.
-        return (Reading::Clear, told);
-    };
-    let mut all = std::iter::once(rule).chain(rules);
-    let limit = |rule: &AlertRule| EVALUATED.max(rule.interval * INTERVALS);
-    let runs = state.at.duration_since(state.started).as_secs_f64();
-    if all.clone().any(|rule| runs < limit(rule)) {
-        let text = format!("{told}, but Prometheus has only just been started");
-        return (Reading::Unknown, text);
     }
-    let same = |rule: &AlertRule| {
-        rule.active.iter().any(|active| {
-            // Alertmanager may have been sent more labels than the rule gives, never fewer.
-            active.iter().all(|(k, v)| notice.labels.get(k) == Some(v))
-        })
+}
+
+fn read(
+    alert: &StandingAlert,
+    look: Look<'_>,
+    others: &[&BTreeMap<String, String>],
+    has_ticket: bool,
+) -> Observation {
+    let notice = &alert.notice;
+    let read = if notice.heartbeat {
+        heartbeat(alert, look)
+    } else {
+        match alert.state {
+            AlertState::Firing => firing(alert, look, others, has_ticket),
+            AlertState::Resolved | AlertState::Unseen | AlertState::Overtaken => {
+                over(alert, look, others)
+            }
+        }
     };
-    if all.clone().any(same) {
-        let text = format!("{}; {told}, but Prometheus still sees it", notice.summary);
-        return (Reading::Violated, text);
+    let about = look.settings.subject(&notice.detail.labels);
+    Observation {
+        key: notice.key(),
+        invariant: notice.name.clone(),
+        subject: about.map(|about| one_line(&about)),
+        subject_name: None,
+        reading: read.reading,
+        message: read.message,
+        severity: if notice.heartbeat {
+            // What it says of itself is how bad it is that it fires.
+            Severity::Critical
+        } else {
+            notice.severity
+        },
+        grace: Duration::ZERO,
+        hold: read.hold,
+        outside: Some(Outside {
+            batch: notice.group_key.clone(),
+            context: notice.context.clone(),
+            since: if notice.heartbeat {
+                alert.last_at.unwrap_or(notice.starts_at)
+            } else {
+                notice.starts_at
+            },
+            patience: look.patience,
+            last_word: alert.last_at,
+            detail: notice.detail.clone(),
+            unseen: alert.state == AlertState::Firing && !notice.heartbeat,
+            matched: read.matched && !alert.matched,
+        }),
     }
-    let stale = |rule: &AlertRule| {
-        let age = rule
-            .evaluated
-            .map(|at| state.at.duration_since(at).as_secs_f64());
-        !rule.healthy || age.is_none_or(|age| age > limit(rule))
+}
+
+/// It is well as long as it is told.
+fn heartbeat(alert: &StandingAlert, look: Look<'_>) -> Read {
+    let notice = &alert.notice;
+    let what = "alerts may no longer reach this monitor";
+    if alert.state != AlertState::Firing {
+        let text = format!(
+            "{} stopped: {}. It fires while all is well, so {what}",
+            notice.name,
+            told_over(alert)
+        );
+        return Read::new(Reading::Violated, text);
+    }
+    let within = look.settings.silence(alert.words, alert.longest_silence);
+    let silent = alert.silent_for.min(look.listening);
+    if silent > within {
+        let text = format!(
+            "{} has not been told for {}, and should be within {}: {what}",
+            notice.name,
+            span::short(alert.silent_for),
+            span::short(within)
+        );
+        return Read::new(Reading::Violated, text);
+    }
+    let text = format!(
+        "{} is told, {} ago for the last time",
+        notice.name,
+        span::short(alert.silent_for)
+    );
+    Read::new(Reading::Clear, text)
+}
+
+/// What asking Prometheus for an alert says.
+fn ask(
+    alert: &StandingAlert,
+    look: Look<'_>,
+    others: &[&BTreeMap<String, String>],
+) -> Option<Seen> {
+    let wanted = Wanted {
+        name: &alert.notice.name,
+        labels: &alert.notice.detail.labels,
+        matched: alert.matched,
+        over: alert.state == AlertState::Resolved,
     };
-    if all.any(stale) {
-        let text = format!("{told}, but Prometheus does not evaluate the rule");
-        return (Reading::Unknown, text);
+    look.rules.map(|state| seen(wanted, state, others))
+}
+
+/// Its sender's word stands, unless Prometheus has looked since and does not see it; and even then
+/// its sender must not have said it again after that.
+fn firing(
+    alert: &StandingAlert,
+    look: Look<'_>,
+    others: &[&BTreeMap<String, String>],
+    has_ticket: bool,
+) -> Read {
+    let told = || Read::new(Reading::Violated, alert.notice.summary.clone());
+    match ask(alert, look, others) {
+        Some(Seen::Yes) => Read {
+            matched: true,
+            ..told()
+        },
+        Some(Seen::No { evaluated, hold })
+            if has_ticket
+                && (alert.matched || !alert.contested)
+                && alert.last_at.is_none_or(|at| evaluated > at) =>
+        {
+            Read {
+                hold,
+                ..Read::new(
+                    Reading::Clear,
+                    format!(
+                        "Prometheus evaluates the rule and does not see it any more; {} has not said that it ended",
+                        sender(&alert.notice.detail)
+                    ),
+                )
+            }
+        }
+        _ => told(),
     }
-    (
-        Reading::Clear,
-        format!("{told}, and Prometheus does not see it any more"),
-    )
+}
+
+fn over(alert: &StandingAlert, look: Look<'_>, others: &[&BTreeMap<String, String>]) -> Read {
+    let told = told_over(alert);
+    let asked_before = |state: &RuleState| alert.last_at.is_some_and(|at| state.at < at);
+    if let Some(Ok(state)) = look.rules
+        && asked_before(state)
+    {
+        let text = format!("{told}, but Prometheus has not been asked since");
+        return Read::new(Reading::Unknown, text);
+    }
+    match ask(alert, look, others) {
+        None => Read::new(Reading::Clear, told),
+        Some(Seen::NotAsked(why)) => Read::new(Reading::Clear, format!("{told}; {why}")),
+        Some(Seen::Unknown(why)) => Read::new(Reading::Unknown, format!("{told}, but {why}")),
+        Some(Seen::Yes) => Read::new(
+            Reading::Violated,
+            format!(
+                "{}; {told}, but Prometheus still sees it",
+                alert.notice.summary
+            ),
+        ),
+        Some(Seen::No { .. }) => Read::new(
+            Reading::Clear,
+            format!("{told}, and Prometheus does not see it any more"),
+        ),
+    }
+}
+
+/// How its end is known.
+fn told_over(alert: &StandingAlert) -> String {
+    let sender = sender(&alert.notice.detail);
+    match (alert.state, alert.notice.ends_at) {
+        (AlertState::Unseen, _) => {
+            format!("{sender} has not said that it ended")
+        }
+        (_, Some(at)) => format!("{sender} says that it ended at {at:.0}"),
+        (_, None) => format!("{sender} says that it is resolved"),
+    }
+}
+
+/// Who tells of an alert, as far as that can be told from its links.
+fn sender(detail: &AlertDetail) -> &'static str {
+    let grafana = |title: &str| matches!(title, "silence" | "panel");
+    if detail.links.iter().any(|link| grafana(&link.title)) {
+        "Grafana"
+    } else {
+        "Alertmanager"
+    }
+}
+
+/// Members of crowds that Prometheus sees, and those that it does not, with the time that must be
+/// so.
+#[derive(Debug, Default)]
+pub struct Members {
+    pub seen: Vec<i64>,
+    pub unseen: Vec<(i64, Duration)>,
+}
+
+/// What Prometheus says of some members of crowds.
+pub fn members(
+    page: &[operator_ledger::CrowdMember],
+    state: &Result<RuleState, NoRules>,
+) -> Members {
+    let others: Vec<&BTreeMap<String, String>> = page.iter().map(|m| &m.labels).collect();
+    let mut out = Members::default();
+    for member in page {
+        let wanted = Wanted {
+            name: &member.name,
+            labels: &member.labels,
+            matched: member.matched,
+            over: false,
+        };
+        match seen(wanted, state, &others) {
+            Seen::Yes => out.seen.push(member.id),
+            Seen::No { evaluated, hold }
+                if (member.matched || !member.contested)
+                    && member.last_at.is_none_or(|at: Timestamp| evaluated > at) =>
+            {
+                out.unseen.push((member.id, hold));
+            }
+            _ => {}
+        }
+    }
+    out
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use operator_ledger::AlertNotice;
-    use std::collections::BTreeMap;
-
-    const NOW: i64 = 1_769_767_200;
-
-    fn at(second: i64) -> Timestamp {
-        Timestamp::from_second(NOW + second).unwrap()
-    }
-
-    fn labels(instance: &str) -> BTreeMap<String, String> {
-        [("alertname", "StoreDown"), ("instance", instance)]
-            .map(|(k, v)| (k.to_owned(), v.to_owned()))
-            .into()
-    }
-
-    fn alert(firing: bool) -> StandingAlert {
-        StandingAlert {
-            notice: AlertNotice {
-                fingerprint: "f".into(),
-                starts_at: at(-60),
-                ends_at: (!firing).then(|| at(-5)),
-                firing,
-                name: "StoreDown".into(),
-                severity: Severity::Critical,
-                summary: "tikv1 is down".into(),
-                group_key: "g".into(),
-                labels: labels("tikv1"),
-                context: "labels".into(),
-            },
-            last_at: Some(at(-5)),
-        }
-    }
-
-    fn state(change: impl FnOnce(&mut RuleState)) -> RuleState {
-        let mut state = RuleState {
-            rules: vec![AlertRule {
-                name: "StoreDown".into(),
-                healthy: true,
-                evaluated: Some(at(-3)),
-                interval: 5.0,
-                active: vec![labels("tikv2")],
-            }],
-            started: at(-3600),
-            at: at(0),
-        };
-        change(&mut state);
-        state
-    }
-
-    type Change = fn(&mut RuleState);
-
-    fn reads(alert: &StandingAlert, state: Option<RuleState>) -> Reading {
-        let (one, state) = (std::slice::from_ref(alert), state.map(Ok));
-        evaluate(one, state.as_ref(), Duration::from_secs(600), &[])[0].reading
-    }
-
-    #[test]
-    fn firing_is_violated_and_named_after_what_it_is_about() {
-        let read = evaluate(&[alert(true)], None, Duration::ZERO, &[]);
-        assert_eq!(read[0].reading, Reading::Violated);
-        assert_eq!(read[0].subject.as_deref(), Some("tikv1"));
-        assert_eq!(
-            (read[0].key.as_str(), read[0].invariant.as_str()),
-            ("alert:f", "StoreDown")
-        );
-    }
-
-    #[test]
-    fn resolved_is_clear_only_if_prometheus_sees_it_so_where_there_is_one() {
-        let alert = alert(false);
-        assert_eq!(reads(&alert, None), Reading::Clear);
-        assert_eq!(reads(&alert, Some(state(|_| ()))), Reading::Clear);
-        let cases: [(Change, Reading); 6] = [
-            // The alert is still there.
-            (
-                |w| w.rules[0].active.push(labels("tikv1")),
-                Reading::Violated,
-            ),
-            // Nobody looks.
-            (|w| w.rules[0].evaluated = Some(at(-31)), Reading::Unknown),
-            (|w| w.rules[0].evaluated = None, Reading::Unknown),
-            (|w| w.rules[0].healthy = false, Reading::Unknown),
-            (|w| w.started = at(-10), Reading::Unknown),
-            // It is another system's.
-            (|w| w.rules.clear(), Reading::Clear),
-        ];
-        for (n, (change, expected)) in cases.into_iter().enumerate() {
-            assert_eq!(reads(&alert, Some(state(change))), expected, "case {n}");
-        }
-        let dead: Result<RuleState, _> = Err("http://p: connection refused".to_owned());
-        let one = std::slice::from_ref(&alert);
-        let read = &evaluate(one, Some(&dead), Duration::ZERO, &[])[0];
-        assert_eq!(read.reading, Reading::Unknown);
-        assert!(
-            read.message.contains("connection refused"),
-            "{}",
-            read.message
-        );
-    }
-
-    #[test]
-    fn a_ticket_whose_alert_nobody_tells_of_any_more_is_unknown() {
-        let live = [("alert:gone", "X"), ("store_down:1", "store_down")];
-        let live = live.map(|(key, invariant)| LiveTicket {
-            key: key.into(),
-            invariant: invariant.into(),
-            subject: None,
-        });
-        let read = evaluate(&[], None, Duration::ZERO, &live);
-        assert_eq!(read.len(), 1);
-        assert_eq!(read[0].reading, Reading::Unknown);
-    }
-}
+#[path = "alerts/tests.rs"]
+mod tests;

@@ -14,10 +14,14 @@
 //! severity = "warning"         # critical, warning or info
 //! enabled = true
 //! ```
+//!
+//! `[monitor.alerts]` is in `alerts`.
 
+mod alerts;
 mod section;
 
 use super::invariants::{Grace, Invariant};
+pub use alerts::AlertRules;
 use operator_ledger::Severity;
 pub use section::MonitorSection;
 use section::Setting;
@@ -48,12 +52,14 @@ pub struct Config {
     /// How long a claimed repair of an alert waits for word that it is resolved: scrapes, the
     /// rule's own pace and Alertmanager's group interval (5 minutes by default) lie between.
     pub alert_patience: Duration,
+    /// How alerts of others are read.
+    pub alerts: AlertRules,
     rules: BTreeMap<Invariant, Rule>,
 }
 
 #[derive(Debug, thiserror::Error)]
 #[error("config.toml, [monitor]: {0}")]
-pub struct ConfigError(String);
+pub struct ConfigError(pub(super) String);
 
 /// Settings of the command line; each wins over the file.
 #[derive(Debug, Clone, Copy, Default)]
@@ -113,6 +119,7 @@ impl Config {
             election_limit,
             rate_window: over.rate_window.unwrap_or(file.get(Setting::RateWindow)),
             alert_patience: file.get(Setting::AlertPatience),
+            alerts: AlertRules::new(file.alerts)?,
             rules,
         })
     }

@@ -8,16 +8,19 @@
 
 pub mod alerts;
 pub mod config;
+mod desk;
 mod error;
 mod evaluate;
 pub mod invariants;
 pub mod listener;
 pub mod lock;
 pub mod notify;
+mod report;
 mod run;
 mod sources;
 
 pub use config::Config;
 pub use error::MonitorError;
 pub use invariants::{Invariant, ViolationKey};
-pub use run::{Happened, Monitor, Report, RunOptions, run};
+pub use report::{Happened, Report};
+pub use run::{Monitor, RunOptions, run};

@@ -5,33 +5,26 @@
 
 use super::{
     Config, MonitorError,
-    alerts::{self, RuleState},
+    desk::{Desk, When},
     evaluate::{evaluate, known_keys},
     invariants::ViolationKey,
     listener::ListenerState,
     lock::{address_lock, lock_path, remembered, take_lock},
+    report::{Happened, Report},
 };
 use crate::cluster::{Client, ClusterSnapshot, UnknownReason};
-use jiff::Timestamp;
 use operator_ledger::{
-    Check, CheckOutcome, LedgerError, LiveTicket, MonitorLedger, Observation, Reading, Stopwatch,
-    SystemId,
+    Check, LedgerError, LiveTicket, MonitorLedger, Observation, Stopwatch, SystemId,
 };
-use serde::Serialize;
-use std::{
-    fs::File,
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
-};
+use std::{fs::File, path::PathBuf, sync::Arc, time::Duration};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// How often the loop looks whether somebody waits for an early check.
 const EARLY_POLL: Duration = Duration::from_millis(200);
 
-/// At most so many checks in an interval, whatever comes in.
-const MAX_CHECKS: u32 = 4;
+/// At most so many looks at alerts alone in an interval, whatever comes in.
+const MAX_LOOKS: u32 = 4;
 
 /// Between the two looks of a single check.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(600);
@@ -50,18 +43,6 @@ pub struct RunOptions {
 
 /// What stands for a cluster where none is watched: alerts alone.
 pub(super) const NO_CLUSTER: &str = "alerts";
-
-/// What one check saw and did, for whoever prints it.
-#[derive(Debug, Clone, Serialize)]
-pub struct Report {
-    pub cluster_id: SystemId,
-    pub ok: bool,
-    pub detail: String,
-    /// Those that do not read clear.
-    pub violations: Vec<Observation>,
-    pub outcome: CheckOutcome,
-    pub took_ms: u64,
-}
 
 /// What the record of a cluster is kept under.
 enum Watched {
@@ -91,6 +72,7 @@ pub struct Monitor {
     /// The lock on the cluster's id, once that is known, and the id.
     lock: Option<(SystemId, File)>,
     listener: Arc<ListenerState>,
+    desk: Desk,
 }
 
 impl Monitor {
@@ -117,6 +99,7 @@ impl Monitor {
             known: ClusterSnapshot::default(),
             lock: None,
             listener: options.listener.clone(),
+            desk: Desk::new(),
         })
     }
 
@@ -140,7 +123,7 @@ impl Monitor {
         let system = self.watched.id().clone();
         self.listener.watches(Some(&system));
         let live = self.ledger.live_keys(&system).await?;
-        let alerts = self.alerts(&live).await?;
+        let alerts = self.alerts(When::Check, &live).await?;
         let mut observations = match &snapshot {
             Some(snapshot) => {
                 // Subjects that were seen before read unknown, not nothing, while they cannot be
@@ -184,37 +167,46 @@ impl Monitor {
         let took_ms = started.elapsed().as_millis() as u64;
         tracing::debug!(cluster = %system, took_ms, ?outcome, "checked");
         Ok(Report {
-            cluster_id: system,
             ok: !failed,
             detail,
-            violations: observations
-                .into_iter()
-                .filter(|o| o.reading != Reading::Clear)
-                .collect(),
-            outcome,
-            took_ms,
+            ..Report::new(system, observations, outcome, started)
         })
     }
 
-    /// What the alerts of this cluster's Alertmanager read. Prometheus is asked only about those
-    /// that are said to be over.
-    async fn alerts(&self, live: &[LiveTicket]) -> Result<Vec<Observation>, MonitorError> {
-        let standing = self.ledger.standing_alerts(self.watched.id()).await?;
-        let over = standing.iter().any(|a| !a.notice.firing);
-        let state = match &self.client.options().prometheus {
-            Some(prometheus) if over => {
-                let answers = tokio::try_join!(prometheus.rules(), prometheus.started());
-                let read = answers.map(|(rules, started)| RuleState {
-                    rules,
-                    started,
-                    at: Timestamp::now(),
-                });
-                Some(read.map_err(|e| e.to_string()))
-            }
-            _ => None,
-        };
-        let patience = self.config.alert_patience;
-        Ok(alerts::evaluate(&standing, state.as_ref(), patience, live))
+    /// What the alerts of this system read.
+    async fn alerts(
+        &mut self,
+        when: When,
+        live: &[LiveTicket],
+    ) -> Result<Vec<Observation>, MonitorError> {
+        let place = (&self.ledger, self.watched.id());
+        let how = (&self.client, &self.config);
+        self.desk.look(when, how, place, live).await
+    }
+
+    /// What was told since the last check becomes tickets: nobody is asked anything.
+    async fn alerted(&mut self) -> Result<Report, MonitorError> {
+        let data = Stopwatch::start();
+        let started = Instant::now();
+        let system = self.watched.id().clone();
+        let live = self.ledger.live_keys(&system).await?;
+        let observations = self.alerts(When::Told, &live).await?;
+        // Of the cluster, as it was seen last.
+        let seen = self.has_cluster().then_some(&self.known);
+        let recorded = self.ledger.record_alerts(Check {
+            cluster_id: system.clone(),
+            age: data.elapsed(),
+            observations: observations.clone(),
+            metric_snapshot: seen.and_then(|seen| serde_json::to_value(seen).ok()),
+            subject_context: seen.map(|seen| self.context(seen)),
+            sample: None,
+            place: self.client.options().pd.join(","),
+            interval: self.config.interval,
+            ok: true,
+            detail: String::new(),
+        });
+        let outcome = recorded.await?;
+        Ok(Report::new(system, observations, outcome, started))
     }
 
     /// Takes the id that PD gives. What another cluster says than the one asked for is not looked
@@ -289,16 +281,6 @@ impl Monitor {
     }
 }
 
-/// What happens while a monitor runs, for whoever tells people.
-#[derive(Debug)]
-pub enum Happened<'a> {
-    Checked(&'a Report),
-    /// The ledger was locked or full for a while; the next check may do.
-    NotRecorded(&'a LedgerError),
-    /// Another monitor has the cluster, and with it this lock.
-    Waiting(&'a Path),
-}
-
 /// Runs until it is cancelled, or for one check.
 pub async fn run(
     client: Client,
@@ -370,24 +352,30 @@ async fn watch(
         if options.once {
             return Ok(());
         }
+        let mut told = Instant::now();
         loop {
             let left = interval.saturating_sub(started.elapsed());
             let (stopped, alerted) = tokio::select! {
                 stopped = sleep_or_stop(left.min(EARLY_POLL), &stop) => (stopped, false),
                 () = options.listener.alert_received.notified() => {
-                    // However many alerts come in, PD is not asked without a pause.
-                    let pause = (interval / MAX_CHECKS).saturating_sub(started.elapsed());
-                    (sleep_or_stop(pause, &stop).await, true)
+                    let pause = (interval / MAX_LOOKS).saturating_sub(told.elapsed());
+                    (sleep_or_stop(pause.min(left), &stop).await, true)
                 }
             };
             if stopped {
                 return Ok(());
             }
-            if alerted
-                || started.elapsed() >= interval
-                || monitor.early_check_wanted().await.unwrap_or(false)
+            if started.elapsed() >= interval || monitor.early_check_wanted().await.unwrap_or(false)
             {
                 break;
+            }
+            if alerted && options.listener.cluster().is_some() {
+                told = Instant::now();
+                match monitor.alerted().await {
+                    Ok(report) => tell(Happened::Alerted(&report)),
+                    Err(MonitorError::Ledger(e)) => tell(Happened::NotRecorded(&e)),
+                    Err(e) => return Err(e),
+                }
             }
         }
     }

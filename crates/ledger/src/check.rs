@@ -5,7 +5,8 @@
 //! long that must hold. Verdicts on claimed repairs are `proof`'s.
 
 use crate::{
-    Mono, Resolution, Severity, Status, SystemId, Ticket, TicketEventKind, claim,
+    AlertDetail, Mono, Resolution, Severity, Status, Stored, SystemId, Ticket, TicketEventKind,
+    alerts, claim,
     clock::{self, millis},
     engine::{Engine, Result},
     heartbeat, manual, proof, record,
@@ -68,6 +69,14 @@ pub struct Outside {
     pub since: Timestamp,
     /// How long a claimed repair waits for word of its end.
     pub patience: Duration,
+    /// When its sender last spoke of it.
+    pub last_word: Option<Timestamp>,
+    /// What it came with.
+    pub detail: AlertDetail,
+    /// Its sender has not told its end: if it reads clear for its hold, that is the end of it.
+    pub unseen: bool,
+    /// Prometheus sees it, for the first time.
+    pub matched: bool,
 }
 
 /// One check, whole.
@@ -110,41 +119,22 @@ impl Engine {
     pub(crate) fn record_check(&mut self, check: &Check, data: &Mono) -> Result<CheckOutcome> {
         let holder = clock::Holder::this_process().to_string();
         self.write(|tx| {
-            let mut out = CheckOutcome::default();
-            let batch = format!("batch-{}", clock::stamp());
-            for observation in &check.observations {
-                match observation.reading {
-                    Reading::Violated => out.violated += 1,
-                    Reading::Unknown => out.unknown += 1,
-                    Reading::Clear => {}
-                }
-                let state = note_state(tx, check, data, observation)?;
-                let live = live_ticket(tx, &check.cluster_id, &observation.key)?;
-                match (observation.reading, live) {
-                    (Reading::Violated, Some(ticket)) => {
-                        seen_again(tx, &ticket, check, observation)?;
-                    }
-                    (Reading::Violated, None) if state.violated_ms >= millis(observation.grace) => {
-                        let outside = observation.outside.as_ref();
-                        let since = outside.map(|o| clock::text(o.since));
-                        let since = since.as_deref().or(state.violated_since.as_deref());
-                        let batch = outside.map_or(&batch, |o| &o.batch);
-                        open_or_reopen(tx, check, observation, batch, since, &mut out)?;
-                    }
-                    (Reading::Clear, Some(ticket))
-                        if state.clear_ms >= millis(observation.hold) =>
-                    {
-                        clear(tx, &ticket, observation, &mut out)?;
-                    }
-                    _ => {}
-                }
-            }
+            let mut out = observed(tx, check, data)?;
             proof::decide_verifications(tx, check, data, &mut out)?;
             claim::end_orphans(tx)?;
             if let Some(sample) = &check.sample {
                 record::add_sample(tx, &check.cluster_id, sample)?;
             }
             heartbeat::beat(tx, check, &holder)?;
+            Ok(out)
+        })
+    }
+
+    /// What alerts read between two checks.
+    pub(crate) fn record_alerts(&mut self, check: &Check, data: &Mono) -> Result<CheckOutcome> {
+        self.write(|tx| {
+            let mut out = observed(tx, check, data)?;
+            proof::decide_verifications(tx, check, data, &mut out)?;
             Ok(out)
         })
     }
@@ -189,6 +179,46 @@ impl Engine {
             Ok(())
         })
     }
+}
+
+/// States, and the tickets that follow from them.
+fn observed(tx: &Transaction<'_>, check: &Check, data: &Mono) -> Result<CheckOutcome> {
+    let mut out = CheckOutcome::default();
+    let batch = format!("batch-{}", clock::stamp());
+    for observation in &check.observations {
+        match observation.reading {
+            Reading::Violated => out.violated += 1,
+            Reading::Unknown => out.unknown += 1,
+            Reading::Clear => {}
+        }
+        let state = note_state(tx, check, data, observation)?;
+        let live = live_ticket(tx, &check.cluster_id, &observation.key)?;
+        let outside = observation.outside.as_ref();
+        if outside.is_some_and(|o| o.matched) {
+            alerts::matched(tx, &check.cluster_id, &observation.key)?;
+        }
+        match (observation.reading, live) {
+            (Reading::Violated, Some(ticket)) => {
+                seen_again(tx, &ticket, check, observation)?;
+            }
+            (Reading::Violated, None) if state.violated_ms >= millis(observation.grace) => {
+                let since = outside.map(|o| clock::text(o.since));
+                let since = since.as_deref().or(state.violated_since.as_deref());
+                let batch = outside.map_or(&batch, |o| &o.batch);
+                open_or_reopen(tx, check, observation, batch, since, &mut out)?;
+            }
+            (Reading::Clear, live) if state.clear_ms >= millis(observation.hold) => {
+                if outside.is_some_and(|o| o.unseen) {
+                    alerts::ended(tx, &check.cluster_id, &observation.key)?;
+                }
+                if let Some(ticket) = live {
+                    clear(tx, &ticket, observation, &mut out)?;
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok(out)
 }
 
 /// How long the invariant has read what it reads, by the data's clock.
@@ -274,19 +304,46 @@ fn live_ticket(tx: &Transaction<'_>, cluster: &SystemId, key: &str) -> Result<Op
 }
 
 fn seen_again(tx: &Transaction<'_>, ticket: &Ticket, check: &Check, o: &Observation) -> Result<()> {
+    // Of what others tell, their words count and not our looks at them.
+    let (seen, times) = match &o.outside {
+        None => (Some(clock::wall()), 1),
+        Some(outside) => {
+            let news = outside.last_word > ticket.last_seen_at;
+            (outside.last_word.max(ticket.last_seen_at), i64::from(news))
+        }
+    };
+    let outside = o.outside.as_ref();
+    let severity = outside.map(|_| worse(o.severity, &ticket.severity));
     tx.prepare_cached(
-        "UPDATE tickets SET last_seen_at = ?2, message = ?3, occurrence_count = occurrence_count + 1,
-           cluster_id = ?4, live_key = ?4 || '/' || violation_key,
-           subject_name = coalesce(?5, subject_name) WHERE id = ?1",
+        "UPDATE tickets SET last_seen_at = coalesce(?2, last_seen_at), message = ?3,
+           occurrence_count = occurrence_count + ?6, cluster_id = ?4,
+           live_key = ?4 || '/' || violation_key, subject_name = coalesce(?5, subject_name),
+           severity = coalesce(?7, severity), alert = coalesce(?8, alert) WHERE id = ?1",
     )?
     .execute(params![
         ticket.id,
-        clock::stamp(),
+        seen.map(clock::text),
         o.message,
         check.cluster_id.as_str(),
-        o.subject_name
+        o.subject_name,
+        times,
+        severity,
+        outside.map(told)
     ])?;
     Ok(())
+}
+
+/// A ticket that stands for many is as bad as the worst it has stood for.
+fn worse(now: Severity, was: &Stored<Severity>) -> Severity {
+    match (now, was.known()) {
+        (Severity::Critical, _) | (_, Some(Severity::Critical)) => Severity::Critical,
+        (Severity::Warning, _) | (_, Some(Severity::Warning)) => Severity::Warning,
+        _ => Severity::Info,
+    }
+}
+
+fn told(outside: &Outside) -> String {
+    serde_json::to_string(&outside.detail).unwrap_or_default()
 }
 
 fn open_or_reopen(
@@ -299,6 +356,8 @@ fn open_or_reopen(
 ) -> Result<()> {
     let now = clock::stamp();
     let since = since.unwrap_or(&now);
+    let last_word = o.outside.as_ref().and_then(|o| o.last_word);
+    let seen = last_word.map_or_else(|| now.clone(), clock::text);
     let live_key = format!("{}/{}", check.cluster_id, o.key);
     let recent = clock::text(clock::wall() - REOPEN_WINDOW);
     let earlier = tickets::select(
@@ -314,8 +373,18 @@ fn open_or_reopen(
                flaps = flaps + 1, claimed = 0, last_seen_at = ?3, message = ?4, batch_key = ?5,
                occurrence_count = occurrence_count + 1, fence = fence + 1, lease_holder = NULL,
                lease_boot = NULL, lease_until_ms = NULL,
-               subject_name = coalesce(?6, subject_name) WHERE id = ?1",
-            params![ticket.id, live_key, now, o.message, batch, o.subject_name],
+               subject_name = coalesce(?6, subject_name), alert = coalesce(?7, alert),
+               severity = coalesce(?8, severity) WHERE id = ?1",
+            params![
+                ticket.id,
+                live_key,
+                seen,
+                o.message,
+                batch,
+                o.subject_name,
+                o.outside.as_ref().map(told),
+                o.outside.as_ref().map(|_| o.severity)
+            ],
         )?;
         manual::renew_budget(tx, ticket.id)?;
         let change = Change {
@@ -338,22 +407,24 @@ fn open_or_reopen(
     tx.execute(
         "INSERT INTO tickets (violation_key, invariant_name, store_id, status, batch_key,
            first_seen_at, last_seen_at, message, severity, metric_snapshot, subject_context,
-           live_key, cluster_id, subject_name, created_at, updated_at)
-         VALUES (?1, ?2, ?3, 'open', ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?6, ?6)",
+           live_key, cluster_id, subject_name, alert, created_at, updated_at)
+         VALUES (?1, ?2, ?3, 'open', ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?15)",
         params![
             o.key,
             o.invariant,
             o.subject,
             batch,
             since,
-            now,
+            seen,
             o.message,
             o.severity,
             check.metric_snapshot.as_ref().map(ToString::to_string),
             context,
             live_key,
             check.cluster_id.as_str(),
-            o.subject_name
+            o.subject_name,
+            o.outside.as_ref().map(told),
+            now
         ],
     )?;
     let id = tx.last_insert_rowid();

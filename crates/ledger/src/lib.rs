@@ -72,7 +72,10 @@ mod transitions;
 pub mod usage;
 
 pub use agent_heartbeat::EVERY as PRESENCE;
-pub use alerts::{AlertNotice, KEY as ALERT_KEY, Received, StandingAlert};
+pub use alerts::{
+    AlertDetail, AlertLink, AlertNotice, AlertState, Crowd, CrowdMember, KEY as ALERT_KEY,
+    Received, Standing, StandingAlert, StandingCrowd,
+};
 pub use chain::{ChainReport, Verdict};
 pub use check::{Check, CheckOutcome, Observation, Outside, Reading};
 pub use claim::{Claim, ClaimRequest, DEFAULT_LEASE, Lease, MAX_SESSIONS};

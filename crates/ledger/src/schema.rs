@@ -235,6 +235,21 @@ const COLUMNS: &[(&str, &[(&str, &str)])] = &[
             // Sessions up to this row of agent_sessions no longer count against its budget.
             ("budget_from", "INTEGER NOT NULL DEFAULT 0"),
             ("subject_name", "TEXT"),
+            // JSON of what an alert came with.
+            ("alert", "TEXT"),
+        ],
+    ),
+    (
+        "alerts",
+        &[
+            ("ticket_key", "TEXT NOT NULL DEFAULT ''"),
+            ("detail", "TEXT"),
+            ("heartbeat", "INTEGER NOT NULL DEFAULT 0"),
+            ("heard_ms", "INTEGER"),
+            ("silence_ms", "INTEGER"),
+            ("unseen_ms", "INTEGER"),
+            ("matched", "INTEGER NOT NULL DEFAULT 0"),
+            ("contested", "INTEGER NOT NULL DEFAULT 0"),
         ],
     ),
     ("ticket_events", &[("kind", "TEXT"), ("resolution", "TEXT")]),
@@ -297,6 +312,9 @@ CREATE INDEX IF NOT EXISTS idx_commands_waiting ON commands(session_id) WHERE ta
 CREATE INDEX IF NOT EXISTS idx_spending_day ON spending(day);
 CREATE INDEX IF NOT EXISTS idx_spending_session ON spending(session_id);
 CREATE INDEX IF NOT EXISTS idx_alerts_firing ON alerts(cluster_id) WHERE state = 'firing';
+CREATE INDEX IF NOT EXISTS idx_alerts_ticket ON alerts(cluster_id, ticket_key, state);
+CREATE INDEX IF NOT EXISTS idx_alerts_first ON alerts(cluster_id, first_at);
+UPDATE alerts SET ticket_key = 'alert:' || fingerprint WHERE ticket_key = '';
 CREATE TRIGGER IF NOT EXISTS tickets_updated_at AFTER UPDATE ON tickets BEGIN
     UPDATE tickets SET updated_at = CURRENT_TIMESTAMP WHERE id = NEW.id;
 END;
@@ -305,7 +323,7 @@ END;
 /// Brings the file to [`VERSION`] in one transaction.
 pub(crate) fn migrate(conn: &mut Connection, path: &Path) -> Result<()> {
     let found = version(conn, path)?;
-    if found == VERSION {
+    if found == VERSION && !lacks_columns(conn).map_err(|e| explain(path, e))? {
         return Ok(());
     }
     let tx = conn
@@ -313,8 +331,13 @@ pub(crate) fn migrate(conn: &mut Connection, path: &Path) -> Result<()> {
         .map_err(|e| explain(path, e))?;
     // Somebody else may have done it while this waited for the lock.
     let found = version(&tx, path)?;
+    let failed = |e| explain(path, e);
+    if found == VERSION {
+        // A younger column of the same version.
+        add_columns(&tx).map_err(failed)?;
+        tx.execute_batch(INDEXES).map_err(failed)?;
+    }
     if found < VERSION {
-        let failed = |e| explain(path, e);
         tx.execute_batch(TABLES).map_err(failed)?;
         add_columns(&tx).map_err(failed)?;
         prose::fill_columns(&tx).map_err(failed)?;
@@ -331,7 +354,7 @@ pub(crate) fn migrate(conn: &mut Connection, path: &Path) -> Result<()> {
 /// Refuses a file whose schema this code cannot read.
 pub(crate) fn check_readable(conn: &Connection, path: &Path) -> Result<()> {
     match version(conn, path)? {
-        VERSION => Ok(()),
+        VERSION if !lacks_columns(conn).map_err(|e| explain(path, e))? => Ok(()),
         _ => Err(LedgerError::Refused(format!(
             "{} is not yet a ledger of this version: open it once with a command that writes",
             path.display()
@@ -356,12 +379,26 @@ pub(crate) fn version(conn: &Connection, path: &Path) -> Result<i64> {
     Ok(found)
 }
 
+fn columns_of(conn: &Connection, table: &str) -> rusqlite::Result<HashSet<String>> {
+    conn.prepare_cached("SELECT name FROM pragma_table_info(?1)")?
+        .query_map([table], |r| r.get(0))?
+        .collect()
+}
+
+/// Whether a file of this version is of before one of its columns.
+fn lacks_columns(conn: &Connection) -> rusqlite::Result<bool> {
+    for (table, columns) in COLUMNS {
+        let have = columns_of(conn, table)?;
+        if columns.iter().any(|(name, _)| !have.contains(*name)) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 fn add_columns(tx: &Transaction<'_>) -> rusqlite::Result<()> {
     for (table, columns) in COLUMNS {
-        let have: HashSet<String> = tx
-            .prepare(&format!("SELECT name FROM pragma_table_info('{table}')"))?
-            .query_map([], |r| r.get(0))?
-            .collect::<rusqlite::Result<_>>()?;
+        let have = columns_of(tx, table)?;
         for (name, declaration) in *columns {
             if !have.contains(*name) {
                 tx.execute_batch(&format!(

@@ -3,7 +3,7 @@
 //! What the monitor does to them is in `check`, an agent in `claim`, people in `manual`.
 
 use crate::{
-    Stored, SystemId,
+    AlertDetail, Stored, SystemId,
     clock::parse_time,
     engine::{Engine, Result},
     stored::words,
@@ -157,6 +157,9 @@ pub struct Ticket {
     /// No agent takes it any more.
     pub needs_person: bool,
     pub by_hand: bool,
+    /// What its alert came with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alert: Option<AlertDetail>,
 }
 
 /// One change of a ticket's status, append-only.
@@ -175,7 +178,7 @@ pub struct TicketEvent {
     pub at: Option<Timestamp>,
 }
 
-const COLUMNS: [&str; 27] = [
+const COLUMNS: [&str; 28] = [
     "id",
     "violation_key",
     "invariant_name",
@@ -203,6 +206,7 @@ const COLUMNS: [&str; 27] = [
     "needs_person",
     "by_hand",
     "subject_name",
+    "alert",
 ];
 
 static SELECTED: LazyLock<String> = LazyLock::new(|| COLUMNS.join(", "));
@@ -263,6 +267,7 @@ fn from_row(r: &Row<'_>) -> rusqlite::Result<Ticket> {
         retry_at: time(const { at("retry_at") })?,
         needs_person: r.get(const { at("needs_person") })?,
         by_hand: r.get(const { at("by_hand") })?,
+        alert: text(const { at("alert") })?.and_then(|s| serde_json::from_str(&s).ok()),
     })
 }
 

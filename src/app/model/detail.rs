@@ -3,8 +3,10 @@
 
 use crate::transcript::{Composer, Kind, Line, Ring, compose::seconds};
 use jiff::{Timestamp, tz::TimeZone};
-use operator_ledger::{SessionRow, SessionStatus, Ticket, TicketEvent, VerificationRow};
-use std::fmt::Write as _;
+use operator_ledger::{
+    AlertDetail, SessionRow, SessionStatus, Ticket, TicketEvent, VerificationRow, clean::one_line,
+};
+use std::{collections::BTreeMap, fmt::Write as _};
 
 /// Changes of one ticket that are shown: the newest.
 const EVENTS: usize = 200;
@@ -64,6 +66,30 @@ impl Detail {
             sessions,
         }
     }
+}
+
+/// What an alert came with, by title: links, annotations, labels. Clean lines: what is kept is as it
+/// came.
+pub fn alert_lines(alert: &AlertDetail) -> Vec<(&'static str, Vec<String>)> {
+    let pairs = |pairs: &BTreeMap<String, String>| -> Vec<String> {
+        let lines = pairs.iter();
+        lines
+            .map(|(k, v)| format!("{}: {}", one_line(k), one_line(v)))
+            .collect()
+    };
+    let links = alert.links.iter();
+    let links = links.map(|link| format!("{}: {}", one_line(&link.title), one_line(&link.url)));
+    let labels = match alert.stands_for {
+        Some(_) => "labels that the first of its alerts share",
+        None => "labels",
+    };
+    let mut parts = vec![
+        ("where to look", links.collect()),
+        ("annotations", pairs(&alert.annotations)),
+        (labels, pairs(&alert.labels)),
+    ];
+    parts.retain(|(_, lines): &(_, Vec<String>)| !lines.is_empty());
+    parts
 }
 
 /// `1 session`, `2 sessions`.
@@ -131,9 +157,22 @@ impl Writing {
             let text = format!("an agent tries again at {}", self.clock(Some(at)));
             self.add(Kind::Notice, &text);
         }
+        if let Some(alert) = &ticket.alert {
+            self.alert(alert);
+        }
         if let Some(diagnosis) = &ticket.diagnosis {
             self.heading("diagnosis");
             self.add(Kind::Reasoning, diagnosis);
+        }
+    }
+
+    /// What others told of it, as they told it.
+    fn alert(&mut self, alert: &AlertDetail) {
+        for (title, lines) in alert_lines(alert) {
+            self.heading(title);
+            for line in lines {
+                self.add(Kind::Notice, &line);
+            }
         }
     }
 

@@ -2,7 +2,7 @@
 //! them.
 
 use super::verify;
-use crate::span;
+use crate::{app::model::detail::alert_lines, span};
 use jiff::Timestamp;
 use operator_ledger::{
     ChainReport, CommandRow, Fault, LedgerError, Payment, Reader, Resolution, SessionRow, Status,
@@ -92,6 +92,9 @@ impl Story {
             facts.push(("What was seen", one_line(&t.message)));
             facts.push(("Severity", one_line(t.severity.as_str())));
             facts.push(("First seen", time(t.first_seen_at)));
+            for (title, lines) in t.alert.iter().flat_map(alert_lines) {
+                facts.push((title, lines.join("; ")));
+            }
             facts.push(("How it ended", Self::ending(t)));
             if let (Some(from), Some(to)) = (t.first_seen_at, t.resolved_at) {
                 facts.push((

@@ -1,6 +1,7 @@
 //! `[monitor]` of `config.toml`, as it is written: settings, which are all lengths of time, beside
 //! a table for each invariant. What is neither is an error that names them all.
 
+use super::alerts::AlertSection;
 use crate::{monitor::invariants::Invariant, span::Span};
 use operator_ledger::Severity;
 use serde::{
@@ -14,6 +15,7 @@ use strum::VariantNames;
 pub struct MonitorSection {
     settings: BTreeMap<Setting, Span>,
     pub(super) rules: BTreeMap<Invariant, RuleSection>,
+    pub(super) alerts: AlertSection,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, strum::EnumString, VariantNames)]
@@ -54,13 +56,17 @@ impl MonitorSection {
     }
 }
 
+/// The table about alerts.
+const ALERTS: &str = "alerts";
+
 /// All keys there are.
 static KEYS: LazyLock<Vec<&'static str>> =
-    LazyLock::new(|| [Setting::VARIANTS, Invariant::VARIANTS].concat());
+    LazyLock::new(|| [Setting::VARIANTS, &[ALERTS], Invariant::VARIANTS].concat());
 
 enum Key {
     Setting(Setting),
     Rule(Invariant),
+    Alerts,
 }
 
 impl<'de> Deserialize<'de> for Key {
@@ -68,6 +74,9 @@ impl<'de> Deserialize<'de> for Key {
         let key = String::deserialize(source)?;
         if let Ok(setting) = key.parse() {
             return Ok(Self::Setting(setting));
+        }
+        if key == ALERTS {
+            return Ok(Self::Alerts);
         }
         key.parse()
             .map(Self::Rule)
@@ -96,6 +105,7 @@ impl<'de> Deserialize<'de> for MonitorSection {
                         Key::Rule(invariant) => {
                             section.rules.insert(invariant, map.next_value()?);
                         }
+                        Key::Alerts => section.alerts = map.next_value()?,
                     }
                 }
                 Ok(section)

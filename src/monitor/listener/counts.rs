@@ -1,5 +1,6 @@
 //! What came in from outside and went out to it, counted since this monitor began.
 
+use super::alertmanager::Told;
 use operator_ledger::Received;
 use prometheus::{IntCounterVec, Opts, Registry};
 
@@ -47,7 +48,7 @@ impl Default for Counts {
         Self {
             notifications: counter(
                 "operator_webhook_notifications_total",
-                "Notifications of Alertmanager, by what became of them.",
+                "Notifications of Alertmanager and its like, by what became of them.",
                 "result",
                 &[
                     "accepted",
@@ -59,9 +60,17 @@ impl Default for Counts {
             ),
             alerts: counter(
                 "operator_webhook_alerts_total",
-                "Alerts in accepted notifications; left out are those that Alertmanager did not send.",
+                "Alerts in accepted notifications; left out are those that their sender did not send, set aside those that could not be used, ignored those that settings name.",
                 "kind",
-                &["fired", "resolved", "repeated", "late", "left_out"],
+                &[
+                    "fired",
+                    "resolved",
+                    "repeated",
+                    "late",
+                    "left_out",
+                    "set_aside",
+                    "ignored",
+                ],
             ),
             sent: counter(
                 "operator_notifications_sent_total",
@@ -84,13 +93,15 @@ impl Counts {
         self.notifications.with_label_values(&[what.word()]).inc();
     }
 
-    pub fn received(&self, alerts: Received, left_out: u64) {
+    pub(super) fn received(&self, alerts: Received, told: &Told) {
         for (kind, n) in [
             ("fired", alerts.fired as u64),
             ("resolved", alerts.resolved as u64),
             ("repeated", alerts.repeated as u64),
             ("late", alerts.late as u64),
-            ("left_out", left_out),
+            ("left_out", told.left_out),
+            ("set_aside", told.set_aside),
+            ("ignored", told.ignored),
         ] {
             self.alerts.with_label_values(&[kind]).inc_by(n);
         }

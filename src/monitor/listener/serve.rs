@@ -3,29 +3,50 @@
 //! A notification is in the ledger before it is acknowledged. Whoever can reach the port may read
 //! the metrics; alerts are taken with the token, or without one from this machine alone.
 
-use super::{Counts, alertmanager, counts::Taken, metrics};
+use super::{
+    Counts,
+    alertmanager::{self, ReadError, Told},
+    counts::Taken,
+    metrics,
+};
+use crate::{monitor::config::AlertRules, serving};
 use axum::{
     Router,
-    body::Bytes,
-    extract::{DefaultBodyLimit, State, rejection::BytesRejection},
+    body::Body,
+    extract::{Request, State},
     http::{HeaderMap, StatusCode, header},
+    middleware::{Next, from_fn},
     response::{IntoResponse, Response},
     routing::{get, post},
 };
-use operator_ledger::{
-    AlertNotice, Heartbeat, LedgerError, MonitorLedger, Reader, Received, SystemId,
-};
+use futures_util::StreamExt;
+use hyper_util::service::TowerToHyperService;
+use operator_ledger::{Heartbeat, LedgerError, MonitorLedger, Reader, Received, SystemId};
 use sha2::{Digest, Sha256};
 use std::{
-    fmt, io,
+    fmt,
+    io::{self, Write},
     net::{Ipv4Addr, SocketAddr},
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
-use tokio::{net::TcpListener, sync::Notify};
+use tempfile::SpooledTempFile;
+use tokio::{
+    net::TcpListener,
+    sync::{Notify, Semaphore},
+};
 
-/// Bytes of a notification.
-const MAX_BODY: usize = 1024 * 1024;
+/// Bytes of a notification: some 200,000 alerts.
+const MAX_BODY: u64 = 256 << 20;
+/// Bytes of it that are kept in memory; the rest waits in a file of its own.
+const IN_MEMORY: usize = 1 << 20;
+/// Until a request is answered, its body read and all.
+const REQUEST: Duration = Duration::from_secs(300);
+/// A sender that says nothing for so long has gone.
+const SILENCE: Duration = Duration::from_secs(30);
+/// Notifications that are read at once; others wait their turn.
+const AT_ONCE: usize = 2;
 
 /// What the listener and the monitor's loop share.
 #[derive(Debug, Default)]
@@ -114,22 +135,33 @@ impl Listener {
         self,
         ledger: PathBuf,
         token: Option<Token>,
+        rules: AlertRules,
         state: Arc<ListenerState>,
     ) -> io::Result<()> {
         let served = Served {
             ledger,
             token,
+            rules: Arc::new(rules),
+            turns: Arc::new(Semaphore::new(AT_ONCE)),
             local: self.address.ip().is_loopback(),
             state,
             writer: Arc::default(),
         };
+        let local = served.local;
         let routes = Router::new()
             .route("/metrics", get(metrics))
             .route("/healthz", get(health))
             .route("/webhook/alertmanager", post(webhook))
-            .layer(DefaultBodyLimit::max(MAX_BODY))
+            .layer(from_fn(move |request: Request, next: Next| async move {
+                match serving::stranger(request.uri(), request.headers()) {
+                    Some(why) if local => {
+                        (StatusCode::FORBIDDEN, format!("{why}\n")).into_response()
+                    }
+                    _ => next.run(request).await,
+                }
+            }))
             .with_state(served);
-        axum::serve(self.socket, routes).await
+        serving::serve(self.socket, TowerToHyperService::new(routes), REQUEST).await
     }
 }
 
@@ -140,6 +172,8 @@ struct Served {
     /// Nobody but this machine reaches it.
     local: bool,
     state: Arc<ListenerState>,
+    rules: Arc<AlertRules>,
+    turns: Arc<Semaphore>,
     writer: Arc<Mutex<Option<MonitorLedger>>>,
 }
 
@@ -150,20 +184,16 @@ impl Served {
         self.writer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn write(
-        &self,
-        cluster: &SystemId,
-        alerts: &[AlertNotice],
-    ) -> Result<Received, LedgerError> {
+    /// Waits: for a thread that may.
+    fn open(&self) -> Result<MonitorLedger, LedgerError> {
         let open = self.writer().clone();
-        let ledger = match open {
-            Some(ledger) => ledger,
+        match open {
+            Some(ledger) => Ok(ledger),
             None => {
-                let opened = MonitorLedger::open(&self.ledger).await?;
-                self.writer().insert(opened).clone()
+                let opened = MonitorLedger::open(&self.ledger).wait()?;
+                Ok(self.writer().insert(opened).clone())
             }
-        };
-        ledger.receive_alerts(cluster, alerts).await
+        }
     }
 
     /// Why a request may not bring alerts.
@@ -187,30 +217,48 @@ impl Served {
     }
 
     /// Writes a notification down.
-    async fn take(&self, body: &[u8]) -> Answer {
-        let counts = &self.state.counts;
-        let told = match alertmanager::read(body) {
-            Ok(told) => told,
-            Err(why) => {
-                counts.taken(Taken::Malformed);
-                return (StatusCode::BAD_REQUEST, format!("{why}\n"));
-            }
-        };
+    async fn take(self, body: SpooledTempFile) -> Answer {
         let again = |why: String| {
-            counts.taken(Taken::Failed);
+            self.state.counts.taken(Taken::Failed);
             (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n"))
         };
         let Some(cluster) = self.state.cluster() else {
             return again("this monitor waits for another one to end".into());
         };
-        match self.write(&cluster, &told.alerts).await {
-            Ok(received) => {
+        let Ok(_turn) = self.turns.acquire().await else {
+            return again("this monitor ends".into());
+        };
+        let served = self.clone();
+        let read = tokio::task::spawn_blocking(move || {
+            let (mut received, rules) = (Received::default(), &served.rules);
+            let told = alertmanager::read(body, rules, |alerts| {
+                let ledger = served.open()?;
+                received += ledger
+                    .receive_alerts(&cluster, &alerts, &rules.crowd)
+                    .wait()?;
+                // What is written wakes the monitor, whatever becomes of the rest.
+                served.state.alert_received.notify_one();
+                Ok::<_, LedgerError>(())
+            });
+            (told, received)
+        });
+        let (told, received) = match read.await {
+            Ok(read) => read,
+            Err(e) => return again(format!("the notification was not read: {e}")),
+        };
+        let counts = &self.state.counts;
+        match told {
+            Ok(told) => {
                 counts.taken(Taken::Accepted);
-                counts.received(received, told.left_out);
-                self.state.alert_received.notify_one();
-                (StatusCode::OK, "taken\n".into())
+                counts.received(received, &told);
+                (StatusCode::OK, answer(&told))
             }
-            Err(e) => {
+            Err(why @ ReadError::Malformed(_)) => {
+                counts.taken(Taken::Malformed);
+                (StatusCode::BAD_REQUEST, format!("{why}\n"))
+            }
+            Err(why @ ReadError::Storage(_)) => again(why.to_string()),
+            Err(ReadError::Taking(e)) => {
                 // Opened anew next time: the file may have been replaced.
                 *self.writer() = None;
                 again(format!("the ledger cannot be written: {e}"))
@@ -219,11 +267,22 @@ impl Served {
     }
 }
 
-async fn webhook(
-    State(served): State<Served>,
-    headers: HeaderMap,
-    body: Result<Bytes, BytesRejection>,
-) -> Answer {
+/// What is said of a notification that was taken, to its sender and, where something of it was not,
+/// to whoever watches the monitor.
+fn answer(told: &Told) -> String {
+    if told.set_aside == 0 {
+        return "taken\n".into();
+    }
+    let n = told.set_aside;
+    let why = told.why.join("; ");
+    tracing::warn!("{n} alerts of a notification could not be used: {why}");
+    operator_ledger::clean::complain(format_args!(
+        "operator-tui monitor: {n} alerts of a notification could not be used: {why}"
+    ));
+    format!("taken, but for {n}: {why}\n")
+}
+
+async fn webhook(State(served): State<Served>, headers: HeaderMap, body: Body) -> Answer {
     if let Some(refusal) = served.refused(&headers) {
         served.state.counts.taken(Taken::Unauthorized);
         return refusal;
@@ -232,23 +291,56 @@ async fn webhook(
     let json = headers
         .get(header::CONTENT_TYPE)
         .and_then(|v| v.to_str().ok())
-        .is_some_and(|kind| kind.starts_with("application/json"));
+        .is_some_and(|kind| kind.to_ascii_lowercase().starts_with("application/json"));
     if !json {
         served.state.counts.taken(Taken::Malformed);
         let text = "the content type is not application/json\n".to_owned();
         return (StatusCode::UNSUPPORTED_MEDIA_TYPE, text);
     }
-    match body {
-        Ok(body) => served.take(&body).await,
-        Err(e) if e.status() == StatusCode::PAYLOAD_TOO_LARGE => {
-            served.state.counts.taken(Taken::TooLarge);
-            let text = format!("more than {MAX_BODY} bytes; set max_alerts in Alertmanager\n");
-            (StatusCode::PAYLOAD_TOO_LARGE, text)
+    let body = match receive(body).await {
+        Ok(body) => body,
+        Err((taken, answer)) => {
+            served.state.counts.taken(taken);
+            return answer;
         }
+    };
+    // By a task of its own: a sender that hangs up ends this one.
+    let counts = served.state.counts.clone();
+    match tokio::spawn(served.take(body)).await {
+        Ok(answer) => answer,
         Err(e) => {
-            served.state.counts.taken(Taken::Malformed);
-            (StatusCode::BAD_REQUEST, format!("cut off: {e}\n"))
+            counts.taken(Taken::Failed);
+            let text = format!("the notification was not taken: {e}\n");
+            (StatusCode::INTERNAL_SERVER_ERROR, text)
         }
+    }
+}
+
+/// The whole body of a request.
+async fn receive(body: Body) -> Result<SpooledTempFile, (Taken, Answer)> {
+    let mut stream = body.into_data_stream();
+    let mut kept = SpooledTempFile::new(IN_MEMORY);
+    let mut length = 0;
+    loop {
+        let cut = |why: String| {
+            let text = format!("cut off: {why}\n");
+            (Taken::Malformed, (StatusCode::BAD_REQUEST, text))
+        };
+        let chunk = match tokio::time::timeout(SILENCE, stream.next()).await {
+            Ok(None) => return Ok(kept),
+            Ok(Some(Ok(chunk))) => chunk,
+            Ok(Some(Err(e))) => return Err(cut(e.to_string())),
+            Err(_) => return Err(cut(format!("nothing for {} s", SILENCE.as_secs()))),
+        };
+        length += chunk.len() as u64;
+        if length > MAX_BODY {
+            let text = format!("more than {} MiB at once\n", MAX_BODY >> 20);
+            return Err((Taken::TooLarge, (StatusCode::PAYLOAD_TOO_LARGE, text)));
+        }
+        kept.write_all(&chunk).map_err(|e| {
+            let text = format!("the notification cannot be kept: {e}\n");
+            (Taken::Failed, (StatusCode::SERVICE_UNAVAILABLE, text))
+        })?;
     }
 }
 

@@ -35,7 +35,12 @@ fn missing(programs: &[&str]) -> bool {
     true
 }
 
-const ALL: [&str; 3] = ["prometheus", "prometheus-alertmanager", "promtool"];
+const ALL: [&str; 4] = [
+    "prometheus",
+    "prometheus-alertmanager",
+    "promtool",
+    "amtool",
+];
 
 /// Runs promtool; what it says if it is not content.
 fn promtool(args: &[&str], input: Option<&str>) {
@@ -233,6 +238,36 @@ fn a_prometheus_that_dies_repairs_nothing() {
         last.contains("Prometheus does not see it any more"),
         "{last}"
     );
+}
+
+#[test]
+fn an_end_that_a_silence_swallows_is_seen_by_prometheus() {
+    if missing(&ALL) {
+        return;
+    }
+    let stage = Stage::up();
+    until("the stores are scraped", SOON, || {
+        stage.query("sum(up{job=\"tikv\"}) == 3").len() == 1
+    });
+    stage.lab(&["kill", "tikv2"]);
+    until("the alert is a ticket", LATER, || stage.ticket().is_some());
+    let first = stage.ticket().unwrap();
+    stage.silence();
+    stage.lab(&["start", "tikv2"]);
+    until("the ticket ends", LATER, || {
+        stage.tickets().iter().all(|t| t.status == Status::Resolved)
+    });
+    let ticket = stage.ticket().unwrap();
+    assert_eq!(ticket.resolution, Some(Resolution::External), "{ticket:?}");
+    let events = stage.ledger().ticket_events(ticket.id).wait().unwrap();
+    let last = &events.last().unwrap().why;
+    assert!(
+        last.contains("Prometheus evaluates the rule and does not see it any more"),
+        "{last}"
+    );
+    // It was spoken of once, however often the monitor looked.
+    let seen = ticket.occurrence_count - first.occurrence_count;
+    assert!(stage.looks() > 10 && seen <= 3, "{} {seen}", stage.looks());
 }
 
 #[test]

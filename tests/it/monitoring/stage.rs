@@ -45,6 +45,7 @@ pub(super) struct Stage {
     prometheus: Option<Running>,
     listens: String,
     asks: String,
+    router: String,
     pd: String,
     told: Arc<Mutex<Vec<String>>>,
     folder: tempfile::TempDir,
@@ -127,6 +128,7 @@ impl Stage {
             prometheus: None,
             listens,
             asks,
+            router: format!("http://127.0.0.1:{router}"),
             pd: pd.join(","),
             told,
             folder,
@@ -171,6 +173,25 @@ impl Stage {
         until("Prometheus is ready", Duration::from_secs(30), || {
             get(&url).is_some_and(|(status, _)| status == 200)
         });
+    }
+
+    /// Nobody is told of any alert from now on, not even of its end.
+    pub(super) fn silence(&self) {
+        let done = Command::new("amtool")
+            .args(["--alertmanager.url", &self.router, "silence", "add"])
+            .args([
+                "--author",
+                "ana",
+                "--comment",
+                "maintenance",
+                "--duration",
+                "1h",
+            ])
+            .arg("alertname=~.+")
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&done.stderr);
+        assert!(done.status.success(), "{said}");
     }
 
     /// Without a chance to say anything to Alertmanager.

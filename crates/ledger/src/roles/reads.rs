@@ -2,9 +2,9 @@
 
 use super::{Carry, Reader, Reply, calls};
 use crate::{
-    ChainReport, CommandRow, EntryMark, EntryRow, Fault, Heartbeat, ListedSession, LiveTicket,
-    Measured, Notification, NotificationCursor, OutputChunk, Payment, RunningSession, Sample,
-    ServiceRow, SessionRow, StandingAlert, Statistics, Status, SystemId, Ticket, TicketEvent,
+    ChainReport, CommandRow, CrowdMember, EntryMark, EntryRow, Fault, Heartbeat, ListedSession,
+    LiveTicket, Measured, Notification, NotificationCursor, OutputChunk, Payment, RunningSession,
+    Sample, ServiceRow, SessionRow, Standing, Statistics, Status, SystemId, Ticket, TicketEvent,
     Verification, VerificationRow, WaitingProposal, usage::Spent,
 };
 use jiff::Timestamp;
@@ -153,7 +153,10 @@ calls!(Reader {
 
     /// Alerts that fire, and those that have an unresolved ticket. One that a person has resolved
     /// since it was last heard of is left out.
-    fn standing_alerts(cluster_id: &SystemId) -> Vec<StandingAlert>;
+    fn standing_alerts(cluster_id: &SystemId) -> Standing;
+
+    /// Alerts that fire and share a ticket: a page of them, those with an id after this one.
+    fn crowd_members(cluster_id: &SystemId, after: i64) -> Vec<CrowdMember>;
 
     /// How far the news of a cluster were told. None: never any.
     fn told(cluster_id: &SystemId) -> Option<NotificationCursor>;

@@ -2,7 +2,7 @@
 
 use super::{AgentLedger, Carry, MonitorLedger, PersonLedger, Reply, calls};
 use crate::{
-    AlertNotice, Check, CheckOutcome, Claim, ClaimRequest, Holder, Lease, Mono, NewEntry,
+    AlertNotice, Check, CheckOutcome, Claim, ClaimRequest, Crowd, Holder, Lease, Mono, NewEntry,
     NewService, NewSession, NewTicket, NotificationCursor, OutputChunk, Received, Reservation,
     SessionWriter, SideCost, SystemId, Totals,
     event::{Control, Outcome},
@@ -89,7 +89,11 @@ calls!(MonitorLedger {
     fn adopt_cluster(provisional: &SystemId, cluster_id: &SystemId) -> ();
 
     /// Writes a notification down. Durable when this returns.
-    fn receive_alerts(cluster_id: &SystemId, notices: &[AlertNotice]) -> Received;
+    fn receive_alerts(cluster_id: &SystemId, notices: &[AlertNotice], crowd: &Crowd) -> Received;
+
+    /// What Prometheus says of members of crowds: those it sees, and those it does not, each with
+    /// the time after which that is the end of it.
+    fn note_members(seen: &[i64], unseen: &[(i64, Duration)]) -> ();
 
     fn set_told(cluster_id: &SystemId, told: NotificationCursor) -> ();
 });
@@ -132,5 +136,13 @@ impl MonitorLedger {
         let data = Mono::before(check.age);
         self.handle()
             .ask(move |engine| engine.record_check(&check, &data))
+    }
+
+    /// Records what alerts read between two checks. It is no look at the cluster: no heartbeat, no
+    /// sample.
+    pub fn record_alerts(&self, check: Check) -> Reply<CheckOutcome> {
+        let data = Mono::before(check.age);
+        self.handle()
+            .ask(move |engine| engine.record_alerts(&check, &data))
     }
 }

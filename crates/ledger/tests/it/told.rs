@@ -4,11 +4,12 @@
 use crate::bench::{Bench, cluster};
 use jiff::Timestamp;
 use operator_ledger::{
-    AlertNotice, Check, CheckOutcome, EntryKind, NewEntry, NotificationCursor, NotificationKind,
-    Observation, Outside, Reading, Resolution, SessionStatus, Severity, Status, Stored,
+    AlertDetail, AlertNotice, Check, CheckOutcome, Crowd, EntryKind, NewEntry, NotificationCursor,
+    NotificationKind, Observation, Outside, Reading, Resolution, SessionStatus, Severity, Status,
+    Stored,
     event::{Outcome, VerifyState},
 };
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 
 const LEASE: Duration = Duration::from_secs(15);
 
@@ -26,8 +27,12 @@ fn notice(firing: bool) -> AlertNotice {
         severity: Severity::Warning,
         summary: "the queue is full".into(),
         group_key: "{}:{alertname=\"QueueFull\"}".into(),
-        labels: BTreeMap::new(),
+        detail: AlertDetail {
+            labels: [("instance".to_owned(), "mq  1".to_owned())].into(),
+            ..AlertDetail::default()
+        },
         context: "- instance: mq:1".into(),
+        heartbeat: false,
     }
 }
 
@@ -35,6 +40,7 @@ fn notice(firing: bool) -> AlertNotice {
 fn check(bench: &mut Bench) -> CheckOutcome {
     let standing = bench.ledger.standing_alerts(&cluster()).wait().unwrap();
     let observations: Vec<_> = standing
+        .alerts
         .iter()
         .map(|alert| Observation {
             key: alert.notice.key(),
@@ -55,6 +61,10 @@ fn check(bench: &mut Bench) -> CheckOutcome {
                 context: alert.notice.context.clone(),
                 since: alert.notice.starts_at,
                 patience: Duration::from_secs(600),
+                last_word: alert.last_at,
+                detail: alert.notice.detail.clone(),
+                unseen: false,
+                matched: false,
             }),
         })
         .collect();
@@ -81,7 +91,7 @@ fn check(bench: &mut Bench) -> CheckOutcome {
 fn told(bench: &mut Bench, firing: bool) -> CheckOutcome {
     bench
         .monitor
-        .receive_alerts(&cluster(), &[notice(firing)])
+        .receive_alerts(&cluster(), &[notice(firing)], &Crowd::default())
         .wait()
         .unwrap();
     check(bench)
@@ -108,6 +118,23 @@ fn an_alert_is_a_ticket_until_it_is_resolved() {
     assert_eq!(told(&mut bench, false).cleared, [1]);
     let ticket = bench.ledger.ticket(1).wait().unwrap().unwrap();
     assert_eq!(ticket.resolution, Some(Resolution::External));
+}
+
+#[test]
+fn looks_of_ours_are_no_words_of_its_sender() {
+    let mut bench = Bench::new();
+    told(&mut bench, true);
+    let ticket = |bench: &Bench| bench.ledger.ticket(1).wait().unwrap().unwrap();
+    let first = ticket(&bench);
+    assert_eq!(first.alert.as_ref().unwrap().labels["instance"], "mq  1");
+    next_millisecond();
+    check(&mut bench);
+    assert_eq!(ticket(&bench).last_seen_at, first.last_seen_at);
+    assert_eq!(ticket(&bench).occurrence_count, 1);
+    next_millisecond();
+    told(&mut bench, true);
+    assert!(ticket(&bench).last_seen_at > first.last_seen_at);
+    assert_eq!(ticket(&bench).occurrence_count, 2);
 }
 
 #[test]
