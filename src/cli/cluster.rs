@@ -5,7 +5,9 @@ use super::{
     target::{PdArgs, PrometheusArgs},
 };
 use crate::{
-    cluster::{Client, ClusterSnapshot, MemberState, Observed, StoreState, http::HttpError},
+    cluster::{
+        Client, ClusterSnapshot, Life, MemberState, Observed, Store, StoreState, http::HttpError,
+    },
     span,
 };
 use operator_ledger::{SystemId, clean::one_line};
@@ -63,6 +65,7 @@ fn print(s: &ClusterSnapshot) -> io::Result<()> {
                     MemberState::Leader => "leader",
                     MemberState::Follower => "follower",
                     MemberState::Down => "DOWN",
+                    MemberState::NeverStarted => "NEVER STARTED",
                     MemberState::Unknown => "unknown",
                 };
                 [m.name.clone(), state.into(), m.address.clone()]
@@ -85,10 +88,7 @@ fn print(s: &ClusterSnapshot) -> io::Result<()> {
                 [
                     t.id.to_string(),
                     t.name.clone(),
-                    match t.state {
-                        StoreState::Up => "Up".into(),
-                        other => format!("{other:?}").to_uppercase(),
-                    },
+                    state(t),
                     t.last_heartbeat
                         .map_or_else(|| "never".into(), |at| span::exact(span::since(at))),
                     number(t.leaders),
@@ -121,16 +121,33 @@ fn print(s: &ClusterSnapshot) -> io::Result<()> {
     unknown("regions", &s.regions)?;
     if let Some(r) = s.regions.fresh() {
         outln!(
-            "{} regions: {} without leader, {} without quorum, {} with a peer down, {} with a peer missing, {} with a peer behind",
+            "{} regions: {} without leader, {} without quorum, {} with a peer down, {} with a peer missing, {} with a peer behind, {} in doubt",
             r.total,
             r.leaderless,
             r.no_quorum,
             r.down_peer,
             r.miss_peer,
-            r.pending_peer
+            r.pending_peer,
+            r.in_doubt
         )?;
     }
     Ok(())
+}
+
+/// What a store is, in one word: PD's, unless more is known than PD says.
+fn state(store: &Store) -> String {
+    match (store.life(), store.state) {
+        (Life::Joining, _) => "JOINING".into(),
+        (Life::Suspect(_), _) => "SUSPECT".into(),
+        (Life::Unknown(_), _) => "UNKNOWN".into(),
+        // A PD leader that is new in office does not know yet.
+        (Life::Alive, StoreState::Up | StoreState::Disconnected | StoreState::Down) => "Up".into(),
+        (Life::Silent, StoreState::Up) => "SILENT".into(),
+        (Life::Silent, StoreState::Offline | StoreState::Tombstone | StoreState::Unknown) => {
+            format!("SILENT, {}", format!("{:?}", store.state).to_uppercase())
+        }
+        (_, other) => format!("{other:?}").to_uppercase(),
+    }
 }
 
 fn unknown<T>(what: &str, observed: &Observed<T>) -> io::Result<()> {

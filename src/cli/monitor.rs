@@ -113,6 +113,7 @@ pub fn run(args: Args) -> CliResult {
         args.pd.options()?
     };
     look.rate_window = config.rate_window;
+    look.heartbeat_limit = config.heartbeat_limit;
     look.prometheus = args.prometheus.client(look.timeout)?;
     let options = RunOptions {
         ledger: args.ledger.path()?,

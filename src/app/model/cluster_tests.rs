@@ -12,6 +12,7 @@ pub(super) fn store(id: u64, state: StoreState) -> Store {
         address: format!("127.0.0.1:2016{id}"),
         status_address: None,
         engine: cluster::Engine::default(),
+        evidence: cluster::Evidence::default(),
         state,
         last_heartbeat: None,
         started: None,
