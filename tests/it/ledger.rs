@@ -59,7 +59,11 @@ fn a_ledger_is_backed_up_pruned_and_verified() {
     assert!(out(home.path(), &["tickets", "list", "--db", to]).contains("one"));
 
     let verified = out(home.path(), &["ledger", "verify"]);
-    for said in ["nothing is damaged", "Head of the ledger: row ", "cannot show"] {
+    for said in [
+        "nothing is damaged",
+        "Head of the ledger: row ",
+        "cannot show",
+    ] {
         assert!(verified.contains(said), "{verified}");
     }
     // What is not resolved stays, however old.
@@ -87,7 +91,10 @@ fn verify_names_what_somebody_else_did_and_its_exit_code_says_so() {
     )
     .unwrap();
     drop(raw);
-    let done = operator(home.path()).args(["audit", "verify"]).assert().failure();
+    let done = operator(home.path())
+        .args(["audit", "verify"])
+        .assert()
+        .failure();
     let said = String::from_utf8_lossy(&done.get_output().stdout).into_owned();
     for finding in [
         "ticket #1 is said to be proven, and no check of the monitor proved it",
@@ -107,7 +114,10 @@ fn a_damaged_ledger_reads_as_damaged() {
     for page in 1..pages {
         file.write_all_at(&[0x5a; 300], page * 4096).unwrap();
     }
-    let done = operator(home.path()).args(["audit", "verify"]).assert().failure();
+    let done = operator(home.path())
+        .args(["audit", "verify"])
+        .assert()
+        .failure();
     let output = done.get_output();
     let said = [&output.stdout[..], &output.stderr[..]].concat();
     let said = String::from_utf8_lossy(&said);
@@ -122,7 +132,10 @@ fn reading_changes_no_file_and_no_folder() {
     fs::set_permissions(&shared, fs::Permissions::from_mode(0o1777)).unwrap();
     let (app, old) = (shared.join("app.db"), shared.join("old.db"));
     let make = |path: &Path, sql: &str| {
-        rusqlite::Connection::open(path).unwrap().execute_batch(sql).unwrap();
+        rusqlite::Connection::open(path)
+            .unwrap()
+            .execute_batch(sql)
+            .unwrap();
         fs::set_permissions(path, fs::Permissions::from_mode(0o644)).unwrap();
     };
     make(&app, "CREATE TABLE users (a)");
@@ -138,19 +151,40 @@ fn reading_changes_no_file_and_no_folder() {
     let (home, old) = (folder.path(), old.to_str().unwrap());
     assert!(out(home, &["tickets", "list", "--db", old]).contains("an old one"));
     for reads in [["audit", "list"], ["audit", "verify"], ["tickets", "list"]] {
-        let _ = operator(home).args(reads).args(["--db", old]).output().unwrap();
+        let _ = operator(home)
+            .args(reads)
+            .args(["--db", old])
+            .output()
+            .unwrap();
         let said = err(home, &[reads[0], reads[1], "--db", app.to_str().unwrap()]);
         assert!(said.contains("is not a ledger"), "{said}");
     }
     let said = err(
         home,
-        &["tickets", "open", "--message", "x", "--db", app.to_str().unwrap()],
+        &[
+            "tickets",
+            "open",
+            "--message",
+            "x",
+            "--db",
+            app.to_str().unwrap(),
+        ],
     );
     assert!(said.contains("is not a ledger"), "{said}");
     assert_eq!(all(&shared), before);
     // Writing beside them changes them as little.
     let new = shared.join("new.db");
-    out(home, &["tickets", "open", "--message", "x", "--db", new.to_str().unwrap()]);
+    out(
+        home,
+        &[
+            "tickets",
+            "open",
+            "--message",
+            "x",
+            "--db",
+            new.to_str().unwrap(),
+        ],
+    );
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o7777;
     assert_eq!((mode(&shared), mode(&new)), (0o1777, 0o600));
 

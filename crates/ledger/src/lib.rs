@@ -49,6 +49,7 @@ mod engine;
 mod entries;
 pub mod event;
 mod file;
+mod finding;
 mod heartbeat;
 pub mod home;
 mod identify;
@@ -87,6 +88,7 @@ pub use claim::{Claim, ClaimRequest, DEFAULT_LEASE, Lease, MAX_SESSIONS};
 pub use clock::{Holder, Stopwatch, parse_time};
 pub use commands::CommandRow;
 pub use entries::{EntryKind, EntryRow, NewEntry};
+pub use finding::Finding;
 pub use heartbeat::Heartbeat;
 pub use manual::NewTicket;
 pub use meta::{BudgetMeta, EntryMeta, Input};
@@ -107,7 +109,7 @@ pub use stored::{Stored, Word};
 pub use system::SystemId;
 pub use tickets::{LiveTicket, Resolution, Severity, Status, Ticket, TicketEvent, TicketEventKind};
 pub use tool::{Tool, spoken};
-pub use verify::{Finding, LedgerReport};
+pub use verify::LedgerReport;
 
 use clock::Mono;
 use std::{

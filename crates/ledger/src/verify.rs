@@ -5,157 +5,19 @@
 //! It cannot show that a program with write access wrote the whole file anew, chain included; only a
 //! head that was kept elsewhere shows that.
 
+mod told;
+
 use crate::{
-    ChainReport, Verdict,
+    ChainReport, Finding, Verdict,
     engine::{Engine, Failure, Result},
-    ledger_chain::{self, Adoption, Link, NUMBERED, Pruned, Rows},
+    ledger_chain::{self, NUMBERED, Rows},
     schema,
 };
 use rusqlite::{ErrorCode, params};
 use serde::Serialize;
 use serde_json::Value;
-use std::{
-    collections::{BTreeMap, HashMap},
-    fmt,
-};
-
-/// Something in a ledger that is not as it was written.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(tag = "finding", rename_all = "snake_case")]
-pub enum Finding {
-    /// The engine's own check says so.
-    Damaged {
-        detail: String,
-    },
-    /// A row of the ledger's chain does not fit the one before it.
-    ChainBroken {
-        row: i64,
-    },
-    /// The ledger's chain does not begin, or not end, where it did.
-    ChainCut,
-    SessionMissing {
-        session: String,
-    },
-    SessionAdded {
-        session: String,
-    },
-    /// Its own chain does not end with the head that the ledger's chain has.
-    HeadDiffers {
-        session: String,
-    },
-    SessionBroken {
-        session: String,
-    },
-    EventMissing {
-        event: i64,
-        ticket: i64,
-    },
-    EventDiffers {
-        event: i64,
-        ticket: i64,
-    },
-    EventAdded {
-        event: i64,
-        ticket: i64,
-    },
-    /// Its state is not what the last thing that happened to it made of it.
-    TicketDiffers {
-        ticket: i64,
-    },
-    /// Said to be proven, and no check of the monitor found it so for long enough.
-    Unproven {
-        ticket: i64,
-    },
-    WordMissing {
-        command: i64,
-    },
-    WordDiffers {
-        command: i64,
-    },
-    WordAdded {
-        command: i64,
-    },
-    RowsMissing {
-        table: String,
-        first: i64,
-        last: i64,
-    },
-    /// Of rows that were there before there was a chain.
-    FewerRows {
-        table: String,
-        had: i64,
-        has: i64,
-    },
-    UnknownObject {
-        object: String,
-    },
-}
-
-impl fmt::Display for Finding {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Damaged { detail } => write!(f, "the file is damaged: {detail}"),
-            Self::ChainBroken { row } => write!(
-                f,
-                "the chain of the ledger is broken at row {row}: it, or one before it, was changed"
-            ),
-            Self::ChainCut => f.write_str("the chain of the ledger lacks its beginning or its end"),
-            Self::SessionMissing { session } => write!(f, "session {session} is missing"),
-            Self::SessionAdded { session } => {
-                write!(f, "session {session} was added: no agent of ours began it")
-            }
-            Self::HeadDiffers { session } => write!(
-                f,
-                "session {session} does not end as it did: rows of it were changed, added or removed"
-            ),
-            Self::SessionBroken { session } => {
-                write!(f, "session {session} differs from its own chain")
-            }
-            Self::EventMissing { event, ticket } => {
-                write!(f, "event {event} of ticket #{ticket} is missing")
-            }
-            Self::EventDiffers { event, ticket } => {
-                write!(f, "event {event} of ticket #{ticket} was changed")
-            }
-            Self::EventAdded { event, ticket } => write!(
-                f,
-                "event {event} of ticket #{ticket} was added: none of our programs wrote it"
-            ),
-            Self::TicketDiffers { ticket } => write!(
-                f,
-                "ticket #{ticket} is not in the state that its last event left it in"
-            ),
-            Self::Unproven { ticket } => write!(
-                f,
-                "ticket #{ticket} is said to be proven, and no check of the monitor proved it"
-            ),
-            Self::WordMissing { command } => {
-                write!(f, "what a person told an agent, row {command}, is missing")
-            }
-            Self::WordDiffers { command } => {
-                write!(f, "what a person told an agent, row {command}, was changed")
-            }
-            Self::WordAdded { command } => write!(
-                f,
-                "what a person is said to have told an agent, row {command}, was added"
-            ),
-            Self::RowsMissing { table, first, last } if first == last => {
-                write!(f, "row {first} of {table} is missing")
-            }
-            Self::RowsMissing { table, first, last } => {
-                write!(f, "rows {first} to {last} of {table} are missing")
-            }
-            Self::FewerRows { table, had, has } => write!(
-                f,
-                "{table} has {has} of the {had} rows that it had before there was a chain"
-            ),
-            Self::UnknownObject { object } => write!(
-                f,
-                "the file holds what Operator did not make, or not so: {object}"
-            ),
-        }
-    }
-}
+use std::collections::{BTreeMap, HashMap};
+use told::Told;
 
 /// What was found in a whole ledger.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -168,19 +30,6 @@ pub struct LedgerReport {
     pub pruned: usize,
     /// What is not ours and was there before there was a chain.
     pub foreign: Vec<String>,
-}
-
-/// What the chain says there was and happened.
-#[derive(Default)]
-struct Told {
-    adoption: Adoption,
-    /// Sessions, and the head each ended with.
-    sessions: BTreeMap<String, Option<String>>,
-    /// By the row of each, as it was written.
-    events: BTreeMap<i64, Value>,
-    verdicts: BTreeMap<i64, Value>,
-    words: BTreeMap<i64, Value>,
-    pruned: Vec<Pruned>,
 }
 
 /// What events leave of a ticket.
@@ -487,91 +336,6 @@ fn judge_sessions(told: &Told, found: &[ChainReport], findings: &mut Vec<Finding
         if !told.sessions.contains_key(&session) {
             findings.push(Finding::SessionAdded { session });
         }
-    }
-}
-
-impl Told {
-    fn take(&mut self, kind: &str, subject: String, detail: &str) {
-        let Ok(kind) = kind.parse::<Link>() else {
-            return;
-        };
-        let words: Value = serde_json::from_str(detail).unwrap_or_default();
-        let row = subject.parse().unwrap_or_default();
-        match kind {
-            Link::Adoption => {
-                self.adoption = serde_json::from_value(words).unwrap_or_default();
-                self.sessions.extend(self.adoption.sessions.clone());
-            }
-            Link::SessionStart => {
-                self.sessions.insert(subject, None);
-            }
-            Link::SessionEnd => {
-                let head = words["head"].as_str().filter(|h| !h.is_empty());
-                self.sessions.insert(subject, head.map(str::to_owned));
-            }
-            Link::TicketEvent => {
-                self.events.insert(row, words);
-            }
-            Link::Verdict => {
-                self.verdicts.insert(row, words);
-            }
-            Link::Decision => {
-                self.words.insert(row, words);
-            }
-            Link::Prune => {
-                let pruned: Pruned = serde_json::from_value(words).unwrap_or_default();
-                for session in pruned.sessions.keys() {
-                    self.sessions.remove(session);
-                }
-                self.pruned.push(pruned);
-            }
-        }
-    }
-
-    /// The last row of a table before there was a chain.
-    fn before(&self, table: &str) -> i64 {
-        self.adoption.tables.get(table).map_or(0, |rows| rows.last)
-    }
-
-    fn ranges<'a>(&'a self, table: &'a str) -> impl Iterator<Item = (i64, i64)> + 'a {
-        let of = |pruned: &'a Pruned| pruned.tables.get(table).into_iter().flatten().copied();
-        self.pruned.iter().flat_map(of)
-    }
-
-    fn is_pruned(&self, table: &str, row: i64) -> bool {
-        self.ranges(table).any(|(a, b)| (a..=b).contains(&row))
-    }
-
-    /// Pruned rows of a table up to one.
-    fn pruned_of(&self, table: &str, upto: i64) -> i64 {
-        self.ranges(table)
-            .map(|(a, b)| (b.min(upto) - a + 1).max(0))
-            .sum()
-    }
-
-    /// What is left of a range of missing rows without those that were pruned.
-    fn less_pruned(&self, table: &str, first: i64, last: i64) -> Vec<(i64, i64)> {
-        let mut left = vec![(first, last)];
-        for (a, b) in self.ranges(table) {
-            left = left
-                .into_iter()
-                .flat_map(|(x, y)| [(x, y.min(a - 1)), (x.max(b + 1), y)])
-                .filter(|(x, y)| x <= y)
-                .collect();
-            left.dedup();
-        }
-        left
-    }
-
-    fn proves(&self, verification: i64, ticket: i64) -> bool {
-        self.verdicts.get(&verification).is_some_and(|words| {
-            let ms = |name: &str| words[name].as_i64();
-            words["state"] == "proven"
-                && words["ticket"] == ticket
-                && ms("held_ms")
-                    .zip(ms("hold_ms"))
-                    .is_some_and(|(held, hold)| held >= hold)
-        })
     }
 }
 

@@ -56,7 +56,10 @@ pub(in crate::cli) fn all(json: bool, ledger: &Reader) -> CliResult {
             report.pruned
         )?;
     }
-    let of = format!("{} sessions", report.sessions.len());
+    let of = match report.sessions.len() {
+        1 => "1 session".to_owned(),
+        n => format!("{n} sessions"),
+    };
     match report.findings.len() {
         0 => outln!(
             "{of}: nothing is damaged, missing, changed or added, as far as the file itself shows."
