@@ -133,14 +133,13 @@ impl Shell {
     ) -> io::Result<Self> {
         let note = scratch.join("folder");
         let start = scratch.join("start.sh");
+        // Quoted for when it runs, and again for when it is set.
+        let keep = format!("pwd -P > {}", shell_words::quote(&note.to_string_lossy()));
         // Bash reads this file before the command. The trap costs the command nothing, and a
         // command that sets its own only loses the change of folder.
         fs::write(
             &start,
-            format!(
-                "unset BASH_ENV\ntrap 'pwd -P > {}' EXIT\n",
-                shell_words::quote(&note.to_string_lossy())
-            ),
+            format!("unset BASH_ENV\ntrap {} EXIT\n", shell_words::quote(&keep)),
         )?;
         let mut environment = environment;
         environment.insert("BASH_ENV".into(), start.into_os_string());

@@ -383,6 +383,13 @@ pub(crate) fn explain(path: &Path, e: rusqlite::Error) -> Failure {
             .into()
         }
         Some(ErrorCode::DiskFull) => LedgerError::Full { path }.into(),
+        // SQLite's word for no room for the file that ends in -shm.
+        Some(ErrorCode::SystemIoFailure)
+            if e.sqlite_error().map(|e| e.extended_code)
+                == Some(rusqlite::ffi::SQLITE_IOERR_SHMSIZE) =>
+        {
+            LedgerError::Full { path }.into()
+        }
         Some(ErrorCode::SystemIoFailure) => LedgerError::Unreadable {
             path,
             detail: e.to_string(),

@@ -159,6 +159,11 @@ pub(crate) fn unreadable(path: &Path, e: rusqlite::Error) -> Failure {
         Failure::Ledger(LedgerError::NotWritable { path, detail }) => {
             LedgerError::Unreadable { path, detail }.into()
         }
+        Failure::Ledger(LedgerError::Full { path }) => LedgerError::Unreadable {
+            path,
+            detail: "its disk is full".into(),
+        }
+        .into(),
         other => other,
     }
 }
