@@ -42,7 +42,7 @@ pub enum Happened<'a> {
     Checked(&'a Report),
     /// Something was told between two checks, and alerts alone were read.
     Alerted(&'a Report),
-    /// The ledger was locked or full for a while; the next check may do.
+    /// The ledger was locked or full for a while, or is gone; the next check may do.
     NotRecorded(&'a LedgerError),
     /// Another monitor has the cluster, and with it this lock.
     Waiting(&'a Path),

@@ -9,13 +9,11 @@ use super::{
     evaluate::{evaluate, known_keys},
     invariants::ViolationKey,
     listener::ListenerState,
-    lock::{address_lock, lock_path, remembered, take_lock},
+    lock::{address_lock, lock_path, remember, remembered, take_lock},
     report::{Happened, Report},
 };
 use crate::cluster::{Client, ClusterSnapshot, UnknownReason};
-use operator_ledger::{
-    Check, LedgerError, LiveTicket, MonitorLedger, Observation, Stopwatch, SystemId,
-};
+use operator_ledger::{Check, LiveTicket, MonitorLedger, Observation, Stopwatch, SystemId};
 use std::{fs::File, path::PathBuf, sync::Arc, time::Duration};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -108,8 +106,9 @@ impl Monitor {
         !self.client.options().pd.is_empty()
     }
 
-    /// One check, recorded.
+    /// One check, recorded. What cannot be recorded is not looked at.
     pub async fn check(&mut self) -> Result<Report, MonitorError> {
+        self.ledger.still_there().await?;
         let data = Stopwatch::start();
         let started = Instant::now();
         let snapshot = if self.has_cluster() {
@@ -237,7 +236,7 @@ impl Monitor {
         if self.provisional {
             // Best effort: only a monitor that starts while PD is away needs it.
             let path = address_lock(self.ledger.path(), &self.client.options().pd);
-            let _ = std::fs::write(path, id.as_str());
+            let _ = remember(&path, &id);
             self.provisional = false;
         }
         Ok(())
@@ -334,8 +333,12 @@ async fn watch(
         }
         tokio::select! {
             checked = monitor.check() => match checked {
-                Ok(report) => tell(Happened::Checked(&report)),
-                Err(MonitorError::Ledger(e @ (LedgerError::Busy | LedgerError::Sqlite { .. }))) if !options.once => {
+                Ok(report) => {
+                    options.listener.records(Ok(()));
+                    tell(Happened::Checked(&report));
+                }
+                Err(MonitorError::Ledger(e)) if e.is_of_the_file() && !options.once => {
+                    options.listener.records(Err(&e));
                     tell(Happened::NotRecorded(&e));
                 }
                 Err(MonitorError::Taken(path)) => {
@@ -373,7 +376,10 @@ async fn watch(
                 told = Instant::now();
                 match monitor.alerted().await {
                     Ok(report) => tell(Happened::Alerted(&report)),
-                    Err(MonitorError::Ledger(e)) => tell(Happened::NotRecorded(&e)),
+                    Err(MonitorError::Ledger(e)) => {
+                        options.listener.records(Err(&e));
+                        tell(Happened::NotRecorded(&e));
+                    }
                     Err(e) => return Err(e),
                 }
             }

@@ -1,6 +1,7 @@
 use super::*;
 use crate::cluster::Options;
 use axum::{Json, Router, routing::get};
+use jiff::Timestamp;
 use serde_json::json;
 use std::path::Path;
 

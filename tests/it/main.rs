@@ -11,6 +11,7 @@ mod demo;
 mod docker;
 mod keys;
 mod lab;
+mod ledger;
 mod monitoring;
 mod packages;
 mod pty;

@@ -9,6 +9,7 @@ mod claude_session;
 mod common;
 mod gate;
 mod keys;
+mod ledger_away;
 mod long_session;
 mod messages_api;
 mod restarts;

@@ -53,6 +53,8 @@ const AT_ONCE: usize = 2;
 pub struct ListenerState {
     /// The cluster that is watched; none while another monitor has it.
     cluster: Mutex<Option<SystemId>>,
+    /// Why the last check is not on record.
+    unrecorded: Mutex<Option<String>>,
     /// Something came in that the monitor should look at.
     pub alert_received: Notify,
     pub counts: Counts,
@@ -65,6 +67,20 @@ impl ListenerState {
 
     pub fn cluster(&self) -> Option<SystemId> {
         self.lock().clone()
+    }
+
+    /// What became of a check.
+    pub fn records(&self, done: Result<(), &LedgerError>) {
+        let why = done.err().map(ToString::to_string);
+        *self
+            .unrecorded
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = why;
+    }
+
+    fn unrecorded(&self) -> Option<String> {
+        let why = self.unrecorded.lock();
+        why.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Option<SystemId>> {
@@ -190,7 +206,7 @@ impl Served {
         match open {
             Some(ledger) => Ok(ledger),
             None => {
-                let opened = MonitorLedger::open(&self.ledger).wait()?;
+                let opened = MonitorLedger::open_existing(&self.ledger).wait()?;
                 Ok(self.writer().insert(opened).clone())
             }
         }
@@ -222,6 +238,10 @@ impl Served {
             self.state.counts.taken(Taken::Failed);
             (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n"))
         };
+        // What the monitor cannot record it would never open a ticket for.
+        if let Some(why) = self.state.unrecorded() {
+            return again(why);
+        }
         let Some(cluster) = self.state.cluster() else {
             return again("this monitor waits for another one to end".into());
         };
@@ -259,8 +279,11 @@ impl Served {
             }
             Err(why @ ReadError::Storage(_)) => again(why.to_string()),
             Err(ReadError::Taking(e)) => {
-                // Opened anew next time: the file may have been replaced.
-                *self.writer() = None;
+                // One that was taken away stays so until the monitor is started again, as for its
+                // checks. In other trouble it is opened anew.
+                if !matches!(e, LedgerError::Lost { .. }) {
+                    *self.writer() = None;
+                }
                 again(format!("the ledger cannot be written: {e}"))
             }
         }
@@ -367,8 +390,11 @@ async fn metrics(State(served): State<Served>) -> Response {
     (status, kind, text).into_response()
 }
 
-/// Well only if somebody looks.
+/// Well only if somebody looks, and what is seen is recorded.
 async fn health(State(served): State<Served>) -> Answer {
+    if let Some(why) = served.state.unrecorded() {
+        return (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n"));
+    }
     let read = async { beat(&Reader::open(&served.ledger).await?, &served.state).await };
     match read.await {
         Ok(Some(beat)) if beat.is_silent() => (
