@@ -94,7 +94,7 @@ impl Session<'_> {
             ..shell::Outcome::default()
         });
         for left in &mut outcome.left {
-            left.command = self.context.redactor.apply(&left.command);
+            left.command = self.context.redactor.command(&left.command);
         }
         let collected = self.collected(collector);
         let meta = EntryMeta {

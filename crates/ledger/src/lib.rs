@@ -69,6 +69,10 @@ mod tool;
 mod transitions;
 pub mod usage;
 
+#[cfg(test)]
+#[path = "../../../tests/fuzz/scribble.rs"]
+mod scribble;
+
 pub use agent_heartbeat::EVERY as PRESENCE;
 pub use alerts::{AlertNotice, KEY as ALERT_KEY, Received, StandingAlert};
 pub use chain::{ChainReport, Verdict};

@@ -197,7 +197,49 @@ fn line(text: &str, longest: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scribble::{inputs, scribbled};
+    use operator_ledger::clean::is_invisible;
+    use proptest::prelude::*;
     use serde_json::{Value, json};
+
+    const FUZZ: &str = include_str!("../../../tests/fuzz/alerts.txt");
+
+    /// What is taken of a notification is clean and bounded, whatever somebody sent.
+    fn is_harmless(body: &[u8]) -> bool {
+        let Ok(read) = super::read(body) else {
+            return true;
+        };
+        let clean =
+            |text: &str| !text.contains(|c: char| is_invisible(c) || (c.is_control() && c != '\n'));
+        read.alerts.len() <= MAX_ALERTS
+            && read.alerts.iter().all(|alert| {
+                let labels = alert.labels.iter();
+                clean(&alert.name)
+                    && clean(&alert.summary)
+                    && clean(&alert.context)
+                    && clean(&alert.group_key)
+                    && alert.summary.len() <= MAX_LINE + 4
+                    && alert.labels.len() <= MAX_PAIRS
+                    && labels
+                        .into_iter()
+                        .all(|(k, v)| clean(k) && clean(v) && v.len() <= MAX_VALUE + 4)
+                    && alert.fingerprint.bytes().all(|b| b.is_ascii_alphanumeric())
+            })
+    }
+
+    #[test]
+    fn fuzz_inputs_are_harmless() {
+        for input in inputs(FUZZ) {
+            assert!(is_harmless(&input), "{}", String::from_utf8_lossy(&input));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn fuzz_no_notification_is_too_odd(body in scribbled(FUZZ)) {
+            prop_assert!(is_harmless(&body), "{}", String::from_utf8_lossy(&body));
+        }
+    }
 
     fn body(change: impl FnOnce(&mut Value)) -> Vec<u8> {
         let mut body = json!({
