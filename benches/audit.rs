@@ -2,6 +2,8 @@
 //!
 //! `cargo bench --bench audit`; `--test` is a quick check on a small ledger.
 
+#![allow(clippy::print_stdout, reason = "a bench prints its tables")]
+
 use operator_ledger::PersonLedger;
 use std::{
     fs,

@@ -6,6 +6,8 @@
 //! in turns with the agent; `agent/benches/compare` sets that up. `--test` is a quick check that it
 //! still works.
 
+#![allow(clippy::print_stdout, reason = "a bench prints its tables")]
+
 #[path = "../tests/it/common/mod.rs"]
 mod common;
 

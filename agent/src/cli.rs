@@ -18,7 +18,8 @@ use crate::{
     summaries::{Summaries, SummaryBudget},
     tools::{
         environment::{LAB, RunFolder, Surroundings},
-        orphans, shell,
+        orphans::Adopter,
+        shell,
         web_fetch::Fetcher,
         web_search::Search,
     },
@@ -36,6 +37,7 @@ use std::{
     io::{self, IsTerminal},
     path::{Path, PathBuf},
     process::ExitCode,
+    sync::Arc,
     time::Duration,
 };
 
@@ -159,7 +161,7 @@ pub fn main() -> ExitCode {
         Ok(code) => code,
         Err(report) => {
             let causes: Vec<String> = report.chain().map(ToString::to_string).collect();
-            eprintln!("agent_lab: {}", causes.join(": "));
+            operator_ledger::clean::complain(format_args!("agent_lab: {}", causes.join(": ")));
             ExitCode::FAILURE
         }
     }
@@ -363,7 +365,7 @@ async fn agent(
         },
         folder,
         executable: operator_process::executable(),
-        adopts: orphans::adopt(),
+        adopter: Adopter::adopt().map(Arc::new),
         mode: args.mode.into(),
         lease: lease(args.lease)?,
         facts: settings.facts,

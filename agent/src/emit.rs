@@ -7,7 +7,10 @@
 mod human;
 
 use jiff::Timestamp;
-use operator_ledger::event::{Event, Kind, Level, VERSION};
+use operator_ledger::{
+    clean::{CleanWriter, json_line},
+    event::{Event, Kind, Level, VERSION},
+};
 use std::{
     collections::VecDeque,
     io::{self, Write},
@@ -193,10 +196,13 @@ impl Shared {
             for event in batch.iter().chain(&dropped) {
                 match form {
                     Form::Json => {
-                        serde_json::to_writer(&mut out, event)?;
-                        out.write_all(b"\n")?;
+                        json_line(&mut out, event)?;
                     }
-                    Form::Human => human.write(event, &mut out)?,
+                    Form::Human => {
+                        let mut clean = CleanWriter::new(&mut out);
+                        human.write(event, &mut clean)?;
+                        clean.flush()?;
+                    }
                 }
             }
             out.flush()?;
@@ -331,6 +337,46 @@ mod tests {
         emitter.emit(delta(1));
         // Comes back, though the gate stays shut.
         writer.close(Duration::from_millis(200));
+    }
+
+    #[test]
+    fn a_person_reads_what_was_said_and_their_terminal_obeys_none_of_it() {
+        let evil = "\x1b]52;c;aGk=\x07\x1b[?1049h\u{9b}2J";
+        let said = |n: usize| format!("{n}{evil}");
+        let (open, gate) = mpsc::channel();
+        let out = Arc::new(Mutex::new(Vec::new()));
+        let terminal = Slow {
+            gate,
+            open: false,
+            out: out.clone(),
+        };
+        open.send(()).unwrap();
+        let (emitter, writer) = Emitter::start(terminal, Form::Human, || ()).unwrap();
+        emitter.emit(Kind::SessionStart {
+            ticket: 1,
+            title: said(1),
+        });
+        for (n, end) in [(2, false), (3, true)] {
+            emitter.emit(Kind::Text {
+                delta: said(n),
+                end,
+            });
+        }
+        emitter.emit(Kind::Notice {
+            level: Level::Warn,
+            text: said(4),
+            dropped: 0,
+            waits: false,
+        });
+        writer.close(Duration::from_secs(30));
+        let text = String::from_utf8(out.lock().unwrap().clone()).unwrap();
+        assert!(
+            !text.contains(|c: char| c.is_control() && c != '\n'),
+            "{text:?}"
+        );
+        for n in 1..=4 {
+            assert!(text.contains(&format!("{n}<9b>2J")), "{text}");
+        }
     }
 
     #[test]

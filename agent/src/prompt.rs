@@ -106,8 +106,9 @@ cluster, and makes or changes none"
         "\nA command has closed stdin and {} seconds unless you give `timeout_s`. Long output loses \
 its middle; the whole is in a file that is named there, for grep. When the conversation gets very \
 long its beginning is dropped, but for the ticket, the list of your actions and your own words: say \
-what you know and plan when it changes. What you leave in the background ends when you say that the ticket is repaired: \
-start what must stay by the means of the system it belongs to.",
+what you know and plan when it changes. What you leave in the background is ended before proof is asked for, unless it made itself \
+independent, as a daemon does, or by `setsid` or `nohup`: start what must stay that way, or by the \
+means of the system it belongs to.",
         place.limit_s
     );
     text
@@ -195,7 +196,7 @@ pub fn result(outcome: &Outcome, output: &str) -> String {
             duration,
             ..
         } => format!(
-            "time limit: ended after {:.0} s, with everything it had started",
+            "time limit: ended after {:.0} s, with every job it had started",
             duration.as_secs_f64()
         ),
         Outcome {
@@ -213,13 +214,24 @@ pub fn result(outcome: &Outcome, output: &str) -> String {
     };
     text.push('\n');
     text.push_str(output);
-    if !outcome.left.is_empty() {
+    let kinds = [
+        (
+            &outcome.left.services,
+            "services left running; they are independent and stay when the session ends",
+        ),
+        (
+            &outcome.left.jobs,
+            "jobs still running in the background; they are ended at the latest before proof is \
+             asked for",
+        ),
+    ];
+    for (processes, what) in kinds.into_iter().filter(|(all, _)| !all.is_empty()) {
         if !text.ends_with('\n') {
             text.push('\n');
         }
-        text.push_str("[still running in the background:\n");
-        for left in &outcome.left {
-            let _ = writeln!(text, " pid {} {}", left.pid, left.command);
+        let _ = writeln!(text, "[{what}:");
+        for process in processes {
+            let _ = writeln!(text, " {process}");
         }
         text.push(']');
     }
@@ -227,10 +239,19 @@ pub fn result(outcome: &Outcome, output: &str) -> String {
 }
 
 /// The monitor does not agree.
-pub fn still_violated(detail: &str) -> String {
+pub fn still_violated(detail: &str, ended: &[String]) -> String {
+    let ended = if ended.is_empty() {
+        String::new()
+    } else {
+        format!(
+            "\nBefore that these background jobs of yours were ended: {}. Only what makes itself \
+independent stays.",
+            ended.join(", ")
+        )
+    };
     format!(
         "The monitor has looked since your last command, and the invariant is still violated: \
-{}\nGo on. If there is nothing more you can do, end with a message that begins with `{ESCALATE}`.",
+{}{ended}\nGo on. If there is nothing more you can do, end with a message that begins with `{ESCALATE}`.",
         one_line(detail)
     )
 }

@@ -9,6 +9,7 @@ mod line;
 mod lines;
 mod names;
 mod own;
+mod places;
 mod rules;
 mod stream;
 mod value;
@@ -53,19 +54,19 @@ impl Redactor {
 
     /// A whole text, secrets hidden.
     pub fn apply(&self, text: &str) -> String {
-        self.whole(RedactStream::new(self.clone()), text)
+        whole(RedactStream::new(self.clone()), text)
     }
 
     /// A command, secrets hidden: nothing that a shell would act on is taken for one.
     pub fn command(&self, text: &str) -> String {
-        self.whole(RedactStream::of_command(self.clone()), text)
+        whole(RedactStream::of_command(self.clone()), text)
     }
+}
 
-    fn whole(&self, mut stream: RedactStream, text: &str) -> String {
-        let mut out = stream.push(text);
-        out.push_str(&stream.finish());
-        out
-    }
+fn whole(mut stream: RedactStream, text: &str) -> String {
+    let mut out = stream.push(text);
+    out.push_str(&stream.finish());
+    out
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ mod opening;
 mod proof;
 mod record;
 mod run_tool;
+mod running;
 mod screen;
 mod turn;
 
@@ -33,6 +34,7 @@ use crate::{
     tools::{
         call::calls,
         environment::{RunFolder, Surroundings},
+        orphans::Adopter,
         output_file::OutputFiles,
         shell::Shell,
         web_fetch::Fetcher,
@@ -52,6 +54,7 @@ use operator_ledger::{
 use std::{
     collections::VecDeque,
     path::PathBuf,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -81,8 +84,8 @@ pub struct SessionContext {
     pub folder: RunFolder,
     /// What a runner is started from.
     pub executable: PathBuf,
-    /// Whether what a killed runner leaves is this process's to end.
-    pub adopts: bool,
+    /// Who ends what a killed runner leaves, if that is this process's to do.
+    pub adopter: Option<Arc<Adopter>>,
     pub mode: Mode,
     pub lease: Duration,
     pub facts: Facts,
@@ -187,6 +190,8 @@ struct Session<'a> {
     usage: Usage,
     /// US dollars of the turns so far; None if the price is not known.
     cost: Option<f64>,
+    /// Jobs that were ended, which the model has not heard of yet.
+    ended_jobs: Vec<String>,
     /// Turns in a row that broke off.
     broken: u32,
     /// Tokens the next turn may have.
@@ -205,7 +210,7 @@ pub async fn run(
 ) -> Result<(Outcome, Ended), LedgerError> {
     let mut session = Session::begin(context, claim, model.name(), inbox).await?;
     let verdict = session.work(model).await;
-    session.shell.close().await;
+    session.end_jobs().await;
     Ok(session.end(verdict).await)
 }
 
@@ -319,7 +324,8 @@ impl Session<'_> {
                 proof::Proof::Failed(detail) if failures < FAILURES_ALLOWED => {
                     failures += 1;
                     odd = 0;
-                    self.tell(&prompt::still_violated(&detail)).await?;
+                    let ended = std::mem::take(&mut self.ended_jobs);
+                    self.tell(&prompt::still_violated(&detail, &ended)).await?;
                 }
                 proof::Proof::Failed(detail) => {
                     return Ok(Verdict::escalate(

@@ -9,6 +9,8 @@
 //!
 //! It prints tables in Markdown. It judges nothing; what a run gave is in the README.
 
+#![allow(clippy::print_stdout, reason = "a bench prints its tables")]
+
 mod child;
 mod clock;
 mod flood;

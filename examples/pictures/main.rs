@@ -6,6 +6,8 @@
 //! It draws what the terminal shows, cell by cell, as SVG, and writes down what came as an asciicast.
 //! It stages nothing.
 
+#![allow(clippy::print_stdout, reason = "it says what it has made")]
+
 mod cast;
 mod stage;
 mod svg;

@@ -1,15 +1,17 @@
 //! `operator-tui cluster`: one look at the cluster.
 
 use super::{
-    CliResult, runtime, table,
+    CliResult, out, runtime, table,
     target::{PdArgs, PrometheusArgs},
 };
 use crate::{
-    cluster::{Client, ClusterSnapshot, MemberState, Observed, StoreState, http::HttpError},
+    cluster::{
+        Client, ClusterSnapshot, Life, MemberState, Observed, Store, StoreState, http::HttpError,
+    },
     span,
 };
 use operator_ledger::{SystemId, clean::one_line};
-use std::{process::ExitCode, time::Duration};
+use std::{io, process::ExitCode, time::Duration};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -37,9 +39,9 @@ pub fn run(args: Args) -> CliResult {
         Ok::<_, HttpError>(snapshot)
     })?;
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&snapshot)?);
+        out::json(&snapshot)?;
     } else {
-        print(&snapshot);
+        print(&snapshot)?;
     }
     let blind = snapshot.pd.fresh().is_none() && snapshot.stores.fresh().is_none();
     Ok(if blind {
@@ -49,12 +51,12 @@ pub fn run(args: Args) -> CliResult {
     })
 }
 
-fn print(s: &ClusterSnapshot) {
-    println!(
+fn print(s: &ClusterSnapshot) -> io::Result<()> {
+    outln!(
         "cluster {}",
         s.cluster_id.as_ref().map_or("unknown", SystemId::as_str)
-    );
-    unknown("PD", &s.pd);
+    )?;
+    unknown("PD", &s.pd)?;
     if let Some(members) = s.pd.fresh() {
         let rows: Vec<[String; 3]> = members
             .iter()
@@ -63,19 +65,20 @@ fn print(s: &ClusterSnapshot) {
                     MemberState::Leader => "leader",
                     MemberState::Follower => "follower",
                     MemberState::Down => "DOWN",
+                    MemberState::NeverStarted => "NEVER STARTED",
                     MemberState::Unknown => "unknown",
                 };
                 [m.name.clone(), state.into(), m.address.clone()]
             })
             .collect();
-        println!();
-        table::print(["PD", "STATE", "ADDRESS"], &rows);
+        outln!("")?;
+        table::print(["PD", "STATE", "ADDRESS"], &rows)?;
     }
     if s.pd_leader.fresh() == Some(&None) {
-        println!("\nPD has no leader.");
+        outln!("\nPD has no leader.")?;
     }
-    println!();
-    unknown("stores", &s.stores);
+    outln!("")?;
+    unknown("stores", &s.stores)?;
     if let Some(stores) = s.stores.fresh() {
         let number = |n: Option<u64>| n.map_or_else(|| "?".into(), |n| n.to_string());
         let rows: Vec<[String; 9]> = stores
@@ -85,10 +88,7 @@ fn print(s: &ClusterSnapshot) {
                 [
                     t.id.to_string(),
                     t.name.clone(),
-                    match t.state {
-                        StoreState::Up => "Up".into(),
-                        other => format!("{other:?}").to_uppercase(),
-                    },
+                    state(t),
                     t.last_heartbeat
                         .map_or_else(|| "never".into(), |at| span::exact(span::since(at))),
                     number(t.leaders),
@@ -115,20 +115,44 @@ fn print(s: &ClusterSnapshot) {
             "OPS/S",
             "P99",
         ];
-        table::print(heading, &rows);
+        table::print(heading, &rows)?;
     }
-    println!();
-    unknown("regions", &s.regions);
+    outln!("")?;
+    unknown("regions", &s.regions)?;
     if let Some(r) = s.regions.fresh() {
-        println!(
-            "{} regions: {} without leader, {} without quorum, {} with a peer down, {} with a peer missing, {} with a peer behind",
-            r.total, r.leaderless, r.no_quorum, r.down_peer, r.miss_peer, r.pending_peer
-        );
+        outln!(
+            "{} regions: {} without leader, {} without quorum, {} with a peer down, {} with a peer missing, {} with a peer behind, {} in doubt",
+            r.total,
+            r.leaderless,
+            r.no_quorum,
+            r.down_peer,
+            r.miss_peer,
+            r.pending_peer,
+            r.in_doubt
+        )?;
+    }
+    Ok(())
+}
+
+/// What a store is, in one word: PD's, unless more is known than PD says.
+fn state(store: &Store) -> String {
+    match (store.life(), store.state) {
+        (Life::Joining, _) => "JOINING".into(),
+        (Life::Suspect(_), _) => "SUSPECT".into(),
+        (Life::Unknown(_), _) => "UNKNOWN".into(),
+        // A PD leader that is new in office does not know yet.
+        (Life::Alive, StoreState::Up | StoreState::Disconnected | StoreState::Down) => "Up".into(),
+        (Life::Silent, StoreState::Up) => "SILENT".into(),
+        (Life::Silent, StoreState::Offline | StoreState::Tombstone | StoreState::Unknown) => {
+            format!("SILENT, {}", format!("{:?}", store.state).to_uppercase())
+        }
+        (_, other) => format!("{other:?}").to_uppercase(),
     }
 }
 
-fn unknown<T>(what: &str, observed: &Observed<T>) {
+fn unknown<T>(what: &str, observed: &Observed<T>) -> io::Result<()> {
     if let Some(why) = &observed.error {
-        println!("{what} unknown: {}", one_line(why.as_str()));
+        outln!("{what} unknown: {}", one_line(why.as_str()))?;
     }
+    Ok(())
 }

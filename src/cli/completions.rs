@@ -1,6 +1,6 @@
 //! `operator-tui completions`: a completion script for a shell, on stdout.
 
-use super::{Cli, CliResult};
+use super::{Cli, CliResult, out};
 use clap::CommandFactory;
 use std::process::ExitCode;
 
@@ -12,6 +12,6 @@ pub struct Args {
 pub fn run(args: Args) -> CliResult {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut Cli::command(), "operator-tui", &mut script);
-    print!("{}", String::from_utf8_lossy(&script));
+    out::text(&String::from_utf8_lossy(&script))?;
     Ok(ExitCode::SUCCESS)
 }

@@ -1,6 +1,6 @@
 //! `operator-tui lab`: control of the lab, and the hidden roles of its processes.
 
-use super::{CliResult, runtime, table};
+use super::{CliResult, out, runtime, table};
 use crate::{
     proxy,
     stage::{
@@ -15,7 +15,8 @@ use futures_util::TryStreamExt;
 use operator_lab::{
     Client, LabDir, LabError, LabInfo, NodeState, NodeStatus, Progress, UpOptions, keeper, tikv,
 };
-use std::{io::Write, path::PathBuf, process::ExitCode};
+use operator_ledger::clean::Cleaner;
+use std::{io, path::PathBuf, process::ExitCode};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -165,9 +166,9 @@ async fn command(command: Command) -> CliResult {
         Command::Ps { json } => {
             let nodes = control()?.ps().await?;
             if json {
-                println!("{}", serde_json::to_string_pretty(&nodes)?);
+                out::json(&nodes)?;
             } else {
-                print_nodes(&nodes);
+                print_nodes(&nodes)?;
             }
         }
         Command::Logs {
@@ -191,13 +192,13 @@ async fn command(command: Command) -> CliResult {
                 ),
             };
             match control()?.load(rate).await? {
-                0 => println!("load off"),
-                rate => println!("load {rate}/s"),
+                0 => outln!("load off")?,
+                rate => outln!("load {rate}/s")?,
             }
         }
         Command::Verify => {
             let result = stage::verify_load().await?;
-            println!("{result}");
+            outln!("{result}")?;
             if !result.lost.is_empty() {
                 return Ok(ExitCode::FAILURE);
             }
@@ -210,7 +211,7 @@ async fn command(command: Command) -> CliResult {
             let listener = tokio::net::TcpListener::bind(&listen)
                 .await
                 .wrap_err_with(|| format!("cannot listen on {listen}"))?;
-            eprintln!("Docker for the cluster of project {project}, on {listen}");
+            errln!("Docker for the cluster of project {project}, on {listen}");
             proxy::serve(listener, proxy::Proxy { socket, project }).await?;
         }
         Command::Exec {
@@ -234,7 +235,7 @@ async fn command(command: Command) -> CliResult {
 fn progress() -> impl FnMut(Progress) {
     let started = std::time::Instant::now();
     move |p| {
-        eprintln!(
+        errln!(
             "{:>5.1} s  [{}/{}] {}",
             started.elapsed().as_secs_f64(),
             p.done,
@@ -248,36 +249,37 @@ async fn up(options: &UpOptions) -> CliResult {
     let result = running_lab::bring_up(options, progress()).await;
     match result {
         Ok(lab) => {
-            print_info(&lab.info);
+            print_info(&lab.info)?;
             lab.tear_down(true).await?;
         }
         Err(StageError::Lab(LabError::AlreadyUp(home))) => {
-            eprintln!("the lab in {} is already up", home.display());
+            errln!("the lab in {} is already up", home.display());
             for node in Client::new(options.dir.clone()).ps().await? {
                 if node.state != NodeState::Running {
                     let (name, state) = (&node.node, node.state.name());
-                    eprintln!("  but {name} is {state}: `operator-tui lab ps` shows more");
+                    errln!("  but {name} is {state}: `operator-tui lab ps` shows more");
                 }
             }
-            print_info(&operator_lab::up::info(&options.dir)?);
+            print_info(&operator_lab::up::info(&options.dir)?)?;
         }
         Err(error) => return Err(error.into()),
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn print_info(info: &LabInfo) {
-    println!("PD    {}", info.pd_endpoints.join(","));
+fn print_info(info: &LabInfo) -> io::Result<()> {
+    outln!("PD    {}", info.pd_endpoints.join(","))?;
     if !info.load_metrics.is_empty() {
-        println!("load  {}", info.load_metrics);
+        outln!("load  {}", info.load_metrics)?;
     }
+    Ok(())
 }
 
 async fn act(verb: Verb, nodes: &Nodes) -> color_eyre::Result<()> {
     let control = control()?;
     for node in &nodes.nodes {
         control.act(verb, node).await?;
-        println!("{node} {}", verb.done());
+        outln!("{node} {}", verb.done())?;
     }
     Ok(())
 }
@@ -288,21 +290,20 @@ async fn logs(
     lines: usize,
     follow: bool,
 ) -> color_eyre::Result<()> {
-    let mut out = std::io::stdout();
     if !follow {
-        out.write_all(control.logs(node, lines).await?.as_bytes())?;
-        return Ok(());
+        return Ok(out::text(&control.logs(node, lines).await?)?);
     }
     let mut pieces = control.follow(node, lines).await?;
+    // A piece may end anywhere, in a sequence too.
+    let mut cleaner = Cleaner::default();
     while let Some(piece) = pieces.try_next().await? {
-        out.write_all(&piece)?;
-        out.flush()?;
+        out::text(&cleaner.push(&piece))?;
     }
-    Ok(())
+    Ok(out::text(&cleaner.finish())?)
 }
 
 /// `ps` for people. Where metrics and status are served is in `--json`.
-fn print_nodes(nodes: &[NodeStatus]) {
+fn print_nodes(nodes: &[NodeStatus]) -> io::Result<()> {
     let rows: Vec<[String; 7]> = nodes
         .iter()
         .map(|node| {
@@ -318,7 +319,7 @@ fn print_nodes(nodes: &[NodeStatus]) {
         })
         .collect();
     let heading = ["NODE", "ROLE", "STATE", "EXIT", "SINCE", "PID", "ADDRESS"];
-    table::print(heading, &rows);
+    table::print(heading, &rows)
 }
 
 fn or_dash(text: String) -> String {

@@ -3,6 +3,10 @@
 //!
 //! Errors go to stderr as one line a cause, exit code 1; wrong arguments are clap's, exit code 2.
 
+// Its macros are for all that follow.
+#[macro_use]
+mod out;
+
 pub mod agent;
 pub mod audit;
 pub mod cluster;
@@ -24,7 +28,7 @@ pub use config_file::ConfigFile;
 
 use agent_lab::log;
 use clap::{Parser, Subcommand};
-use std::{fmt::Display, io::Write, process::ExitCode};
+use std::{fmt::Display, process::ExitCode};
 
 #[derive(Debug, Parser)]
 #[command(name = "operator-tui", version, about, max_term_width = 100)]
@@ -112,7 +116,7 @@ fn dispatch(cli: Cli) -> CliResult {
 /// Says on stderr why it ends. Where that is a terminal that is gone, to nobody: `eprintln` would
 /// panic.
 fn complain(why: impl Display) {
-    let _ = writeln!(std::io::stderr(), "operator-tui: {why}");
+    errln!("operator-tui: {why}");
 }
 
 /// Exit code of a process that its reader left: as if the signal had ended it.

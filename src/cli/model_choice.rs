@@ -8,7 +8,7 @@ use agent_lab::{
     settings::{Flags, Settings},
 };
 use color_eyre::eyre::Context;
-use operator_ledger::home::Home;
+use operator_ledger::{clean::CleanWriter, home::Home};
 use std::{
     ffi::OsString,
     io::{self, BufRead, IsTerminal, Write},
@@ -79,7 +79,7 @@ pub(super) fn settle(context: ConsentContext<'_>) -> color_eyre::Result<ModelCho
 }
 
 fn asked(wanted: &Consent, otherwise: &str) -> io::Result<bool> {
-    eprint!(
+    let question = format!(
         "A key for a real model is set. Its agent would have a full shell, without asking again:\n\
          \n  user    {}\n  host    {}\n  ledger  {}\n  cap     ${:.2} a ticket\n\
          \nWithout it {otherwise}.\n\
@@ -89,7 +89,9 @@ fn asked(wanted: &Consent, otherwise: &str) -> io::Result<bool> {
         wanted.ledger.display(),
         wanted.spend_cap_usd
     );
-    io::stderr().flush()?;
+    let mut terminal = CleanWriter::new(io::stderr());
+    terminal.write_all(question.as_bytes())?;
+    terminal.flush()?;
     let mut answer = String::new();
     io::stdin().lock().read_line(&mut answer)?;
     Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))

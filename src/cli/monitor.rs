@@ -1,7 +1,7 @@
 //! `operator-tui monitor run`: the monitor in the foreground, or as a dashboard's child.
 
 use super::{
-    CliResult, config_file, runtime,
+    CliResult, config_file, out, runtime,
     target::{LedgerArgs, PdArgs, PrometheusArgs},
 };
 use crate::{
@@ -14,7 +14,10 @@ use crate::{
     span,
 };
 use color_eyre::eyre::{WrapErr, eyre};
-use operator_ledger::{Reading, SystemId, clean::one_line};
+use operator_ledger::{
+    Reading, SystemId,
+    clean::{json_line, one_line},
+};
 use std::{
     path::{Path, PathBuf},
     process::ExitCode,
@@ -110,6 +113,7 @@ pub fn run(args: Args) -> CliResult {
         args.pd.options()?
     };
     look.rate_window = config.rate_window;
+    look.heartbeat_limit = config.heartbeat_limit;
     look.prometheus = args.prometheus.client(look.timeout)?;
     let options = RunOptions {
         ledger: args.ledger.path()?,
@@ -176,16 +180,16 @@ async fn listen(
 ) -> color_eyre::Result<()> {
     let listener = Listener::bind(address).await?;
     let at = listener.address();
-    eprintln!("operator-tui monitor: listening on http://{at}");
+    errln!("operator-tui monitor: listening on http://{at}");
     if !at.ip().is_loopback() && token.is_none() {
-        eprintln!(
+        errln!(
             "operator-tui monitor: no alerts are taken there, for it can be reached from outside and no token is set"
         );
     }
     let (ledger, state) = (options.ledger.clone(), options.listener.clone());
     tokio::spawn(async move {
         if let Err(e) = listener.serve(ledger, token, state).await {
-            eprintln!("operator-tui monitor: no longer listening: {e}");
+            errln!("operator-tui monitor: no longer listening: {e}");
         }
     });
     Ok(())
@@ -211,7 +215,7 @@ fn token(args: &RunArgs) -> color_eyre::Result<Option<Token>> {
 #[expect(clippy::needless_pass_by_value, reason = "as the callbacks give it")]
 fn warn(text: String) {
     tracing::warn!("{text}");
-    eprintln!("operator-tui monitor: {text}");
+    errln!("operator-tui monitor: {text}");
 }
 
 fn stop_on_signal(stop: CancellationToken) -> color_eyre::Result<()> {
@@ -237,11 +241,9 @@ fn stop_at_end_of_input(stop: CancellationToken) {
 fn print(report: &Report, json: bool) {
     use std::io::Write;
     // The reader may be gone; the ledger has it all.
-    let mut out = std::io::stdout().lock();
+    let mut out = out::stdout();
     if json {
-        let line = serde_json::to_string(report).unwrap_or_default();
-        let _ = writeln!(out, "{line}");
-        let _ = out.flush();
+        let _ = json_line(&mut out, report).and_then(|()| out.flush());
         return;
     }
     let o = &report.outcome;

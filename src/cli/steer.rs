@@ -1,14 +1,20 @@
 //! `operator-tui steer`: tells an agent at work what its dashboard would tell it, through the
 //! ledger: for agents that nobody here started.
 
+mod services;
+
 use super::{
     CliResult,
     target::{self, LedgerArgs},
 };
 use agent_lab::control::person;
 use color_eyre::eyre::{bail, eyre};
-use operator_ledger::{LedgerError, PersonLedger, Reader, SessionStatus, event::Control};
+use operator_ledger::{
+    LedgerError, PersonLedger, Reader, SessionStatus,
+    event::{Control, MAX_MESSAGE},
+};
 use std::{
+    io::Read as _,
     process::ExitCode,
     time::{Duration, Instant},
 };
@@ -21,7 +27,7 @@ const RECENT: usize = 100;
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(subcommand)]
-    command: Command,
+    what: What,
 }
 
 /// Which agent.
@@ -43,6 +49,7 @@ enum Command {
     },
     /// Say something to the model, at its next pause
     Message {
+        /// `-`: what comes on stdin
         text: String,
         #[command(flatten)]
         to: To,
@@ -73,6 +80,14 @@ enum Command {
     },
 }
 
+#[derive(Debug, clap::Subcommand)]
+enum What {
+    #[command(flatten)]
+    Agent(Command),
+    /// What commands left running that stays: list it, or end one
+    Services(services::Args),
+}
+
 impl Command {
     fn to(&self) -> &To {
         match self {
@@ -86,18 +101,35 @@ impl Command {
 }
 
 pub fn run(args: Args) -> CliResult {
+    let command = match args.what {
+        What::Services(args) => return services::run(args),
+        What::Agent(command) => command,
+    };
     target::refuse_in_agent_shell("steering an agent", "an agent is steered by people")?;
     let To {
         session: prefix,
         ledger,
-    } = args.command.to().clone();
+    } = command.to().clone();
     ledger.open()?;
     let ledger = PersonLedger::open(&ledger.path()?).wait()?;
     let session = session(prefix, &ledger)?;
     let by = person();
-    let control = match args.command {
+    let command = match command {
+        Command::Message { text, to } if text == "-" => {
+            let mut text = String::new();
+            let most = MAX_MESSAGE as u64 + 1;
+            std::io::stdin().take(most).read_to_string(&mut text)?;
+            Command::Message { text, to }
+        }
+        other => other,
+    };
+    let control = match command {
         Command::Interrupt { .. } => Control::Interrupt { by: by.clone() },
         Command::Message { text, .. } if text.trim().is_empty() => bail!("a message needs words"),
+        Command::Message { text, .. } if text.len() > MAX_MESSAGE => bail!(
+            "a message may have {} KiB, and this one is longer: give the agent a file to read",
+            MAX_MESSAGE / 1024
+        ),
         Command::Message { text, .. } => Control::Message {
             text,
             by: by.clone(),
@@ -122,7 +154,7 @@ pub fn run(args: Args) -> CliResult {
             .wait()?
             .is_some_and(|c| c.taken_at.is_some())
         {
-            println!("The agent of session {session} has it.");
+            outln!("The agent of session {session} has it.")?;
             return Ok(ExitCode::SUCCESS);
         }
         std::thread::sleep(Duration::from_millis(100));

@@ -1,12 +1,16 @@
 //! Tables for people: columns as wide as they need, the last one cut to the terminal.
 
+use super::out;
 use operator_ledger::clean::one_line;
 use std::io::IsTerminal;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 /// Prints rows under a heading. Control characters in cells are left out.
-pub(super) fn print<const N: usize>(heading: [&str; N], rows: &[[String; N]]) {
-    print!("{}", render(heading, rows, width()));
+pub(super) fn print<const N: usize>(
+    heading: [&str; N],
+    rows: &[[String; N]],
+) -> std::io::Result<()> {
+    out::text(&render(heading, rows, width()))
 }
 
 /// Columns of the terminal; no limit when the output is not one.

@@ -1,11 +1,11 @@
 //! `operator-tui tickets`: list, show, open, resolve, hold, unhold.
 
 use super::{
-    CliResult, table,
+    CliResult, out, table,
     target::{self, LedgerArgs},
 };
 use crate::span;
-use agent_lab::control::person;
+use agent_lab::{control::person, redact::Redactor};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use color_eyre::eyre::eyre;
 use operator_ledger::{NewTicket, PersonLedger, Reader, Severity, Status, Ticket, clean::one_line};
@@ -107,11 +107,12 @@ pub fn run(args: Args) -> CliResult {
             common,
         } => {
             let ledger = PersonLedger::open(&common.ledger.path()?).wait()?;
+            let redactor = Redactor::default();
             let id = ledger
                 .open_ticket(NewTicket {
-                    message,
+                    message: redactor.apply(&message),
                     severity,
-                    context,
+                    context: context.map(|text| redactor.apply(&text)),
                     cluster_id: None,
                     by: person(),
                 })
@@ -167,12 +168,12 @@ pub fn run(args: Args) -> CliResult {
 /// After a change: the ticket as it is now for programs, words for people.
 fn answer(ledger: &Reader, id: i64, json: bool, said: &str) -> color_eyre::Result<()> {
     if json {
-        println!(
+        outln!(
             "{}",
             serde_json::to_string_pretty(&ledger.ticket(id).wait()?)?
-        );
+        )?;
     } else {
-        println!("{said}");
+        outln!("{said}")?;
     }
     Ok(())
 }
@@ -201,11 +202,11 @@ fn list(status: Option<&str>, limit: usize, common: &Common) -> color_eyre::Resu
         }
     };
     if common.json {
-        println!("{}", serde_json::to_string_pretty(&tickets)?);
+        out::json(&tickets)?;
         return Ok(());
     }
     if tickets.is_empty() {
-        println!("No tickets.");
+        outln!("No tickets.")?;
         return Ok(());
     }
     let rows: Vec<[String; 8]> = tickets
@@ -236,7 +237,7 @@ fn list(status: Option<&str>, limit: usize, common: &Common) -> color_eyre::Resu
             "MESSAGE",
         ],
         &rows,
-    );
+    )?;
     Ok(())
 }
 
@@ -273,33 +274,33 @@ fn show(id: i64, common: &Common) -> color_eyre::Result<()> {
         value["events"] = serde_json::to_value(&events)?;
         value["sessions"] = serde_json::to_value(&sessions)?;
         value["verifications"] = serde_json::to_value(&proofs)?;
-        println!("{}", serde_json::to_string_pretty(&value)?);
+        out::json(&value)?;
         return Ok(());
     }
     let time = |t: Option<jiff::Timestamp>| t.map_or_else(|| "-".to_owned(), |t| format!("{t:.0}"));
-    println!("Ticket #{id}  {}", one_line(&ticket.message));
-    println!("  state       {}", state(&ticket));
-    println!("  key         {}", one_line(&ticket.violation_key));
-    println!("  severity    {}", one_line(ticket.severity.as_str()));
-    println!("  first seen  {}", time(ticket.first_seen_at));
-    println!(
+    outln!("Ticket #{id}  {}", one_line(&ticket.message))?;
+    outln!("  state       {}", state(&ticket))?;
+    outln!("  key         {}", one_line(&ticket.violation_key))?;
+    outln!("  severity    {}", one_line(ticket.severity.as_str()))?;
+    outln!("  first seen  {}", time(ticket.first_seen_at))?;
+    outln!(
         "  last seen   {}  ({} times)",
         time(ticket.last_seen_at),
         ticket.occurrence_count
-    );
-    println!("  resolved    {}", time(ticket.resolved_at));
+    )?;
+    outln!("  resolved    {}", time(ticket.resolved_at))?;
     if let Some(at) = ticket.retry_at {
-        println!("  next try    {}", time(Some(at)));
+        outln!("  next try    {}", time(Some(at)))?;
     }
-    println!("\nWhat happened");
+    outln!("\nWhat happened")?;
     for e in &events {
-        println!(
+        outln!(
             "  {}  {:<13} {}: {}",
             time(e.at),
             one_line(e.to.as_str()),
             one_line(&e.by),
             one_line(&e.why)
-        );
+        )?;
     }
     for s in &sessions {
         let took = match (s.started_at, s.ended_at) {
@@ -307,17 +308,17 @@ fn show(id: i64, common: &Common) -> color_eyre::Result<()> {
             _ => "-".into(),
         };
         let (id, status) = (one_line(&s.session_id), one_line(s.status.as_str()));
-        println!("\nSession {id}  {status}  {took}");
+        outln!("\nSession {id}  {status}  {took}")?;
         if let Some(summary) = &s.outcome_summary {
-            println!("  {}", one_line(summary));
+            outln!("  {}", one_line(summary))?;
         }
     }
     for v in &proofs {
-        println!("\nProof  {:?}: {}", v.state, one_line(&v.detail));
+        outln!("\nProof  {:?}: {}", v.state, one_line(&v.detail))?;
     }
     match &ticket.diagnosis {
-        Some(text) => println!("\nDiagnosis\n{}", indent(text)),
-        None => println!("\nNo diagnosis yet."),
+        Some(text) => outln!("\nDiagnosis\n{}", indent(text))?,
+        None => outln!("\nNo diagnosis yet.")?,
     }
     Ok(())
 }

@@ -3,24 +3,27 @@
 //! A look never fails as a whole: what cannot be seen is unknown, with the reason. It judges
 //! nothing and remembers nothing but the scrapes it needs for rates and who the members are.
 
+mod contact;
+mod members;
 mod traffic;
 
-use self::traffic::total_traffic;
+use self::{contact::Contacts, traffic::total_traffic};
 use super::{
     address,
+    evidence::{Memory, Moment, Pace},
     http::{self, Http, HttpError},
-    pd::{
-        self, HealthAnswer, MemberAnswer, MembersAnswer, RegionsAnswer, StoreAnswer, StoresAnswer,
-    },
+    pd::{self, MemberAnswer, MembersAnswer, RegionsAnswer, StoresAnswer},
     prometheus::Prometheus,
     rates::Window,
-    regions::count_regions,
-    snapshot::{ClusterSnapshot, MemberState, Observed, PdMember, Regions, Store},
+    regions::{Ground, count_regions, count_unlisted},
+    snapshot::{ClusterSnapshot, Observed, Regions, UnknownReason},
 };
-use futures_util::future::join_all;
 use jiff::Timestamp;
 use operator_ledger::{SystemId, endpoints};
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::HashMap,
+    time::{Duration, Instant},
+};
 
 /// Above this many regions the full list is not fetched, only PD's own checks are.
 const MAX_LISTED_REGIONS: u64 = 5_000;
@@ -34,6 +37,8 @@ pub struct Options {
     pub timeout: Duration,
     /// Over which rates and percentiles are taken.
     pub rate_window: Duration,
+    /// After this much silence a store is not counted as alive.
+    pub heartbeat_limit: Duration,
     /// Where each store's traffic is read. None: from the store itself.
     pub prometheus: Option<Prometheus>,
 }
@@ -45,6 +50,7 @@ impl Options {
             pd: endpoints::parse(pd),
             timeout: Duration::from_secs(2),
             rate_window: Duration::from_secs(10),
+            heartbeat_limit: Duration::from_secs(20),
             prometheus: None,
         }
     }
@@ -58,6 +64,8 @@ pub struct Client {
     /// `/health` asks the peers in turn, so it may take longer than one request of ours.
     patient: Http,
     windows: HashMap<u64, Window>,
+    memory: Memory,
+    contacts: Contacts,
     members: Vec<MemberAnswer>,
     cluster_id: Option<SystemId>,
     /// The endpoint that answered last, asked first.
@@ -73,6 +81,8 @@ impl Client {
             http,
             options,
             windows: HashMap::new(),
+            memory: Memory::default(),
+            contacts: Contacts::default(),
             members: Vec::new(),
             cluster_id: None,
             preferred: None,
@@ -109,42 +119,56 @@ impl Client {
         let now = Timestamp::now();
         if let Ok((endpoint, answer)) = &members {
             self.preferred = Some(endpoint.clone());
-            self.members.clone_from(&answer.members);
+            self.members.clone_from(&answer.members.read);
             if answer.header.cluster_id != 0 {
                 self.cluster_id = Some(answer.header.cluster_id.into());
             }
         }
-        let stores = stores.map(|(_, answer)| {
-            let mut stores: Vec<Store> = answer
-                .stores
-                .into_iter()
-                .map(StoreAnswer::into_store)
-                .collect();
-            stores.sort_by_key(|s| s.id);
-            address::tell_apart(&mut stores);
-            stores
-        });
+        let leader_now = leader(&members, now);
+        if leader_now.fresh() == Some(&None) {
+            self.memory.nobody_leads();
+        }
+        let mut odd_stores = 0;
+        let mut ground = None;
         let (stores, traffic) = match stores {
-            Ok(stores) => {
-                let stores = match &self.options.prometheus {
-                    Some(_) => self.ask_prometheus(stores).await,
-                    None => self.scrape(stores).await,
+            Ok((_, answer)) => {
+                let (mut stores, odd) = answer.into_stores();
+                address::tell_apart(&mut stores);
+                odd_stores = odd;
+                let asked = self.ask_stores(&stores);
+                let figures = async {
+                    match &self.options.prometheus {
+                        Some(_) => self.ask_prometheus(stores).await,
+                        None => self.scrape(stores).await,
+                    }
                 };
+                let (contacts, mut stores) = tokio::join!(asked, figures);
+                self.note_contacts(&mut stores, &contacts);
+                let moment = Moment {
+                    at: Timestamp::now(),
+                    now: Instant::now(),
+                };
+                let pace = Pace(self.options.heartbeat_limit);
+                let in_office = leader_now.fresh().and_then(Option::as_deref);
+                self.memory.judge(&mut stores, in_office, moment, pace);
+                let told = self.memory.leaders_told(moment.now, pace);
+                ground = Some(Ground::new(&stores, odd == 0, told));
                 let traffic = total_traffic(&stores);
                 (Observed::known(stores, now), traffic)
             }
             Err(e) => {
-                let why = e.to_string();
-                (
-                    Observed::unknown(why.as_str()),
-                    Observed::unknown(format!("stores unknown: {why}")),
-                )
+                let why = unknown_because(&e);
+                let traffic = match &why {
+                    UnknownReason::Failed(why) => format!("stores unknown: {why}").into(),
+                    other => other.clone(),
+                };
+                (Observed::unknown(why), Observed::unknown(traffic))
             }
         };
         let from: Vec<String> = self.preferred.clone().map_or(endpoints, |p| vec![p]);
-        let regions = match (count, stores.fresh()) {
-            (Ok((_, count)), Some(stores)) => self.regions(&from, count.count, stores).await,
-            // Whether a region can be served depends on which stores are up.
+        let regions = match (count, ground) {
+            (Ok((_, count)), Some(ground)) => self.regions(&from, count.count, ground).await,
+            // Whether a region can be served depends on which stores live.
             (Ok((url, _)), None) => Err(HttpError::NotYet {
                 url,
                 why: "the stores are unknown",
@@ -154,11 +178,12 @@ impl Client {
         ClusterSnapshot {
             cluster_id: self.cluster_id.clone(),
             pd: self.pd_members(&members, health, now),
-            pd_leader: leader(&members, now),
+            pd_leader: leader_now,
             stores,
+            odd_stores,
             regions: match regions {
                 Ok(regions) => Observed::known(regions, now),
-                Err(e) => Observed::unknown(e.to_string()),
+                Err(e) => Observed::unknown(unknown_because(&e)),
             },
             traffic,
             at: Timestamp::now(),
@@ -220,91 +245,11 @@ impl Client {
         }))
     }
 
-    /// What the members that answer say of each other, by name.
-    async fn health(&self, endpoints: &[String]) -> Health {
-        let (told, pings) = tokio::join!(
-            join_all(endpoints.iter().map(|e| async move {
-                let url = format!("{e}/pd/api/v1/health");
-                http::get_json::<Vec<HealthAnswer>>(&self.patient, &url)
-                    .await
-                    .ok()
-            })),
-            join_all(endpoints.iter().map(|e| async move {
-                http::get(&self.http, &format!("{e}/pd/api/v1/ping"))
-                    .await
-                    .is_ok()
-            }))
-        );
-        let mut health = Health::default();
-        for (endpoint, ok) in endpoints.iter().zip(pings) {
-            health.ping.insert(endpoint.clone(), ok);
-        }
-        for entry in told.into_iter().flatten().flatten() {
-            // One witness who says "alive" is enough: two that cannot see each other are not dead.
-            let alive = health.told.entry(entry.name.clone()).or_insert(false);
-            *alive |= entry.health;
-            health.names.entry(entry.name).or_insert(entry.client_urls);
-        }
-        health
-    }
-
-    fn pd_members(
-        &self,
-        members: &Result<(String, MembersAnswer), HttpError>,
-        health: Health,
-        now: Timestamp,
-    ) -> Observed<Vec<PdMember>> {
-        let leader = members
-            .as_ref()
-            .ok()
-            .and_then(|(_, m)| m.leader.as_ref())
-            .map(|l| &l.name);
-        let mut known = self.members.clone();
-        if known.is_empty() {
-            known = health
-                .names
-                .iter()
-                .map(|(name, urls)| MemberAnswer {
-                    name: name.clone(),
-                    client_urls: urls.clone(),
-                })
-                .collect();
-            known.sort_by(|a, b| a.name.cmp(&b.name));
-        }
-        let answered = health.ping.values().any(|ok| *ok);
-        if known.is_empty() || !answered {
-            return Observed::unknown(match members {
-                Err(e) => e.to_string(),
-                Ok(_) => "PD names no members".to_owned(),
-            });
-        }
-        let list = known
-            .into_iter()
-            .map(|m| {
-                let address = m.address();
-                let told = health.told.get(&m.name).copied();
-                let ping = health.ping.get(&address).copied().unwrap_or(false);
-                let state = match (told, ping) {
-                    (_, true) | (Some(true), _) if leader == Some(&m.name) => MemberState::Leader,
-                    (_, true) | (Some(true), _) => MemberState::Follower,
-                    (Some(false), false) => MemberState::Down,
-                    (None, false) => MemberState::Unknown,
-                };
-                PdMember {
-                    name: m.name,
-                    address,
-                    state,
-                }
-            })
-            .collect();
-        Observed::known(list, now)
-    }
-
     async fn regions(
-        &self,
+        &mut self,
         from: &[String],
         total: u64,
-        stores: &[Store],
+        ground: Ground,
     ) -> Result<Regions, HttpError> {
         let none = || HttpError::NotYet {
             url: from.first().cloned().unwrap_or_default(),
@@ -313,6 +258,9 @@ impl Client {
         if total == 0 {
             return Err(none());
         }
+        let known =
+            self.memory
+                .known_regions(total, Instant::now(), Pace(self.options.heartbeat_limit));
         if total <= MAX_LISTED_REGIONS {
             let (list, miss) = tokio::try_join!(
                 self.first::<RegionsAnswer>(from, "/regions"),
@@ -320,37 +268,40 @@ impl Client {
                 self.first::<RegionsAnswer>(from, "/regions/check/miss-peer")
             )?;
             let list = list.1.regions.unwrap_or_default();
-            if list.is_empty() {
+            if list.read.is_empty() {
                 return Err(none());
             }
-            let mut regions = count_regions(&list, stores);
-            regions.miss_peer = miss.1.regions.map_or(miss.1.count, |r| r.len() as u64);
+            let odd = list.odd as u64;
+            let mut regions = count_regions(&list.read, known.saturating_sub(odd), &ground);
+            regions.total += odd;
+            regions.in_doubt += odd;
+            regions.miss_peer = miss.1.regions.map_or(miss.1.count, |r| r.count());
             return Ok(regions);
         }
+        let this = &*self;
         let check = |what: &'static str| async move {
             let path = format!("/regions/check/{what}");
-            self.first::<RegionsAnswer>(from, &path)
-                .await
-                .map(|(_, a)| a.regions.unwrap_or_default())
+            let (_, answer) = this.first::<RegionsAnswer>(from, &path).await?;
+            Ok(answer.regions.unwrap_or_default())
         };
         let (down, miss, pending) = tokio::try_join!(
             check("down-peer"),
             check("miss-peer"),
             check("pending-peer")
         )?;
-        let mut regions = count_regions(&down, stores);
-        regions.total = total;
-        regions.miss_peer = miss.len() as u64;
-        regions.pending_peer = pending.len() as u64;
+        let mut regions = count_unlisted(&down.read, known, &ground);
+        regions.miss_peer = miss.count();
+        regions.pending_peer = pending.count();
         Ok(regions)
     }
 }
 
-#[derive(Default)]
-struct Health {
-    told: HashMap<String, bool>,
-    names: HashMap<String, Vec<String>>,
-    ping: HashMap<String, bool>,
+fn unknown_because(error: &HttpError) -> UnknownReason {
+    if pd::is_not_bootstrapped(error) {
+        UnknownReason::NotBootstrapped
+    } else {
+        error.to_string().into()
+    }
 }
 
 /// Known and none only if PD itself says that it has no leader.

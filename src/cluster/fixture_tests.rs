@@ -128,9 +128,78 @@ async fn a_cluster_is_read_as_pd_writes_it() {
 
     let regions = seen.regions.fresh().unwrap();
     assert_eq!(
-        (regions.total, regions.leaderless, regions.down_peer),
-        (2, 1, 1)
+        (regions.total, regions.no_quorum, regions.down_peer),
+        (2, 1, 1),
+        "of two voters one is down; the learner has no vote"
     );
+}
+
+#[tokio::test]
+async fn null_or_odd_elements_lose_themselves_alone() {
+    let mut answers = well();
+    let members = r#"{"header":{"cluster_id":7},"members":[null,
+        {"name":"pd0","member_id":11,"client_urls":["http://127.0.0.1:1"],"peer_urls":null},
+        {"name":"pd2","member_id":12,"client_urls":["http://127.0.0.1:2"]},
+        {"name":"","member_id":13,"client_urls":null}, {"member_id":14}, "pd9"],
+        "leader":{"name":"pd0","member_id":11,"client_urls":null}}"#;
+    let health = r#"[{"name":"","member_id":13,"client_urls":null,"health":false}, null, 3,
+        {"name":"","member_id":14,"client_urls":null,"health":false},
+        {"name":"pd0","member_id":11,"client_urls":["http://127.0.0.1:1"],"health":true},
+        {"name":"pd2","member_id":12,"client_urls":null,"health":false}]"#;
+    let stores = r#"{"count":3,"stores":[null,{"store":null},
+        {"store":{"id":1,"address":"a:1","state_name":"Up","labels":null},"status":null},
+        {"store":{"id":2,"address":null,"state_name":"Up","labels":[null,{"key":"host","value":"kv-2"}]},
+         "status":{"capacity":null,"leader_count":"many","region_count":4}}]}"#;
+    let regions = r#"{"count":2,"regions":[{"id":1,"peers":[{"id":11,"store_id":1},{"id":12,"store_id":2}],
+        "leader":{"id":11,"store_id":1},"down_peers":null,"pending_peers":[null]}, null]}"#;
+    answers.insert("/members", (200, JSON, members));
+    answers.insert("/health", (200, JSON, health));
+    answers.insert("/stores", (200, JSON, stores));
+    answers.insert("/regions", (200, BINARY, regions));
+    let seen = look(answers).await;
+    let told: Vec<_> = seen.pd.fresh().unwrap().iter().collect();
+    let told: Vec<_> = told.iter().map(|m| (m.name.as_str(), m.state)).collect();
+    assert_eq!(
+        told,
+        [
+            ("pd0", MemberState::Leader),
+            ("pd2", MemberState::Down),
+            ("unnamed 13", MemberState::NeverStarted),
+            ("unnamed 14", MemberState::NeverStarted),
+        ]
+    );
+    assert_eq!(seen.pd_leader.fresh(), Some(&Some("pd0".to_owned())));
+    let stores = seen.stores.fresh().unwrap();
+    let told: Vec<_> = stores.iter().map(|s| (s.id, s.state, s.regions)).collect();
+    assert_eq!(
+        told,
+        [(1, StoreState::Up, Some(0)), (2, StoreState::Up, Some(4))]
+    );
+    assert_eq!(stores[1].name, "kv-2");
+    assert_eq!(seen.odd_stores, 2);
+    let regions = seen.regions.fresh().unwrap();
+    assert_eq!(
+        (regions.total, regions.unserved(), regions.in_doubt),
+        (2, 0, 1)
+    );
+}
+
+#[tokio::test]
+async fn a_page_that_speaks_of_redirects_is_no_word_of_pd() {
+    for page in [
+        (
+            503,
+            "text/html",
+            "<h1>503 Temporary Redirect unavailable</h1>",
+        ),
+        (404, "text/html", "Permanent Redirect"),
+        (500, TEXT, "redirection is not configured"),
+    ] {
+        let seen = look(nothing_but(page)).await;
+        assert_eq!(seen.pd_leader.fresh(), None, "{page:?}");
+        let why = seen.stores.error.unwrap().to_string();
+        assert!(why.contains(page.2), "{why}");
+    }
 }
 
 #[tokio::test]
@@ -150,7 +219,6 @@ async fn errors_of_every_shape_are_unknown_with_pds_own_words() {
             "redirect to not leader",
         ),
         ((429, TEXT, "Too Many Requests\n"), "Too Many Requests"),
-        ((500, JSON, NOT_BOOTSTRAPPED), "please start TiKV first"),
         (
             (
                 400,
@@ -208,6 +276,8 @@ async fn before_the_first_store_joins_there_is_a_leader_and_nothing_else() {
     let seen = look(answers).await;
     assert_eq!(seen.pd_leader.fresh(), Some(&Some(LEADER.to_owned())));
     assert!(seen.stores.fresh().is_none() && seen.regions.fresh().is_none());
+    assert!(seen.not_bootstrapped());
+    assert_eq!(seen.traffic.error, seen.stores.error);
 }
 
 #[tokio::test]

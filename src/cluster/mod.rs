@@ -3,10 +3,12 @@
 
 mod address;
 pub mod client;
+mod evidence;
 mod exposition;
 #[cfg(test)]
 mod fixture_tests;
 pub mod http;
+mod lenient;
 pub mod pd;
 pub mod prometheus;
 mod rates;
@@ -17,6 +19,6 @@ pub use client::{Client, Options};
 pub use prometheus::Prometheus;
 pub use rates::total;
 pub use snapshot::{
-    ClusterSnapshot, Engine, MemberState, Observed, PdMember, Regions, Store, StoreState, Traffic,
-    UnknownReason,
+    ClusterSnapshot, Contact, Doubt, Engine, Evidence, Life, MemberState, Observed, PdMember,
+    Regions, Store, StoreState, Traffic, UnknownReason,
 };

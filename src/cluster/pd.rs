@@ -5,22 +5,42 @@
 use super::{
     address,
     http::HttpError,
-    snapshot::{Engine, Store, StoreState},
+    lenient::{Lenient, list, or_default, texts},
+    snapshot::{Engine, Evidence, Store, StoreState},
 };
 use jiff::Timestamp;
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, de::DeserializeOwned};
+use serde_json::Value;
 
 #[derive(Debug, Deserialize)]
 pub struct StoresAnswer {
     #[serde(deserialize_with = "some")]
-    pub stores: Vec<StoreAnswer>,
+    stores: Lenient<StoreAnswer>,
+}
+
+impl StoresAnswer {
+    /// The stores that can be read, by id, and how many entries cannot.
+    pub fn into_stores(self) -> (Vec<Store>, usize) {
+        let Lenient { read, odd } = self.stores;
+        let count = read.len();
+        let named = read.into_iter().filter(|s| s.store.id != 0);
+        let mut stores: Vec<Store> = named.map(StoreAnswer::into_store).collect();
+        stores.sort_by_key(|s| s.id);
+        stores.dedup_by_key(|s| s.id);
+        let odd = odd + count - stores.len();
+        (stores, odd)
+    }
 }
 
 /// A cluster has members and stores. A list of none comes from a PD that does not know yet, or
 /// from something that is no PD: it must not read as "they all left".
-fn some<'de, D: Deserializer<'de>, T: Deserialize<'de>>(from: D) -> Result<Vec<T>, D::Error> {
-    let list = Vec::deserialize(from)?;
-    if list.is_empty() {
+fn some<'de, D, T>(from: D) -> Result<Lenient<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: DeserializeOwned,
+{
+    let list = Lenient::deserialize(from)?;
+    if list.read.is_empty() {
         return Err(serde::de::Error::custom("PD names none"));
     }
     Ok(list)
@@ -29,41 +49,59 @@ fn some<'de, D: Deserializer<'de>, T: Deserialize<'de>>(from: D) -> Result<Vec<T
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct StoreAnswer {
+    #[serde(deserialize_with = "or_default")]
     store: StoreMeta,
+    #[serde(deserialize_with = "or_default")]
     status: StoreStatus,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct StoreMeta {
+    #[serde(deserialize_with = "or_default")]
     id: u64,
+    #[serde(deserialize_with = "or_default")]
     address: String,
+    #[serde(deserialize_with = "or_default")]
     status_address: String,
+    #[serde(deserialize_with = "or_default")]
     state_name: String,
+    #[serde(deserialize_with = "or_default")]
     last_heartbeat: Option<i64>,
+    #[serde(deserialize_with = "or_default")]
+    start_timestamp: i64,
+    #[serde(deserialize_with = "list")]
     labels: Vec<Label>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Label {
+    #[serde(deserialize_with = "or_default")]
     key: String,
+    #[serde(deserialize_with = "or_default")]
     value: String,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct StoreStatus {
+    #[serde(deserialize_with = "or_default")]
     capacity: String,
+    #[serde(deserialize_with = "or_default")]
     available: String,
+    #[serde(deserialize_with = "or_default")]
     leader_count: Option<u64>,
+    #[serde(deserialize_with = "or_default")]
     region_count: Option<u64>,
+    #[serde(deserialize_with = "or_default")]
     start_ts: Option<String>,
+    #[serde(deserialize_with = "or_default")]
     last_heartbeat_ts: Option<String>,
 }
 
 impl StoreAnswer {
-    pub fn into_store(self) -> Store {
+    fn into_store(self) -> Store {
         let heartbeat = match self.store.last_heartbeat {
             Some(ns) => Timestamp::from_nanosecond(i128::from(ns)).ok(),
             None => self
@@ -97,12 +135,16 @@ impl StoreAnswer {
             },
             // PD dates what never came to 1970.
             last_heartbeat: heartbeat.filter(|t| t.as_second() > 0),
-            started: self.status.start_ts.as_deref().and_then(|t| t.parse().ok()),
+            started: Timestamp::from_second(self.store.start_timestamp)
+                .ok()
+                .filter(|t| t.as_second() > 0)
+                .or_else(|| self.status.start_ts.as_deref().and_then(|t| t.parse().ok())),
             leaders: Some(self.status.leader_count.unwrap_or(0)),
             regions: Some(self.status.region_count.unwrap_or(0)),
             capacity: parse_size(&self.status.capacity).filter(|&c| c > 0),
             available: parse_size(&self.status.available),
             traffic: super::Observed::default(),
+            evidence: Evidence::default(),
         }
     }
 }
@@ -138,24 +180,31 @@ pub fn parse_size(text: &str) -> Option<u64> {
 
 #[derive(Debug, Deserialize)]
 pub struct MembersAnswer {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub header: Header,
     #[serde(deserialize_with = "some")]
-    pub members: Vec<MemberAnswer>,
-    #[serde(default)]
+    pub members: Lenient<MemberAnswer>,
+    #[serde(default, deserialize_with = "or_default")]
     pub leader: Option<MemberAnswer>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct Header {
+    #[serde(deserialize_with = "or_default")]
     pub cluster_id: u64,
 }
 
-#[derive(Debug, Clone, Default, Deserialize)]
+/// A member, as `/members` names it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub struct MemberAnswer {
+    /// Empty until it has started for the first time.
+    #[serde(deserialize_with = "or_default")]
     pub name: String,
+    #[serde(deserialize_with = "or_default")]
+    pub member_id: u64,
+    #[serde(deserialize_with = "texts")]
     pub client_urls: Vec<String>,
 }
 
@@ -163,14 +212,24 @@ impl MemberAnswer {
     pub fn address(&self) -> String {
         self.client_urls.first().cloned().unwrap_or_default()
     }
+
+    /// Whether both are about one member: names need not be there, nor be different.
+    pub fn same(&self, other: &Self) -> bool {
+        if self.member_id != 0 && other.member_id != 0 {
+            return self.member_id == other.member_id;
+        }
+        !self.name.is_empty() && self.name == other.name
+    }
 }
 
+/// What a member says of another's health.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct HealthAnswer {
-    pub name: String,
+    #[serde(flatten)]
+    pub member: MemberAnswer,
+    #[serde(deserialize_with = "or_default")]
     pub health: bool,
-    pub client_urls: Vec<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -178,41 +237,112 @@ pub struct RegionsAnswer {
     pub count: u64,
     /// `null` where only the count was asked for.
     #[serde(default)]
-    pub regions: Option<Vec<RegionAnswer>>,
+    pub regions: Option<Lenient<RegionAnswer>>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct RegionAnswer {
+    #[serde(deserialize_with = "or_default")]
     pub id: u64,
+    #[serde(deserialize_with = "list")]
     pub peers: Vec<PeerAnswer>,
+    #[serde(deserialize_with = "or_default")]
     pub leader: PeerAnswer,
+    #[serde(deserialize_with = "list")]
     pub down_peers: Vec<DownPeer>,
+    #[serde(deserialize_with = "list")]
     pub pending_peers: Vec<PeerAnswer>,
 }
 
+/// A replica. What it is stands there twice, and older versions write less of it: `role_name` is
+/// a word, `role` its number or word (none: a voter), `is_learner` a flag beside both.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct PeerAnswer {
+    #[serde(deserialize_with = "or_default")]
     pub id: u64,
+    #[serde(deserialize_with = "or_default")]
     pub store_id: u64,
+    #[serde(deserialize_with = "or_default")]
+    role_name: String,
+    #[serde(deserialize_with = "or_default")]
+    role: Value,
+    #[serde(deserialize_with = "or_default")]
+    is_learner: bool,
+    /// It votes and holds no data.
+    #[serde(deserialize_with = "or_default")]
+    pub is_witness: bool,
+}
+
+/// What a replica is in its region's configuration (`metapb.PeerRole`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PeerRole {
+    Voter,
+    Learner,
+    /// A learner that becomes a voter: it votes in the configuration that comes.
+    IncomingVoter,
+    /// A voter that becomes a learner: it votes in the configuration that goes.
+    DemotingVoter,
+}
+
+impl PeerAnswer {
+    pub fn role(&self) -> PeerRole {
+        let number = self.role.as_u64();
+        let word = self.role.as_str().unwrap_or(&self.role_name);
+        let word: String = word.chars().filter(char::is_ascii_alphabetic).collect();
+        match (number, word.to_ascii_lowercase().as_str()) {
+            (Some(2), _) | (_, "incomingvoter") => PeerRole::IncomingVoter,
+            (Some(3), _) | (_, "demotingvoter") => PeerRole::DemotingVoter,
+            (Some(1), _) | (_, "learner") => PeerRole::Learner,
+            _ if self.is_learner => PeerRole::Learner,
+            _ => PeerRole::Voter,
+        }
+    }
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct DownPeer {
+    #[serde(deserialize_with = "or_default")]
     pub peer: PeerAnswer,
 }
 
-/// PD's errors have no codes but in their text: 503 "redirect finds no leader", 500 "redirect
-/// failed" or "redirect to not leader", with or without `[PD:apiutil:ErrRedirect…]` before it.
+/// PD's errors have no codes but in their text, with `[PD:apiutil:ErrRedirect…]` before it or, in
+/// older versions, without. Only these words are PD's: a page of a gateway may speak of redirects too.
 pub fn leaderless(error: HttpError) -> HttpError {
     match error {
-        HttpError::Status { url, status, text } if text.contains("edirect") => {
+        HttpError::Status { url, status, text } if is_leaderless(&text) => {
             HttpError::NoLeader { url, status, text }
         }
         other => other,
     }
+}
+
+fn is_leaderless(text: &str) -> bool {
+    const CODES: [&str; 3] = [
+        "ErrRedirectNoLeader",
+        "ErrRedirectToNotLeader",
+        "ErrRedirect",
+    ];
+    const WORDS: [&str; 3] = [
+        "redirect finds no leader",
+        "redirect to not leader",
+        "redirect failed",
+    ];
+    let text = text.trim();
+    match text.strip_prefix("[PD:apiutil:") {
+        Some(rest) => CODES
+            .iter()
+            .any(|code| rest.starts_with(&format!("{code}]"))),
+        None => WORDS.contains(&text),
+    }
+}
+
+/// Whether PD answers that no store has joined it yet.
+pub fn is_not_bootstrapped(error: &HttpError) -> bool {
+    matches!(error, HttpError::Status { status: 500, text, .. }
+        if text.starts_with("[PD:cluster:ErrNotBootstrapped]") || text.starts_with("TiKV cluster not bootstrapped"))
 }
 
 #[cfg(test)]
@@ -274,14 +404,16 @@ mod tests {
             "member_id":13195394291058371180,"client_urls":["http://pd0:2379"]}],"leader":{"name":"pd0"}}"#;
         let members: MembersAnswer = serde_json::from_str(text).unwrap();
         assert_eq!(members.header.cluster_id, 7_468_201_134_512_345_678);
-        assert_eq!(members.members[0].address(), "http://pd0:2379");
+        let first = &members.members.read[0];
+        assert_eq!(first.address(), "http://pd0:2379");
+        assert_eq!(first.member_id, 13_195_394_291_058_371_180);
     }
 
     #[test]
     fn a_leaderless_region_is_seen_as_such() {
         let text = r#"{"count":1,"regions":[{"id":3,"peers":[{"id":1,"store_id":1}],"leader":{"role_name":""}}]}"#;
         let regions: RegionsAnswer = serde_json::from_str(text).unwrap();
-        assert_eq!(regions.regions.unwrap()[0].leader.store_id, 0);
+        assert_eq!(regions.regions.unwrap().read[0].leader.store_id, 0);
         let count: RegionsAnswer = serde_json::from_str(r#"{"count":5,"regions":null}"#).unwrap();
         assert_eq!((count.count, count.regions.is_none()), (5, true));
     }

@@ -6,7 +6,7 @@
 use jiff::{SignedDuration, Timestamp};
 use operator_ledger::SystemId;
 use serde::{Deserialize, Serialize};
-use std::fmt;
+use std::{collections::BTreeMap, fmt};
 
 /// A value together with when it was true and why the last look failed, if it did.
 ///
@@ -27,16 +27,20 @@ pub struct Observed<T> {
 pub enum UnknownReason {
     /// It was read, but a rate needs two readings.
     FirstSample,
+    /// PD runs, and no store has ever joined it.
+    NotBootstrapped,
     /// The look failed; why, in words.
     Failed(String),
 }
 
 const FIRST_SAMPLE: &str = "one sample so far: no rate yet";
+const NOT_BOOTSTRAPPED: &str = "not bootstrapped: PD runs, no store has joined yet";
 
 impl UnknownReason {
     pub fn as_str(&self) -> &str {
         match self {
             Self::FirstSample => FIRST_SAMPLE,
+            Self::NotBootstrapped => NOT_BOOTSTRAPPED,
             Self::Failed(why) => why,
         }
     }
@@ -50,10 +54,10 @@ impl fmt::Display for UnknownReason {
 
 impl From<String> for UnknownReason {
     fn from(text: String) -> Self {
-        if text == FIRST_SAMPLE {
-            Self::FirstSample
-        } else {
-            Self::Failed(text)
+        match text.as_str() {
+            FIRST_SAMPLE => Self::FirstSample,
+            NOT_BOOTSTRAPPED => Self::NotBootstrapped,
+            _ => Self::Failed(text),
         }
     }
 }
@@ -136,6 +140,9 @@ pub struct ClusterSnapshot {
     #[serde(deserialize_with = "known_to_be_none")]
     pub pd_leader: Observed<Option<String>>,
     pub stores: Observed<Vec<Store>>,
+    /// Entries of PD's list of stores that could not be read: a store that is not named may be one.
+    #[serde(default)]
+    pub odd_stores: usize,
     pub regions: Observed<Regions>,
     pub traffic: Observed<Traffic>,
 }
@@ -167,9 +174,22 @@ impl ClusterSnapshot {
             pd: Observed::unknown(why),
             pd_leader: Observed::unknown(why),
             stores: Observed::unknown(why),
+            odd_stores: 0,
             regions: Observed::unknown(why),
             traffic: Observed::unknown(why),
         }
+    }
+
+    /// Whether PD runs and no store has joined it yet.
+    pub fn not_bootstrapped(&self) -> bool {
+        self.stores.error == Some(UnknownReason::NotBootstrapped)
+    }
+
+    /// Whether more will be known soon: PD's leader may be new in office and still has to be told.
+    pub fn unripe(&self) -> bool {
+        let stores = self.stores.fresh().into_iter().flatten();
+        let unheard = |s: &Store| s.life() == Life::Unknown(Doubt::NewTerm);
+        stores.into_iter().any(unheard)
     }
 
     /// Fills what this look could not see from an earlier one, with the earlier one's age. The
@@ -201,6 +221,8 @@ pub enum MemberState {
     Follower,
     /// It did not answer, or a member that did says so.
     Down,
+    /// It was added and has never run: it has told nobody its name or address.
+    NeverStarted,
     Unknown,
 }
 
@@ -215,8 +237,9 @@ pub struct Store {
     pub status_address: Option<String>,
     #[serde(default)]
     pub engine: Engine,
+    /// What PD calls it. Whether it lives is [`Store::life`].
     pub state: StoreState,
-    /// As PD saw it. None: it never sent one.
+    /// The newest that PD, under whichever leader, is known to have had. None: it never sent one.
     pub last_heartbeat: Option<Timestamp>,
     pub started: Option<Timestamp>,
     pub leaders: Option<u64>,
@@ -227,9 +250,76 @@ pub struct Store {
     pub available: Option<u64>,
     /// From the store's own metrics over the last rate window.
     pub traffic: Observed<Traffic>,
+    #[serde(default)]
+    pub evidence: Evidence,
+}
+
+/// What is known of whether a store lives, beyond PD's word for it.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Evidence {
+    /// None: only PD's word is there (a sample of an earlier version).
+    pub life: Option<Life>,
+    /// How many regions it says it leads.
+    pub leads: Option<u64>,
+    /// Whether it answered us in this look.
+    #[serde(default)]
+    pub contact: Contact,
+}
+
+/// Whether a store answered, asked by ourselves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Contact {
+    #[default]
+    NotAsked,
+    Answered,
+    Failed,
+}
+
+/// Whether a store lives, from all that is known of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "is", content = "of", rename_all = "snake_case")]
+pub enum Life {
+    /// Heard of within its limit.
+    Alive,
+    /// Registered with PD; its first heartbeat is on its way.
+    Joining,
+    /// Not heard of where it should have been, but not for long enough to call it silent.
+    Suspect(Doubt),
+    /// Not heard of for longer than its limit.
+    Silent,
+    Unknown(Doubt),
+}
+
+/// Why it is not known whether a store lives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Doubt {
+    /// It answered us and does not any more, since then.
+    NoAnswer(Timestamp),
+    /// Its heartbeat is late: the last one PD had.
+    NoHeartbeat(Timestamp),
+    /// PD's leader may be new in office, and has not heard of it yet.
+    NewTerm,
+    /// PD calls it something that is not known here.
+    State,
 }
 
 impl Store {
+    /// Whether it lives.
+    pub fn life(&self) -> Life {
+        self.evidence.life.unwrap_or(match self.state {
+            StoreState::Up | StoreState::Offline | StoreState::Tombstone => Life::Alive,
+            StoreState::Disconnected | StoreState::Down => Life::Silent,
+            StoreState::Unknown => Life::Unknown(Doubt::State),
+        })
+    }
+
+    /// Whether it lives and is to stay.
+    pub fn serves(&self) -> bool {
+        self.life() == Life::Alive && self.state != StoreState::Tombstone
+    }
+
     /// The label `instance` of its metrics in Prometheus: its status address.
     pub fn instance(&self) -> Option<&str> {
         let address = self.status_address.as_deref()?;
@@ -269,21 +359,39 @@ pub enum StoreState {
     Unknown,
 }
 
-/// Counts of regions in trouble, from PD.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+/// Counts of regions in trouble, from PD and from what is known of the stores.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Regions {
     pub total: u64,
-    /// Regions without a leader, or with one on a store that is not up.
+    /// Regions without a leader, or with one on a store that is silent.
     pub leaderless: u64,
-    /// Regions that most of their replicas cannot serve: too many peers down or on stores that
-    /// are not up.
+    /// Regions whose voters have no majority left on stores that live.
     pub no_quorum: u64,
+    /// Regions that are one or the other.
+    #[serde(default)]
+    pub unserved: u64,
+    /// Regions of which it is not known whether they can be served, besides those.
+    #[serde(default)]
+    pub in_doubt: u64,
+    /// There are too many regions to look at each of them.
+    #[serde(default)]
+    pub uncounted: bool,
     /// Regions with a peer reported down.
     pub down_peer: u64,
     /// Regions with fewer peers than wanted.
     pub miss_peer: u64,
     /// Regions with a peer that lags.
     pub pending_peer: u64,
+    /// How many regions name a store that is not known to live, listed by PD or not.
+    #[serde(default)]
+    pub on_lost: BTreeMap<u64, u64>,
+}
+
+impl Regions {
+    /// Regions that cannot be served.
+    pub fn unserved(&self) -> u64 {
+        self.unserved.max(self.leaderless).max(self.no_quorum)
+    }
 }
 
 /// Requests as the stores count them.

@@ -127,16 +127,15 @@ impl<'a> World<'a> {
 }
 
 fn healthy(s: &ClusterSnapshot) -> bool {
-    let stores = s
-        .stores
-        .fresh()
-        .is_some_and(|all| !all.is_empty() && all.iter().all(|s| s.state == StoreState::Up));
+    let stores = s.stores.fresh().is_some_and(|all| {
+        !all.is_empty() && all.iter().all(|s| s.serves() && s.state == StoreState::Up)
+    });
     let members = s.pd.fresh().is_some_and(|all| {
         all.iter()
             .all(|m| matches!(m.state, MemberState::Leader | MemberState::Follower))
     });
     let regions = s.regions.fresh().is_some_and(|r| {
-        r.leaderless == 0 && r.no_quorum == 0 && r.down_peer == 0 && r.miss_peer == 0
+        r.unserved() == 0 && r.in_doubt == 0 && r.down_peer == 0 && r.miss_peer == 0
     });
     stores && members && regions && matches!(s.pd_leader.fresh(), Some(Some(_)))
 }

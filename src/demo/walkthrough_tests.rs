@@ -51,6 +51,7 @@ fn snapshot() -> ClusterSnapshot {
         address: String::new(),
         status_address: None,
         engine: crate::cluster::Engine::default(),
+        evidence: crate::cluster::Evidence::default(),
         state: StoreState::Disconnected,
         last_heartbeat: None,
         started: None,

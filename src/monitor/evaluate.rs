@@ -6,27 +6,30 @@
 use super::{
     Config,
     config::Rule,
-    invariants::{Invariant, Judge, Judgement, Scene, ViolationKey, unknown},
+    invariants::{Invariant, Judge, Judgement, Scene, ViolationKey, unknown, unlisted},
 };
 use crate::cluster::{ClusterSnapshot, StoreState};
 use operator_ledger::{Observation, Reading};
 use strum::IntoEnumIterator;
 
-/// The subject of `observation_failed` that is no store.
+/// The subjects of `observation_failed` that are no stores.
 const PD: &str = "pd";
+const METRICS: &str = "metrics";
 
-/// What every invariant reads. `known` are the keys of unresolved tickets and of subjects seen
-/// before: those that the snapshot no longer names read clear if their list could be seen, unknown
-/// if not.
+/// What every invariant reads. `ticketed` are the keys of unresolved tickets, `seen` those of
+/// subjects seen before: those that the snapshot no longer names read clear if their list could be
+/// seen, unknown if not.
 pub(super) fn evaluate(
     snapshot: &ClusterSnapshot,
     config: &Config,
-    known: &[ViolationKey],
+    ticketed: &[ViolationKey],
+    seen: &[ViolationKey],
 ) -> Vec<Observation> {
     let mut all = Evaluation {
         snapshot,
         config,
-        known,
+        ticketed,
+        seen,
         out: Vec::new(),
     };
     for invariant in Invariant::iter() {
@@ -62,7 +65,7 @@ pub(super) fn known_keys(snapshot: &ClusterSnapshot) -> Vec<ViolationKey> {
             ),
             Judge::EachMember(_) => keys.extend(members().map(|m| invariant.on(Some(&m.name)))),
             // These are judged whether or not anything can be seen.
-            Judge::Cluster(_) | Judge::PdAndEachStore(..) => {}
+            Judge::Cluster(_) | Judge::Sources { .. } => {}
         }
     }
     keys
@@ -71,7 +74,8 @@ pub(super) fn known_keys(snapshot: &ClusterSnapshot) -> Vec<ViolationKey> {
 struct Evaluation<'a> {
     snapshot: &'a ClusterSnapshot,
     config: &'a Config,
-    known: &'a [ViolationKey],
+    ticketed: &'a [ViolationKey],
+    seen: &'a [ViolationKey],
     out: Vec<Observation>,
 }
 
@@ -81,7 +85,7 @@ impl Evaluation<'_> {
         let scene = |key: &ViolationKey| Scene {
             snapshot: self.snapshot,
             threshold: rule.threshold,
-            known: self.known.contains(key),
+            ticketed: self.ticketed.contains(key),
         };
         let stores = self.snapshot.stores.fresh().into_iter().flatten();
         let members = self.snapshot.pd.fresh().into_iter().flatten();
@@ -102,43 +106,90 @@ impl Evaluation<'_> {
                     (key, read)
                 })
                 .collect(),
-            Judge::PdAndEachStore(pd, judge) => {
-                let key = invariant.on(Some(PD));
-                let read = pd(&scene(&key));
-                std::iter::once((key, read))
-                    .chain(stores.map(|store| {
-                        let key = invariant.on(Some(store.id));
-                        let read = judge(&scene(&key), store);
-                        (key, read)
-                    }))
-                    .collect()
-            }
+            Judge::Sources { pd, metrics, store } => [(PD, pd), (METRICS, metrics)]
+                .into_iter()
+                .map(|(source, judge)| {
+                    let key = invariant.on(Some(source));
+                    let read = judge(&scene(&key));
+                    (key, read)
+                })
+                .chain(stores.map(|of| {
+                    let key = invariant.on(Some(of.id));
+                    let read = store(&scene(&key), of);
+                    (key, read)
+                }))
+                .collect(),
         };
         for (key, judgement) in read {
             self.add(rule, key, judgement);
         }
-        let known = self.known;
-        for key in known.iter().filter(|key| key.invariant == invariant) {
+        let unlisted: Vec<ViolationKey> = match invariant {
+            Invariant::StoreDown => self.unlisted().map(|id| invariant.on(Some(id))).collect(),
+            _ => Vec::new(),
+        };
+        let (ticketed, seen) = (self.ticketed, self.seen);
+        let earlier = ticketed.iter().chain(seen).chain(&unlisted);
+        for key in earlier.filter(|key| key.invariant == invariant) {
             let text = key.to_string();
             if !self.out[first..].iter().any(|o| o.key == text) {
-                let judgement = self.no_longer_named(invariant);
+                let judgement = self.no_longer_named(key);
                 self.add(rule, key.clone(), judgement);
             }
         }
     }
 
-    /// What a subject reads that the snapshot does not name.
-    fn no_longer_named(&self, invariant: Invariant) -> Judgement {
+    /// Stores that regions name and PD does not.
+    fn unlisted(&self) -> impl Iterator<Item = u64> {
         let s = self.snapshot;
-        let unseen = match invariant.facts().judge {
+        let whole = s.stores.fresh().filter(|_| s.odd_stores == 0);
+        let named = s.regions.fresh().into_iter().flat_map(|r| r.on_lost.keys());
+        named.copied().filter(move |id| {
+            whole.is_some_and(|listed| !listed.iter().any(|store| store.id == *id))
+        })
+    }
+
+    /// What a subject reads that the snapshot does not name.
+    fn no_longer_named(&self, key: &ViolationKey) -> Judgement {
+        let s = self.snapshot;
+        if key.invariant == Invariant::StoreDown && s.stores.fresh().is_some() {
+            return self.unlisted_store(key);
+        }
+        let unseen = match key.invariant.facts().judge {
             Judge::EachMember(_) => s.pd.fresh().is_none().then_some(&s.pd.error),
-            Judge::EachStore(_) | Judge::PdAndEachStore(..) | Judge::Cluster(_) => {
+            Judge::EachStore(_) | Judge::Sources { .. } | Judge::Cluster(_) => {
                 s.stores.fresh().is_none().then_some(&s.stores.error)
             }
         };
         match unseen {
             Some(why) => (Reading::Unknown, unknown(why.as_ref())),
             None => (Reading::Clear, "no longer part of the cluster".to_owned()),
+        }
+    }
+
+    /// A store that PD lists no more is gone only when no region is left on it.
+    fn unlisted_store(&self, key: &ViolationKey) -> Judgement {
+        let s = self.snapshot;
+        if s.odd_stores > 0 {
+            let text = "PD's list of stores cannot be read to its end".to_owned();
+            return (Reading::Unknown, text);
+        }
+        let store = key.subject.as_deref().unwrap_or_default();
+        let id: Option<u64> = store.parse().ok();
+        match s.regions.fresh() {
+            Some(regions) if !regions.uncounted => {
+                let left = id.and_then(|id| regions.on_lost.get(&id));
+                left.map_or_else(
+                    || (Reading::Clear, "no longer part of the cluster".to_owned()),
+                    |left| unlisted(store, *left),
+                )
+            }
+            Some(_) => {
+                let text = format!(
+                    "store {store} is gone from PD's list; nobody has counted what is left on it"
+                );
+                (Reading::Unknown, text)
+            }
+            None => (Reading::Unknown, unknown(s.regions.error.as_ref())),
         }
     }
 

@@ -3,7 +3,10 @@
 //!
 //! A judge is pure and says what was seen, not why. What it cannot see reads unknown, never clear.
 
-use crate::cluster::{ClusterSnapshot, MemberState, PdMember, Store, StoreState, UnknownReason};
+use super::sources::{blind_metrics, shared_failure};
+use crate::cluster::{
+    ClusterSnapshot, Doubt, Life, MemberState, PdMember, Regions, Store, StoreState, UnknownReason,
+};
 use operator_ledger::{ALERT_KEY, LiveTicket, Reading, Severity};
 use std::{fmt, time::Duration};
 
@@ -55,8 +58,8 @@ pub struct Scene<'a> {
     /// Milliseconds for `high_latency`, available share (0 to 1) for `low_disk_space`, a count
     /// that is still all right for the others.
     pub threshold: f64,
-    /// Whether the subject was seen before or has a ticket.
-    pub known: bool,
+    /// Whether the subject has a ticket.
+    pub ticketed: bool,
 }
 
 /// What an invariant is about, and how one of these is judged.
@@ -65,10 +68,12 @@ pub enum Judge {
     Cluster(fn(&Scene<'_>) -> Judgement),
     EachStore(fn(&Scene<'_>, &Store) -> Judgement),
     EachMember(fn(&Scene<'_>, &PdMember) -> Judgement),
-    PdAndEachStore(
-        fn(&Scene<'_>) -> Judgement,
-        fn(&Scene<'_>, &Store) -> Judgement,
-    ),
+    /// PD, the source that all stores' metrics come from, and each store.
+    Sources {
+        pd: fn(&Scene<'_>) -> Judgement,
+        metrics: fn(&Scene<'_>) -> Judgement,
+        store: fn(&Scene<'_>, &Store) -> Judgement,
+    },
 }
 
 /// All that is said of an invariant. What can be set are its defaults.
@@ -86,7 +91,7 @@ pub struct Facts {
 
 impl Invariant {
     pub fn facts(self) -> Facts {
-        use Judge::{Cluster, EachMember, EachStore, PdAndEachStore};
+        use Judge::{Cluster, EachMember, EachStore, Sources};
         use Severity::{Critical, Warning};
         let facts = |title, severity, grace, judge| Facts {
             title,
@@ -132,7 +137,11 @@ impl Invariant {
                 "cannot be observed",
                 Warning,
                 seconds(30),
-                PdAndEachStore(pd_observed, store_observed),
+                Sources {
+                    pd: pd_observed,
+                    metrics: blind_metrics,
+                    store: store_observed,
+                },
             ),
         }
     }
@@ -187,32 +196,116 @@ impl fmt::Display for ViolationKey {
 
 fn store_down(scene: &Scene<'_>, store: &Store) -> Judgement {
     let Store { name, address, .. } = store;
-    let silent = match store.last_heartbeat {
-        Some(at) => {
-            let s = scene.snapshot.at.duration_since(at).as_secs().max(0);
-            format!("last heartbeat {s} s ago")
-        }
+    let ago = |at| scene.snapshot.at.duration_since(at).as_secs().max(0);
+    let last = match store.last_heartbeat {
+        Some(at) => format!("last heartbeat {} s ago", ago(at)),
         None => "no heartbeat yet".to_owned(),
     };
-    match store.state {
-        StoreState::Up => (Reading::Clear, format!("{name} is up, {silent}")),
-        StoreState::Disconnected => (
-            Reading::Violated,
-            format!("{name} ({address}) is disconnected: {silent}"),
-        ),
-        StoreState::Down => (
-            Reading::Violated,
-            format!("{name} ({address}) is down: {silent}"),
-        ),
-        // Leaving on purpose.
-        StoreState::Offline | StoreState::Tombstone => {
-            (Reading::Clear, format!("{name} is being removed"))
+    match store.life() {
+        Life::Alive => {
+            let text = match store.state {
+                StoreState::Up => format!("{name} is up, {last}"),
+                StoreState::Offline | StoreState::Tombstone => {
+                    format!("{name} is being removed, {last}")
+                }
+                // PD's own word for it is older than what we know.
+                StoreState::Disconnected | StoreState::Down => {
+                    format!(
+                        "{name} lives; PD's leader is new in office and has not heard of it yet"
+                    )
+                }
+                StoreState::Unknown => format!("{name} is heard of, {last}"),
+            };
+            (Reading::Clear, text)
         }
-        StoreState::Unknown => (
+        Life::Joining => (
+            Reading::Clear,
+            format!("{name} ({address}) joins: PD waits for its first heartbeat"),
+        ),
+        Life::Suspect(Doubt::NoAnswer(since)) => (
+            Reading::Unknown,
+            format!(
+                "{name} ({address}) has not answered for {} s; PD has not called it silent yet, {last}",
+                ago(since)
+            ),
+        ),
+        Life::Suspect(_) => (
+            Reading::Unknown,
+            format!("{name} ({address}): its heartbeat is late, {last}"),
+        ),
+        Life::Silent => silent(scene, store, &last),
+        Life::Unknown(Doubt::State) => (
             Reading::Unknown,
             format!("{name}: PD gives no state that is known here"),
         ),
+        Life::Unknown(_) => (
+            Reading::Unknown,
+            format!(
+                "{name} ({address}): PD's leader may be new in office and has not heard of it yet"
+            ),
+        ),
     }
+}
+
+/// A store that is silent: what PD calls it changes nothing, except that one which is removed and
+/// holds nothing any more is not missed.
+fn silent(scene: &Scene<'_>, store: &Store, last: &str) -> Judgement {
+    let Store { name, address, .. } = store;
+    let regions = scene.snapshot.regions.fresh().filter(|r| !r.uncounted);
+    let named = regions.map_or(store.regions, |r| {
+        Some(r.on_lost.get(&store.id).copied().unwrap_or(0))
+    });
+    let removed = match store.state {
+        StoreState::Disconnected => {
+            return (
+                Reading::Violated,
+                format!("{name} ({address}) is disconnected: {last}"),
+            );
+        }
+        StoreState::Down => {
+            return (
+                Reading::Violated,
+                format!("{name} ({address}) is down: {last}"),
+            );
+        }
+        StoreState::Offline => "is being removed",
+        StoreState::Tombstone => "has been removed",
+        StoreState::Up | StoreState::Unknown => {
+            return (
+                Reading::Violated,
+                format!("{name} ({address}) is silent: {last}"),
+            );
+        }
+    };
+    match named {
+        Some(0) => (
+            Reading::Clear,
+            format!("{name} {removed}; no region is left on it"),
+        ),
+        named => (
+            Reading::Violated,
+            format!(
+                "{name} ({address}) is silent: {last}. It {removed}, and {} still on it",
+                named.map_or(
+                    "what is there is not known to be anywhere else: regions may be".into(),
+                    |n| { count(n, "region is", "regions are") }
+                )
+            ),
+        ),
+    }
+}
+
+/// A store that PD does not list, with so many regions still on it.
+pub(super) fn unlisted(store: &str, regions: u64) -> Judgement {
+    let text = format!(
+        "store {store} is gone from PD's list, and {} still on it: taking it off the list repairs nothing",
+        count(regions, "region is", "regions are")
+    );
+    (Reading::Violated, text)
+}
+
+fn count(n: u64, one: &str, many: &str) -> String {
+    format!("{n} {}", if n == 1 { one } else { many })
 }
 
 fn pd_no_leader(scene: &Scene<'_>) -> Judgement {
@@ -231,6 +324,12 @@ fn pd_member_down(_: &Scene<'_>, member: &PdMember) -> Judgement {
             Reading::Violated,
             format!("PD member {name} does not answer at {address}"),
         ),
+        MemberState::NeverStarted => (
+            Reading::Violated,
+            format!(
+                "a PD member ({name}) was added and has never started; it counts for PD's majority"
+            ),
+        ),
         MemberState::Unknown => (
             Reading::Unknown,
             format!("PD member {name}: no word from it or of it"),
@@ -246,16 +345,35 @@ fn region_unavailable(scene: &Scene<'_>) -> Judgement {
         let why = scene.snapshot.regions.error.as_ref();
         return (Reading::Unknown, unknown(why));
     };
-    let stuck = r.leaderless.max(r.no_quorum);
-    if stuck as f64 <= scene.threshold {
-        let text = format!("all {} regions can be served", r.total);
-        return (Reading::Clear, text);
+    let stuck = r.unserved();
+    if stuck as f64 > scene.threshold {
+        let mut text = format!(
+            "{stuck} of {} regions cannot be served: {} without leader, {} without quorum",
+            r.total, r.leaderless, r.no_quorum
+        );
+        if r.in_doubt > 0 {
+            text += &format!(", {} more in doubt", r.in_doubt);
+        }
+        return (Reading::Violated, text);
     }
-    let text = format!(
-        "{stuck} of {} regions cannot be served: {} without leader, {} without quorum",
-        r.total, r.leaderless, r.no_quorum
-    );
-    (Reading::Violated, text)
+    if r.in_doubt as f64 > scene.threshold {
+        return (Reading::Unknown, in_doubt(r));
+    }
+    let text = format!("all {} regions can be served", r.total);
+    (Reading::Clear, text)
+}
+
+fn in_doubt(r: &Regions) -> String {
+    if r.uncounted {
+        return format!(
+            "nobody has counted how many of {} regions can be served: not every store is known to live",
+            r.total
+        );
+    }
+    format!(
+        "it is not known of {} of {} regions whether they can be served",
+        r.in_doubt, r.total
+    )
 }
 
 fn under_replicated(scene: &Scene<'_>) -> Judgement {
@@ -264,6 +382,9 @@ fn under_replicated(scene: &Scene<'_>) -> Judgement {
         return (Reading::Unknown, unknown(why));
     };
     let short = r.down_peer.max(r.miss_peer);
+    if short as f64 <= scene.threshold && r.in_doubt > 0 {
+        return (Reading::Unknown, in_doubt(r));
+    }
     if short as f64 <= scene.threshold {
         let text = format!("all {} regions have their replicas", r.total);
         return (Reading::Clear, text);
@@ -284,7 +405,7 @@ fn high_latency(scene: &Scene<'_>, store: &Store) -> Judgement {
         };
         return (Reading::Unknown, format!("{name}: latency unknown: {why}"));
     };
-    let down = store_down(scene, store).0 == Reading::Violated;
+    let down = store.life() == Life::Silent;
     match traffic.p99_ms {
         _ if down => (Reading::Unknown, format!("{name}: not up")),
         Some(p99) if p99 > limit => (
@@ -294,7 +415,7 @@ fn high_latency(scene: &Scene<'_>, store: &Store) -> Judgement {
         Some(p99) => (Reading::Clear, format!("{name}: p99 {p99:.1} ms")),
         // Silence proves nothing of a store that was slow and still has something to serve: it
         // may hang.
-        None if store.leaders != Some(0) && scene.known => {
+        None if store.leaders != Some(0) && scene.ticketed => {
             (Reading::Unknown, format!("{name}: no requests to measure"))
         }
         None => (Reading::Clear, format!("{name}: no requests")),
@@ -326,31 +447,55 @@ fn low_disk_space(scene: &Scene<'_>, store: &Store) -> Judgement {
 /// Not being able to look is a violation of its own, if it lasts.
 fn pd_observed(scene: &Scene<'_>) -> Judgement {
     let seen = scene.snapshot;
-    let blind = [&seen.stores.error, &seen.pd.error, &seen.regions.error];
-    match blind.into_iter().flatten().next() {
+    if seen.not_bootstrapped() {
+        let text = UnknownReason::NotBootstrapped.to_string();
+        return (Reading::Clear, text);
+    }
+    let blind = [
+        ("the stores", &seen.stores.error),
+        ("PD's members", &seen.pd.error),
+        ("the regions", &seen.regions.error),
+    ];
+    let blind = blind.map(|(what, why)| why.as_ref().map(|why| (what, why)));
+    let blind: Vec<_> = blind.into_iter().flatten().collect();
+    match blind.first() {
         // PD that answers "no leader" is seen well: that is pd_no_leader.
         Some(_) if seen.pd_leader.fresh() == Some(&None) => {
             (Reading::Clear, "PD answers, without a leader".to_owned())
         }
-        Some(why) => (
-            Reading::Violated,
-            format!("the cluster cannot be observed: {why}"),
-        ),
+        Some((_, why)) => {
+            let what: Vec<_> = blind.iter().map(|(what, _)| *what).collect();
+            let text = format!(
+                "the cluster cannot be observed: {why}. Unknown for it: {}",
+                what.join(", ")
+            );
+            (Reading::Violated, text)
+        }
         None => (Reading::Clear, "PD answers".to_owned()),
     }
 }
 
-fn store_observed(_: &Scene<'_>, store: &Store) -> Judgement {
+fn store_observed(scene: &Scene<'_>, store: &Store) -> Judgement {
     let name = &store.name;
-    match (&store.traffic.error, store.state) {
-        (Some(UnknownReason::Failed(why)), StoreState::Up) => (
-            Reading::Violated,
-            format!("{name}: metrics cannot be read: {why}"),
-        ),
-        (Some(_), state) if state != StoreState::Up => {
-            (Reading::Clear, format!("{name}: not up, nothing to read"))
+    match (&store.traffic.error, store.life()) {
+        (None | Some(UnknownReason::FirstSample), _) => {
+            (Reading::Clear, format!("{name}: metrics are read"))
         }
-        _ => (Reading::Clear, format!("{name}: metrics are read")),
+        (Some(_), Life::Silent) => (Reading::Clear, format!("{name}: not up, nothing to read")),
+        (Some(why), Life::Alive | Life::Joining) => {
+            if shared_failure(scene.snapshot).is_some_and(|shared| shared.blinds(store)) {
+                let text = format!("{name}: metrics cannot be read, as of other stores: {why}");
+                return (Reading::Unknown, text);
+            }
+            (
+                Reading::Violated,
+                format!("{name}: metrics cannot be read: {why}"),
+            )
+        }
+        (Some(_), Life::Suspect(_) | Life::Unknown(_)) => (
+            Reading::Unknown,
+            format!("{name}: it is not known whether it lives"),
+        ),
     }
 }
 

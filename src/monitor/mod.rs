@@ -15,6 +15,7 @@ pub mod listener;
 pub mod lock;
 pub mod notify;
 mod run;
+mod sources;
 
 pub use config::Config;
 pub use error::MonitorError;

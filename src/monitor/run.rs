@@ -11,7 +11,7 @@ use super::{
     listener::ListenerState,
     lock::{address_lock, lock_path, remembered, take_lock},
 };
-use crate::cluster::{Client, ClusterSnapshot};
+use crate::cluster::{Client, ClusterSnapshot, UnknownReason};
 use jiff::Timestamp;
 use operator_ledger::{
     Check, CheckOutcome, LedgerError, LiveTicket, MonitorLedger, Observation, Reading, Stopwatch,
@@ -145,9 +145,9 @@ impl Monitor {
             Some(snapshot) => {
                 // Subjects that were seen before read unknown, not nothing, while they cannot be
                 // seen.
-                let mut known = known_keys(&self.known);
-                known.extend(live.iter().filter_map(ViolationKey::of_ticket));
-                evaluate(snapshot, &self.config, &known)
+                let seen = known_keys(&self.known);
+                let ticketed: Vec<_> = live.iter().filter_map(ViolationKey::of_ticket).collect();
+                evaluate(snapshot, &self.config, &ticketed, &seen)
             }
             None => Vec::new(),
         };
@@ -156,7 +156,7 @@ impl Monitor {
             .iter()
             .flat_map(|s| [&s.stores.error, &s.pd.error, &s.regions.error])
             .flatten()
-            .next();
+            .find(|why| **why != UnknownReason::NotBootstrapped);
         let detail = failed.map(ToString::to_string).unwrap_or_default();
         let failed = failed.is_some();
         let numbers = snapshot.as_ref().and_then(|s| serde_json::to_value(s).ok());
@@ -321,11 +321,17 @@ async fn watch(
     let interval = options.config.interval;
     let mut lock = None;
     if options.once && monitor.has_cluster() {
-        // A rate needs two looks.
+        // A rate needs two looks, and a PD leader that is new in office a moment to be told.
+        let patience = Instant::now() + options.config.heartbeat_limit;
         tokio::select! {
             () = async {
-                monitor.client.observe().await;
-                tokio::time::sleep(BETWEEN_LOOKS).await;
+                loop {
+                    let seen = monitor.client.observe().await;
+                    tokio::time::sleep(BETWEEN_LOOKS).await;
+                    if !seen.unripe() || Instant::now() > patience {
+                        break;
+                    }
+                }
             } => {}
             () = stop.cancelled() => return Ok(()),
         }

@@ -61,7 +61,7 @@ pub async fn serve(listener: TcpListener, proxy: Proxy) -> std::io::Result<()> {
         let (stream, _) = match listener.accept().await {
             Ok(accepted) => accepted,
             Err(e) => {
-                eprintln!("cannot accept: {e}");
+                operator_ledger::clean::complain(format_args!("cannot accept: {e}"));
                 tokio::time::sleep(Duration::from_millis(100)).await;
                 continue;
             }
@@ -89,12 +89,12 @@ impl Proxy {
             Err(failure) => {
                 let (status, message) = match failure {
                     Failure::Refused(Refusal(why)) => {
-                        eprintln!("refused: {line}: {why}");
+                        operator_ledger::clean::complain(format_args!("refused: {line}: {why}"));
                         (StatusCode::FORBIDDEN, why)
                     }
                     Failure::Docker(status, body) => return plain(status, body),
                     Failure::Broken(why) => {
-                        eprintln!("{line}: {why}");
+                        operator_ledger::clean::complain(format_args!("{line}: {why}"));
                         (StatusCode::BAD_GATEWAY, why)
                     }
                 };

@@ -52,7 +52,9 @@ pub fn dispatch() -> Option<ExitCode> {
         .build();
     let done = runtime.and_then(|runtime| runtime.block_on(run(fd, &command)));
     Some(done.unwrap_or_else(|error| {
-        eprintln!("operator-tui: cannot watch over the command: {error}");
+        operator_ledger::clean::complain(format_args!(
+            "operator-tui: cannot watch over the command: {error}"
+        ));
         ExitCode::FAILURE
     }))
 }
@@ -96,11 +98,11 @@ async fn run(fd: RawFd, command: &[OsString]) -> io::Result<ExitCode> {
             word = lifeline.read(&mut byte) => {
                 let gone = matches!(word, Ok(0) | Err(_));
                 let grace = if gone { GRACE } else { Duration::ZERO };
-                reaper.end_all(grace, GIVE_UP).await;
+                reaper.end(|| tree::descendants(getpid()), grace, GIVE_UP).await;
                 break;
             }
             () = reaper.child_ended() => {}
-            _ = terminate.recv() => tree::terminate(getpid()),
+            _ = terminate.recv() => tree::terminate(&tree::descendants(getpid())),
         }
     }
     let code = reaper.exit().map_or(1, |status| {

@@ -171,12 +171,12 @@ mod tests {
     }
 
     #[test]
-    fn controls_bidi_and_invisible_characters_are_dropped() {
+    fn controls_are_dropped_and_what_is_invisible_is_seen() {
         assert_eq!(
             text("a\u{202e}b\u{2066}c\u{200b}d\u{feff}e\u{9b}f".as_bytes()),
-            "abcdef"
+            "a<202e>b<2066>c<200b>d<feff>e<9b>f"
         );
-        assert_eq!(text(b"a\x00\x07\x0bb\x7f"), "ab");
+        assert_eq!(text(b"a\x00\x07\x0bb\x7f"), "ab<7f>");
     }
 
     #[test]

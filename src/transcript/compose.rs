@@ -383,7 +383,7 @@ mod tests {
             r#""type":"tool_output","call":"c","stream":"stdout","text":"1mb\u202e\u001b]52;c;x\u0007""#,
             r#""type":"tool_call","call":"d","tool":"shell","input":"echo \u001b[2Jhi","reasoning":"""#,
         ]);
-        assert_eq!(shown, ["│ ab", "\n$ echo hi"]);
+        assert_eq!(shown, ["│ ab<202e>", "\n$ echo hi"]);
     }
 
     #[test]

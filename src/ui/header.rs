@@ -68,6 +68,8 @@ pub(super) fn overall(state: &State, theme: Theme) -> Vec<Span<'static>> {
     let (overall, since) = state.cluster.overall();
     let (text, role) = match overall {
         Overall::Unknown => ("? UNKNOWN", Role::Unknown),
+        Overall::NotBootstrapped => ("· NOT BOOTSTRAPPED", Role::Unknown),
+        Overall::Suspect => ("? SUSPECT", Role::Unknown),
         Overall::Healthy => ("● HEALTHY", Role::Ok),
         Overall::Degraded => ("! DEGRADED", Role::Warn),
         Overall::Unavailable => ("✗ UNAVAILABLE", Role::Bad),

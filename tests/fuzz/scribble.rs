@@ -5,7 +5,7 @@
 use proptest::{collection::vec, prelude::*, sample::Index};
 
 /// The inputs of a file: between lines of `%%`. `\xNN` is a byte, so that a file of them is text.
-pub fn inputs(file: &str) -> Vec<Vec<u8>> {
+pub(crate) fn inputs(file: &str) -> Vec<Vec<u8>> {
     file.split("\n%%\n")
         .map(|input| bytes(input.trim_end_matches("\n%%")))
         .collect()
@@ -26,7 +26,7 @@ fn bytes(input: &str) -> Vec<u8> {
 }
 
 /// One of them, with pieces cut out, doubled, put elsewhere, taken from another one, and odd bytes.
-pub fn scribbled(file: &'static str) -> impl Strategy<Value = Vec<u8>> {
+pub(crate) fn scribbled(file: &'static str) -> impl Strategy<Value = Vec<u8>> {
     let change = (
         any::<Index>(),
         0usize..24,

@@ -1,7 +1,7 @@
 //! The command line as scripts and people use it: output, errors, exit codes.
 
 use assert_cmd::Command;
-use std::{fs, path::Path};
+use std::{fs, fs::File, path::Path};
 use tempfile::TempDir;
 
 fn operator(home: &Path) -> Command {
@@ -330,6 +330,31 @@ fn a_reader_that_leaves_early_is_no_error_to_talk_about() {
 }
 
 #[test]
+fn what_cannot_be_written_is_said_in_one_line() {
+    let home = home();
+    out(home.path(), &["tickets", "open", "--message", "m"]);
+    for args in [
+        ["tickets", "list"].as_slice(),
+        ["tickets", "list", "--json"].as_slice(),
+        ["tickets", "show", "1"].as_slice(),
+        ["audit", "list"].as_slice(),
+        ["audit", "verify"].as_slice(),
+        ["completions", "bash"].as_slice(),
+        ["cluster", "--pd", "127.0.0.1:1"].as_slice(),
+    ] {
+        let full = File::options().write(true).open("/dev/full").unwrap();
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_operator-tui"));
+        command.args(args).env("OPERATOR_HOME", home.path());
+        let done = command.stdout(full).output().unwrap();
+        let said = String::from_utf8(done.stderr).unwrap();
+        assert_eq!(done.status.code(), Some(1), "{args:?}: {said}");
+        let why = "operator-tui: cannot write to stdout: No space left on device";
+        assert!(said.starts_with(why), "{args:?}: {said}");
+        assert_eq!(said.lines().count(), 1, "{said}");
+    }
+}
+
+#[test]
 fn nothing_in_a_ledger_can_write_to_the_terminal() {
     let home = home();
     let home = home.path();
@@ -355,6 +380,11 @@ fn nothing_in_a_ledger_can_write_to_the_terminal() {
         ["audit", "show", "s"].as_slice(),
         ["audit", "show", "s", "--all"].as_slice(),
         ["audit", "verify"].as_slice(),
+        ["tickets", "list", "--json"].as_slice(),
+        ["tickets", "show", "1", "--json"].as_slice(),
+        ["audit", "list", "--json"].as_slice(),
+        ["audit", "show", "s", "--json"].as_slice(),
+        ["audit", "export", "s"].as_slice(),
     ] {
         let done = operator(home).args(args).output().unwrap();
         let text =

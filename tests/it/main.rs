@@ -1,6 +1,8 @@
 //! The whole program from outside: its commands, labs, demos and dashboards, as real processes.
 //! One binary, so that it is linked once: `cargo test --test it NAME`.
 
+#![allow(clippy::print_stderr, reason = "a test that skips says so")]
+
 mod audit;
 mod cli;
 mod compose;
@@ -12,4 +14,5 @@ mod monitoring;
 mod packages;
 mod pty;
 mod rehearsal;
+mod services;
 mod wait;

@@ -18,7 +18,7 @@ struct Kinds {
 }
 
 fn kinds(value: &str) -> Kinds {
-    let count = |is: fn(&u8) -> bool| value.bytes().filter(|b| is(b)).count();
+    let count = |is: fn(&u8) -> bool| value.bytes().filter(is).count();
     Kinds {
         digits: count(u8::is_ascii_digit),
         upper: count(u8::is_ascii_uppercase),

@@ -5,8 +5,9 @@
 use super::{
     Redactor,
     judge::MARK,
-    line::{Scan, Span, key_body},
+    line::{Scan, Span},
     lines::{Block, Lines},
+    places::{is_key_body, is_key_header, key_body},
     rules::{Hit, RULES},
     value::Open,
 };
@@ -374,38 +375,6 @@ impl RedactStream {
             }
         }
     }
-}
-
-/// What may stand in a private key and is none: `Proc-Type: 4,ENCRYPTED`, an empty line.
-fn is_key_header(line: &str) -> bool {
-    let line = line.trim();
-    line.is_empty()
-        || [
-            "Proc-Type:",
-            "DEK-Info:",
-            "Version:",
-            "Comment:",
-            "Hash:",
-            "Private-Lines:",
-        ]
-        .iter()
-        .any(|h| line.starts_with(h))
-}
-
-/// A line of base64, with what a program or a log puts around it.
-fn is_key_body(line: &str) -> bool {
-    let (skip, length) = key_body(line);
-    let body = line[skip..skip + length].trim_start_matches(['"', '\'', ' ']);
-    let coded = |s: &str| {
-        !s.is_empty()
-            && s.bytes()
-                .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/' | b'=' | b'\\'))
-    };
-    coded(body)
-        || body
-            .rsplit([' ', '\t'])
-            .next()
-            .is_some_and(|word| word.len() >= 24 && coded(word))
 }
 
 /// Where a window of an overlong line is given on to: not between what a secret is known by and its

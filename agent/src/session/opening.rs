@@ -64,7 +64,7 @@ impl<'a> Session<'a> {
             context.redactor.clone(),
         )
         .map_err(|e| LedgerError::Refused(format!("cannot prepare a shell: {e}")))?;
-        shell.adopts = context.adopts;
+        shell.adopter.clone_from(&context.adopter);
         shell.right = Some(lease_keeper.until());
         let id = writer.id.clone();
         let (emitter, session) = (context.emitter.clone(), id.clone());
@@ -107,6 +107,7 @@ impl<'a> Session<'a> {
             turns: 0,
             usage: Usage::default(),
             cost: context.facts.price.map(|_| 0.0),
+            ended_jobs: Vec::new(),
             broken: 0,
             room: context.max_tokens,
             began: Instant::now(),
@@ -114,7 +115,7 @@ impl<'a> Session<'a> {
         };
         session.emit(Kind::SessionStart {
             ticket: session.ticket.id,
-            title: title(&session.ticket),
+            title: context.redactor.apply(&title(&session.ticket)),
         });
         if let Some(recovered) = recovered {
             session.notice(

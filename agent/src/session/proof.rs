@@ -31,11 +31,10 @@ impl Session<'_> {
     /// Records the claim, asks for proof and waits for it.
     pub(super) async fn prove(&mut self, claim: &str) -> Result<Proof, Halt> {
         // A repair that only lasts while the session does is none.
-        if self.shell.has_background() {
-            self.shell.close().await;
+        if let Some(ended) = self.end_jobs().await {
             self.record_notice(
                 Level::Info,
-                "what ran on in the background is ended: the proof must be of what stays",
+                &format!("ended before proof is asked for, which must be of what stays: {ended}"),
             )
             .await?;
         }

@@ -1,6 +1,6 @@
 //! Runs one call that may run, and makes of its end what the model and the record are told.
 
-use super::{Halt, Session, SessionContext};
+use super::{Halt, Session, SessionContext, running};
 use crate::{
     emit::Emitter,
     output_log::OutputLog,
@@ -93,9 +93,7 @@ impl Session<'_> {
             failed: Some(format!("it could not be started: {e}")),
             ..shell::Outcome::default()
         });
-        for left in &mut outcome.left {
-            left.command = self.context.redactor.command(&left.command);
-        }
+        self.note_left(&call.id, &mut outcome.left).await?;
         let collected = self.collected(collector);
         let meta = EntryMeta {
             signal: outcome.signal.map(i64::from),
@@ -104,21 +102,10 @@ impl Session<'_> {
             background: Some(json!(outcome.left)),
             ..meta_of(&collected, from..self.chunks)
         };
-        let list: Vec<String> = outcome
-            .left
-            .iter()
-            .map(|l| format!("{} {}", l.pid, l.command))
-            .collect();
         let fingerprint = format!(
             "{:?} {:?} {:?} {}",
             outcome.exit_code, outcome.signal, outcome.failed, collected.digest
         );
-        let notices = (!list.is_empty()).then(|| {
-            format!(
-                "runs on in the background until the session ends: {}",
-                list.join(", ")
-            )
-        });
         Ok(ToolRun {
             // What was printed went through it already, but in pieces: a slow one may have been cut
             // in a secret.
@@ -131,7 +118,7 @@ impl Session<'_> {
             meta: Some(meta),
             fingerprint,
             interrupted_by,
-            notices: notices.into_iter().collect(),
+            notices: running::notices(&outcome.left),
         })
     }
 

@@ -28,7 +28,8 @@ pub fn definitions(search: bool) -> Value {
             "description": "Runs a command with bash and returns how it ended and what it printed. \
         The working folder is kept from call to call; variables are not. Standard input is closed. Long \
         output loses its middle; the whole is in a file that is named then. What is left running in \
-        the background ends with the claim that the ticket is repaired.",
+        the background ends with the claim that the ticket is repaired, unless it made itself \
+        independent: a daemon, or started by setsid or nohup.",
             "input_schema": {
                 "type": "object",
                 "properties": {

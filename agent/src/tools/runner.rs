@@ -1,20 +1,31 @@
 //! The runner: a hidden process around one shell command, which sees to it that nothing the
-//! command started outlives the agent, whatever dies first.
+//! command started outlives the agent, whatever dies first, but for what made itself independent.
 //!
 //! It has its own session and is a child subreaper, so every descendant of the command stays its
 //! descendant. Its stdin is a socket to the agent: the lifeline. One line of JSON comes in, the
 //! [`Job`]; [`Word`]s may follow; [`Report`]s go back. At end of the lifeline, at the time limit,
-//! on [`Word::End`] and on SIGTERM it ends all descendants. When the shell has exited by itself
-//! it stays as long as background children live, and ends them with the lifeline.
+//! on [`Word::End`] and on SIGTERM it ends the command and its jobs; services stay, and why which
+//! is which is [`operator_process::service`]'s to say. When the shell has exited by itself it stays
+//! as long as anything lives that the command left.
 //!
 //! It does not read the command's output: that goes straight to the agent through the runner's
-//! inherited stdout and stderr, which it gives up as soon as the shell has them.
+//! inherited stdout and stderr, which it gives up as soon as the shell has them. Only what services
+//! print when nobody listens any more it takes in, lest they stand still or die of it.
 
+mod drain;
+
+use drain::Drain;
+use jiff::Timestamp;
 use operator_ledger::Stopwatch;
-use operator_process::{reaper::Reaper, tree};
-use rustix::process::{getpid, setsid};
+use operator_process::{
+    proc,
+    reaper::Reaper,
+    service::{self, Judge, Process},
+};
+use rustix::process::setsid;
 use serde::{Deserialize, Serialize};
 use std::{
+    fmt,
     fs::OpenOptions,
     io,
     os::unix::process::ExitStatusExt,
@@ -42,6 +53,9 @@ const SETTLE: Duration = Duration::from_millis(60);
 /// After so much KILL, what is left (another user's process, say) is reported and left.
 const GIVE_UP: Duration = Duration::from_millis(4600);
 
+/// Processes of a kind that are named.
+const MOST_NAMED: usize = 20;
+
 /// What to run. The environment is the runner's own.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Job {
@@ -58,7 +72,7 @@ pub struct Job {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Word {
-    /// End all descendants.
+    /// End the command and its jobs.
     End,
     /// The agent's right goes on for so long.
     Renew { right_ms: u64 },
@@ -77,8 +91,10 @@ pub enum Report {
         /// Why it was ended, if it did not end by itself.
         ended: Option<Ended>,
         /// What is still alive.
-        left: Vec<Left>,
+        left: Left,
     },
+    /// What it had left was ended, but for what stays.
+    Closed { ended: Vec<Running>, left: Left },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -89,10 +105,69 @@ pub enum Ended {
     LeaseLost,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// What lives on of what a command started.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Left {
+    /// These stay, whatever ends.
+    pub services: Vec<Running>,
+    /// These end by themselves, or at the latest before proof is asked for.
+    pub jobs: Vec<Running>,
+}
+
+impl Left {
+    pub fn is_empty(&self) -> bool {
+        self.services.is_empty() && self.jobs.is_empty()
+    }
+}
+
+/// A process that runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Running {
     pub pid: i32,
+    /// Its start, in clock ticks since boot: with the pid, a name nobody else will have.
+    pub start_ticks: u64,
     pub command: String,
+}
+
+impl fmt::Display for Running {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "pid {}", self.pid)?;
+        if let Some(at) = self.began() {
+            write!(f, ", started {}", at.strftime("%Y-%m-%d %H:%M:%SZ"))?;
+        }
+        write!(f, ": {}", self.command)
+    }
+}
+
+impl Running {
+    /// By the clock on the wall.
+    pub fn began(&self) -> Option<Timestamp> {
+        Timestamp::try_from(proc::began_at(self.start_ticks)?).ok()
+    }
+}
+
+impl From<Process> for Running {
+    fn from(process: Process) -> Self {
+        Self {
+            pid: process.pid.as_raw_nonzero().get(),
+            start_ticks: process.start_ticks,
+            command: process.command,
+        }
+    }
+}
+
+/// For the wire, no more than people can read.
+fn few(processes: Vec<Process>) -> Vec<Running> {
+    let few = processes.into_iter().take(MOST_NAMED);
+    few.map(Running::from).collect()
+}
+
+/// Says of a division what each is.
+pub(super) fn told(left: service::Left) -> Left {
+    Left {
+        services: few(left.services),
+        jobs: few(service::described(&left.jobs)),
+    }
 }
 
 /// The role: runs until no descendant is left.
@@ -104,7 +179,7 @@ pub fn main() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("runner: {error}");
+            operator_ledger::clean::complain(format_args!("runner: {error}"));
             ExitCode::FAILURE
         }
     }
@@ -120,6 +195,9 @@ struct Runner {
 async fn run() -> io::Result<()> {
     // Fails only where the caller made this process a group leader; nothing is lost then.
     let _ = setsid();
+    // A program that somebody started with nohup would hand that on, and every job of its commands
+    // would seem to be a service. What has a handler is reset for them.
+    let _hangup = signal(SignalKind::hangup())?;
     let mut reaper = Reaper::new()?;
     // A frozen runner does not see its lifeline end; one that is not takes no harm.
     #[cfg(target_os = "linux")]
@@ -136,6 +214,7 @@ async fn run() -> io::Result<()> {
     };
     let job: Job = serde_json::from_str(&job)?;
     let terminate = signal(SignalKind::terminate())?;
+    let drain = Drain::prepare();
     match start(&job) {
         Ok(shell) => reaper.watch(&shell),
         Err(error) => {
@@ -154,7 +233,11 @@ async fn run() -> io::Result<()> {
         terminate,
         reaper,
     };
-    runner.hold(&job).await
+    if runner.hold(&job).await {
+        drop((runner.words, runner.reports));
+        drain.hold(&mut runner.reaper).await?;
+    }
+    Ok(())
 }
 
 fn start(job: &Job) -> io::Result<Child> {
@@ -178,6 +261,7 @@ fn start(job: &Job) -> io::Result<Child> {
         })?;
     // From here the end of the output is the end of the last process that can write it.
     let null = OpenOptions::new().write(true).open("/dev/null")?;
+    rustix::stdio::dup2_stdin(&null)?;
     rustix::stdio::dup2_stdout(&null)?;
     rustix::stdio::dup2_stderr(&null)?;
     Ok(child)
@@ -213,7 +297,8 @@ async fn tell(to: &mut OwnedWriteHalf, report: &Report) -> io::Result<()> {
 }
 
 impl Runner {
-    async fn hold(&mut self, job: &Job) -> io::Result<()> {
+    /// True: services are left.
+    async fn hold(&mut self, job: &Job) -> bool {
         let limit = Instant::now() + Duration::from_millis(job.limit_ms);
         let mut right = job.right_ms.map(Right::now);
         let mut settle: Option<Instant> = None;
@@ -224,12 +309,13 @@ impl Runner {
                 let now = Instant::now();
                 let until = *settle.get_or_insert(now + SETTLE);
                 if self.reaper.is_alone() || now >= until {
-                    self.report(None).await;
+                    let left = self.left();
+                    self.exited(None, left).await;
                     reported = true;
                 }
             }
             if self.reaper.is_alone() {
-                return Ok(());
+                return false;
             }
             let pending = settle.filter(|_| !reported);
             let why = tokio::select! {
@@ -256,40 +342,53 @@ impl Runner {
                     Ended::LeaseLost
                 }
             };
-            self.reaper.end_all(GRACE, GIVE_UP).await;
-            if !reported {
-                self.report(Some(why)).await;
+            let ended = service::described(&self.judge().divide().jobs);
+            let judge = self.judge();
+            self.reaper
+                .end(|| judge.divide().jobs, GRACE, GIVE_UP)
+                .await;
+            let left = self.left();
+            let stay = !left.services.is_empty();
+            if reported {
+                // One that made itself independent meanwhile, or cannot be ended, is not ended.
+                let gone = |p: &Process| {
+                    !proc::Stat::of(p.pid)
+                        .is_some_and(|s| s.start_ticks == p.start_ticks && !s.has_ended())
+                };
+                let ended = few(ended.into_iter().filter(gone).collect());
+                self.tell(&Report::Closed { ended, left }).await;
+            } else {
+                self.exited(Some(why), left).await;
             }
-            return Ok(());
+            return stay;
         }
     }
 
-    /// Best effort: an agent that is gone hears nothing.
-    async fn report(&mut self, ended: Option<Ended>) {
-        let exit = self.reaper.exit();
+    fn judge(&self) -> Judge {
+        Judge::of_command(self.reaper.command())
+    }
+
+    fn left(&self) -> Left {
         // Looking through all processes costs more than most commands do.
-        let tree = if self.reaper.is_alone() {
-            Vec::new()
-        } else {
-            tree::described(getpid())
-        };
-        let left = tree
-            .into_iter()
-            .take(20)
-            .map(|p| Left {
-                pid: p.pid.as_raw_nonzero().get(),
-                command: p.command,
-            })
-            .collect();
-        let _ = tell(
-            &mut self.reports,
-            &Report::Exited {
-                code: exit.and_then(|status| status.code()),
-                signal: exit.and_then(|status| status.signal()),
-                ended,
-                left,
-            },
-        )
+        if self.reaper.is_alone() {
+            return Left::default();
+        }
+        told(self.judge().divide())
+    }
+
+    async fn exited(&mut self, ended: Option<Ended>, left: Left) {
+        let exit = self.reaper.exit();
+        self.tell(&Report::Exited {
+            code: exit.and_then(|status| status.code()),
+            signal: exit.and_then(|status| status.signal()),
+            ended,
+            left,
+        })
         .await;
+    }
+
+    /// Best effort: an agent that is gone hears nothing.
+    async fn tell(&mut self, report: &Report) {
+        let _ = tell(&mut self.reports, report).await;
     }
 }

@@ -7,10 +7,11 @@ mod lane;
 
 use super::{
     collect::Collector,
-    orphans,
-    runner::{Ended, Job, Left, ROLE, Report, Word},
+    orphans::Adopter,
+    runner::{self, Ended, Job, Left, ROLE, Report, Word},
 };
 use crate::{lease_keeper::Until, redact::Redactor};
+use futures_util::future::join_all;
 use lane::{Lane, Sink};
 use operator_ledger::event::Stream;
 use rustix::process::{Pid, Signal, kill_process};
@@ -21,11 +22,15 @@ use std::{
     os::fd::OwnedFd,
     path::{Path, PathBuf},
     process::Stdio,
+    sync::Arc,
     time::Duration,
 };
 use tokio::{
-    io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWriteExt, BufReader},
-    net::{UnixStream, unix::OwnedWriteHalf},
+    io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWriteExt, BufReader, Lines},
+    net::{
+        UnixStream,
+        unix::{OwnedReadHalf, OwnedWriteHalf},
+    },
     process::{Child, Command},
     time::{Instant, sleep_until, timeout},
 };
@@ -42,6 +47,8 @@ const DRAIN: Duration = Duration::from_millis(300);
 const IDLE: Duration = Duration::from_millis(150);
 /// A runner that does not answer a request to end for so long is given up.
 const DEAF: Duration = Duration::from_secs(7);
+/// A runner that does not end its jobs for so long is given up.
+const CLOSING: Duration = Duration::from_millis(1500);
 const BUFFER: usize = 16 * 1024;
 
 /// One session's shell: its environment, its working folder, and what it left in the background.
@@ -50,14 +57,14 @@ pub struct Shell {
     pub executable: PathBuf,
     pub environment: BTreeMap<OsString, OsString>,
     pub redactor: Redactor,
-    /// Whether what a killed runner leaves is ours to end; see [`orphans`].
-    pub adopts: bool,
+    /// Who ends what a killed runner leaves, if that is ours to do.
+    pub adopter: Option<Arc<Adopter>>,
     /// How long commands may run at all. None: as long as they like.
     pub right: Option<Until>,
     folder: PathBuf,
     /// Where a command's shell notes the folder it ended in.
     note: PathBuf,
-    /// Runners whose shell has exited but whose background children live.
+    /// Runners whose shell has exited but whose jobs or services live.
     holding: Vec<Held>,
 }
 
@@ -65,7 +72,37 @@ pub struct Shell {
 #[derive(Debug)]
 struct Held {
     child: Child,
-    _lifeline: OwnedWriteHalf,
+    words: OwnedWriteHalf,
+    reports: Lines<BufReader<OwnedReadHalf>>,
+}
+
+impl Held {
+    /// Has it end the jobs. None: it is gone.
+    async fn close(mut self) -> Option<Closed> {
+        wake(&self.child);
+        say(&mut self.words, &Word::End).await;
+        let mut closed = None;
+        // It says nothing more after that, but stays as long as its services print.
+        while let Ok(Ok(Some(line))) = timeout(CLOSING, self.reports.next_line()).await {
+            if let Ok(Report::Closed { ended, left }) = serde_json::from_str(&line) {
+                closed = Some(Closed { ended, left });
+                break;
+            }
+        }
+        let over = closed.as_ref().is_none_or(|c| c.left.services.is_empty());
+        if over {
+            let _ = timeout(CLOSING, self.child.wait()).await;
+        }
+        closed
+    }
+}
+
+/// What became of all that the session's commands had left.
+#[derive(Debug, Default)]
+pub struct Closed {
+    /// Jobs that were ended.
+    pub ended: Vec<runner::Running>,
+    pub left: Left,
 }
 
 /// How a command ended.
@@ -79,8 +116,8 @@ pub struct Outcome {
     /// Ended because of [`Running::end`], or because its lease was lost.
     pub interrupted: bool,
     pub duration: Duration,
-    /// Processes that live on in the background until the session ends, or could not be ended.
-    pub left: Vec<Left>,
+    /// Processes that live on, or could not be ended.
+    pub left: Left,
     /// The command was not run, and why.
     pub failed: Option<String>,
 }
@@ -111,7 +148,7 @@ impl Shell {
             executable,
             environment,
             redactor,
-            adopts: false,
+            adopter: None,
             right: None,
             folder,
             note,
@@ -141,6 +178,10 @@ impl Shell {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()?;
+        let pid = child.id().and_then(|id| Pid::from_raw(id.cast_signed()));
+        if let (Some(adopter), Some(pid)) = (&self.adopter, pid) {
+            adopter.started(pid);
+        }
         let job = Job {
             command: command.to_string(),
             folder: self.folder.clone(),
@@ -157,32 +198,24 @@ impl Shell {
         })
     }
 
-    /// Whether commands left anything in the background that may still run.
-    pub fn has_background(&self) -> bool {
-        !self.holding.is_empty()
-    }
-
-    /// Ends what the session's commands left in the background, and waits for it a little.
-    pub async fn close(&mut self) {
-        let children: Vec<Child> = self.holding.drain(..).map(|held| held.child).collect();
-        children.iter().for_each(wake);
-        let _ = timeout(Duration::from_millis(1500), async {
-            for mut child in children {
-                let _ = child.wait().await;
-            }
-        })
-        .await;
+    /// Ends the jobs that the session's commands left, and waits for it a little.
+    pub async fn close(&mut self) -> Closed {
+        let mut all = Closed::default();
+        for held in join_all(self.holding.drain(..).map(Held::close)).await {
+            let Some(closed) = held else { continue };
+            all.ended.extend(closed.ended);
+            all.left.services.extend(closed.left.services);
+            all.left.jobs.extend(closed.left.jobs);
+        }
         self.end_orphans().await;
+        all
     }
 
-    /// Ends what has no runner any more.
-    async fn end_orphans(&mut self) {
-        if self.adopts {
-            let held = self.holding.iter().filter_map(|held| held.child.id());
-            let held: Vec<Pid> = held
-                .filter_map(|id| Pid::from_raw(id.cast_signed()))
-                .collect();
-            orphans::end(&held).await;
+    /// Ends what has no runner any more, and says what stays of it.
+    async fn end_orphans(&mut self) -> Left {
+        match &self.adopter {
+            Some(adopter) => runner::told(adopter.end().await.0),
+            None => Left::default(),
         }
     }
 
@@ -293,6 +326,7 @@ impl Running<'_> {
             duration: began.elapsed(),
             ..Outcome::default()
         };
+        let ended = matches!(&report, Some(Report::Exited { ended: Some(_), .. }));
         match report {
             Some(Report::Exited {
                 code,
@@ -307,23 +341,27 @@ impl Running<'_> {
                 outcome.left = left;
             }
             Some(Report::Failed { error }) => outcome.failed = Some(error),
-            None => {
+            Some(Report::Closed { .. }) | None => {
                 outcome.interrupted = asked;
                 if !asked {
                     outcome.failed = Some("its runner was killed, and so is the command".into());
                 }
-                shell.end_orphans().await;
+                outcome.left = shell.end_orphans().await;
             }
         }
         shell.note_folder();
-        if runner_open && !outcome.left.is_empty() {
-            // Background children write on; somebody has to read, or they stand still.
+        if runner_open && !ended && !outcome.left.is_empty() {
+            // What is left writes on; somebody has to read, or it stands still.
             tokio::spawn(discard(stdout));
             tokio::spawn(discard(stderr));
             shell.holding.push(Held {
                 child,
-                _lifeline: words,
+                words,
+                reports,
             });
+        } else if !outcome.left.services.is_empty() {
+            // Its runner takes in what it prints.
+            drop((words, reports, stdout, stderr));
         } else {
             drop(words);
             let _ = timeout(Duration::from_millis(200), child.wait()).await;

@@ -24,7 +24,7 @@ use std::{
 };
 use tempfile::TempDir;
 
-const CLUSTER: &str = "7458123";
+pub(crate) const CLUSTER: &str = "7458123";
 
 /// Prints a healthy cluster; `tikv1` is what the file `state` says.
 const PLAYED: &str = r#"#!/bin/bash
@@ -55,8 +55,8 @@ esac
 const HANGING: &str = r#"#!/bin/bash
 here=$(dirname "$(readlink -f "$0")")
 env > "$here/environment"
-setsid bash -c 'trap "" TERM HUP; echo $$ >> '"$here"'/pids; while :; do sleep 1; done' &
-( setsid sleep 300 & echo $! >> "$here/pids" )
+bash -c 'trap "" TERM; echo $$ >> '"$here"'/pids; while :; do sleep 1; done' &
+( set -m; sleep 300 & echo $! >> "$here/pids" )
 echo $$ >> "$here/pids"
 echo hanging
 touch "$here/hangs"
@@ -226,19 +226,25 @@ fn entries(ledger: &Reader, session: &str) -> Vec<EntryRow> {
 }
 
 /// A monitor that looks at the file `state` five times a second.
-struct Monitor {
+pub(crate) struct Monitor {
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Monitor {
     fn start(db: &Path, state: PathBuf, hold: Duration) -> Self {
+        let up = move || fs::read_to_string(&state).unwrap().trim() == "running";
+        Self::of(db, up, hold)
+    }
+
+    /// One that sees `tikv1` up when this says so.
+    pub(crate) fn of(db: &Path, up: impl Fn() -> bool + Send + 'static, hold: Duration) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let (ledger, ended) = (MonitorLedger::open(db).wait().unwrap(), stop.clone());
         let thread = std::thread::spawn(move || {
             while !ended.load(Ordering::Relaxed) {
                 let data = Stopwatch::start();
-                let down = fs::read_to_string(&state).unwrap().trim() != "running";
+                let down = !up();
                 let observation = Observation {
                     key: "store_down:tikv1".into(),
                     invariant: "store_down".into(),

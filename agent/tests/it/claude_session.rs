@@ -323,7 +323,7 @@ async fn what_runs_in_the_background_is_ended_before_a_claim_is_judged() {
         let found = |e: &EntryRow| e.entry_type == kind && e.content.contains(words);
         entries.iter().position(found)
     };
-    let ended = at(EntryKind::Notice, "background is ended").expect("it is recorded");
+    let ended = at(EntryKind::Notice, "ended before proof is asked for").expect("it is recorded");
     assert!(
         ended
             < at(EntryKind::Verify, "waiting")

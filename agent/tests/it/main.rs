@@ -1,6 +1,8 @@
 //! The agent's package from outside: its executable with scripted models, and its rooms through
 //! their public faces. One binary, so that it is linked once: `cargo test -p agent_lab --test it NAME`.
 
+#![allow(clippy::print_stderr, reason = "a test that skips says so")]
+
 mod agent;
 mod budget;
 mod claude_session;
@@ -8,6 +10,8 @@ mod common;
 mod gate;
 mod long_session;
 mod messages_api;
+mod restarts;
+mod services;
 mod shell;
 mod summaries;
 mod survival;

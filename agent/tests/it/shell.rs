@@ -21,7 +21,7 @@ use std::{
 use tempfile::TempDir;
 
 #[derive(Default)]
-struct Seen(Vec<(Stream, String)>);
+pub(crate) struct Seen(Vec<(Stream, String)>);
 
 impl Output for Seen {
     fn text(&mut self, stream: Stream, text: &str, _record: bool) {
@@ -31,9 +31,9 @@ impl Output for Seen {
 
 /// A command that ended, and what it printed.
 #[derive(Debug)]
-struct Done {
-    outcome: Outcome,
-    printed: Collected,
+pub(crate) struct Done {
+    pub(crate) outcome: Outcome,
+    pub(crate) printed: Collected,
 }
 
 impl std::ops::Deref for Done {
@@ -43,14 +43,14 @@ impl std::ops::Deref for Done {
     }
 }
 
-struct Stage {
+pub(crate) struct Stage {
     files: OutputFiles,
     _home: TempDir,
     _folder: RunFolder,
-    shell: Shell,
+    pub(crate) shell: Shell,
 }
 
-fn stage() -> Stage {
+pub(crate) fn stage() -> Stage {
     let home = tempfile::tempdir().unwrap();
     let folder = RunFolder::create(home.path()).unwrap();
     let around = Surroundings {
@@ -76,15 +76,15 @@ fn stage() -> Stage {
 }
 
 impl Stage {
-    async fn run(&mut self, command: &str) -> Done {
+    pub(crate) async fn run(&mut self, command: &str) -> Done {
         self.limited(command, Duration::from_secs(30)).await
     }
 
-    async fn limited(&mut self, command: &str, limit: Duration) -> Done {
+    pub(crate) async fn limited(&mut self, command: &str, limit: Duration) -> Done {
         self.seen(command, limit, pending()).await.0
     }
 
-    async fn seen(
+    pub(crate) async fn seen(
         &mut self,
         command: &str,
         limit: Duration,
@@ -99,24 +99,24 @@ impl Stage {
     }
 }
 
-fn alive(pid: i32) -> bool {
+pub(crate) fn alive(pid: i32) -> bool {
     Pid::from_raw(pid).is_some_and(operator_process::proc::is_alive)
 }
 
 /// Numbers in the output, in order.
-fn pids(text: &str) -> Vec<i32> {
+pub(crate) fn pids(text: &str) -> Vec<i32> {
     text.split_whitespace()
         .filter_map(|w| w.parse().ok())
         .collect()
 }
 
 /// Until a command has written a line to this file.
-async fn written(note: &Path) {
+pub(crate) async fn written(note: &Path) {
     let whole = || std::fs::read_to_string(note).unwrap().ends_with('\n');
     until("what the command writes", LONG, whole).await;
 }
 
-async fn until(what: &str, limit: Duration, mut condition: impl FnMut() -> bool) {
+pub(crate) async fn until(what: &str, limit: Duration, mut condition: impl FnMut() -> bool) {
     let began = Instant::now();
     while !condition() {
         assert!(began.elapsed() < limit, "{what}: not within {limit:?}");
@@ -242,12 +242,13 @@ async fn the_environment_is_clean() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_time_limit_ends_everything_the_command_started() {
     let mut stage = stage();
-    // A child of its own session, one that ignores TERM, one that is stopped, and a double fork.
+    // One of a group of its own, one that ignores TERM, one that is stopped, and one whose parent
+    // is gone.
     let command = "
-        setsid sleep 300 & echo $!
+        set -m; sleep 300 & echo $!; set +m
         bash -c 'trap \"\" TERM; echo $$; while :; do sleep 1; done' &
         sleep 300 & kill -STOP $!; echo $!
-        ( ( setsid bash -c 'trap \"\" TERM HUP; echo $$; exec sleep 300' & ) & )
+        ( ( bash -c 'trap \"\" TERM; echo $$; exec sleep 300' & ) & )
         sleep 0.5; echo started
         sleep 300";
     let done = stage.limited(command, Duration::from_secs(5)).await;
@@ -270,7 +271,7 @@ async fn an_interrupt_ends_everything_too() {
     let mut stage = stage();
     let note = tempfile::NamedTempFile::new().unwrap();
     let command = format!(
-        "setsid sleep 300 & echo $!; echo > {}; wait",
+        "sleep 300 & echo $!; echo > {}; wait",
         note.path().display()
     );
     let (done, _) = stage.seen(&command, LONG, written(note.path())).await;
@@ -279,17 +280,15 @@ async fn an_interrupt_ends_everything_too() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn background_children_do_not_hang_the_call_and_end_with_the_session() {
+async fn jobs_do_not_hang_the_call_and_end_with_the_session() {
     let mut stage = stage();
-    let done = stage.run("setsid sleep 321 & echo $!").await;
+    let done = stage.run("sleep 321 & echo $!").await;
     assert_eq!(done.exit_code, Some(0));
     assert!(done.duration < LONG, "{done:?}");
     let pid = pids(&done.printed.text)[0];
-    assert_eq!(done.left.len(), 1, "{done:?}");
-    assert_eq!(
-        (done.left[0].pid, done.left[0].command.as_str()),
-        (pid, "sleep 321")
-    );
+    assert!(done.left.services.is_empty(), "{done:?}");
+    let job = &done.left.jobs[0];
+    assert_eq!((job.pid, job.command.as_str()), (pid, "sleep 321"));
     assert!(alive(pid));
     // One that goes on writing is neither blocked nor ended by a broken pipe.
     let done = stage
@@ -298,8 +297,12 @@ async fn background_children_do_not_hang_the_call_and_end_with_the_session() {
     let writer = pids(&done.printed.text)[0];
     tokio::time::sleep(Duration::from_millis(300)).await;
     assert!(alive(writer) && alive(pid));
-    stage.shell.close().await;
+    let closed = stage.shell.close().await;
     assert!(!alive(pid) && !alive(writer));
+    let mut ended: Vec<i32> = closed.ended.iter().map(|job| job.pid).collect();
+    ended.retain(|p| [pid, writer].contains(p));
+    assert_eq!(ended.len(), 2, "{closed:?}");
+    assert!(closed.left.is_empty(), "{closed:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -61,7 +61,7 @@ async fn killed_at_any_instant_it_loses_no_row_and_leaves_no_process() {
     let script = (0..400)
         .map(|n| {
             let command = format!(
-                "echo mark-{n} >> {}; echo $$ >> {1}; setsid sleep 60 & echo $! >> {1}; sleep 0.{2}",
+                "echo mark-{n} >> {}; echo $$ >> {1}; set -m; sleep 60 & echo $! >> {1}; set +m; sleep 0.{2}",
                 ran.display(),
                 pids.display(),
                 n % 3

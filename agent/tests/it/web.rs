@@ -96,7 +96,7 @@ async fn pages_become_clean_text_within_bounds() {
         (200, "text/html", false)
     );
     assert!(
-        page.text.contains("# Store down") && page.text.contains("Restart **it**. red"),
+        page.text.contains("# Store down") && page.text.contains("Restart **it**. <202e>red"),
         "{}",
         page.text
     );

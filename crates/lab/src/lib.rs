@@ -5,6 +5,8 @@
 //! any kind, `tikv` tells it of ours; `pd`, `store` and `load` are what those run; `raft` is how
 //! they agree. It is a stage, not a database.
 
+#![allow(clippy::print_stderr, reason = "what the keeper says goes to its log")]
+
 mod dir;
 mod exe;
 mod frame;

@@ -57,8 +57,12 @@ pub const SETTLED: Duration = Duration::from_secs(3);
 /// An instruction to hand a region over that has not been followed by then is given up.
 pub const OPERATOR_LIMIT: Duration = Duration::from_secs(4);
 
-/// PD records the last heartbeat of each store this often, for after a restart. PD: 5 min.
-pub const HEARTBEAT_RECORD: Duration = Duration::from_secs(30);
+/// PD records the last heartbeat of each store this often. What it knows of stores beyond that, a
+/// PD leader that is new in office has yet to be told. As PD: 5 min.
+pub const HEARTBEAT_RECORD: Duration = Duration::from_secs(300);
+
+/// The last of all regions has reported to a PD leader this long after it took office. TiKV: 60 s.
+pub const REGION_HEARTBEAT: Duration = Duration::from_secs(3);
 
 /// How long a PD member looks for a leader before it answers that there is none. PD: 3 s.
 pub const REDIRECT_WAIT: Duration = Duration::from_secs(1);

@@ -1,12 +1,16 @@
-//! Bytes from outside to harmless text: UTF-8 made valid, escape sequences whole and invisible
-//! characters out. The one rule of what is harmless, for the record, the model and the screen.
+//! Bytes from outside to harmless text: UTF-8 made valid, whole escape sequences out, characters that
+//! nobody would see written as their number, `<200b>`. The one rule of what is harmless, for the record, the model and the screen.
 //!
 //! [`Cleaner`] is what the record and the model get; what else a terminal would do with a line is
 //! the screen's, which has a [`Sink`] of its own. Does not hide secrets and does not cut.
 
+mod json;
 mod one_line;
+mod writer;
 
+pub use json::{json_line, visible_json};
 pub use one_line::one_line;
+pub use writer::{CleanWriter, complain};
 
 use vte::{Params, Parser, Perform};
 
@@ -25,7 +29,7 @@ pub trait Sink {
     fn character(&mut self, c: char);
 }
 
-/// Takes sequences and invisible characters out of a text, wherever its chunks end. The default is for
+/// Takes sequences out of a text and makes invisible characters visible, wherever its chunks end. The default is for
 /// one line, which ends whatever is open and is bounded itself.
 #[derive(Default)]
 pub struct Stripper {
@@ -34,6 +38,8 @@ pub struct Stripper {
     /// Bytes of a character that is not complete yet.
     partial: Vec<u8>,
     parser: Parser,
+    /// The last character was one outside ASCII, which a selector may follow.
+    selectable: bool,
     /// Bytes of the sequence that is open. None: none is, and the parser has nothing pending.
     sequence: Option<usize>,
 }
@@ -105,6 +111,7 @@ impl Stripper {
         let (run, rest) = text.split_at(plain.unwrap_or(text.len()));
         if !run.is_empty() {
             sink.plain(run);
+            self.selectable = false;
         }
         let mut chars = rest.chars();
         match chars.next() {
@@ -112,11 +119,23 @@ impl Stripper {
                 self.parser.advance(&mut Inside::default(), b"\x1b");
                 self.sequence = Some(0);
             }
-            // C1 controls go alone: one that began a string would hide what comes after it.
-            Some(c) if !is_invisible(c) => sink.character(c),
-            _ => {}
+            // C1 controls stand alone: one that began a string would hide what comes after it.
+            Some(c) => self.character(c, sink),
+            None => {}
         }
         chars.as_str()
+    }
+
+    /// What is not seen is written as its number: a name that differs in it alone is another name, to
+    /// whoever reads it, person or model.
+    fn character(&mut self, c: char, sink: &mut impl Sink) {
+        if !is_invisible(c) {
+            sink.character(c);
+            self.selectable = !c.is_ascii();
+        } else if !(self.selectable && is_selector(c)) {
+            sink.plain(&format!("<{:x}>", u32::from(c)));
+            self.selectable = false;
+        }
     }
 
     /// A sequence is open: what is left after one more character of it. One at a time, as the
@@ -149,7 +168,7 @@ impl Stripper {
         }
         // Never part of it: a terminal obeys them at once.
         for c in inside.controls {
-            sink.character(c);
+            self.character(c, sink);
         }
     }
 
@@ -169,9 +188,7 @@ struct Inside {
 impl Perform for Inside {
     fn print(&mut self, c: char) {
         self.ended = true;
-        if !is_invisible(c) {
-            self.controls.push(c);
-        }
+        self.controls.push(c);
     }
 
     fn execute(&mut self, byte: u8) {
@@ -198,6 +215,11 @@ impl Perform for Inside {
 
 fn is_c1(c: char) -> bool {
     matches!(c, '\u{80}'..='\u{9f}')
+}
+
+/// Chooses between two pictures of the character before it, and says nothing else.
+fn is_selector(c: char) -> bool {
+    matches!(c, '\u{fe0e}' | '\u{fe0f}')
 }
 
 /// Bytes that mean themselves, whatever comes before them.
@@ -312,15 +334,16 @@ mod tests {
             ("a\x1b[31\nb", "a\nb"),
             ("\x1bPdcs\x1b\\y", "y"),
             ("\x1b(Bz", "z"),
-            ("a\u{9b}31mb", "a31mb"),
-            ("a\u{9d}0;title ✓\u{9c}b", "a0;title ✓b"),
+            ("a\u{9b}31mb", "a<9b>31mb"),
+            ("a\u{9d}0;title ✓\u{9c}b", "a<9d>0;title ✓<9c>b"),
             ("a\x1b]0;title ✓\u{9c}b", "ab"),
             ("a\x1b[0;[xb\x1b[1mc", "axbc"),
             ("a\x1b[3\x18b\x1b\x1b[1mc", "abc"),
             ("one\r\ntwo\rthree", "one\ntwo\nthree"),
             ("tab\there", "tab\there"),
             ("bell\x07 back\x08", "bell back"),
-            ("abc\u{202e}def\u{200b}", "abcdef"),
+            ("abc\u{202e}def\u{200b}", "abc<202e>def<200b>"),
+            ("✔\u{fe0f} done a\u{fe0f}", "✔ done a<fe0f>"),
             ("[server.rs:123] [/data]", "[server.rs:123] [/data]"),
             ("日本 ✓", "日本 ✓"),
         ] {
@@ -334,7 +357,7 @@ mod tests {
     }
 
     #[test]
-    fn letters_that_nobody_sees_are_dropped() {
+    fn letters_that_nobody_sees_are_written_as_their_number() {
         for hidden in [
             // Bidi controls and marks.
             "\u{61c}",
@@ -374,7 +397,9 @@ mod tests {
             "\u{80}",
             "\u{7f}",
         ] {
-            assert_eq!(clean(&format!("a{hidden}b")), "ab", "{hidden:?}");
+            let number = u32::from(hidden.chars().next().unwrap());
+            let seen = format!("a<{number:x}>b");
+            assert_eq!(clean(&format!("a{hidden}b")), seen, "{hidden:?}");
         }
     }
 

@@ -57,6 +57,7 @@ mod record;
 mod reply;
 mod roles;
 mod schema;
+mod services;
 mod session_reads;
 mod sessions;
 mod spending;
@@ -90,6 +91,7 @@ pub use reading::{EntryMark, ListedSession, Measured, RunningSession, WaitingPro
 pub use record::{Fault, Sample};
 pub use reply::Reply;
 pub use roles::{AgentLedger, MonitorLedger, PersonLedger, Reader};
+pub use services::{NewService, ServiceRow};
 pub use sessions::{
     NewSession, OutputChunk, SessionRow, SessionStatus, SessionWriter, Totals, UsageTotals,
 };

@@ -138,6 +138,24 @@ CREATE TABLE IF NOT EXISTS commands (
     at TEXT NOT NULL,
     taken_at TEXT
 );
+CREATE TABLE IF NOT EXISTS services (
+    id INTEGER PRIMARY KEY,
+    session_id TEXT NOT NULL,
+    call_id TEXT NOT NULL,
+    host TEXT NOT NULL,
+    place TEXT NOT NULL,
+    pid INTEGER NOT NULL,
+    start_ticks INTEGER NOT NULL,
+    began_at TEXT,
+    command TEXT NOT NULL,
+    at TEXT NOT NULL
+);
+CREATE TABLE IF NOT EXISTS service_ends (
+    id INTEGER PRIMARY KEY,
+    service_id INTEGER NOT NULL,
+    by TEXT NOT NULL,
+    at TEXT NOT NULL
+);
 CREATE TABLE IF NOT EXISTS spending (
     id INTEGER PRIMARY KEY,
     day TEXT NOT NULL,

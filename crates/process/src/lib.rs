@@ -6,6 +6,7 @@
 
 pub mod proc;
 pub mod reaper;
+pub mod service;
 pub mod start;
 pub mod stop;
 pub mod tree;

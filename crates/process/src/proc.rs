@@ -1,8 +1,11 @@
 //! What `/proc` says of a process. `None`, wherever it says nothing: there is no such process, or
 //! no `/proc`.
 
-use rustix::process::Pid;
-use std::fs;
+use rustix::process::{Pid, Signal};
+use std::{
+    fs,
+    time::{Duration, SystemTime},
+};
 
 /// Longest command line for people, in characters.
 const MAX_COMMAND: usize = 200;
@@ -13,6 +16,10 @@ pub struct Stat {
     /// The letter of its state, as `ps` shows it.
     pub state: char,
     pub parent: i32,
+    /// The process that leads its session, which may be gone.
+    pub session: i32,
+    /// Device number of its terminal; 0: it has none.
+    pub terminal: i32,
     /// Processor time of its own, in user and system mode, in clock ticks.
     pub cpu_ticks: u64,
     /// Its start, in clock ticks since boot: with the pid, a name nobody else will have.
@@ -39,12 +46,16 @@ impl Stat {
         let mut fields = rest.split_ascii_whitespace();
         let state = fields.next()?.chars().next()?;
         let parent = fields.next()?.parse().ok()?;
+        let session = fields.nth(1)?.parse().ok()?;
+        let terminal = fields.next()?.parse().ok()?;
         // From here to `utime`, the 14th of the file, to `stime`, and to `starttime`, the 22nd.
         let mut number = |skipped| fields.nth(skipped)?.parse::<u64>().ok();
         Some(Self {
             state,
             parent,
-            cpu_ticks: number(9)? + number(0)?,
+            session,
+            terminal,
+            cpu_ticks: number(6)? + number(0)?,
             start_ticks: number(6)?,
         })
     }
@@ -63,6 +74,34 @@ pub fn is_alive(pid: Pid) -> bool {
 /// Whether a signal has stopped a process.
 pub fn is_stopped(pid: Pid) -> Option<bool> {
     Some(Stat::of(pid)?.state == 'T')
+}
+
+/// Whether a process ignores the signal that tells it of the end of its session.
+pub fn ignores_hangup(pid: Pid) -> bool {
+    let status = fs::read_to_string(format!("/proc/{}/status", pid.as_raw_nonzero()));
+    let mask = status.ok().and_then(|status| {
+        let mask = status.lines().find_map(|l| l.strip_prefix("SigIgn:"))?;
+        u64::from_str_radix(mask.trim(), 16).ok()
+    });
+    // One bit a signal, from signal 1.
+    mask.is_some_and(|mask| mask & (1 << (Signal::HUP.as_raw() - 1)) != 0)
+}
+
+/// When a process began that has this in [`Stat::start_ticks`], by the clock on the wall.
+pub fn began_at(start_ticks: u64) -> Option<SystemTime> {
+    let uptime = fs::read_to_string("/proc/uptime").ok()?;
+    let up: f64 = uptime.split_whitespace().next()?.parse().ok()?;
+    let began = start_ticks as f64 / rustix::param::clock_ticks_per_second() as f64;
+    let ago = Duration::try_from_secs_f64((up - began).max(0.0)).ok()?;
+    SystemTime::now().checked_sub(ago)
+}
+
+/// Where a pid means what it means here: this boot of this kernel, and this namespace of pids. The
+/// same number elsewhere is another process.
+pub fn place() -> Option<String> {
+    let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+    let namespace = fs::read_link("/proc/self/ns/pid").ok()?;
+    Some(format!("{} {}", boot.trim(), namespace.display()))
 }
 
 /// Memory of a process that is in RAM.
@@ -99,6 +138,8 @@ mod tests {
         let expected = Stat {
             state: 'S',
             parent: 41,
+            session: 42,
+            terminal: 0,
             cpu_ticks: 120,
             start_ticks: 777,
         };
@@ -117,5 +158,7 @@ mod tests {
         );
         assert_eq!(is_stopped(this), Some(false));
         assert!(resident_bytes(this).unwrap() > 100_000);
+        let began = began_at(stat.start_ticks).unwrap();
+        assert!(began <= SystemTime::now() && place().is_some());
     }
 }

@@ -45,6 +45,11 @@ impl Reaper {
         self.command = Some(Pid::from_child(command));
     }
 
+    /// The command, as long as it has not been reaped.
+    pub fn command(&self) -> Option<Pid> {
+        self.command.filter(|_| self.exit.is_none())
+    }
+
     /// How the command ended, once it has been reaped.
     pub fn exit(&self) -> Option<ExitStatus> {
         self.exit
@@ -79,24 +84,26 @@ impl Reaper {
         self.children.recv().await;
     }
 
-    /// TERM and the grace, if any; then STOP and KILL until nobody is left, or `give_up` has
-    /// passed.
-    pub async fn end_all(&mut self, grace: Duration, give_up: Duration) {
+    /// TERM and the grace, if any; then STOP and KILL until `whom` finds nobody and the command
+    /// has been reaped, or `give_up` has passed.
+    pub async fn end(&mut self, whom: impl Fn() -> Vec<Pid>, grace: Duration, give_up: Duration) {
         let mut stop = Stop::new(Instant::now(), grace).giving_up_after(give_up);
         if !grace.is_zero() {
-            tree::terminate(getpid());
+            tree::terminate(&whom());
         }
-        while !self.alone {
-            let next = match stop.step(Instant::now(), self.exit.is_some(), true) {
+        loop {
+            self.reap();
+            let left = !self.alone && !whom().is_empty();
+            let exited = self.alone || self.exit.is_some();
+            let next = match stop.step(Instant::now(), exited, left) {
                 Step::Wait(at) => at,
                 Step::Kill(at) => {
-                    tree::kill_all(getpid());
+                    tree::kill_all(&whom);
                     at
                 }
                 Step::Done => return,
             };
             let _ = timeout_at(next.into(), self.child_ended()).await;
-            self.reap();
         }
     }
 }

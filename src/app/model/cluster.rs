@@ -2,13 +2,15 @@
 
 use crate::{
     cluster::{
-        self, ClusterSnapshot, MemberState, Observed, Store, StoreState, Traffic, UnknownReason,
+        self, ClusterSnapshot, Life, MemberState, Observed, Regions, Store, StoreState, Traffic,
+        UnknownReason,
     },
     transcript::clean::clean_text,
 };
 use jiff::{SignedDuration, Timestamp};
 use std::{
     collections::{HashMap, VecDeque},
+    mem::{Discriminant, discriminant},
     ops::Range,
     time::Duration,
 };
@@ -29,6 +31,10 @@ const MAX_AT_ONCE: i128 = 10;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Overall {
     Unknown,
+    /// PD runs, and no store has joined it yet.
+    NotBootstrapped,
+    /// A store may have been lost, and it is not known yet.
+    Suspect,
     Healthy,
     Degraded,
     /// Something cannot be served.
@@ -46,7 +52,7 @@ pub struct Cluster {
     pub p99: VecDeque<Option<f64>>,
     overall: Overall,
     overall_since: Option<Timestamp>,
-    store_since: HashMap<u64, (StoreState, Timestamp)>,
+    store_since: HashMap<u64, (How, Timestamp)>,
     /// Of each store, as of the whole.
     stores: HashMap<u64, History>,
     /// The store the reader stands on.
@@ -143,7 +149,7 @@ impl Cluster {
         }
         // Of two hundred stores those that need somebody come first; else they stay as PD has them.
         if let Some(stores) = &mut snapshot.stores.value {
-            stores.sort_by_key(|store| (worst_first(store.state), store.id));
+            stores.sort_by_key(|store| (worst_first(store), store.id));
         }
         let fresh = snapshot.stores.fresh().map_or(&[][..], Vec::as_slice);
         self.stores
@@ -162,9 +168,9 @@ impl Cluster {
             let since = self
                 .store_since
                 .entry(store.id)
-                .or_insert((store.state, now));
-            if since.0 != store.state {
-                *since = (store.state, now);
+                .or_insert((how(store), now));
+            if since.0 != how(store) {
+                *since = (how(store), now);
             }
         }
         self.snapshot = Some(snapshot);
@@ -237,31 +243,41 @@ impl Cluster {
         {
             return Overall::Unavailable;
         }
+        if snapshot.not_bootstrapped() {
+            return Overall::NotBootstrapped;
+        }
         let Some(stores) = self.current(&snapshot.stores, now) else {
             return Overall::Unknown;
         };
         let regions = self.current(&snapshot.regions, now);
-        if regions.is_some_and(|r| r.leaderless > 0 || r.no_quorum > 0) {
+        if regions.is_some_and(|r| r.unserved() > 0) {
             return Overall::Unavailable;
         }
-        let stores_up = stores.iter().all(|s| {
-            matches!(
-                s.state,
-                StoreState::Up | StoreState::Offline | StoreState::Tombstone
-            )
+        let dead = stores.iter().any(|s| match s.state {
+            // Its regions have moved: it is not missed.
+            StoreState::Offline | StoreState::Tombstone => {
+                s.life() == Life::Silent && on_it(s, regions) != Some(0)
+            }
+            _ => s.life() == Life::Silent,
         });
         let Some(members) = self.current(&snapshot.pd, now) else {
             return Overall::Unknown;
         };
-        let unknown = stores.iter().any(|s| s.state == StoreState::Unknown)
-            || members.iter().any(|m| m.state == MemberState::Unknown);
-        let members_up = members.iter().all(|m| m.state != MemberState::Down);
+        let suspect = stores.iter().any(|s| matches!(s.life(), Life::Suspect(_)));
+        let unknown = stores.iter().any(|s| matches!(s.life(), Life::Unknown(_)))
+            || members.iter().any(|m| m.state == MemberState::Unknown)
+            || regions.is_some_and(|r| r.in_doubt > 0);
+        let members_up = members
+            .iter()
+            .all(|m| !matches!(m.state, MemberState::Down | MemberState::NeverStarted));
         let replicated = regions.map(|r| r.down_peer == 0 && r.miss_peer == 0);
-        if stores.is_empty() || unknown {
+        if stores.is_empty() {
             Overall::Unknown
-        } else if !stores_up || !members_up || replicated == Some(false) {
+        } else if dead || !members_up || replicated == Some(false) {
             Overall::Degraded
-        } else if replicated.is_none() {
+        } else if suspect {
+            Overall::Suspect
+        } else if unknown || replicated.is_none() {
             Overall::Unknown
         } else {
             Overall::Healthy
@@ -269,15 +285,32 @@ impl Cluster {
     }
 }
 
+/// How a store is: what PD calls it, and whether it lives.
+type How = (StoreState, Discriminant<Life>);
+
+fn how(store: &Store) -> How {
+    (store.state, discriminant(&store.life()))
+}
+
+/// How many regions are left on a silent store, as far as anybody knows.
+fn on_it(store: &Store, regions: Option<&Regions>) -> Option<u64> {
+    let counted = regions.filter(|r| !r.uncounted);
+    counted.map_or(store.regions, |r| {
+        Some(r.on_lost.get(&store.id).copied().unwrap_or(0))
+    })
+}
+
 /// Where a store stands in a list.
-fn worst_first(state: StoreState) -> u8 {
-    match state {
-        StoreState::Down => 0,
-        StoreState::Disconnected => 1,
-        StoreState::Unknown => 2,
-        StoreState::Offline => 3,
-        StoreState::Up => 4,
-        StoreState::Tombstone => 5,
+fn worst_first(store: &Store) -> u8 {
+    match (store.life(), store.state) {
+        (Life::Silent, StoreState::Down) => 0,
+        (Life::Silent, _) => 1,
+        (Life::Suspect(_), _) => 2,
+        (Life::Unknown(_), _) => 3,
+        (Life::Joining, _) => 4,
+        (Life::Alive, StoreState::Offline) => 5,
+        (Life::Alive, StoreState::Tombstone) => 7,
+        (Life::Alive, _) => 6,
     }
 }
 

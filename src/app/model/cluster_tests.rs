@@ -12,6 +12,7 @@ pub(super) fn store(id: u64, state: StoreState) -> Store {
         address: format!("127.0.0.1:2016{id}"),
         status_address: None,
         engine: cluster::Engine::default(),
+        evidence: cluster::Evidence::default(),
         state,
         last_heartbeat: None,
         started: None,
@@ -92,7 +93,7 @@ fn names_from_outside_are_clean() {
     cluster.seen(hostile, at(0));
     assert_eq!(
         cluster.snapshot.unwrap().stores.value.unwrap()[0].name,
-        "abc d"
+        "ab<202e>c d"
     );
 }
 

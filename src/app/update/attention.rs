@@ -73,6 +73,8 @@ pub(super) fn effects(state: &mut State) -> Vec<Effect> {
 fn title(state: &State) -> String {
     let health = match state.cluster.overall().0 {
         Overall::Unknown => "? unknown",
+        Overall::NotBootstrapped => "not bootstrapped",
+        Overall::Suspect => "? SUSPECT",
         Overall::Healthy => "healthy",
         Overall::Degraded => "! DEGRADED",
         Overall::Unavailable => "✗ UNAVAILABLE",

@@ -4,13 +4,13 @@
 use super::{
     html,
     item::{self, AuditItem, items},
-    markdown, stdout,
+    markdown,
     story::Story,
     verify,
 };
-use crate::cli::target;
+use crate::cli::{out, target};
 use color_eyre::eyre::Context;
-use operator_ledger::Reader;
+use operator_ledger::{Reader, clean::json_line};
 use serde_json::json;
 use std::{
     fs::File,
@@ -54,7 +54,7 @@ pub(super) fn run(
         .unwrap_or(Format::Jsonl);
     let story = Story::read(ledger, session)?;
     let Some(path) = to else {
-        let mut out = stdout();
+        let mut out = out::stdout();
         write(&mut out, format, &story, ledger)?;
         return Ok(out.flush()?);
     };
@@ -64,7 +64,7 @@ pub(super) fn run(
     write(&mut out, format, &story, ledger)?;
     out.flush()
         .wrap_err_with(|| format!("cannot write {name}"))?;
-    eprintln!("Wrote {name}");
+    errln!("Wrote {name}");
     Ok(())
 }
 
@@ -92,8 +92,7 @@ fn lines(out: &mut impl Write, story: &Story, ledger: &Reader) -> color_eyre::Re
             }
             (None, _) => {}
         }
-        serde_json::to_writer(&mut *out, &object)?;
-        Ok(out.write_all(b"\n")?)
+        Ok(json_line(out, &object)?)
     };
     line(
         "export",

@@ -1,16 +1,19 @@
 //! `audit list`: sessions, one a line.
 
-use crate::{cli::table, span};
+use crate::{
+    cli::{out, table},
+    span,
+};
 use operator_ledger::Reader;
 
 pub(super) fn run(limit: usize, json: bool, ledger: &Reader) -> color_eyre::Result<()> {
     let sessions = ledger.sessions(limit).wait()?;
     if json {
-        println!("{}", serde_json::to_string_pretty(&sessions)?);
+        out::json(&sessions)?;
         return Ok(());
     }
     if sessions.is_empty() {
-        println!("No sessions.");
+        outln!("No sessions.")?;
         return Ok(());
     }
     let rows: Vec<[String; 9]> = sessions
@@ -42,6 +45,6 @@ pub(super) fn run(limit: usize, json: bool, ledger: &Reader) -> color_eyre::Resu
             "SESSION", "TICKET", "OUTCOME", "PROOF", "MODEL", "TOOK", "TURNS", "USD", "SUMMARY",
         ],
         &rows,
-    );
+    )?;
     Ok(())
 }

@@ -11,11 +11,7 @@ mod verify;
 
 use super::{CliResult, target::LedgerArgs};
 use operator_ledger::Reader;
-use std::{
-    io::{self, BufWriter, StdoutLock},
-    path::PathBuf,
-    process::ExitCode,
-};
+use std::{path::PathBuf, process::ExitCode};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -85,8 +81,8 @@ pub fn run(args: Args) -> CliResult {
             let ledger = ledger.open()?;
             match named(session, &ledger)? {
                 Some(id) => show::run(&id, all, json, &ledger)?,
-                None if json => println!("null"),
-                None => println!("No sessions."),
+                None if json => outln!("null")?,
+                None => outln!("No sessions.")?,
             }
         }
         Command::Export {
@@ -115,9 +111,4 @@ fn named(prefix: Option<String>, ledger: &Reader) -> color_eyre::Result<Option<S
         Some(prefix) => Some(ledger.find_session(&prefix).wait()?),
         None => ledger.sessions(1).wait()?.pop().map(|s| s.session_id),
     })
-}
-
-/// stdout for much text.
-fn stdout() -> BufWriter<StdoutLock<'static>> {
-    BufWriter::with_capacity(64 * 1024, io::stdout().lock())
 }

@@ -1,11 +1,11 @@
 //! `audit show`: one session for a reader, its short forms or all of it.
 
-use super::{
-    item::{self, AuditItem, items},
-    stdout,
+use super::item::{self, AuditItem, items};
+use crate::cli::{out, tickets::indent};
+use operator_ledger::{
+    EntryKind, EntryRow, LedgerError, Reader,
+    clean::{one_line, visible_json},
 };
-use crate::cli::tickets::indent;
-use operator_ledger::{EntryKind, EntryRow, LedgerError, Reader, clean::one_line};
 use std::io::Write;
 
 /// Lines of output that are shown whole without being asked for.
@@ -16,10 +16,11 @@ pub(super) fn run(id: &str, all: bool, json: bool, ledger: &Reader) -> color_eyr
         .session(id)
         .wait()?
         .ok_or_else(|| LedgerError::NoSession(id.to_owned()))?;
-    let mut out = stdout();
+    let mut out = out::stdout();
     if json {
         // Entry by entry: all of them at once may be more than memory.
         let head = serde_json::to_string(&session)?;
+        let head = visible_json(&head);
         write!(
             out,
             "{},\"entries\":[",
@@ -31,7 +32,7 @@ pub(super) fn run(id: &str, all: bool, json: bool, ledger: &Reader) -> color_eyr
             let Some(entry) = item.entry() else { continue };
             out.write_all(if first { b"\n" } else { b",\n" })?;
             first = false;
-            serde_json::to_writer(&mut out, entry)?;
+            out.write_all(visible_json(&serde_json::to_string(entry)?).as_bytes())?;
         }
         writeln!(out, "\n]}}")?;
         return Ok(out.flush()?);

@@ -1,6 +1,6 @@
 //! `audit verify`: recomputes hash chains; says what is damaged, and what it cannot tell.
 
-use crate::cli::CliResult;
+use crate::cli::{CliResult, out};
 use operator_ledger::{ChainReport, Reader, Verdict, clean::one_line};
 use std::process::ExitCode;
 
@@ -27,23 +27,23 @@ pub(super) fn run(session: Option<String>, json: bool, ledger: &Reader) -> CliRe
         differ +=
             usize::from(!report.outputs_differ.is_empty() || !report.session_differs.is_empty());
         if !json {
-            println!(
+            outln!(
                 "{}  {} entries  {}",
                 one_line(id),
                 report.entries,
                 in_words(&report)
-            );
+            )?;
         }
         reports.push(report);
     }
     if json {
-        println!("{}", serde_json::to_string_pretty(&reports)?);
+        out::json(&reports)?;
     } else {
-        println!(
+        outln!(
             "{bad} of {} sessions checked have a broken chain, {differ} something that differs from it.",
             reports.len()
-        );
-        println!("{CANNOT}");
+        )?;
+        outln!("{CANNOT}")?;
     }
     Ok(if bad + differ == 0 {
         ExitCode::SUCCESS

@@ -4,7 +4,7 @@ use super::Client;
 use crate::cluster::{
     http::{self, HttpError},
     rates::{self, Counters},
-    snapshot::{ClusterSnapshot, Observed, Store, StoreState, Traffic, UnknownReason},
+    snapshot::{ClusterSnapshot, Evidence, Observed, Store, StoreState, Traffic, UnknownReason},
 };
 use futures_util::future::join_all;
 use jiff::Timestamp;
@@ -76,6 +76,7 @@ impl Client {
         .await;
         let (at, now) = (Instant::now(), Timestamp::now());
         for (store, answer) in stores.iter_mut().zip(texts) {
+            store.evidence = Evidence::of(answer.as_ref().map(|(answer, _)| answer));
             store.traffic = match answer {
                 None => Observed::unknown("PD names no status address"),
                 Some((Err(e), _)) => Observed::unknown(e.to_string()),

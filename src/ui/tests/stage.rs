@@ -228,6 +228,7 @@ pub(super) fn snapshot(broken: bool, now: Timestamp) -> ClusterSnapshot {
         address: format!("10.0.0.{id}:20160"),
         status_address: None,
         engine: crate::cluster::Engine::default(),
+        evidence: crate::cluster::Evidence::default(),
         state,
         last_heartbeat: Some(now - SignedDuration::from_secs(ago)),
         started: None,
@@ -272,6 +273,7 @@ pub(super) fn snapshot(broken: bool, now: Timestamp) -> ClusterSnapshot {
             now,
         ),
         pd_leader: Observed::known(Some("http://10.0.0.0:2379".into()), now),
+        odd_stores: 0,
         stores: Observed::known(
             vec![
                 store(1, StoreState::Up, lead, 1),

@@ -5,6 +5,7 @@
 
 mod harness;
 mod keeper;
+mod rolling;
 
 use harness::{LONG, Lab, SHORT, demo_stand_in, executable, exists, kill, parent, text, until};
 use operator_lab::NodeState;

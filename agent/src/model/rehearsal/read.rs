@@ -94,6 +94,7 @@ struct Regions {
     down_peer: u64,
     miss_peer: u64,
     lagging: u64,
+    in_doubt: u64,
 }
 
 pub(super) fn cluster(output: &str) -> Result<Look, String> {
@@ -111,7 +112,7 @@ pub(super) fn cluster(output: &str) -> Result<Look, String> {
         None if unknown("PD") => None,
         None => return Err(strange("PD")),
     };
-    let known = ["leader", "follower", "down", "unknown"];
+    let known = ["leader", "follower", "down", "never started", "unknown"];
     if pd
         .iter()
         .flatten()
@@ -173,6 +174,7 @@ fn regions(line: &str) -> Option<Regions> {
         down_peer: count("with a peer down")?,
         miss_peer: count("with a peer missing")?,
         lagging: count("with a peer behind")?,
+        in_doubt: count("in doubt").unwrap_or(0),
     })
 }
 
@@ -255,6 +257,7 @@ impl Look {
                     (r.no_quorum, "without a quorum"),
                     (r.down_peer, "with a peer down"),
                     (r.miss_peer, "with a peer missing"),
+                    (r.in_doubt, "in doubt"),
                 ] {
                     if n > 0 {
                         out.push(format!("{n} regions are {what}"));

@@ -484,7 +484,7 @@ fn sent_back_by_the_monitor_it_looks_again_and_then_gives_up() {
     play(&mut conversation, &mut lab);
     // Something else broke meanwhile.
     lab.nodes.insert("tikv2", "paused");
-    conversation.say(&crate::prompt::still_violated("tikv2 is disconnected"));
+    conversation.say(&crate::prompt::still_violated("tikv2 is disconnected", &[]));
     let said = play(&mut conversation, &mut lab);
     assert_eq!(
         lab.changes(),
@@ -494,9 +494,9 @@ fn sent_back_by_the_monitor_it_looks_again_and_then_gives_up() {
         ]
     );
     assert!(!said.starts_with(ESCALATE), "{said}");
-    conversation.say(&crate::prompt::still_violated("tikv2 is disconnected"));
+    conversation.say(&crate::prompt::still_violated("tikv2 is disconnected", &[]));
     play(&mut conversation, &mut lab);
-    conversation.say(&crate::prompt::still_violated("tikv2 is disconnected"));
+    conversation.say(&crate::prompt::still_violated("tikv2 is disconnected", &[]));
     let said = play(&mut conversation, &mut lab);
     assert!(said.starts_with(ESCALATE), "{said}");
     assert_eq!(lab.changes().len(), 2, "nothing is repeated");

@@ -28,11 +28,7 @@ pub(crate) struct Stage {
 
 impl Stage {
     pub(crate) async fn new(script: Vec<Answer>) -> Self {
-        let stage = Self {
-            home: tempfile::tempdir().unwrap(),
-            server: Server::start(script).await,
-            consent: true,
-        };
+        let stage = Self::without_ticket(script).await;
         let ticket = NewTicket {
             message: "look into it".into(),
             by: "test".into(),
@@ -40,6 +36,14 @@ impl Stage {
         };
         stage.ledger().open_ticket(ticket).await.unwrap();
         stage
+    }
+
+    pub(crate) async fn without_ticket(script: Vec<Answer>) -> Self {
+        Self {
+            home: tempfile::tempdir().unwrap(),
+            server: Server::start(script).await,
+            consent: true,
+        }
     }
 
     /// With a `config.toml`.

@@ -4,7 +4,9 @@
 
 use crate::{
     pd::config::Config,
-    timing::{PD_FROZEN, PD_TICK, REGION_LEADER_SILENT, SETTLED, STORE_HEARTBEAT},
+    timing::{
+        PD_FROZEN, PD_TICK, REGION_HEARTBEAT, REGION_LEADER_SILENT, SETTLED, STORE_HEARTBEAT,
+    },
     topology::{MEMBERS, REGIONS},
     wire::{Instruction, RegionReport, StoreReport},
 };
@@ -23,8 +25,21 @@ pub(crate) struct StoreRecord {
     pub version: String,
     /// Seconds since 1970.
     pub start_timestamp: u64,
-    /// Nanoseconds since 1970.
+    /// Nanoseconds since 1970. 0: it has joined and not reported yet.
     pub last_heartbeat: u64,
+}
+
+impl StoreRecord {
+    fn of(report: &StoreReport, last_heartbeat: u64) -> Self {
+        Self {
+            address: report.address.clone(),
+            status_address: report.status_address.clone(),
+            deploy_path: report.deploy_path.clone(),
+            version: report.version.clone(),
+            start_timestamp: report.start_timestamp,
+            last_heartbeat,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,7 +97,12 @@ pub(crate) struct Cluster {
     pub instructions: BTreeMap<u64, Vec<Instruction>>,
     /// Finished hand-overs, as text, the newest last.
     pub records: VecDeque<(u64, String)>,
-    started: Instant,
+    /// What was stored of the stores when this member took office.
+    stored: BTreeMap<u64, StoreRecord>,
+    /// In which term of the members' group it did. 0: in none.
+    pub term: u64,
+    /// From when on it hears of regions: one after another.
+    office: Option<Instant>,
     ticked: Instant,
 }
 
@@ -96,15 +116,56 @@ impl Cluster {
             operators: BTreeMap::new(),
             instructions: BTreeMap::new(),
             records: VecDeque::new(),
-            started: now,
+            stored: BTreeMap::new(),
+            term: 0,
+            office: None,
             ticked: now,
         }
+    }
+
+    /// A leader knows what was stored, and what it is told from now on, whatever it heard as a
+    /// follower: so it is in PD.
+    pub(crate) fn take_office(
+        &mut self,
+        term: u64,
+        stored: BTreeMap<u64, StoreRecord>,
+        now: Instant,
+    ) {
+        if self.term == term {
+            return;
+        }
+        self.term = term;
+        self.stores.clear();
+        self.regions.clear();
+        self.operators.clear();
+        self.instructions.clear();
+        // Where no store has joined yet there is nothing to be forgotten.
+        self.office = (!stored.is_empty()).then_some(now);
+        self.stored = stored;
+    }
+
+    /// Whether a region has had its turn to report to this leader.
+    fn hears_of(&self, region: u64, now: Instant) -> bool {
+        self.office.is_none_or(|since| {
+            let turn = REGION_HEARTBEAT * region as u32 / REGIONS as u32;
+            now.saturating_duration_since(since) >= turn
+        })
     }
 
     /// Takes a heartbeat in.
     pub(crate) fn heard(&mut self, report: StoreReport, now: Instant) {
         let store = report.store;
-        for region in &report.leads {
+        if self.term > 0 && !self.stored.contains_key(&store) && !self.stores.contains_key(&store) {
+            // It joins; its first heartbeat is the next one.
+            self.stored.insert(store, StoreRecord::of(&report, 0));
+            return;
+        }
+        let told: Vec<&RegionReport> = report
+            .leads
+            .iter()
+            .filter(|region| self.hears_of(region.region, now))
+            .collect();
+        for region in told {
             let newer = self.regions.get(&region.region).is_none_or(|known| {
                 region.term >= known.report.term || now - known.heard > REGION_LEADER_SILENT
             });
@@ -133,9 +194,7 @@ impl Cluster {
             }
             _ => now,
         };
-        let heard_at = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .map_or(0, |since| since.as_nanos() as u64);
+        let heard_at = since_1970();
         self.stores.insert(
             store,
             StoreView {
@@ -153,7 +212,6 @@ impl Cluster {
         self.ticked = now;
         if gap > PD_TICK + PD_FROZEN {
             let lost = gap.saturating_sub(PD_TICK);
-            self.started += lost;
             for store in self.stores.values_mut() {
                 store.heard += lost;
             }
@@ -163,13 +221,15 @@ impl Cluster {
         }
     }
 
-    /// How a store is. One never heard by this member is measured from the member's own start.
+    /// How a store is. Of one that has not reported to this leader, what was stored counts.
     pub(crate) fn state(&self, store: u64, config: &Config, now: Instant) -> StoreState {
-        let heard = self
-            .stores
-            .get(&store)
-            .map_or(self.started, |view| view.heard);
-        let silent = now.saturating_duration_since(heard);
+        let silent = match self.stores.get(&store) {
+            Some(view) => now.saturating_duration_since(view.heard),
+            None => {
+                let last = self.stored.get(&store).map_or(0, |s| s.last_heartbeat);
+                Duration::from_nanos(since_1970().saturating_sub(last))
+            }
+        };
         if silent > config.max_store_down_time {
             StoreState::Down
         } else if silent > config.disconnected {
@@ -252,20 +312,21 @@ impl Cluster {
         self.records.push_back((at, text));
     }
 
+    /// Stores that have joined this leader, with what it knows of them.
     pub(crate) fn records(&self) -> BTreeMap<u64, StoreRecord> {
-        let record = |view: &StoreView| StoreRecord {
-            address: view.report.address.clone(),
-            status_address: view.report.status_address.clone(),
-            deploy_path: view.report.deploy_path.clone(),
-            version: view.report.version.clone(),
-            start_timestamp: view.report.start_timestamp,
-            last_heartbeat: view.heard_at,
-        };
-        self.stores
-            .iter()
-            .map(|(id, view)| (*id, record(view)))
-            .collect()
+        let heard = self.stores.iter();
+        let heard = heard.map(|(id, view)| (*id, StoreRecord::of(&view.report, view.heard_at)));
+        let mut all = self.stored.clone();
+        all.extend(heard);
+        all
     }
+}
+
+/// Nanoseconds.
+fn since_1970() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_nanos() as u64)
 }
 
 #[cfg(test)]
@@ -331,6 +392,43 @@ pub(super) mod tests {
             cluster.state(1, &config, start + seconds(70)),
             StoreState::Disconnected
         );
+    }
+
+    #[test]
+    fn a_leader_that_is_new_in_office_knows_what_was_stored_until_it_is_told() {
+        let (start, config) = (Instant::now(), Config::default());
+        let mut cluster = Cluster::new(start);
+        cluster.heard(report(1, &[1, 6]), start);
+        let mut stored = cluster.records();
+        stored.get_mut(&1).unwrap().last_heartbeat = since_1970() - 300_000_000_000;
+        cluster.take_office(2, stored, start);
+        assert_eq!(cluster.state(1, &config, start), StoreState::Down);
+        assert_eq!(cluster.records()[&1].start_timestamp, 1_769_767_200);
+        assert_eq!(cluster.leader(1, start), None);
+        let later = start + REGION_HEARTBEAT / 2;
+        cluster.heard(report(1, &[1, 6]), later);
+        assert_eq!(cluster.state(1, &config, later), StoreState::Up);
+        assert_eq!(cluster.leader(1, later), Some(1));
+        assert_eq!(cluster.leader(6, later), None, "its turn comes later");
+        let last = start + REGION_HEARTBEAT;
+        cluster.heard(report(1, &[1, 6]), last);
+        assert_eq!(cluster.leader(6, last), Some(1));
+    }
+
+    #[test]
+    fn a_store_that_joins_has_no_heartbeat_until_its_next_report() {
+        let (start, config) = (Instant::now(), Config::default());
+        let mut cluster = Cluster::new(start);
+        cluster.take_office(1, BTreeMap::new(), start);
+        cluster.heard(report(1, &[]), start);
+        assert_eq!(cluster.records()[&1].last_heartbeat, 0);
+        assert_eq!(cluster.state(1, &config, start), StoreState::Down);
+        cluster.heard(report(1, &[]), start + seconds(1));
+        assert_eq!(
+            cluster.state(1, &config, start + seconds(1)),
+            StoreState::Up
+        );
+        assert!(cluster.records()[&1].last_heartbeat > 0);
     }
 
     #[test]

@@ -129,6 +129,9 @@ async fn watch(pd: &Arc<Pd>) -> Result<Infallible, NodeError> {
             led = leads;
             tracing::info!(term = pd.group.term(), leads, "PD leadership changed");
         }
+        if leads {
+            pd.take_office();
+        }
         let config = pd.config();
         {
             let mut cluster = pd.cluster();
@@ -152,6 +155,15 @@ async fn watch(pd: &Arc<Pd>) -> Result<Infallible, NodeError> {
 impl Pd {
     pub(crate) fn cluster(&self) -> MutexGuard<'_, Cluster> {
         self.cluster.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A leader begins each of its terms with what was stored. Called before it answers as one.
+    pub(crate) fn take_office(&self) {
+        let term = self.group.term();
+        if self.cluster().term != term {
+            let stored = self.records();
+            self.cluster().take_office(term, stored, Instant::now());
+        }
     }
 
     pub(crate) fn config(&self) -> Config {
@@ -224,7 +236,9 @@ impl Pd {
         for (id, record) in current {
             let old = known.get(&id);
             let changed = old.is_none_or(|old| {
-                old.start_timestamp != record.start_timestamp || old.address != record.address
+                old.start_timestamp != record.start_timestamp
+                    || old.address != record.address
+                    || old.last_heartbeat == 0 && record.last_heartbeat > 0
             });
             let moved = || old.is_some_and(|old| old.last_heartbeat != record.last_heartbeat);
             if !(changed || all && moved()) {

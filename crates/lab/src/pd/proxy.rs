@@ -56,6 +56,7 @@ async fn handle(
     }
     let leader = pd.group.wait_for_leader(REDIRECT_WAIT).await;
     if leader == Some(pd.node.id) {
+        pd.take_office();
         return api::leader(&pd, &call).await;
     }
     let Some(leader) = leader.and_then(|id| pd.members.iter().find(|m| m.id == id)) else {

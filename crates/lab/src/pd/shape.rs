@@ -87,7 +87,7 @@ pub(super) fn store(
     if pending > 0 {
         status["pending_peer_count"] = json!(pending);
     }
-    json!({
+    let mut value = json!({
         "store": {
             "id": id,
             "address": record.address,
@@ -104,7 +104,14 @@ pub(super) fn store(
             "state_name": state.name(),
         },
         "status": status,
-    })
+    });
+    // Zero is left out here, too.
+    if last == 0 {
+        value["store"]
+            .as_object_mut()
+            .map(|store| store.remove("last_heartbeat"));
+    }
+    value
 }
 
 /// Peer `n` of a region lives on store `n`; its id is made of both.
@@ -122,8 +129,10 @@ fn hex_key(key: &str) -> String {
 
 /// A region.
 pub(super) fn region(id: u64, cluster: &Cluster, config: &Config, now: Instant) -> Value {
-    let leader = cluster.leader(id, now);
     let known = cluster.regions.get(&id);
+    // PD names the last one it heard of, until another one reports.
+    let named = known.map(|view| view.leader);
+    let leader = cluster.leader(id, now);
     let report = known.map(|view| view.report.clone()).unwrap_or_default();
     let mut value = json!({
         "id": id,
@@ -131,7 +140,7 @@ pub(super) fn region(id: u64, cluster: &Cluster, config: &Config, now: Instant) 
         "end_key": hex_key(&start_key(id + 1).unwrap_or_default()),
         "epoch": { "conf_ver": 1, "version": 1 },
         "peers": (1..=MEMBERS).map(|store| peer(id, store)).collect::<Vec<_>>(),
-        "leader": leader.map_or_else(|| json!({ "role_name": "" }), |store| peer(id, store)),
+        "leader": named.map_or_else(|| json!({ "role_name": "" }), |store| peer(id, store)),
         "cpu_usage": 0,
         "written_bytes": report.written_bytes,
         "read_bytes": report.read_bytes,

@@ -1,6 +1,6 @@
 //! A store's heartbeat: what it tells every PD member each second, and the instructions it gets back.
 //!
-//! All members are told, so that a new PD leader knows at once who is alive. Only the leader
+//! All members are told, so that whoever leads hears it without being looked for. Only the leader
 //! gives instructions.
 
 use crate::{

@@ -2,7 +2,7 @@
 
 use super::clean;
 
-/// Without escape sequences, control characters or changes of direction. A line break becomes a
+/// Without escape sequences and control characters, what cannot be seen as its number. A line break becomes a
 /// space, with the spaces around it; other spaces stay, for they may be an indentation.
 pub fn one_line(text: &str) -> String {
     let text = clean(text);
@@ -27,7 +27,7 @@ mod tests {
             ("a\n  b\r\n\nc\n", "a b c"),
             ("\n\ta", "a"),
             ("  - x  y ", "  - x  y"),
-            ("\x1b[31mred\x1b[0m\u{202e}", "red"),
+            ("\x1b[31mred\x1b[0m\u{202e}", "red<202e>"),
             ("", ""),
         ] {
             assert_eq!(one_line(text), line, "{text:?}");

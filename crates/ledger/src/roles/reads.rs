@@ -4,13 +4,16 @@ use super::{Carry, Reader, Reply, calls};
 use crate::{
     ChainReport, CommandRow, EntryMark, EntryRow, Fault, Heartbeat, ListedSession, LiveTicket,
     Measured, Notification, NotificationCursor, OutputChunk, Payment, RunningSession, Sample,
-    SessionRow, StandingAlert, Statistics, Status, SystemId, Ticket, TicketEvent, Verification,
-    VerificationRow, WaitingProposal, usage::Spent,
+    ServiceRow, SessionRow, StandingAlert, Statistics, Status, SystemId, Ticket, TicketEvent,
+    Verification, VerificationRow, WaitingProposal, usage::Spent,
 };
 use jiff::Timestamp;
 use std::time::Duration;
 
 calls!(Reader {
+    /// What commands left running that stays, the newest first, ended or not.
+    fn services() -> Vec<ServiceRow>;
+
     /// Whether another connection or process wrote since the last call. The first call says yes.
     /// Costs microseconds (`PRAGMA data_version`). Own writes do not count.
     fn changed() -> bool;

@@ -3,8 +3,8 @@
 use super::{AgentLedger, Carry, MonitorLedger, PersonLedger, Reply, calls};
 use crate::{
     AlertNotice, Check, CheckOutcome, Claim, ClaimRequest, Holder, Lease, Mono, NewEntry,
-    NewSession, NewTicket, NotificationCursor, OutputChunk, Received, Reservation, SessionWriter,
-    SideCost, SystemId, Totals,
+    NewService, NewSession, NewTicket, NotificationCursor, OutputChunk, Received, Reservation,
+    SessionWriter, SideCost, SystemId, Totals,
     event::{Control, Outcome},
 };
 use std::time::Duration;
@@ -40,6 +40,10 @@ calls!(AgentLedger {
 
     /// Appends an entry. Durable when it returns; refused when the lease is lost.
     fn append(session: &SessionWriter, entry: NewEntry) -> i64;
+
+    /// Writes down what a command left running that stays. Asks for no lease, since it has already
+    /// happened.
+    fn record_services(session: &SessionWriter, call: &str, services: &[NewService]) -> ();
 
     /// Appends output of commands of a session. Behind the work: asks for no lease, since what it
     /// stores has already happened.
@@ -91,6 +95,9 @@ calls!(MonitorLedger {
 });
 
 calls!(PersonLedger {
+    /// Writes down that `by` ends a service.
+    fn end_service(id: i64, by: &str) -> ();
+
     /// Opens a ticket by hand, under a key of its own. Returns its id.
     fn open_ticket(new: NewTicket) -> i64;
 

@@ -1,0 +1,91 @@
+//! Whether stores answer: a request of a few bytes to each, beside whatever their figures are read
+//! from. A store whose metrics are long in coming is not one that is silent.
+
+use super::Client;
+use crate::cluster::{
+    http::{self, Http},
+    snapshot::{Contact, Store, StoreState},
+};
+use futures_util::future::join_all;
+use std::collections::HashMap;
+
+/// A store that never answered is asked again only now and then: it may be out of reach for good,
+/// and each attempt costs the whole limit of a request.
+const SELDOM: u32 = 30;
+const ATTEMPTS: u32 = 3;
+
+/// How often a store has failed to answer that never did; none of one that did.
+#[derive(Debug, Default)]
+pub(super) struct Contacts {
+    failures: HashMap<u64, Option<u32>>,
+}
+
+impl Client {
+    /// What asking each store for a sign of life takes; on its own, so that it can run beside
+    /// the reading of figures.
+    pub(super) fn ask_stores(
+        &mut self,
+        stores: &[Store],
+    ) -> impl Future<Output = HashMap<u64, Contact>> + use<> {
+        let failures = &mut self.contacts.failures;
+        failures.retain(|id, _| stores.iter().any(|s| s.id == *id));
+        let asked: Vec<(u64, String)> = stores
+            .iter()
+            .filter(|store| store.state != StoreState::Tombstone)
+            .filter_map(|store| {
+                let address = store.status_address.as_deref()?;
+                let failed = failures.entry(store.id).or_insert(Some(0));
+                let worth = failed.is_none_or(|n| n < ATTEMPTS || n.is_multiple_of(SELDOM));
+                if !worth {
+                    *failed = failed.map(|n| n + 1);
+                }
+                worth.then(|| (store.id, status_url(address)))
+            })
+            .collect();
+        answers(self.http.clone(), asked)
+    }
+
+    /// Takes the answers in.
+    pub(super) fn note_contacts(&mut self, stores: &mut [Store], told: &HashMap<u64, Contact>) {
+        for store in stores {
+            let seen = &mut store.evidence.contact;
+            if let (Some(told), false) = (told.get(&store.id), *seen == Contact::Answered) {
+                *seen = *told;
+            }
+            let failed = self.contacts.failures.entry(store.id).or_insert(Some(0));
+            match seen {
+                Contact::Answered => *failed = None,
+                Contact::Failed => *failed = failed.map(|n| n + 1),
+                Contact::NotAsked => {}
+            }
+        }
+    }
+}
+
+async fn answers(http: Http, asked: Vec<(u64, String)>) -> HashMap<u64, Contact> {
+    let each = asked.into_iter().map(|(id, url)| {
+        let http = &http;
+        async move {
+            let answered = match http::get(http, &url).await {
+                Ok(_) => true,
+                // Something is there, if not what was asked for.
+                Err(e) => e.is_answer(),
+            };
+            let contact = if answered {
+                Contact::Answered
+            } else {
+                Contact::Failed
+            };
+            (id, contact)
+        }
+    });
+    join_all(each).await.into_iter().collect()
+}
+
+fn status_url(address: &str) -> String {
+    if address.contains("://") {
+        format!("{address}/status")
+    } else {
+        format!("http://{address}/status")
+    }
+}
