@@ -17,8 +17,9 @@ pub struct LedgerView {
     pub at: Timestamp,
     /// Why it could not be read; what follows is then empty.
     pub error: Option<String>,
-    /// There is no file yet.
+    /// There is no file.
     pub missing: bool,
+    pub fate: Fate,
     /// Unresolved first, each newest first.
     pub tickets: Vec<Ticket>,
     pub open: u64,
@@ -26,6 +27,17 @@ pub struct LedgerView {
     pub heartbeat: Option<Heartbeat>,
     /// Sessions that run, whoever runs them.
     pub running: Vec<RunningSession>,
+}
+
+/// What became of the ledger's file since it was first read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Fate {
+    #[default]
+    Same,
+    /// Moved or deleted.
+    Gone,
+    /// Another file is in its place.
+    Replaced,
 }
 
 #[derive(Debug)]

@@ -10,7 +10,7 @@ use crate::{
             cluster::STALE,
             config::{Config, Role},
             palette::Palette,
-            tickets::LedgerView,
+            tickets::{Fate, LedgerView},
         },
         update,
     },
@@ -53,8 +53,7 @@ impl Stage {
                 "http://10.0.0.1:2379"
             }
             .into(),
-            pd: "http://10.0.0.1:2379".into(),
-            prometheus: None,
+            look: crate::cluster::Options::new("http://10.0.0.1:2379"),
             ledger: "/home/kim/.operator/tickets.db".into(),
             lab: None,
             palette: Palette::Terminal,
@@ -156,6 +155,7 @@ impl Stage {
             at: self.now(),
             error: None,
             missing: false,
+            fate: Fate::Same,
             done: tickets.len() as u64 - open,
             open,
             tickets,
@@ -241,7 +241,7 @@ pub(super) fn snapshot(broken: bool, now: Timestamp) -> ClusterSnapshot {
                 Traffic {
                     ops_per_s: Some(402.0),
                     p99_ms: Some(4.1),
-                    errors_per_s: Some(0.0),
+                    refused_per_s: Some(0.0),
                 },
                 now,
             )
@@ -293,7 +293,7 @@ pub(super) fn snapshot(broken: bool, now: Timestamp) -> ClusterSnapshot {
             Traffic {
                 ops_per_s: Some(ops),
                 p99_ms: Some(4.1),
-                errors_per_s: Some(0.0),
+                refused_per_s: Some(0.0),
             },
             now,
         ),
