@@ -228,6 +228,7 @@ fn bare(t: &[u8], start: usize, how: Reading) -> Option<Value> {
     let mut i = start;
     while let Some(&b) = t.get(i) {
         match b {
+            b'<' if shown(&t[i..]) > 0 => i += shown(&t[i..]) - 1,
             b' ' | b'\t' | b'\n' | b'\r' | b'"' | b'\'' | b'`' | b'<' | b'>' => break,
             b'\\' => match t.get(i + 1) {
                 Some(b'n' | b'r' | b't' | b'"' | b'\'' | b'\\' | b'u') | None => break,
@@ -265,6 +266,17 @@ fn bare(t: &[u8], start: usize, how: Reading) -> Option<Value> {
         open: (end == t.len()).then_some(Open::Word),
         next: end,
     })
+}
+
+/// The length of a character that nobody sees, as the cleaner shows it: `<200b>`. 0: it is none.
+fn shown(t: &[u8]) -> usize {
+    let hex = t[1..]
+        .iter()
+        .take(6)
+        .take_while(|b| b.is_ascii_hexdigit())
+        .count();
+    let ends = t.get(hex + 1) == Some(&b'>');
+    if hex >= 2 && ends { hex + 2 } else { 0 }
 }
 
 fn kind(b: u8) -> usize {
