@@ -45,7 +45,15 @@ pub enum HttpError {
     Body { url: String, why: String },
 }
 
+/// Why a request that ran into its limit failed.
+const TOO_LATE: &str = "no answer in time";
+
 impl HttpError {
+    /// Whether the answer may only have been late.
+    pub fn is_timeout(&self) -> bool {
+        matches!(self, Self::Unreachable { why, .. } if why == TOO_LATE)
+    }
+
     /// Whether somebody answered, if only with an error.
     pub fn is_answer(&self) -> bool {
         matches!(
@@ -180,7 +188,7 @@ fn printable(text: &str) -> String {
 
 fn reason(e: &reqwest::Error) -> String {
     if e.is_timeout() {
-        return "no answer in time".into();
+        return TOO_LATE.into();
     }
     // The outer layers only repeat the address; the innermost cause is the one to act on.
     let mut cause: &dyn std::error::Error = e;

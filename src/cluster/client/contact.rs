@@ -3,7 +3,7 @@
 
 use super::Client;
 use crate::cluster::{
-    http::{self, Http},
+    http::{self, Http, HttpError},
     snapshot::{Contact, Store, StoreState},
 };
 use futures_util::future::join_all;
@@ -55,9 +55,22 @@ impl Client {
             let failed = self.contacts.failures.entry(store.id).or_insert(Some(0));
             match seen {
                 Contact::Answered => *failed = None,
-                Contact::Failed => *failed = failed.map(|n| n + 1),
+                Contact::Late | Contact::Failed => *failed = failed.map(|n| n + 1),
                 Contact::NotAsked => {}
             }
+        }
+    }
+}
+
+impl Contact {
+    /// From the error of a request, if there was one.
+    pub(in crate::cluster) fn of(error: Option<&HttpError>) -> Self {
+        match error {
+            None => Self::Answered,
+            // Something is there, if not what was asked for.
+            Some(e) if e.is_answer() => Self::Answered,
+            Some(e) if e.is_timeout() => Self::Late,
+            Some(_) => Self::Failed,
         }
     }
 }
@@ -66,17 +79,8 @@ async fn answers(http: Http, asked: Vec<(u64, String)>) -> HashMap<u64, Contact>
     let each = asked.into_iter().map(|(id, url)| {
         let http = &http;
         async move {
-            let answered = match http::get(http, &url).await {
-                Ok(_) => true,
-                // Something is there, if not what was asked for.
-                Err(e) => e.is_answer(),
-            };
-            let contact = if answered {
-                Contact::Answered
-            } else {
-                Contact::Failed
-            };
-            (id, contact)
+            let answer = http::get(http, &url).await;
+            (id, Contact::of(answer.as_ref().err()))
         }
     });
     join_all(each).await.into_iter().collect()
