@@ -3,7 +3,7 @@
 //! Turns them into one wish to stop and a queue of requests. What a request does is up to the
 //! session.
 
-use operator_ledger::event::Control;
+use operator_ledger::event::{Control, MAX_MESSAGE};
 use std::{
     io::{self, BufRead, Read},
     sync::Arc,
@@ -13,8 +13,9 @@ use tokio::{
     sync::{mpsc, watch},
 };
 
-/// Longest control line; what is longer is ignored.
-const MAX_LINE: u64 = 64 * 1024;
+/// Longest control line: a message as long as it may be, each byte of it escaped. What is longer is
+/// complained of and left out.
+const MAX_LINE: u64 = 6 * MAX_MESSAGE as u64 + 4096;
 /// Requests that may wait; further ones are ignored.
 const WAITING: usize = 256;
 
@@ -224,7 +225,9 @@ pub fn read_stdin(supervised: bool, stop: Stop, requests: mpsc::Sender<Control>)
                 match input.by_ref().take(MAX_LINE).read_until(b'\n', &mut line) {
                     Ok(0) => break,
                     Ok(_) if line.last() != Some(&b'\n') && line.len() as u64 == MAX_LINE => {
-                        // Skips the rest of a line that is too long.
+                        operator_ledger::clean::complain(format_args!(
+                            "agent_lab: a control line of more than {MAX_LINE} bytes is left out"
+                        ));
                         if skip_line(&mut input).is_err() {
                             break;
                         }

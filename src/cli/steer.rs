@@ -9,8 +9,12 @@ use super::{
 };
 use agent_lab::control::person;
 use color_eyre::eyre::{bail, eyre};
-use operator_ledger::{LedgerError, PersonLedger, Reader, SessionStatus, event::Control};
+use operator_ledger::{
+    LedgerError, PersonLedger, Reader, SessionStatus,
+    event::{Control, MAX_MESSAGE},
+};
 use std::{
+    io::Read as _,
     process::ExitCode,
     time::{Duration, Instant},
 };
@@ -45,6 +49,7 @@ enum Command {
     },
     /// Say something to the model, at its next pause
     Message {
+        /// `-`: what comes on stdin
         text: String,
         #[command(flatten)]
         to: To,
@@ -109,9 +114,22 @@ pub fn run(args: Args) -> CliResult {
     let ledger = PersonLedger::open(&ledger.path()?).wait()?;
     let session = session(prefix, &ledger)?;
     let by = person();
+    let command = match command {
+        Command::Message { text, to } if text == "-" => {
+            let mut text = String::new();
+            let most = MAX_MESSAGE as u64 + 1;
+            std::io::stdin().take(most).read_to_string(&mut text)?;
+            Command::Message { text, to }
+        }
+        other => other,
+    };
     let control = match command {
         Command::Interrupt { .. } => Control::Interrupt { by: by.clone() },
         Command::Message { text, .. } if text.trim().is_empty() => bail!("a message needs words"),
+        Command::Message { text, .. } if text.len() > MAX_MESSAGE => bail!(
+            "a message may have {} KiB, and this one is longer: give the agent a file to read",
+            MAX_MESSAGE / 1024
+        ),
         Command::Message { text, .. } => Control::Message {
             text,
             by: by.clone(),

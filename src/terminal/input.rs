@@ -1,23 +1,22 @@
 //! Keys, from a thread of their own that waits for them: nobody who draws ever waits for the
 //! terminal, whatever comes from it or does not.
 //!
-//! Reading and parsing is crossterm's; it is only asked when there is something to read, for it
-//! does not see that a terminal is gone. Changes of size arrive as a signal (see
-//! [`super::signals`]).
+//! It reads; `frames` cuts what was read into pieces, `meaning` tells what they are. Changes of size
+//! arrive as a signal (see [`super::signals`]).
 
-use crossterm::event::{self, Event};
+use super::{frames::Frames, meaning::Meaning};
+use crossterm::event::Event;
 use rustix::{
-    event::{PollFd, PollFlags, poll},
+    event::{PollFd, PollFlags, Timespec, poll},
     io::Errno,
 };
-use std::{io, thread, time::Duration};
+use std::{io, thread, time::Instant};
 use tokio::sync::mpsc;
 
 /// Events that may wait; who sends more waits.
 const QUEUE: usize = 256;
-/// How long crossterm looks for more. Without a limit above zero it does not look at all; it does
-/// not sleep meanwhile, and who waits for the key may wait for this processor.
-const LOOK: Duration = Duration::from_micros(20);
+/// Bytes of one read.
+const READ: usize = 16 * 1024;
 
 #[derive(Debug)]
 pub struct Input(mpsc::Receiver<Event>);
@@ -38,37 +37,45 @@ impl Input {
     }
 }
 
+/// Until the terminal is gone, or nobody wants to know.
 fn read(events: &mpsc::Sender<Event>) {
-    let stdin = rustix::stdio::stdin();
+    let (mut frames, mut meaning) = (Frames::default(), Meaning::default());
+    let (mut pieces, mut came) = (Vec::new(), Vec::new());
+    let mut buffer = vec![0; READ];
     loop {
-        let mut ask = [PollFd::new(&stdin, PollFlags::IN)];
-        match poll(&mut ask, None) {
-            Ok(_) => {}
-            Err(Errno::INTR) => continue,
-            Err(_) => return,
+        let left = frames
+            .deadline()
+            .map(|at| at.saturating_duration_since(Instant::now()));
+        match wait(left.and_then(|left| Timespec::try_from(left).ok())) {
+            Some(true) => match rustix::io::read(rustix::stdio::stdin(), &mut buffer) {
+                Ok(0) => return,
+                Ok(n) => frames.push(&buffer[..n], Instant::now(), &mut pieces),
+                Err(Errno::AGAIN | Errno::INTR) => {}
+                Err(_) => return,
+            },
+            Some(false) => frames.late(Instant::now(), &mut pieces),
+            None => return,
         }
-        let told = ask[0].revents();
-        if told.intersects(PollFlags::HUP | PollFlags::ERR | PollFlags::NVAL) {
-            return;
+        for piece in pieces.drain(..) {
+            meaning.read(&piece, &mut came);
         }
-        let mut came = Vec::new();
-        let gone = loop {
-            match event::poll(LOOK).and_then(|some| some.then(event::read).transpose()) {
-                Ok(Some(event)) if came.len() + 1 < QUEUE => came.push(event),
-                Ok(last) => {
-                    came.extend(last);
-                    break false;
-                }
-                Err(_) => break true,
-            }
-        };
-        for event in came {
+        for event in came.drain(..) {
             if events.blocking_send(event).is_err() {
                 return;
             }
         }
-        if gone {
-            return;
-        }
     }
+}
+
+/// Whether there is something to read. None: the terminal is gone.
+fn wait(limit: Option<Timespec>) -> Option<bool> {
+    let stdin = rustix::stdio::stdin();
+    let mut ask = [PollFd::new(&stdin, PollFlags::IN)];
+    match poll(&mut ask, limit.as_ref()) {
+        Ok(0) | Err(Errno::INTR) => return Some(false),
+        Ok(_) => {}
+        Err(_) => return None,
+    }
+    let gone = PollFlags::HUP | PollFlags::ERR | PollFlags::NVAL;
+    (!ask[0].revents().intersects(gone)).then_some(true)
 }

@@ -3,8 +3,10 @@
 //! Nothing here knows what is drawn.
 
 pub mod backend;
+mod frames;
 pub mod guard;
 pub mod input;
+mod meaning;
 pub mod mouse;
 pub mod output;
 pub mod pace;

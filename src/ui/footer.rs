@@ -22,13 +22,16 @@ use unicode_width::UnicodeWidthStr;
 
 /// Completions that are shown at a time.
 const OFFERED: usize = 12;
+/// Columns that a line being typed keeps.
+const LINE: u16 = 20;
 
 pub(super) fn draw(frame: &mut Frame, area: Rect, app: &App, theme: Theme) {
     let room = usize::from(area.width);
     let state = &app.live;
     let prompt = state.prompt.as_ref().or(app.visible().prompt.as_ref());
     let spans = if let Some(prompt) = prompt {
-        return draw_prompt(frame, area, prompt, theme);
+        let said = state.toast.as_ref().map(|(text, _)| text.as_str());
+        return draw_prompt(frame, area, prompt, said, theme);
     } else if let Some(quitting) = &state.quitting {
         let names: Vec<_> = quitting.waiting.iter().map(|c| c.name()).collect();
         let text = format!(" ending {} · Ctrl-C again: at once", names.join(" and "));
@@ -41,7 +44,8 @@ pub(super) fn draw(frame: &mut Frame, area: Rect, app: &App, theme: Theme) {
     lines(frame, area, vec![Line::from(cut(spans, room))]);
 }
 
-fn draw_prompt(frame: &mut Frame, area: Rect, prompt: &Prompt, theme: Theme) {
+/// `said`: a word to the person, beside what they type.
+fn draw_prompt(frame: &mut Frame, area: Rect, prompt: &Prompt, said: Option<&str>, theme: Theme) {
     let label = match prompt.kind {
         PromptKind::Search => " /",
         PromptKind::Message => " message to the agent: ",
@@ -51,11 +55,27 @@ fn draw_prompt(frame: &mut Frame, area: Rect, prompt: &Prompt, theme: Theme) {
     let width = u16::try_from(label.width()).unwrap_or(0).min(area.width);
     let label = Line::styled(label, theme.style(Role::Accent));
     lines(frame, Rect { width, ..area }, vec![label]);
-    let typed = Rect {
+    let mut typed = Rect {
         x: area.x + width,
         width: area.width - width,
         ..area
     };
+    if let Some(said) = said {
+        let wide = u16::try_from(said.width() + 2).unwrap_or(u16::MAX);
+        let wide = wide.min(typed.width.saturating_sub(LINE));
+        typed.width -= wide;
+        let place = Rect {
+            x: typed.right(),
+            width: wide,
+            ..area
+        };
+        let text = shorten(&format!("  {said}"), wide.into());
+        lines(
+            frame,
+            place,
+            vec![Line::styled(text, theme.style(Role::Warn))],
+        );
+    }
     frame.render_widget(&prompt.area, typed);
 }
 

@@ -15,6 +15,9 @@ use strum::{EnumIter, EnumString, IntoStaticStr};
 /// Version of the contract, the `v` of every line.
 pub const VERSION: u32 = 1;
 
+/// Longest message of a person to an agent, bytes. A longer one is refused, never cut.
+pub const MAX_MESSAGE: usize = 256 * 1024;
+
 /// One line of the agent's stdout.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Event {

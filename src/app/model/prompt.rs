@@ -1,8 +1,11 @@
 //! Lines being typed: a search, a message, a reason, a command. What they are for is decided where
 //! they are entered (`on_key`).
 
-use crate::transcript::clean::clean;
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+use operator_ledger::{
+    clean::{clean, one_line},
+    event::MAX_MESSAGE,
+};
 use ratatui::style::Style;
 use ratatui_textarea::{CursorMove, TextArea};
 use std::collections::VecDeque;
@@ -33,6 +36,8 @@ pub struct Prompt {
     pub completion: Option<usize>,
     /// What was typed before Tab.
     completing: Option<String>,
+    /// Texts of more than a line, which the line names.
+    pasted: Vec<String>,
 }
 
 /// What a key did to it.
@@ -41,6 +46,8 @@ pub enum Typed {
     Continue,
     Entered(String),
     Cancelled,
+    /// Not done, and why.
+    Refused(String),
     /// The next completion, or the one before.
     Complete(bool),
 }
@@ -56,6 +63,7 @@ impl Prompt {
             recalled: None,
             completion: None,
             completing: None,
+            pasted: Vec::new(),
         }
     }
 
@@ -87,12 +95,63 @@ impl Prompt {
         *self = Self::new(self.kind, text);
     }
 
-    pub fn paste(&mut self, text: &str) {
-        let text = clean(text.replace(['\n', '\r'], " ").as_bytes()).0;
-        let room = CAP.saturating_sub(self.text().len());
-        self.area
-            .insert_str(&text[..text.floor_char_boundary(room)]);
+    /// Takes all of a pasted text, or nothing and says why. A message may have lines, which stand in
+    /// the line as a name; elsewhere they are joined.
+    pub fn paste(&mut self, text: &str) -> Result<(), String> {
+        let text = clean(text);
+        let text = text.trim_end_matches('\n');
+        let line = if text.contains('\n') {
+            one_line(text)
+        } else {
+            text.replace('\t', " ")
+        };
+        let fits = self.text().len() + line.len() <= CAP;
+        if self.kind == PromptKind::Message && (text.contains('\n') || !fits) {
+            let all = self.pasted.iter().map(String::len).sum::<usize>() + text.len() + CAP;
+            if all > MAX_MESSAGE {
+                return Err(format!(
+                    "Not pasted: a message may have {} KiB, and this has {}.",
+                    MAX_MESSAGE / 1024,
+                    text.len().div_ceil(1024)
+                ));
+            }
+            self.pasted.push(text.to_owned());
+            let name = self.name(self.pasted.len() - 1);
+            self.area.insert_str(name);
+        } else if fits {
+            self.area.insert_str(line);
+        } else {
+            return Err(format!("Not pasted: this line may have {CAP} bytes."));
+        }
         self.typed();
+        Ok(())
+    }
+
+    /// How the line names a pasted text.
+    fn name(&self, index: usize) -> String {
+        let text = &self.pasted[index];
+        let (lines, bytes) = (text.lines().count(), text.len());
+        let lines = if lines == 1 {
+            "1 line".to_owned()
+        } else {
+            format!("{lines} lines")
+        };
+        format!("[pasted {}: {lines}, {bytes} bytes]", index + 1)
+    }
+
+    /// Whether the line stands for more than it shows.
+    pub fn has_pasted(&self) -> bool {
+        !self.pasted.is_empty()
+    }
+
+    /// The line with every text that it names.
+    fn whole(&self) -> String {
+        let mut whole = self.text().to_owned();
+        // The last first: a text may hold what looks like the name of a later one.
+        for index in (0..self.pasted.len()).rev() {
+            whole = whole.replacen(&self.name(index), &self.pasted[index], 1);
+        }
+        whole
     }
 
     pub fn key(&mut self, key: KeyEvent, history: &VecDeque<String>) -> Typed {
@@ -102,7 +161,7 @@ impl Prompt {
             // It closes the line; it does not end the program under somebody who is typing.
             KeyCode::Char('c' | 'g') if ctrl => return Typed::Cancelled,
             KeyCode::Backspace if self.text().is_empty() => return Typed::Cancelled,
-            KeyCode::Enter => return Typed::Entered(self.text().to_owned()),
+            KeyCode::Enter => return Typed::Entered(self.whole()),
             KeyCode::Tab => return Typed::Complete(true),
             KeyCode::BackTab => return Typed::Complete(false),
             KeyCode::Up => self.recall(history, true),
@@ -112,7 +171,9 @@ impl Prompt {
             }
             // A second line would not be seen.
             KeyCode::Char('m' | 'j') if ctrl => {}
-            KeyCode::Char(_) if !ctrl && self.text().len() >= CAP => {}
+            KeyCode::Char(_) if !ctrl && self.text().len() >= CAP => {
+                return Typed::Refused(format!("This line may have {CAP} bytes."));
+            }
             _ => {
                 self.area.input(key);
             }
@@ -195,11 +256,32 @@ mod tests {
     }
 
     #[test]
-    fn pasted_text_is_one_clean_line_of_bounded_length() {
-        let mut prompt = Prompt::new(PromptKind::Message, "");
-        prompt.paste("a\nb\x1b[31mc");
+    fn a_pasted_line_is_clean_and_taken_whole_or_not_at_all() {
+        let mut prompt = Prompt::new(PromptKind::Search, "");
+        prompt.paste("a\nb\x1b[31mc\n").unwrap();
         assert_eq!(prompt.text(), "a bc");
-        prompt.paste(&"é".repeat(CAP));
-        assert!(prompt.text().len() <= CAP);
+        let why = prompt.paste(&"é".repeat(CAP)).unwrap_err();
+        assert!(why.contains("4000 bytes"), "{why}");
+        assert_eq!(prompt.text(), "a bc");
+        let mut full = Prompt::new(PromptKind::Search, &"x".repeat(CAP));
+        let typed = type_in(&mut full, &[KeyCode::Char('y')]);
+        assert!(matches!(typed, Typed::Refused(_)), "{typed:?}");
+    }
+
+    #[test]
+    fn a_message_has_every_line_that_was_pasted() {
+        let mut prompt = Prompt::new(PromptKind::Message, "");
+        prompt.paste("look: ").unwrap();
+        let long = "2026-01-30 ERROR\n".repeat(5000);
+        prompt.paste(&long).unwrap();
+        assert_eq!(prompt.text(), "look: [pasted 1: 5000 lines, 84999 bytes]");
+        prompt.paste("a\r\nb").unwrap();
+        let whole = format!("look: {}a\nb", long.trim_end());
+        assert_eq!(
+            type_in(&mut prompt, &[KeyCode::Enter]),
+            Typed::Entered(whole)
+        );
+        let why = prompt.paste(&"x".repeat(MAX_MESSAGE)).unwrap_err();
+        assert!(why.contains("256 KiB"), "{why}");
     }
 }

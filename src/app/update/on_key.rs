@@ -64,8 +64,8 @@ pub(super) fn on_paste(app: &mut App, text: &str) {
         Some(prompt) => Some(prompt),
         None => app.visible_mut().prompt.as_mut(),
     };
-    if let Some(prompt) = prompt {
-        prompt.paste(text);
+    if let Some(Err(why)) = prompt.map(|prompt| prompt.paste(text)) {
+        app.live.say(why);
     }
 }
 
@@ -86,7 +86,7 @@ fn typed(state: &mut State, key: KeyEvent) -> Line {
     match prompt.key(key, &state.history) {
         Typed::Cancelled => return Line::Goes(Vec::new()),
         Typed::Entered(text) => {
-            if !text.is_empty() {
+            if !text.is_empty() && !prompt.has_pasted() {
                 remember(&mut state.history, &text);
             }
             return entered(state, prompt.kind, text);
@@ -95,6 +95,7 @@ fn typed(state: &mut State, key: KeyEvent) -> Line {
             state.prompt = Some(prompt);
             return Line::Complete(forward);
         }
+        Typed::Refused(why) => state.say(why),
         Typed::Complete(_) | Typed::Continue => {}
     }
     state.prompt = Some(prompt);

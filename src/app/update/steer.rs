@@ -18,6 +18,9 @@ use crate::{
 use agent_lab::control::person;
 use operator_ledger::event::Control;
 
+/// Lines of one's own message that are shown.
+const ECHO: usize = 3;
+
 pub(super) fn ask_interrupt(state: &mut State) {
     if state.shown().ticket.is_some() {
         state.overlays.push(Overlay::Confirm(Question::Interrupt));
@@ -47,7 +50,14 @@ pub(super) fn message(state: &mut State, text: &str) -> Vec<Effect> {
         text: text.to_owned(),
         by: person(),
     };
-    tell(state, &format!("you: {text}"), control)
+    // The agent's pane is for what the agent says.
+    let lines = text.lines().count();
+    let shown: Vec<&str> = text.lines().take(ECHO).collect();
+    let mut words = format!("you: {}", shown.join("\n"));
+    if lines > ECHO {
+        words += &format!("\n     … {lines} lines");
+    }
+    tell(state, &words, control)
 }
 
 /// To the agent whose pane it is.
