@@ -28,7 +28,7 @@ use crate::{
 use clap::{Parser, ValueEnum};
 use color_eyre::eyre::{Context, Report, bail, eyre};
 use operator_ledger::{
-    AgentLedger, DEFAULT_LEASE, Holder, SystemId,
+    AgentLedger, DEFAULT_LEASE, Holder, SystemId, endpoints,
     event::{Kind, Mode, Outcome},
     home::{Home, lab_dir},
 };
@@ -351,8 +351,8 @@ async fn agent(
         redactor: Redactor::new(secrets),
         holder: Holder::this_process(),
         place: Place {
-            pd: args.pd.clone(),
-            prometheus: args.prometheus.clone(),
+            pd: shown(args.pd.as_deref()),
+            prometheus: shown(args.prometheus.as_deref()),
             dashboard: folder.has_dashboard(),
             compose: args.lab == Lab::Compose,
             mode: Some(args.mode.into()),
@@ -360,8 +360,8 @@ async fn agent(
         },
         around: Surroundings {
             lab_dir: lab_dir()?,
-            pd: args.pd.clone(),
-            prometheus: args.prometheus.clone(),
+            pd: shown(args.pd.as_deref()),
+            prometheus: shown(args.prometheus.as_deref()),
         },
         folder,
         executable: operator_process::executable(),
@@ -411,6 +411,12 @@ async fn agent(
     .await;
     writer.close(FLUSH);
     finished.map_err(Report::from)
+}
+
+/// Addresses without the passwords that may be in them: neither a model nor a shell is told those.
+fn shown(addresses: Option<&str>) -> Option<String> {
+    let addresses = addresses.filter(|a| !a.trim().is_empty())?;
+    Some(endpoints::parse(addresses).join(","))
 }
 
 fn lease(seconds: Option<f64>) -> color_eyre::Result<Duration> {

@@ -72,6 +72,13 @@ Where things are:
                 "- PD: {pd} (also in $PD_ENDPOINT; HTTP API under /pd/api/v1: stores, members, \
 health, regions/check/...)"
             );
+            if pd.contains("https://") {
+                text.push_str(
+                    "- PD and the stores speak TLS; where they are set, the files are in \
+$OPERATOR_TLS_CA, $OPERATOR_TLS_CERT and $OPERATOR_TLS_KEY (as for curl's --cacert, --cert and \
+--key). `operator-tui cluster` finds them by itself.\n",
+                );
+            }
         }
         None => text.push_str("- PD: no address was given.\n"),
     }

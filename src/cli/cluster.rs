@@ -1,12 +1,14 @@
 //! `operator-tui cluster`: one look at the cluster.
 
 use super::{
-    CliResult, out, runtime, table,
-    target::{PdArgs, PrometheusArgs},
+    CliResult,
+    connection::{PdArgs, PrometheusArgs},
+    out, runtime, table,
 };
 use crate::{
     cluster::{
-        Client, ClusterSnapshot, Life, MemberState, Observed, Store, StoreState, http::HttpError,
+        Client, ClusterSnapshot, Engine, Life, MemberState, Observed, Store, StoreState, Traffic,
+        http::HttpError,
     },
     span,
 };
@@ -81,10 +83,15 @@ fn print(s: &ClusterSnapshot) -> io::Result<()> {
     unknown("stores", &s.stores)?;
     if let Some(stores) = s.stores.fresh() {
         let number = |n: Option<u64>| n.map_or_else(|| "?".into(), |n| n.to_string());
-        let rows: Vec<[String; 9]> = stores
+        let rows: Vec<[String; 10]> = stores
             .iter()
             .map(|t| {
                 let traffic = t.traffic.fresh();
+                let none = || match (t.engine, traffic.and_then(|t| t.ops_per_s)) {
+                    (Engine::Tiflash, _) => "TiFlash".to_owned(),
+                    (Engine::Tikv, Some(_)) => "-".to_owned(),
+                    (Engine::Tikv, None) => "?".to_owned(),
+                };
                 [
                     t.id.to_string(),
                     t.name.clone(),
@@ -97,10 +104,13 @@ fn print(s: &ClusterSnapshot) -> io::Result<()> {
                         .map_or_else(|| "?".into(), |u| format!("{:.0} %", u * 100.0)),
                     traffic
                         .and_then(|t| t.ops_per_s)
-                        .map_or_else(|| "?".into(), |o| format!("{o:.0}")),
+                        .map_or_else(none, |o| format!("{o:.0}")),
                     traffic
                         .and_then(|t| t.p99_ms)
-                        .map_or_else(|| "?".into(), |p| format!("{p:.1} ms")),
+                        .map_or_else(none, |p| format!("{p:.1} ms")),
+                    traffic
+                        .and_then(Traffic::refused_share)
+                        .map_or_else(none, |r| format!("{:.1} %", r * 100.0)),
                 ]
             })
             .collect();
@@ -114,6 +124,7 @@ fn print(s: &ClusterSnapshot) -> io::Result<()> {
             "DISK",
             "OPS/S",
             "P99",
+            "REFUSED",
         ];
         table::print(heading, &rows)?;
     }

@@ -123,8 +123,7 @@ fn config(
     Ok(Config {
         subject: args.subject.clone(),
         place: stage::place().into(),
-        pd: String::new(),
-        prometheus: None,
+        look: crate::cluster::Options::new(""),
         agent: off(),
         monitor: off(),
         ledger,

@@ -1,8 +1,10 @@
 //! `operator-tui monitor run`: the monitor in the foreground, or as a dashboard's child.
 
 use super::{
-    CliResult, config_file, out, runtime,
-    target::{LedgerArgs, PdArgs, PrometheusArgs},
+    CliResult, config_file,
+    connection::{PdArgs, PrometheusArgs},
+    out, runtime,
+    target::LedgerArgs,
 };
 use crate::{
     cluster::{self, Client},

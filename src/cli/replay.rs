@@ -44,8 +44,7 @@ pub fn run(args: Args) -> CliResult {
     watch::show(Config {
         subject: "tikv".into(),
         place: "replay".into(),
-        pd: String::new(),
-        prometheus: None,
+        look: crate::cluster::Options::new(""),
         ledger: path,
         lab: None,
         palette: args.theme.palette()?,

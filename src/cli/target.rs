@@ -1,20 +1,13 @@
-//! Which ledger and which cluster a command is about. Flags win over the environment, that over
-//! `config.toml`, that over the defaults.
+//! Which ledger a command is about. Flags win over the environment, that over the defaults. Which
+//! cluster it is about is in `connection`.
 
-use super::config_file;
-use crate::{
-    cluster::{self, Prometheus},
-    stage,
-};
+use crate::stage;
 use color_eyre::eyre::eyre;
 use operator_ledger::{Reader, home::Home};
-use std::{path::PathBuf, time::Duration};
+use std::path::PathBuf;
 
 /// Set in the shell of an agent's command: the session it belongs to.
 pub const SESSION_VAR: &str = "OPERATOR_SESSION";
-
-/// Where PD is when nobody says.
-pub const DEFAULT_PD: &str = "http://127.0.0.1:2379";
 
 #[derive(Debug, Clone, Default, clap::Args)]
 pub struct LedgerArgs {
@@ -51,54 +44,6 @@ impl LedgerArgs {
             }
             other => Ok(other?),
         }
-    }
-}
-
-#[derive(Debug, Clone, Default, clap::Args)]
-pub struct PdArgs {
-    /// Addresses of PD, separated by commas [default: http://127.0.0.1:2379]
-    #[arg(long, env = "PD_ENDPOINT", value_name = "URL")]
-    pub pd: Option<String>,
-}
-
-impl PdArgs {
-    pub fn options(&self) -> color_eyre::Result<cluster::Options> {
-        if let Some(pd) = self.pd.as_deref().filter(|p| !p.is_empty()) {
-            return Ok(cluster::Options::new(pd));
-        }
-        let written = config_file::read()?.pd;
-        Ok(cluster::Options::new(
-            written.as_deref().unwrap_or(DEFAULT_PD),
-        ))
-    }
-}
-
-#[derive(Debug, Clone, Default, clap::Args)]
-pub struct PrometheusArgs {
-    /// Address of Prometheus: the stores' metrics are read there, and not from each store
-    #[arg(
-        long,
-        env = "PROMETHEUS_URL",
-        hide_env_values = true,
-        value_name = "URL"
-    )]
-    prometheus: Option<String>,
-}
-
-impl PrometheusArgs {
-    /// The address as given, or as `config.toml` has it. Given and empty: none.
-    pub fn url(&self) -> color_eyre::Result<Option<String>> {
-        if let Some(given) = &self.prometheus {
-            return Ok(Some(given.clone()).filter(|p| !p.is_empty()));
-        }
-        let written = config_file::read()?.prometheus;
-        Ok(written.filter(|p| !p.is_empty()))
-    }
-
-    /// It, to ask; each request within `timeout`.
-    pub fn client(&self, timeout: Duration) -> color_eyre::Result<Option<Prometheus>> {
-        let url = self.url()?;
-        Ok(url.map(|url| Prometheus::new(&url, timeout)).transpose()?)
     }
 }
 

@@ -2,8 +2,9 @@
 
 use super::{
     CliResult,
+    connection::{self, PdArgs, PrometheusArgs},
     model_choice::{self, ConsentContext, ModelChoice},
-    target::{LedgerArgs, PdArgs, PrometheusArgs},
+    target::LedgerArgs,
     theme::ThemeArgs,
 };
 use crate::{
@@ -69,17 +70,26 @@ const LOOK: Duration = Duration::from_secs(2);
 
 /// Where things are, for the children.
 struct Place {
+    /// As it may be shown.
     pd: String,
     prometheus: Option<String>,
     ledger: PathBuf,
+    /// What the monitor is told of connections, and what an agent is: that holds no secret.
+    all: Vec<(OsString, OsString)>,
+    open: Vec<(OsString, OsString)>,
 }
 
 pub fn run(args: &Args) -> CliResult {
     let home = Home::from_env()?;
+    let reached = pd(args)?;
+    let mut look = reached.options()?;
+    look.prometheus = args.prometheus.client(LOOK)?;
     let place = Place {
-        pd: pd(args)?,
-        prometheus: args.prometheus.url()?,
+        pd: look.pd.join(","),
+        prometheus: args.prometheus.place()?,
         ledger: args.ledger.path()?,
+        all: [reached.variables()?, args.prometheus.variables()?].concat(),
+        open: [reached.open_variables()?, args.prometheus.open_variables()?].concat(),
     };
     // What is wrong with the ledger is said here, where it can be read in peace.
     if !args.no_monitor {
@@ -94,8 +104,7 @@ pub fn run(args: &Args) -> CliResult {
             Some(_) => stage::place().into(),
             None => place.pd.clone(),
         },
-        pd: place.pd.clone(),
-        prometheus: args.prometheus.client(LOOK)?,
+        look,
         agent: agent(args, &home, &place)?,
         monitor: monitor(args, &place, lab.is_some())?,
         lab,
@@ -123,12 +132,11 @@ pub fn show(config: Config) -> CliResult {
 }
 
 /// Who whoever asks for the lab's ledger means is the lab, if nobody says otherwise.
-fn pd(args: &Args) -> color_eyre::Result<String> {
-    let said = args.pd.pd.as_ref().is_some_and(|pd| !pd.is_empty());
-    if args.ledger.lab && !said {
-        return Ok(stage::pd()?.join(","));
+fn pd(args: &Args) -> color_eyre::Result<PdArgs> {
+    if args.ledger.lab && !args.pd.is_given() {
+        return Ok(args.pd.at(stage::pd()?.join(",")));
     }
-    Ok(args.pd.options()?.pd.join(","))
+    Ok(args.pd.clone())
 }
 
 fn agent(args: &Args, home: &Home, place: &Place) -> color_eyre::Result<Role> {
@@ -140,6 +148,7 @@ fn agent(args: &Args, home: &Home, place: &Place) -> color_eyre::Result<Role> {
             ("PD_ENDPOINT".into(), (&place.pd).into()),
             ("OPERATOR_LEDGER".into(), (&place.ledger).into()),
         ];
+        env.extend(place.open.clone());
         if let Some(prometheus) = &place.prometheus {
             env.push(("PROMETHEUS_URL".into(), prometheus.into()));
         }
@@ -152,6 +161,7 @@ fn agent(args: &Args, home: &Home, place: &Place) -> color_eyre::Result<Role> {
         }));
     }
     let mut argv = ours(Launch::here()?.agent, place);
+    argv.extend(["--pd", &place.pd].map(OsString::from));
     if let Some(prometheus) = &place.prometheus {
         argv.extend(["--prometheus", prometheus].map(OsString::from));
     }
@@ -173,6 +183,8 @@ fn agent(args: &Args, home: &Home, place: &Place) -> color_eyre::Result<Role> {
     Ok(Role::Run(Spec {
         name: "agent",
         argv,
+        env: place.open.clone(),
+        env_remove: vec![connection::HEADERS.into()],
         ..Spec::default()
     }))
 }
@@ -188,19 +200,17 @@ fn monitor(args: &Args, place: &Place, lab: bool) -> color_eyre::Result<Role> {
     };
     let mut command: Vec<OsString> = [executable().into(), "monitor".into(), "run".into()].into();
     command.extend(times);
-    // Even none: what the environment or the file says was weighed here.
-    let prometheus = place.prometheus.clone().unwrap_or_default();
     Ok(Role::Run(Spec {
         name: "monitor",
         argv: ours(command, place),
-        env: vec![("PROMETHEUS_URL".into(), prometheus.into())],
+        env: place.all.clone(),
         ..Spec::default()
     }))
 }
 
 /// What starts one of our own roles, as a child on this cluster and ledger.
 fn ours(mut argv: Vec<OsString>, place: &Place) -> Vec<OsString> {
-    argv.extend(["--supervised", "--json", "--pd", &place.pd, "--db"].map(OsString::from));
+    argv.extend(["--supervised", "--json", "--db"].map(OsString::from));
     argv.push((&place.ledger).into());
     argv
 }

@@ -42,6 +42,23 @@ impl Address {
         Some(ip.to_canonical())
     }
 
+    /// A name, as opposed to a number, of a host.
+    pub(super) fn name(&self) -> Option<&str> {
+        self.host.as_deref().filter(|_| self.ip().is_none())
+    }
+
+    /// Whether two are the same place, however they are written.
+    pub(super) fn is(&self, other: &Self) -> bool {
+        self.port.is_some() && self.port == other.port && self.is_host(other)
+    }
+
+    pub(super) fn is_host(&self, other: &Self) -> bool {
+        match (self.ip(), other.ip()) {
+            (Some(a), Some(b)) => a == b,
+            _ => self.host.is_some() && self.host == other.host,
+        }
+    }
+
     /// "All of mine": what somebody listens on, and nobody can be reached at.
     fn is_anywhere(&self) -> bool {
         self.host.is_none() || self.ip().is_some_and(|ip| ip.is_unspecified())

@@ -9,6 +9,7 @@ mod traffic;
 
 use self::{contact::Contacts, traffic::total_traffic};
 use super::{
+    access::Access,
     address,
     evidence::{Memory, Moment, Pace},
     http::{self, Http, HttpError},
@@ -37,6 +38,8 @@ pub struct Options {
     pub timeout: Duration,
     /// Over which rates and percentiles are taken.
     pub rate_window: Duration,
+    /// With what PD and the stores are asked.
+    pub access: Access,
     /// After this much silence a store is not counted as alive.
     pub heartbeat_limit: Duration,
     /// Where each store's traffic is read. None: from the store itself.
@@ -46,8 +49,14 @@ pub struct Options {
 impl Options {
     /// Endpoints as people write them: separated by commas, `http://` left out or not.
     pub fn new(pd: &str) -> Self {
+        Self::with(pd, Access::default())
+    }
+
+    /// The same; a user and a password in an address go into `access`.
+    pub fn with(pd: &str, mut access: Access) -> Self {
         Self {
-            pd: endpoints::parse(pd),
+            pd: access.take_logins(endpoints::read(pd)),
+            access,
             timeout: Duration::from_secs(2),
             rate_window: Duration::from_secs(10),
             heartbeat_limit: Duration::from_secs(20),
@@ -75,7 +84,7 @@ pub struct Client {
 impl Client {
     pub fn new(options: Options) -> Result<Self, HttpError> {
         let encrypted = options.pd.iter().any(|e| e.starts_with("https://"));
-        let http = Http::new(options.timeout, encrypted)?;
+        let http = Http::new(options.timeout, options.access.clone(), encrypted)?;
         Ok(Self {
             patient: http.patient(),
             http,

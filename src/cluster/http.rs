@@ -1,8 +1,15 @@
 //! One bounded request. Errors name the address and what was wrong, for people to act on.
 
+use super::access::{Access, Whose};
 use futures_util::StreamExt;
-use reqwest::{Method, RequestBuilder};
-use std::time::Duration;
+use reqwest::{Method, RequestBuilder, Response};
+use std::{
+    collections::HashSet,
+    error::Error,
+    io,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, SystemTime},
+};
 
 /// The longest body that is read, bytes.
 const MAX_BODY: usize = 32 << 20;
@@ -38,8 +45,11 @@ pub enum HttpError {
     #[error("{url}: {why}")]
     NotYet { url: String, why: &'static str },
     /// Nothing can be asked at all.
-    #[error("cannot make an HTTP client: {0}")]
+    #[error("nothing can be asked: {0}")]
     Client(String),
+    /// A success that says of itself that it is not all.
+    #[error("{url}: the answer is partial: {why}")]
+    Partial { url: String, why: String },
     /// A success that cannot be read.
     #[error("{url}: unreadable answer: {why}")]
     Body { url: String, why: String },
@@ -66,72 +76,159 @@ impl HttpError {
 /// Asks; follows no redirect and uses no proxy.
 #[derive(Debug, Clone)]
 pub struct Http {
-    client: reqwest::Client,
+    shared: Arc<Shared>,
     /// Of one request.
     limit: Duration,
 }
 
+#[derive(Debug)]
+struct Shared {
+    access: Access,
+    connect: Duration,
+    encrypted: bool,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    client: reqwest::Client,
+    /// Of the files that the client was made from.
+    stamp: Vec<Option<(SystemTime, u64)>>,
+    /// Who answered without TLS: nobody needs to be told that it may speak it.
+    plain: HashSet<String>,
+}
+
 impl Http {
-    /// `encrypted`: some address is `https`. Else no certificates are read, which takes longer
-    /// than everything else a dashboard does before its first frame.
-    pub fn new(limit: Duration, encrypted: bool) -> Result<Self, HttpError> {
+    /// `encrypted`: some address is `https`.
+    pub fn new(limit: Duration, access: Access, encrypted: bool) -> Result<Self, HttpError> {
         // Fails only when a provider is installed already, which is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let mut builder = reqwest::Client::builder()
-            .connect_timeout(limit)
-            .redirect(reqwest::redirect::Policy::none())
-            .no_proxy()
-            .pool_max_idle_per_host(2);
-        if !encrypted {
-            builder = builder.tls_certs_only([]);
-        }
-        let client = builder.build().map_err(|e| HttpError::Client(reason(&e)))?;
-        Ok(Self { client, limit })
+        let stamp = access.stamp();
+        let client = client(&access, limit, encrypted)?;
+        Ok(Self {
+            shared: Arc::new(Shared {
+                access,
+                connect: limit,
+                encrypted,
+                state: Mutex::new(State {
+                    client,
+                    stamp,
+                    plain: HashSet::new(),
+                }),
+            }),
+            limit,
+        })
     }
 
-    /// A request to build on, for [`ask`].
-    pub fn request(&self, method: Method, url: &str) -> RequestBuilder {
-        self.client.request(method, url).timeout(self.limit)
+    /// A request to build on, for [`Http::ask`].
+    pub fn request(&self, method: Method, url: &str) -> Result<RequestBuilder, HttpError> {
+        let Shared { access, .. } = &*self.shared;
+        let client = {
+            let mut state = self.state();
+            let now = access.stamp();
+            if now != state.stamp {
+                state.client = client(access, self.shared.connect, self.shared.encrypted)?;
+                state.stamp = now;
+            }
+            state.client.clone()
+        };
+        access.dress(client.request(method, url).timeout(self.limit), url)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        let state = self.shared.state.lock();
+        state.unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The same, for who may take twice as long.
     #[must_use]
     pub fn patient(&self) -> Self {
         Self {
-            client: self.client.clone(),
+            shared: self.shared.clone(),
             limit: self.limit * 2,
         }
     }
-}
 
-/// The text of a successful answer.
-pub async fn get(http: &Http, url: &str) -> Result<String, HttpError> {
-    ask(http.request(Method::GET, url), url).await
-}
-
-/// The text of a successful answer to a request. `url` is what errors call it.
-pub async fn ask(request: RequestBuilder, url: &str) -> Result<String, HttpError> {
-    let unreachable = |e: reqwest::Error| HttpError::Unreachable {
-        url: url.to_owned(),
-        why: reason(&e),
-    };
-    let response = request.send().await.map_err(unreachable)?;
-    let status = response.status();
-    if status.is_redirection() {
-        let to = response.headers().get(reqwest::header::LOCATION);
-        let to = to.map_or("nowhere".into(), |to| {
-            String::from_utf8_lossy(to.as_bytes())
-        });
-        return Err(HttpError::Redirect {
+    /// The text of a successful answer to a request. `url` is what errors call it.
+    pub async fn ask(&self, request: RequestBuilder, url: &str) -> Result<String, HttpError> {
+        let whose = self.shared.access.whose;
+        let origin = origin(url);
+        let unreachable = |e: reqwest::Error| {
+            let mut why = reason(&e, whose);
+            let is_new = origin.is_some_and(|o| !self.state().plain.contains(o));
+            if is_new && is_cut(&e) {
+                why = format!("{why}; {}", whose.use_tls());
+            }
+            HttpError::Unreachable {
+                url: url.to_owned(),
+                why,
+            }
+        };
+        let response = request.send().await.map_err(unreachable)?;
+        let status = response.status();
+        if status.is_redirection() {
+            return Err(redirect(&response, url));
+        }
+        let text = body(response, url, unreachable).await?;
+        if status.is_success() {
+            if let Some(origin) = origin {
+                let plain = &mut self.state().plain;
+                if !plain.contains(origin) {
+                    plain.insert(origin.to_owned());
+                }
+            }
+            return Ok(text);
+        }
+        let mut said = error_text(&text);
+        if status == 400 && said.contains("HTTP request to an HTTPS server") {
+            said = format!("{said}; {}", whose.use_tls());
+        }
+        Err(HttpError::Status {
             url: url.to_owned(),
             status: status.as_u16(),
-            to: printable(&to),
-        });
+            text: said,
+        })
     }
+}
+
+fn client(access: &Access, limit: Duration, encrypted: bool) -> Result<reqwest::Client, HttpError> {
+    let builder = reqwest::Client::builder()
+        .connect_timeout(limit)
+        .redirect(reqwest::redirect::Policy::none())
+        .no_proxy()
+        .pool_max_idle_per_host(2);
+    let builder = access.secure(builder, encrypted)?;
+    builder.build().map_err(|e| HttpError::Client(cause(&e)))
+}
+
+/// `http://host:port`, for those that are asked without TLS.
+fn origin(url: &str) -> Option<&str> {
+    let host = url.strip_prefix("http://")?;
+    let end = host.find('/').unwrap_or(host.len());
+    url.get(.."http://".len() + end)
+}
+
+fn redirect(response: &Response, url: &str) -> HttpError {
+    let to = response.headers().get(reqwest::header::LOCATION);
+    let to = to.map_or("nowhere".into(), |to| {
+        String::from_utf8_lossy(to.as_bytes())
+    });
+    HttpError::Redirect {
+        url: url.to_owned(),
+        status: response.status().as_u16(),
+        to: printable(&to),
+    }
+}
+
+async fn body(
+    response: Response,
+    url: &str,
+    unreachable: impl Fn(reqwest::Error) -> HttpError,
+) -> Result<String, HttpError> {
     let mut body = Vec::new();
     let mut stream = response.bytes_stream();
     while let Some(chunk) = stream.next().await {
-        let chunk = chunk.map_err(unreachable)?;
+        let chunk = chunk.map_err(&unreachable)?;
         if body.len() + chunk.len() > MAX_BODY {
             let why = format!("longer than {} MiB", MAX_BODY >> 20);
             return Err(HttpError::Body {
@@ -141,15 +238,12 @@ pub async fn ask(request: RequestBuilder, url: &str) -> Result<String, HttpError
         }
         body.extend_from_slice(&chunk);
     }
-    let text = String::from_utf8_lossy(&body).into_owned();
-    if status.is_success() {
-        return Ok(text);
-    }
-    Err(HttpError::Status {
-        url: url.to_owned(),
-        status: status.as_u16(),
-        text: error_text(&text),
-    })
+    Ok(String::from_utf8_lossy(&body).into_owned())
+}
+
+/// The text of a successful answer.
+pub async fn get(http: &Http, url: &str) -> Result<String, HttpError> {
+    http.ask(http.request(Method::GET, url)?, url).await
 }
 
 /// A successful answer read as JSON.
@@ -178,7 +272,7 @@ fn error_text(body: &str) -> String {
     printable(&text)
 }
 
-fn printable(text: &str) -> String {
+pub(super) fn printable(text: &str) -> String {
     text.trim()
         .chars()
         .filter(|c| !c.is_control())
@@ -186,16 +280,84 @@ fn printable(text: &str) -> String {
         .collect()
 }
 
-fn reason(e: &reqwest::Error) -> String {
+fn reason(e: &reqwest::Error, whose: Whose) -> String {
     if e.is_timeout() {
         return TOO_LATE.into();
     }
-    // The outer layers only repeat the address; the innermost cause is the one to act on.
-    let mut cause: &dyn std::error::Error = e;
+    let Some(tls) = find::<rustls::Error>(e) else {
+        return cause(e);
+    };
+    use rustls::{AlertDescription as Alert, CertificateError as Bad, Error as Tls};
+    match tls {
+        Tls::AlertReceived(Alert::CertificateRequired) => format!(
+            "it asks for a client certificate and none was given: {}",
+            whose.give_identity()
+        ),
+        Tls::AlertReceived(
+            Alert::BadCertificate
+            | Alert::UnsupportedCertificate
+            | Alert::CertificateRevoked
+            | Alert::CertificateExpired
+            | Alert::CertificateUnknown
+            | Alert::UnknownCA
+            | Alert::AccessDenied,
+        ) => format!(
+            "it refuses our client certificate, or that there is none ({tls}): {}",
+            whose.give_identity()
+        ),
+        // Another authority of the same name signed it.
+        Tls::InvalidCertificate(Bad::UnknownIssuer | Bad::BadSignature) => format!(
+            "its certificate is signed by an authority that is not trusted here: {}",
+            whose.give_ca()
+        ),
+        Tls::InvalidCertificate(_) => format!("its certificate cannot be trusted: {tls}"),
+        Tls::InvalidMessage(_) => {
+            "it does not speak TLS: then its address begins with http://".into()
+        }
+        other => other.to_string(),
+    }
+}
+
+/// The innermost cause: the outer layers only repeat the address.
+fn cause(e: &reqwest::Error) -> String {
+    let mut cause: &dyn Error = e;
     while let Some(inner) = cause.source() {
         cause = inner;
     }
     cause.to_string()
+}
+
+/// An error of a kind somewhere among the causes; one of input and output may hold it.
+fn find<'a, T: Error + 'static>(e: &'a reqwest::Error) -> Option<&'a T> {
+    let mut next: Option<&'a (dyn Error + 'static)> = Some(e);
+    while let Some(cause) = next {
+        if let Some(found) = cause.downcast_ref::<T>() {
+            return Some(found);
+        }
+        let held = cause
+            .downcast_ref::<io::Error>()
+            .and_then(io::Error::get_ref);
+        next = match held {
+            Some(held) => Some(held),
+            None => cause.source(),
+        };
+    }
+    None
+}
+
+/// Whether it was closed before it said anything, or said what is no HTTP, as whoever expects TLS does.
+fn is_cut(e: &reqwest::Error) -> bool {
+    let is_other = |e: &hyper::Error| e.is_incomplete_message() || e.is_parse();
+    let closed = find::<hyper::Error>(e).is_some_and(is_other);
+    let reset = find::<io::Error>(e).is_some_and(|e| {
+        matches!(
+            e.kind(),
+            io::ErrorKind::ConnectionReset
+                | io::ErrorKind::UnexpectedEof
+                | io::ErrorKind::BrokenPipe
+        )
+    });
+    closed || reset
 }
 
 #[cfg(test)]
@@ -218,7 +380,7 @@ mod tests {
     }
 
     fn http() -> Http {
-        Http::new(Duration::from_secs(5), false).unwrap()
+        Http::new(Duration::from_secs(5), Access::default(), false).unwrap()
     }
 
     #[tokio::test]

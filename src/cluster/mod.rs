@@ -1,6 +1,7 @@
 //! Clients of a cluster: PD over HTTP and each store's metrics, read from the store itself or from
 //! Prometheus, into one [`ClusterSnapshot`].
 
+pub mod access;
 mod address;
 pub mod client;
 mod evidence;
@@ -8,6 +9,7 @@ mod exposition;
 #[cfg(test)]
 mod fixture_tests;
 pub mod http;
+mod join;
 mod lenient;
 pub mod pd;
 pub mod prometheus;

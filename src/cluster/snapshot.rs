@@ -322,12 +322,6 @@ impl Store {
         self.life() == Life::Alive && self.state != StoreState::Tombstone
     }
 
-    /// The label `instance` of its metrics in Prometheus: its status address.
-    pub fn instance(&self) -> Option<&str> {
-        let address = self.status_address.as_deref()?;
-        Some(address.split_once("://").map_or(address, |(_, host)| host))
-    }
-
     /// Share of the capacity in use, 0 to 1.
     pub fn disk_used(&self) -> Option<f64> {
         match (self.capacity, self.available) {
@@ -399,10 +393,22 @@ impl Regions {
 /// Requests as the stores count them.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct Traffic {
+    /// Those that succeeded.
     pub ops_per_s: Option<f64>,
-    /// 99th percentile of the request duration, milliseconds. None without traffic.
+    /// 99th percentile of the request duration, milliseconds. None where nothing was served.
     pub p99_ms: Option<f64>,
-    pub errors_per_s: Option<f64>,
+    /// Those that were refused or failed: not led here, too late, no room.
+    #[serde(alias = "errors_per_s")]
+    pub refused_per_s: Option<f64>,
+}
+
+impl Traffic {
+    /// The share of requests that were refused, 0 to 1. None: there were none, or nobody knows.
+    pub fn refused_share(&self) -> Option<f64> {
+        let (served, refused) = (self.ops_per_s?, self.refused_per_s?);
+        let all = served + refused;
+        (all > 0.0).then(|| refused / all)
+    }
 }
 
 #[cfg(test)]

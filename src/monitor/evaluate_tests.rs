@@ -33,7 +33,7 @@ fn store(id: u64, state: StoreState) -> Store {
             Traffic {
                 ops_per_s: Some(10.0),
                 p99_ms: Some(4.0),
-                errors_per_s: Some(0.0),
+                refused_per_s: Some(0.0),
             },
             now,
         ),
@@ -233,7 +233,7 @@ fn a_slow_store_that_falls_silent_is_not_fast_again() {
     let quiet = Traffic {
         ops_per_s: Some(0.0),
         p99_ms: None,
-        errors_per_s: Some(0.0),
+        refused_per_s: Some(0.0),
     };
     for store in s.stores.value.iter_mut().flatten() {
         store.traffic = Observed::known(quiet, s.at);

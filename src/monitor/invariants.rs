@@ -5,7 +5,8 @@
 
 use super::sources::{blind_metrics, shared_failure};
 use crate::cluster::{
-    ClusterSnapshot, Doubt, Life, MemberState, PdMember, Regions, Store, StoreState, UnknownReason,
+    ClusterSnapshot, Doubt, Engine, Life, MemberState, PdMember, Regions, Store, StoreState,
+    UnknownReason,
 };
 use crate::span;
 use operator_ledger::{ALERT_KEY, LiveTicket, Reading, Severity};
@@ -420,6 +421,18 @@ fn high_latency(scene: &Scene<'_>, store: &Store) -> Judgement {
             format!("{name} answers slowly: p99 {p99:.0} ms, limit {limit:.0} ms"),
         ),
         Some(p99) => (Reading::Clear, format!("{name}: p99 {p99:.1} ms")),
+        None if store.engine == Engine::Tiflash => (
+            Reading::Clear,
+            format!("{name}: TiFlash counts its queries elsewhere"),
+        ),
+        None if traffic.refused_per_s.is_some_and(|refused| refused > 0.0) => (
+            Reading::Unknown,
+            format!("{name}: what it answers are refusals alone"),
+        ),
+        None if traffic.ops_per_s.is_none() => (
+            Reading::Unknown,
+            format!("{name}: its counters are no numbers"),
+        ),
         // Silence proves nothing of a store that was slow and still has something to serve: it
         // may hang.
         None if store.leaders != Some(0) && scene.ticketed => {

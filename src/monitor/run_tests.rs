@@ -145,3 +145,42 @@ async fn a_flood_of_alerts_makes_checks_sooner_but_never_without_a_pause() {
         assert!(pause >= interval / 4 && pause < interval, "{pause:?}");
     }
 }
+
+#[tokio::test]
+async fn a_store_that_nobody_asks_anything_is_idle_and_not_unknown() {
+    let metrics = "tikv_raftstore_region_count{type=\"leader\"} 4\n";
+    let app = Router::new().route("/metrics", get(move || std::future::ready(metrics)));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let store = listener.local_addr().unwrap().to_string();
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    let stores = json!({"count": 1, "stores": [{"store":
+        {"id": 1, "address": "127.0.0.1:1", "status_address": store, "state_name": "Up",
+         "last_heartbeat": Timestamp::now().as_nanosecond() as i64},
+        "status": {"leader_count": 4, "capacity": "9GiB", "available": "9GiB"}}]});
+    let members = json!({"header": {"cluster_id": 7},
+        "members": [{"name": "pd0"}], "leader": {"name": "pd0"}});
+    let app = Router::new()
+        .route(
+            "/pd/api/v1/members",
+            get(move || std::future::ready(Json(members.clone()))),
+        )
+        .route(
+            "/pd/api/v1/stores",
+            get(move || std::future::ready(Json(stores.clone()))),
+        )
+        .route("/pd/api/v1/ping", get(|| async {}));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let pd = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    let tmp = tempfile::tempdir().unwrap();
+    let mut monitor = monitor(tmp.path(), &pd, None).await;
+    monitor.check().await.unwrap();
+    // Long enough for a rate.
+    tokio::time::sleep(Duration::from_millis(250)).await;
+    for _ in 0..2 {
+        let report = monitor.check().await.unwrap();
+        let about_it = |v: &&Observation| v.key.ends_with(":1");
+        let seen: Vec<_> = report.violations.iter().filter(about_it).collect();
+        assert!(seen.is_empty(), "{seen:?}");
+    }
+}

@@ -2,11 +2,19 @@
 
 use super::{
     format::{age, lasting, phase},
-    panes::agent::starting,
+    panes::{
+        agent::starting,
+        traffic::{percent_of_some, refused},
+    },
     text::{cut, lines, width},
     theme::{Role, Theme},
 };
-use crate::app::model::{agent::Phase, cluster::Overall, process::Process, state::State};
+use crate::app::model::{
+    agent::Phase,
+    cluster::{MUCH_REFUSED, Overall},
+    process::Process,
+    state::State,
+};
 use ratatui::{
     Frame,
     layout::Rect,
@@ -77,6 +85,16 @@ pub(super) fn overall(state: &State, theme: Theme) -> Vec<Span<'static>> {
     let mut spans = vec![Span::styled(text, theme.style(role))];
     if let Some(since) = since {
         spans.push(Span::raw(format!(" {}", lasting(state.since(since)))));
+    }
+    // What users feel, whatever the members and stores say.
+    if let Some((share, _)) = state.cluster.traffic(state.now).and_then(refused) {
+        let role = if share < MUCH_REFUSED {
+            Role::Warn
+        } else {
+            Role::Bad
+        };
+        let text = format!(" {} refused", percent_of_some(share));
+        spans.push(Span::styled(text, theme.style(role)));
     }
     spans
 }

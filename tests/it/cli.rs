@@ -403,3 +403,104 @@ fn a_folder_is_not_a_ledger() {
     let said = err(home.path(), &["tickets", "list", "--db", path]);
     assert!(said.contains(path) && said.contains("folder"), "{said}");
 }
+
+/// A PD that says who it is, at a free port, and what was asked there.
+fn pd_that_writes_down(seen: &std::sync::Arc<std::sync::Mutex<String>>) -> String {
+    use std::io::{Read, Write};
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let seen = seen.clone();
+    std::thread::spawn(move || {
+        for mut socket in listener.incoming().flatten() {
+            let mut request = [0; 4096];
+            let length = socket.read(&mut request).unwrap_or(0);
+            let request = String::from_utf8_lossy(&request[..length]).into_owned();
+            let body = if request.contains("/stores") {
+                r#"{"count":1,"stores":[{"store":{"id":1,"address":"a:1","state_name":"Down"},"status":{}}]}"#
+            } else {
+                r#"{"header":{"cluster_id":7},"members":[{"name":"pd0"}],"leader":{"name":"pd0"}}"#
+            };
+            seen.lock().unwrap().push_str(&request);
+            let _ = write!(
+                socket,
+                "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}",
+                body.len()
+            );
+        }
+    });
+    address
+}
+
+#[test]
+fn a_password_is_sent_as_it_is_and_written_down_nowhere() {
+    let home = home();
+    let seen = std::sync::Arc::<std::sync::Mutex<String>>::default();
+    let address = pd_that_writes_down(&seen);
+    let pd = format!("http://op:p%40ss-word@{address}");
+    let config = "[prometheus]\nurl = 'http://me:hunter-two@127.0.0.1:1/x'\n\
+        headers = { X-Scope-OrgID = 'tenant-nine' }\n";
+    fs::write(home.path().join("config.toml"), config).unwrap();
+    let run = |args: &[&str]| {
+        let done = operator(home.path()).args(args).output().unwrap();
+        let text = [done.stdout, done.stderr].concat();
+        String::from_utf8_lossy(&text).into_owned()
+    };
+    let mut said = run(&["cluster", "--pd", &pd, "--json"]);
+    assert!(said.contains("127.0.0.1:1/x"), "{said}");
+    said += &run(&["cluster", "--pd", &pd]);
+    said += &run(&["monitor", "run", "--once", "--json", "--pd", &pd]);
+    said += &run(&["tickets", "show", "1", "--json"]);
+    assert!(said.contains(&format!("http://{address}")), "{said}");
+    // op:p@ss-word in base64.
+    let sent = seen.lock().unwrap().to_lowercase();
+    assert!(
+        sent.contains("authorization: basic b3a6cebzcy13b3jk"),
+        "{sent}"
+    );
+    let mut files: Vec<_> = fs::read_dir(home.path()).unwrap().flatten().collect();
+    files.retain(|f| f.file_name() != "config.toml" && f.path().is_file());
+    assert!(files.iter().any(|f| f.file_name() == "tickets.db"));
+    for file in files {
+        said += &String::from_utf8_lossy(&fs::read(file.path()).unwrap());
+    }
+    for secret in ["p%40ss", "p@ss-word", "hunter-two", "tenant-nine"] {
+        assert!(!said.contains(secret), "{secret}");
+    }
+}
+
+#[test]
+fn what_cannot_be_a_connection_is_said_at_once() {
+    let home = home();
+    for (args, words) in [
+        (
+            vec![
+                "cluster",
+                "--prometheus",
+                "http://x",
+                "--prometheus-match",
+                "cluster=a",
+            ],
+            "looks like {cluster=\"a\"}",
+        ),
+        (
+            vec!["cluster", "--tls-ca", "/no/such/ca.crt"],
+            "/no/such/ca.crt",
+        ),
+        (
+            vec![
+                "cluster",
+                "--prometheus",
+                "http://x",
+                "--prometheus-header",
+                "secret-token",
+            ],
+            "X-Scope-OrgID: team-a",
+        ),
+    ] {
+        let why = err(home.path(), &args);
+        assert!(
+            why.contains(words) && !why.contains("secret-token"),
+            "{why}"
+        );
+    }
+}

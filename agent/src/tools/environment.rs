@@ -3,7 +3,7 @@
 //!
 //! An allowlist: what is not named here does not reach a command, credentials of ours least of all.
 
-use operator_ledger::home::LAB_DIR_VAR;
+use operator_ledger::{connections, home::LAB_DIR_VAR};
 use std::{
     collections::BTreeMap,
     ffi::{OsStr, OsString},
@@ -187,6 +187,11 @@ pub fn environment(
     if let Some(prometheus) = &around.prometheus {
         set("PROMETHEUS_URL", prometheus.into());
     }
+    for name in connections::TOLD {
+        if let Some(value) = inherited.get(OsStr::new(name)).filter(|v| !v.is_empty()) {
+            set(name, value.clone());
+        }
+    }
     env
 }
 
@@ -222,6 +227,9 @@ mod tests {
             ("OPERATOR_LAB", "compose"),
             ("DOCKER_HOST", "tcp://docker:2375"),
             ("BASH_ENV", "/evil"),
+            ("OPERATOR_TLS_CA", "/ca.crt"),
+            ("OPERATOR_TLS_KEY", ""),
+            ("OPERATOR_PROMETHEUS_HEADERS", "Authorization: secret"),
             ("LD_PRELOAD", "/evil.so"),
         ]);
         let env = environment(inherited, &folder, &around, "s1");
@@ -236,6 +244,7 @@ mod tests {
                 "OPERATOR_LAB",
                 "OPERATOR_LAB_DIR",
                 "OPERATOR_SESSION",
+                "OPERATOR_TLS_CA",
                 "PAGER",
                 "PATH",
                 "PD_ENDPOINT",

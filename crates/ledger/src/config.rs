@@ -6,6 +6,7 @@
 //! prometheus = "http://prometheus:9090"
 //! theme = "sixteen"
 //!
+//! [tls]       # connections
 //! [agent]     # agent_lab::settings
 //! [monitor]   # operator_tui::monitor
 //! [notify]    # operator_tui::monitor::notify
@@ -14,7 +15,10 @@
 //! A section's type belongs to whoever uses it. Who does not use one leaves its type out and does
 //! not judge what is in it. Flags and the environment, which win over the file, are not known here.
 
-use crate::home::Home;
+use crate::{
+    connections::{PdSection, PrometheusSection, TlsFiles, address_or_table},
+    home::Home,
+};
 use serde::{
     Deserialize,
     de::{DeserializeOwned, IgnoredAny},
@@ -33,10 +37,12 @@ use std::{
     bound = "A: Section, M: Section, N: Section"
 )]
 pub struct ConfigFile<A = IgnoredAny, M = IgnoredAny, N = IgnoredAny> {
-    /// Addresses of PD, separated by commas.
-    pub pd: Option<String>,
-    /// Address of Prometheus.
-    pub prometheus: Option<String>,
+    #[serde(deserialize_with = "address_or_table")]
+    pub pd: PdSection,
+    #[serde(deserialize_with = "address_or_table")]
+    pub prometheus: PrometheusSection,
+    /// Of PD and the stores.
+    pub tls: TlsFiles,
     /// Colours of the dashboard.
     pub theme: Option<String>,
     pub agent: A,
@@ -136,6 +142,7 @@ fn near_miss(message: &str) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::endpoints::ExposeSecret;
 
     #[derive(Debug, Default, Deserialize)]
     #[serde(default, deny_unknown_fields)]
@@ -153,7 +160,7 @@ mod tests {
         let tmp = tempfile::tempdir().unwrap();
         let home = Home::at(tmp.path());
         let read = |home: &Home| home.config::<Part, Part, Part>().unwrap();
-        assert!(read(&home).pd.is_none());
+        assert!(read(&home).pd.url.is_none());
         fs::write(tmp.path().join("config.toml"), "").unwrap();
         let config = read(&home);
         assert!(config.theme.is_none() && config.agent.usd.is_none());
@@ -164,8 +171,8 @@ mod tests {
         let cases: [(&[u8], &str); 9] = [
             (
                 b"pdd = 'http://x'",
-                "line 1: unknown field `pdd`, expected one of `pd`, `prometheus`, `theme`, \
-                 `agent`, `monitor`, `notify`; did you mean `pd`?",
+                "line 1: unknown field `pdd`, expected one of `pd`, `prometheus`, `tls`, \
+                 `theme`, `agent`, `monitor`, `notify`; did you mean `pd`?",
             ),
             (b"\n\n[agnet.budget]\nusd = 1.0", "did you mean `agent`?"),
             (b"\n[notfy]\nurl = 'x'", "line 2: unknown field `notfy`"),
@@ -195,6 +202,29 @@ mod tests {
     fn what_is_written_beside_a_mistake_is_not_repeated() {
         let why = read(b"[notify]\nurl = 'http://h/secret\n").unwrap_err();
         assert!(why.contains("line 2") && !why.contains("secret"), "{why}");
+    }
+
+    #[test]
+    fn an_address_stands_alone_or_in_a_table() {
+        let alone = read(b"pd = 'op:secret@x'\nprometheus = 'http://p'").unwrap();
+        assert_eq!(
+            alone.pd.url.as_ref().unwrap().expose_secret(),
+            "op:secret@x"
+        );
+        let shown = format!("{:?}", alone.pd);
+        assert!(!shown.contains("secret"), "{shown}");
+        let table = read(
+            b"[pd]\nurl = 'x'\n[tls]\nca = '/c'\n[prometheus]\nurl = 'p'\n\
+              match = '{cluster=\"a\"}'\nheaders = { X-Scope-OrgID = 'team' }",
+        )
+        .unwrap();
+        assert_eq!(table.pd.url.unwrap().expose_secret(), "x");
+        assert_eq!(table.tls.ca.as_deref(), Some(Path::new("/c")));
+        assert_eq!(table.prometheus.filter.as_deref(), Some("{cluster=\"a\"}"));
+        assert!(!format!("{:?}", table.prometheus.headers).contains("team"));
+        let why = read(b"[prometheus]\ntoken = 'x'").unwrap_err();
+        assert!(why.contains("line 2: unknown field `token`"), "{why}");
+        assert!(why.contains("did you mean `token_file`?") || why.contains("`token_file`"));
     }
 
     #[test]

@@ -41,6 +41,7 @@ pub mod clean;
 mod clock;
 mod commands;
 pub mod config;
+pub mod connections;
 pub mod endpoints;
 mod engine;
 mod entries;

@@ -99,8 +99,7 @@ impl EffectRunner {
             ));
             runner.populate = Some(demo.children);
         } else if live {
-            let mut look = Options::new(&config.pd);
-            look.prometheus = config.prometheus;
+            let look = config.look;
             runner.observer = Some(Observer::start(look, &runner.looks, runner.events.clone()));
         }
         Ok(runner)

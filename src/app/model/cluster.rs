@@ -24,6 +24,8 @@ pub const STALE: SignedDuration = SignedDuration::from_secs(5);
 const VALUES: usize = 300;
 /// As time.
 pub const HISTORY: Duration = Duration::from_secs(VALUES as u64);
+/// The share of requests that are refused in a cluster that is not well.
+pub const MUCH_REFUSED: f64 = 0.1;
 /// Seconds that one look can stand for.
 const MAX_AT_ONCE: i128 = 10;
 
@@ -50,6 +52,8 @@ pub struct Cluster {
     pub patience: SignedDuration,
     pub ops: VecDeque<Option<f64>>,
     pub p99: VecDeque<Option<f64>>,
+    /// Refused requests a second.
+    pub refused: VecDeque<Option<f64>>,
     overall: Overall,
     overall_since: Option<Timestamp>,
     store_since: HashMap<u64, (How, Timestamp)>,
@@ -74,6 +78,7 @@ impl Cluster {
             patience: STALE,
             ops: VecDeque::new(),
             p99: VecDeque::new(),
+            refused: VecDeque::new(),
             overall: Overall::Unknown,
             overall_since: None,
             store_since: HashMap::new(),
@@ -144,6 +149,7 @@ impl Cluster {
         let traffic = snapshot.traffic.fresh().copied().unwrap_or_default();
         push(&mut self.ops, traffic.ops_per_s);
         push(&mut self.p99, traffic.p99_ms);
+        push(&mut self.refused, traffic.refused_per_s);
         if let Some(earlier) = &self.snapshot {
             snapshot.remember(earlier);
         }
@@ -194,6 +200,7 @@ impl Cluster {
             let total = cluster::total(all.iter()).unwrap_or_default();
             push_before(&mut self.ops, total.ops_per_s);
             push_before(&mut self.p99, total.p99_ms);
+            push_before(&mut self.refused, total.refused_per_s);
         }
         for (id, values) in past {
             let history = self.stores.entry(*id).or_default();
@@ -211,6 +218,11 @@ impl Cluster {
             self.overall = overall;
             self.overall_since = Some(now);
         }
+    }
+
+    /// What all stores serve together, if that is known now.
+    pub fn traffic(&self, now: Timestamp) -> Option<&Traffic> {
+        self.current(&self.snapshot.as_ref()?.traffic, now)
     }
 
     /// The word, and since when it holds.
@@ -231,6 +243,12 @@ impl Cluster {
         } else {
             observed.fresh()
         }
+    }
+
+    /// Whether more is refused than leaders that move explain.
+    fn refuses(&self, now: Timestamp) -> bool {
+        let share = self.traffic(now).and_then(Traffic::refused_share);
+        share.is_some_and(|share| share >= MUCH_REFUSED)
     }
 
     fn judged(&self, now: Timestamp) -> Overall {
@@ -273,7 +291,7 @@ impl Cluster {
         let replicated = regions.map(|r| r.down_peer == 0 && r.miss_peer == 0);
         if stores.is_empty() {
             Overall::Unknown
-        } else if dead || !members_up || replicated == Some(false) {
+        } else if dead || !members_up || replicated == Some(false) || self.refuses(now) {
             Overall::Degraded
         } else if suspect {
             Overall::Suspect

@@ -2,7 +2,7 @@
 
 use crate::{
     app::model::palette::Palette,
-    cluster::Prometheus,
+    cluster::Options,
     demo::Walkthrough,
     stage::{control::Control, running_lab::Launch},
     supervisor::Spec,
@@ -24,10 +24,8 @@ pub struct Config {
     pub subject: String,
     /// Where it is, for the header: `embedded lab`, or PD's address.
     pub place: String,
-    /// PD endpoints as people write them.
-    pub pd: String,
-    /// Where the stores' metrics are read. None: from the stores.
-    pub prometheus: Option<Prometheus>,
+    /// Where the cluster is, and how it is looked at.
+    pub look: Options,
     pub ledger: PathBuf,
     /// The lab whose nodes are watched, if it is one: their logs are there.
     pub lab: Option<Arc<dyn Control>>,

@@ -53,8 +53,7 @@ impl Replay {
         let config = Config {
             subject: like.subject.clone(),
             place: "replay".into(),
-            pd: String::new(),
-            prometheus: None,
+            look: crate::cluster::Options::new(""),
             ledger: like.tickets.path.clone(),
             lab: None,
             palette: like.view_options.palette,

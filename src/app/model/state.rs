@@ -105,7 +105,7 @@ impl State {
             subject: config.subject.clone(),
             place: config.place.clone(),
             lab: config.lab.is_some(),
-            cluster: Cluster::new(config.pd.clone()),
+            cluster: Cluster::new(config.look.pd.join(",")),
             tickets: Tickets::new(config.ledger.clone()),
             agent: Agent::of(&config.agent, now),
             other: None,

@@ -175,8 +175,7 @@ mod tests {
         let config = Config {
             subject: "tikv".into(),
             place: "here".into(),
-            pd: "pd".into(),
-            prometheus: None,
+            look: crate::cluster::Options::new("pd"),
             ledger: "tickets.db".into(),
             lab: None,
             palette: Palette::Terminal,

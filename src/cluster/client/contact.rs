@@ -21,13 +21,24 @@ pub(super) struct Contacts {
 }
 
 impl Client {
+    /// Where a store is asked for something. PD names no scheme: stores speak TLS where PD does.
+    pub(super) fn at_store(&self, address: &str, path: &str) -> String {
+        let encrypted = self.options.pd.iter().any(|e| e.starts_with("https://"));
+        let scheme = if encrypted { "https" } else { "http" };
+        if address.contains("://") {
+            format!("{}/{path}", address.trim_end_matches('/'))
+        } else {
+            format!("{scheme}://{address}/{path}")
+        }
+    }
+
     /// What asking each store for a sign of life takes; on its own, so that it can run beside
     /// the reading of figures.
     pub(super) fn ask_stores(
         &mut self,
         stores: &[Store],
     ) -> impl Future<Output = HashMap<u64, Contact>> + use<> {
-        let failures = &mut self.contacts.failures;
+        let mut failures = std::mem::take(&mut self.contacts.failures);
         failures.retain(|id, _| stores.iter().any(|s| s.id == *id));
         let asked: Vec<(u64, String)> = stores
             .iter()
@@ -39,9 +50,10 @@ impl Client {
                 if !worth {
                     *failed = failed.map(|n| n + 1);
                 }
-                worth.then(|| (store.id, status_url(address)))
+                worth.then(|| (store.id, self.at_store(address, "status")))
             })
             .collect();
+        self.contacts.failures = failures;
         answers(self.http.clone(), asked)
     }
 
@@ -84,12 +96,4 @@ async fn answers(http: Http, asked: Vec<(u64, String)>) -> HashMap<u64, Contact>
         }
     });
     join_all(each).await.into_iter().collect()
-}
-
-fn status_url(address: &str) -> String {
-    if address.contains("://") {
-        format!("{address}/status")
-    } else {
-        format!("http://{address}/status")
-    }
 }

@@ -2,9 +2,12 @@
 
 use super::Client;
 use crate::cluster::{
+    exposition,
     http::{self, HttpError},
     rates::{self, Counters},
-    snapshot::{ClusterSnapshot, Evidence, Observed, Store, StoreState, Traffic, UnknownReason},
+    snapshot::{
+        ClusterSnapshot, Engine, Evidence, Observed, Store, StoreState, Traffic, UnknownReason,
+    },
 };
 use futures_util::future::join_all;
 use jiff::Timestamp;
@@ -19,19 +22,17 @@ impl Client {
         let Some(prometheus) = &mut self.options.prometheus else {
             return stores;
         };
-        let answer = prometheus.traffic(self.options.rate_window).await;
+        let answer = prometheus.traffic(&stores, self.options.rate_window).await;
         let now = Timestamp::now();
-        for store in &mut stores {
-            store.traffic = match (&answer, store.instance()) {
-                (Err(e), _) => Observed::unknown(e.to_string()),
-                (_, None) => Observed::unknown("PD names no status address"),
-                (Ok(known), Some(instance)) => match known.get(instance) {
+        let place = prometheus.place();
+        for (n, store) in stores.iter_mut().enumerate() {
+            store.traffic = match &answer {
+                _ if store.engine == Engine::Tiflash => Observed::known(Traffic::default(), now),
+                Err(e) => Observed::unknown(e.to_string()),
+                Ok(known) => match known.get(n) {
                     Some(Ok(traffic)) => Observed::known(*traffic, now),
-                    Some(Err(why)) => Observed::unknown(format!("{}: {why}", prometheus.place())),
-                    None => Observed::unknown(format!(
-                        "{} knows no instance {instance}",
-                        prometheus.place()
-                    )),
+                    Some(Err(why)) => Observed::unknown(format!("{place}: {why}")),
+                    None => Observed::unknown(format!("{place}: no answer of it")),
                 },
             };
         }
@@ -48,13 +49,9 @@ impl Client {
         let prometheus = self.options.prometheus.as_mut()?;
         let second = Duration::from_secs(1);
         let window = self.options.rate_window;
-        let from = snapshot.at - length;
-        let answer = prometheus.history(from, snapshot.at, second, window).await;
-        Some(answer.map(|known| {
-            let stores = snapshot.stores.value.iter().flatten();
-            let kept = |store: &Store| Some((store.id, known.get(store.instance()?)?.clone()));
-            stores.filter_map(kept).collect()
-        }))
+        let (from, to) = (snapshot.at - length, snapshot.at);
+        let stores = snapshot.stores.value.as_deref().unwrap_or_default();
+        Some(prometheus.history(stores, from, to, second, window).await)
     }
 
     /// Adds each store's own traffic.
@@ -66,11 +63,7 @@ impl Client {
                 .status_address
                 .as_deref()
                 .filter(|_| store.state != StoreState::Tombstone)?;
-            let url = if address.contains("://") {
-                format!("{address}/metrics")
-            } else {
-                format!("http://{address}/metrics")
-            };
+            let url = self.at_store(address, "metrics");
             Some((http::get(&self.http, &url).await, url))
         }))
         .await;
@@ -80,8 +73,11 @@ impl Client {
             store.traffic = match answer {
                 None => Observed::unknown("PD names no status address"),
                 Some((Err(e), _)) => Observed::unknown(e.to_string()),
+                Some((Ok(text), _)) if store.engine == Engine::Tiflash && is_tiflash(&text) => {
+                    Observed::known(Traffic::default(), now)
+                }
                 Some((Ok(text), url)) => match Counters::read(&text) {
-                    None => Observed::unknown(format!("{url}: no request metrics there")),
+                    None => Observed::unknown(format!("{url}: what answers is no store's metrics")),
                     Some(counters) => {
                         let window = self.windows.entry(store.id).or_default();
                         match window.add(at, counters, self.options.rate_window) {
@@ -94,6 +90,11 @@ impl Client {
         }
         stores
     }
+}
+
+/// TiFlash counts what it serves in metrics that are not read here.
+fn is_tiflash(text: &str) -> bool {
+    exposition::samples(text).any(|s| s.name.starts_with("tiflash_"))
 }
 
 /// The sum over stores that can be seen. Unknown when none can.

@@ -3,12 +3,12 @@
 
 use crate::{
     app::model::{overlay::StoreView, state::State},
-    cluster::Store,
+    cluster::{Engine, Store},
     transcript::{Size, wrap::wrap},
     ui::{
         chart::{self, History},
         format::{age, bytes, lasting, millis, percent, rate},
-        panes::cluster::state_words,
+        panes::{self, cluster::state_words},
         row,
         text::{clear, left, lines, panel, paragraph},
         theme::{Role, Theme},
@@ -114,6 +114,23 @@ fn facts(
         ),
         _ => unknown(),
     };
+    // TiFlash counts its queries in metrics of its own, which are not read.
+    let tiflash = store.engine == Engine::Tiflash;
+    let none = || match traffic.ops_per_s {
+        _ if tiflash => "TiFlash: not measured".into(),
+        Some(_) => "-".into(),
+        None => unknown(),
+    };
+    let a_second = |v| format!("{}/s", rate(v));
+    let served = traffic.ops_per_s.map_or_else(none, a_second);
+    let refused = match (panes::traffic::refused(&traffic), traffic.refused_per_s) {
+        (Some((share, v)), _) => format!(
+            "{} ({})",
+            a_second(v),
+            panes::traffic::percent_of_some(share)
+        ),
+        (None, known) => known.map_or_else(none, a_second),
+    };
     let pairs = [
         (
             "last heartbeat",
@@ -123,19 +140,9 @@ fn facts(
         ("leaders", count(store.leaders)),
         ("regions", count(store.regions)),
         ("disk", disk),
-        (
-            "requests",
-            traffic
-                .ops_per_s
-                .map_or_else(unknown, |v| format!("{}/s", rate(v))),
-        ),
-        ("p99", traffic.p99_ms.map_or_else(unknown, millis)),
-        (
-            "errors",
-            traffic
-                .errors_per_s
-                .map_or_else(unknown, |v| format!("{}/s", rate(v))),
-        ),
+        ("served", served),
+        ("p99", traffic.p99_ms.map_or_else(none, millis)),
+        ("refused", refused),
         ("id", store.id.to_string()),
     ];
     let cell = |(name, value): &(&str, String)| -> Vec<Span<'static>> {

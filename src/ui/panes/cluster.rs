@@ -3,7 +3,8 @@
 use crate::{
     app::model::{pane::Pane, state::State},
     cluster::{
-        ClusterSnapshot, Doubt, Life, MemberState, PdMember, Store, StoreState, UnknownReason,
+        ClusterSnapshot, Doubt, Engine, Life, MemberState, PdMember, Store, StoreState,
+        UnknownReason,
     },
     ui::{
         format::{age, lasting, millis, percent, rate},
@@ -331,7 +332,9 @@ impl Shape {
             .disk_used()
             .filter(|_| known && matches!(store.life(), Life::Alive | Life::Suspect(_)));
         numbers += &right(&disk.map_or("?".into(), percent), self.disk);
-        if self.rates > 0 {
+        if self.rates > 0 && store.engine == Engine::Tiflash {
+            numbers += &right("TiFlash", self.rates);
+        } else if self.rates > 0 {
             let traffic = state
                 .cluster
                 .current(&store.traffic, state.now)
@@ -339,10 +342,10 @@ impl Shape {
                 .unwrap_or_default();
             let ops = traffic.ops_per_s.filter(|_| known);
             let p99 = traffic.p99_ms.filter(|_| known).map(millis);
-            let none = if ops.is_some_and(|ops| ops < 0.05) {
-                "-"
-            } else {
-                "?"
+            let none = match traffic::refused(&traffic) {
+                Some(_) => "refuses",
+                None if ops.is_some_and(|ops| ops < 0.05) => "-",
+                None => "?",
             };
             numbers += &right(&ops.map_or("?".into(), rate), 8);
             numbers += &right(&p99.unwrap_or(none.into()), 8);

@@ -5,4 +5,4 @@ pub(super) mod chapter;
 pub(super) mod cluster;
 pub(super) mod record;
 pub(super) mod tickets;
-mod traffic;
+pub(super) mod traffic;

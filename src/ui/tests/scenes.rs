@@ -15,7 +15,7 @@ use crate::{
             tickets::LedgerView,
         },
     },
-    cluster::{ClusterSnapshot, Doubt, Life, Observed, Store, StoreState},
+    cluster::{ClusterSnapshot, Doubt, Life, Observed, Store, StoreState, Traffic},
     supervisor::Fact,
 };
 use crossterm::event::{KeyCode, KeyEvent};
@@ -410,4 +410,47 @@ fn starting() -> Stage {
     stage.send(Event::Lab(LabNews::Progress(progress)));
     stage.wait(3);
     stage
+}
+
+/// Regions without a quorum: the stores answer quickly, and with refusals.
+fn refusing(served: f64) -> Stage {
+    let mut stage = at_work(false);
+    let mut seen = snapshot(false, stage.now());
+    let traffic = Traffic {
+        ops_per_s: Some(served),
+        p99_ms: (served > 0.0).then_some(4.1),
+        refused_per_s: Some(250.0),
+    };
+    seen.traffic = Observed::known(traffic, seen.at);
+    for store in seen.stores.value.iter_mut().flatten() {
+        store.traffic = Observed::known(traffic, seen.at);
+    }
+    stage.send(Event::Cluster(Box::new(seen), STALE));
+    stage
+}
+
+#[test]
+fn what_is_refused_comes_first() {
+    for (width, height) in SIZES {
+        let shown = refusing(0.0).show(width, height);
+        let header = shown.lines().next().unwrap();
+        assert!(header.contains("100% refused"), "{shown}");
+        assert!(!header.contains("HEALTHY"), "{shown}");
+        let row = |words: [&str; 2]| {
+            let there = |l: &str| words.iter().any(|word| l.contains(word));
+            shown.lines().position(there)
+        };
+        let first = row(["│refused ", "requests refused a second"]);
+        let then = row(["│ops/s ", "requests served a second"]);
+        assert!(first.is_some() && first < then, "{shown}");
+        let some = refusing(750.0).show(width, height);
+        assert!(
+            some.lines().next().unwrap().contains("25% refused"),
+            "{some}"
+        );
+        let none = at_work(false).show(width, height);
+        assert!(!none.contains("refused"), "{none}");
+    }
+    let shown = refusing(0.0).show(80, 24);
+    assert!(shown.contains("100% 250/s"), "{shown}");
 }

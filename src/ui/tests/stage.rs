@@ -53,8 +53,7 @@ impl Stage {
                 "http://10.0.0.1:2379"
             }
             .into(),
-            pd: "http://10.0.0.1:2379".into(),
-            prometheus: None,
+            look: crate::cluster::Options::new("http://10.0.0.1:2379"),
             ledger: "/home/kim/.operator/tickets.db".into(),
             lab: None,
             palette: Palette::Terminal,
@@ -255,7 +254,7 @@ pub(super) fn snapshot(broken: bool, now: Timestamp) -> ClusterSnapshot {
                 Traffic {
                     ops_per_s: Some(402.0),
                     p99_ms: Some(4.1),
-                    errors_per_s: Some(0.0),
+                    refused_per_s: Some(0.0),
                 },
                 now,
             )
@@ -307,7 +306,7 @@ pub(super) fn snapshot(broken: bool, now: Timestamp) -> ClusterSnapshot {
             Traffic {
                 ops_per_s: Some(ops),
                 p99_ms: Some(4.1),
-                errors_per_s: Some(0.0),
+                refused_per_s: Some(0.0),
             },
             now,
         ),

@@ -104,7 +104,7 @@ fn seen(snapshot: &Value) -> Vec<(u64, f64, bool, bool)> {
                 s["id"].as_u64().unwrap(),
                 traffic["ops_per_s"].as_f64().unwrap_or(-1.0),
                 traffic["p99_ms"].is_f64(),
-                traffic["errors_per_s"].is_f64(),
+                traffic["refused_per_s"].is_f64(),
             )
         })
         .collect()

@@ -91,16 +91,22 @@ impl Router {
     async fn call(&self, region: u64, make: impl Fn(u64) -> Call) -> Result<Answer, RouteError> {
         let give_up = Instant::now() + LOAD_OPERATION;
         let mut last = String::from("no leader is known");
+        let mut turns = self.stores.keys().copied().cycle().skip(region as usize);
         loop {
             if Instant::now() >= give_up {
                 return Err(RouteError::NoAnswer { last });
             }
-            let leader = self.leaders().get(&region).copied();
-            let Some(channel) = leader.and_then(|id| self.stores.get(&id)) else {
+            if !self.leaders().contains_key(&region) {
                 self.ask_pd().await;
-                if !self.leaders().contains_key(&region) {
-                    sleep(RETRY).await;
-                }
+            }
+            // Where nobody knows a leader any store may know more: it is asked as clients of TiKV
+            // ask, and says that it is none, or who is.
+            let leader = self.leaders().get(&region).copied();
+            let Some(channel) = leader
+                .or_else(|| turns.next())
+                .and_then(|id| self.stores.get(&id))
+            else {
+                sleep(RETRY).await;
                 continue;
             };
             let deadline = unix_millis() + LOAD_CALL.as_millis() as u64;
