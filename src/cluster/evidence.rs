@@ -38,7 +38,7 @@ impl Pace {
 
     /// A heartbeat is late before it is missing.
     fn late(self) -> SignedDuration {
-        signed(self.0 * 3 / 4)
+        signed(self.0 * 17 / 20)
     }
 
     fn limit(self) -> SignedDuration {
