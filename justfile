@@ -49,7 +49,9 @@ pictures:
     cargo build --release
     cargo run --example pictures
 
-# Kills at random moments again and again, and properties with many cases; takes long
+# Kills at random moments again and again, the ledger taken away in every way there is, and properties
+# with many cases; takes long
 drills rounds="20":
     PROPTEST_CASES=20000 cargo test --workspace --lib
+    cargo test -p agent_lab --test it ledger_away -- --nocapture
     for n in $(seq {{rounds}}); do cargo test -p agent_lab --test it survival && cargo test -p operator-tui --test it survival || exit 1; done

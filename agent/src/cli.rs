@@ -325,8 +325,8 @@ async fn agent(
         day: settings.budget.usd_per_day * SUMMARIES_UP_TO,
     };
     let (behind, watch) = (
-        AgentLedger::open(ledger.path()),
-        AgentLedger::open(ledger.path()),
+        AgentLedger::open_existing(ledger.path()),
+        AgentLedger::open_existing(ledger.path()),
     );
     let (behind, watch) = (behind.await?, watch.await?);
     let summaries = match (api, &settings.small) {

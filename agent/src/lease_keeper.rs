@@ -93,13 +93,16 @@ impl LeaseKeeper {
                     }
                     let asked = renewal.asked();
                     // One that comes after the lease was given back is refused.
-                    let why = match ledger.renew(&lease, duration).wait() {
+                    let there = ledger.still_there().wait();
+                    let renewed = there.and_then(|()| ledger.renew(&lease, duration).wait());
+                    let why = match renewed {
                         Ok(()) => {
                             renewal.goes_on(asked, duration);
                             wait = duration / 3;
                             continue;
                         }
                         Err(LedgerError::Fenced { why, .. }) => why,
+                        Err(e @ LedgerError::Lost { .. }) => e.to_string(),
                         Err(_) if holds.holds() => {
                             wait = (duration / 10).min(Duration::from_millis(500));
                             continue;

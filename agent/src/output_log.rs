@@ -2,7 +2,7 @@
 //! disk delays the record of the output, never the command.
 
 use crate::lease_keeper::Until;
-use operator_ledger::{AgentLedger, OutputChunk};
+use operator_ledger::{AgentLedger, LedgerError, OutputChunk};
 use std::time::Duration;
 use tokio::{
     sync::{
@@ -88,6 +88,7 @@ async fn store(
                 }
                 match ledger.append_output(&session, &batch).await {
                     Ok(()) => break Ok(()),
+                    Err(e @ LedgerError::Lost { .. }) => break Err(e.to_string()),
                     Err(_) if began.elapsed() < PATIENCE => {
                         sleep(Duration::from_millis(100)).await;
                     }

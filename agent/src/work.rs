@@ -81,6 +81,16 @@ async fn work(
         if context.stop.asked().is_some() {
             return Ok(Finished::Stopped);
         }
+        if let Err(e) = ledger.still_there().await {
+            if plan.once || plan.ticket.is_some() {
+                return Err(e.into());
+            }
+            context.say_once(&mut trouble, e.to_string());
+            tokio::select! {
+                _ = context.stop.until_asked() => return Ok(Finished::Stopped),
+                () = tokio::time::sleep(POLL) => continue,
+            }
+        }
         if there.is_none_or(|at| at.elapsed() >= PRESENCE) {
             // A ledger that cannot be written is told of below, by the claim.
             let _ = ledger.agent_is_there(&context.holder, model.name()).await;
@@ -98,9 +108,12 @@ async fn work(
             None => plan.cluster.now(ledger).await,
         };
         let mut wait = POLL;
-        let claim = match day_is_spent(context, ledger).await? {
-            Some(why) if plan.once || plan.ticket.is_some() => return Err(WorkError::Budget(why)),
-            Some(why) => {
+        let claim = match day_is_spent(context, ledger).await {
+            Err(e) => Some(Err(e)),
+            Ok(Some(why)) if plan.once || plan.ticket.is_some() => {
+                return Err(WorkError::Budget(why));
+            }
+            Ok(Some(why)) => {
                 if trouble.as_ref() != Some(&why) {
                     context.emitter.notice(None, Level::Warn, why.clone());
                     trouble = Some(why);
@@ -108,7 +121,7 @@ async fn work(
                 wait = MAX_REST / 10;
                 None
             }
-            None => Some(
+            Ok(None) => Some(
                 ledger
                     .claim(ClaimRequest {
                         holder: context.holder.clone(),
@@ -169,17 +182,21 @@ async fn work(
                     }
                 }
             }
-            Some(Err(e)) => {
-                let text = e.to_string();
-                if trouble.as_ref() != Some(&text) {
-                    context.emitter.notice(None, Level::Error, text.clone());
-                    trouble = Some(text);
-                }
-            }
+            Some(Err(e)) => context.say_once(&mut trouble, e.to_string()),
         }
         tokio::select! {
             _ = context.stop.until_asked() => return Ok(Finished::Stopped),
             () = tokio::time::sleep(wait) => {}
+        }
+    }
+}
+
+impl SessionContext {
+    /// Tells of a trouble that lasts when it begins.
+    fn say_once(&self, told: &mut Option<String>, text: String) {
+        if told.as_ref() != Some(&text) {
+            self.emitter.notice(None, Level::Error, text.clone());
+            *told = Some(text);
         }
     }
 }

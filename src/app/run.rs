@@ -48,7 +48,15 @@ pub struct Outcome {
 pub fn run<F: Frontend>(config: Config, front: F) -> io::Result<Outcome> {
     let back = BackgroundRuntime::start()?;
     let here = Builder::new_current_thread().enable_all().build()?;
-    here.block_on(dashboard(config, front, back.handle()))
+    let ours = config.has_children().then(|| config.ledger.clone());
+    let outcome = here.block_on(dashboard(config, front, back.handle()));
+    drop(back);
+    if let Some(ledger) = ours {
+        // Those who wrote it have ended while it was read here, and so could not tidy up. Best
+        // effort: what is in the log is as durable as the rest.
+        let _ = operator_ledger::settle(&ledger);
+    }
+    outcome
 }
 
 /// The second thread. Ends with what runs on it, also when this one panics.
@@ -93,7 +101,7 @@ async fn dashboard<F: Frontend>(
     pace.urge();
     let mut rang = false;
     let mut front_gone = false;
-    loop {
+    let code = 'run: loop {
         let now = Instant::now();
         let mut queue = Vec::new();
         let can_draw = front_gone || front.ready();
@@ -162,17 +170,20 @@ async fn dashboard<F: Frontend>(
                 match runner.execute(effect, &mut front)? {
                     After::Nothing => {}
                     After::Redraw => pace.urge(),
-                    After::Exit(code) => return Ok(outcome(app, code)),
+                    After::Exit(code) => break 'run code,
                 }
             }
         }
         if let Some(quitting) = &app.live.quitting
             && quitting.since.elapsed() > QUIT_LIMIT
         {
-            let code = quitting.code;
-            return Ok(outcome(app, code));
+            break quitting.code;
         }
-    }
+    };
+    // Who reads the ledger may be about to say something: nobody listens any more.
+    drop(events);
+    runner.close();
+    Ok(outcome(app, code))
 }
 
 async fn until(at: Option<Instant>) {

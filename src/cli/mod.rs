@@ -15,6 +15,7 @@ mod config_file;
 mod connection;
 pub mod demo;
 pub mod lab;
+pub mod ledger;
 mod model_choice;
 pub mod monitor;
 pub mod replay;
@@ -53,6 +54,8 @@ enum Command {
     Tickets(tickets::Args),
     /// Read what agents did, and check the record
     Audit(audit::Args),
+    /// Check, back up and prune the ledger; adopt an older one
+    Ledger(ledger::Args),
     /// Play an incident back: what broke, what the agent did, what proved it
     Replay(replay::Args),
     /// Control the lab: real processes on loopback, or TiKV in Docker Compose
@@ -104,6 +107,7 @@ fn dispatch(cli: Cli) -> CliResult {
         Some(Command::Monitor(args)) => monitor::run(args),
         Some(Command::Tickets(args)) => tickets::run(args),
         Some(Command::Audit(args)) => audit::run(args),
+        Some(Command::Ledger(args)) => ledger::run(args),
         Some(Command::Replay(args)) => replay::run(args),
         Some(Command::Lab(args)) => lab::run(args),
         Some(Command::Agent(args)) => agent::run(args),

@@ -111,7 +111,7 @@ pub fn run(args: Args) -> CliResult {
         ledger,
     } = command.to().clone();
     ledger.open()?;
-    let ledger = PersonLedger::open(&ledger.path()?).wait()?;
+    let ledger = PersonLedger::open_existing(&ledger.path()?).wait()?;
     let session = session(prefix, &ledger)?;
     let by = person();
     let command = match command {

@@ -38,7 +38,7 @@ impl LedgerArgs {
             let lab = stage::ledger().ok()?;
             (lab != path && lab.exists()).then(|| "; the demo's is read with --lab".to_owned())
         };
-        match Reader::open_existing(&path).wait() {
+        match Reader::open(&path).wait() {
             Err(e @ operator_ledger::LedgerError::Missing { .. }) => {
                 Err(eyre!("{e}{}", hint().unwrap_or_default()))
             }

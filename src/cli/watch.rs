@@ -95,7 +95,7 @@ pub fn run(args: &Args) -> CliResult {
     if !args.no_monitor {
         drop(PersonLedger::open(&place.ledger).wait()?);
     } else if place.ledger.exists() {
-        drop(Reader::open_existing(&place.ledger).wait()?);
+        drop(Reader::open(&place.ledger).wait()?);
     }
     let lab = stage::watched(&place.pd)?;
     show(Config {

@@ -104,6 +104,6 @@ fn a_ledger_of_version_3_is_shown_as_it_was() {
         .unwrap()
         .execute_batch(VERSION3)
         .unwrap();
-    let ledger = Reader::open_existing(&path).wait().unwrap();
+    let ledger = Reader::open(&path).wait().unwrap();
     insta::assert_snapshot!(everything(&ledger));
 }

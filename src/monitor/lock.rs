@@ -5,8 +5,11 @@
 
 use super::MonitorError;
 use operator_ledger::SystemId;
+use rustix::fs::OFlags;
 use std::{
     fs::{self, File, TryLockError},
+    io::{self, Write},
+    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
 };
 
@@ -31,7 +34,12 @@ pub fn lock_path(ledger: &Path, name: &str) -> PathBuf {
         })
         .take(80)
         .collect();
-    ledger.with_file_name(format!("monitor-{name}.lock"))
+    // Other ledgers may be in the same folder.
+    let of = match ledger.file_name() {
+        Some(file) if file != "tickets.db" => format!("{}.", file.display()),
+        _ => String::new(),
+    };
+    ledger.with_file_name(format!("{of}monitor-{name}.lock"))
 }
 
 /// The id in a lock.
@@ -40,17 +48,30 @@ pub fn remembered(lock: &Path) -> Option<SystemId> {
     (id.len() <= 20 && id.parse::<u64>().is_ok()).then(|| SystemId::new(id))
 }
 
+/// Notes whom a lock is about.
+pub fn remember(lock: &Path, id: &SystemId) -> io::Result<()> {
+    let mut file = open(lock)?;
+    file.set_len(0)?;
+    file.write_all(id.as_str().as_bytes())
+}
+
+/// Makes it if it is not there. A link that somebody else put there is not followed.
+fn open(path: &Path) -> io::Result<File> {
+    File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .mode(0o600)
+        .custom_flags(OFlags::NOFOLLOW.bits().cast_signed())
+        .open(path)
+}
+
 pub fn take_lock(path: &Path) -> Result<Option<File>, MonitorError> {
     let failed = |source| MonitorError::Lock {
         path: path.to_owned(),
         source,
     };
-    let file = File::options()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(path)
-        .map_err(failed)?;
+    let file = open(path).map_err(failed)?;
     match file.try_lock() {
         Ok(()) => Ok(Some(file)),
         Err(TryLockError::WouldBlock) => Ok(None),

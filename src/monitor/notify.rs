@@ -189,7 +189,7 @@ pub async fn run(
             continue;
         };
         if open.is_none() {
-            open = MonitorLedger::open(&ledger).await.ok();
+            open = MonitorLedger::open_existing(&ledger).await.ok();
         }
         let Some(ledger) = &open else { continue };
         if let Err(e) = notifier.deliver(ledger, &cluster, &mut warn).await {

@@ -9,7 +9,7 @@ use super::{
     evaluate::{evaluate, known_keys},
     invariants::ViolationKey,
     listener::ListenerState,
-    lock::{address_lock, lock_path, remembered, take_lock},
+    lock::{address_lock, lock_path, remember, remembered, take_lock},
 };
 use crate::cluster::{Client, ClusterSnapshot, UnknownReason};
 use jiff::Timestamp;
@@ -125,8 +125,9 @@ impl Monitor {
         !self.client.options().pd.is_empty()
     }
 
-    /// One check, recorded.
+    /// One check, recorded. What cannot be recorded is not looked at.
     pub async fn check(&mut self) -> Result<Report, MonitorError> {
+        self.ledger.still_there().await?;
         let data = Stopwatch::start();
         let started = Instant::now();
         let snapshot = if self.has_cluster() {
@@ -245,7 +246,7 @@ impl Monitor {
         if self.provisional {
             // Best effort: only a monitor that starts while PD is away needs it.
             let path = address_lock(self.ledger.path(), &self.client.options().pd);
-            let _ = std::fs::write(path, id.as_str());
+            let _ = remember(&path, &id);
             self.provisional = false;
         }
         Ok(())
@@ -293,7 +294,7 @@ impl Monitor {
 #[derive(Debug)]
 pub enum Happened<'a> {
     Checked(&'a Report),
-    /// The ledger was locked or full for a while; the next check may do.
+    /// The ledger was locked or full for a while, or is gone; the next check may do.
     NotRecorded(&'a LedgerError),
     /// Another monitor has the cluster, and with it this lock.
     Waiting(&'a Path),
@@ -352,8 +353,12 @@ async fn watch(
         }
         tokio::select! {
             checked = monitor.check() => match checked {
-                Ok(report) => tell(Happened::Checked(&report)),
-                Err(MonitorError::Ledger(e @ (LedgerError::Busy | LedgerError::Sqlite { .. }))) if !options.once => {
+                Ok(report) => {
+                    options.listener.records(Ok(()));
+                    tell(Happened::Checked(&report));
+                }
+                Err(MonitorError::Ledger(e)) if e.is_of_the_file() && !options.once => {
+                    options.listener.records(Err(&e));
                     tell(Happened::NotRecorded(&e));
                 }
                 Err(MonitorError::Taken(path)) => {

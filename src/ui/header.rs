@@ -14,6 +14,7 @@ use crate::app::model::{
     cluster::{MUCH_REFUSED, Overall},
     process::Process,
     state::State,
+    tickets::Fate,
 };
 use ratatui::{
     Frame,
@@ -48,7 +49,12 @@ pub(super) fn draw(frame: &mut Frame, area: Rect, state: &State, theme: Theme) {
     let parts = [name, subject, place, overall, agent, model, monitor, clock];
     let mut chosen = [false; 8];
     let mut used = 0;
-    for index in [3, 4, 5, 6, 1, 7, 0, 2] {
+    // A ledger that is gone comes before all that is read from it.
+    let order = match fate(state) {
+        Fate::Same => [3, 4, 5, 6, 1, 7, 0, 2],
+        Fate::Gone | Fate::Replaced => [6, 3, 4, 5, 1, 7, 0, 2],
+    };
+    for index in order {
         let wide = width(&parts[index]);
         if used + wide <= room {
             used += wide;
@@ -158,8 +164,22 @@ fn model(state: &State, theme: Theme) -> Vec<Span<'static>> {
     })
 }
 
-/// When the monitor last looked, whoever runs it.
+fn fate(state: &State) -> Fate {
+    let view = state.tickets.view.as_ref();
+    view.map_or(Fate::Same, |view| view.fate)
+}
+
+/// When the monitor last looked, whoever runs it. Where the ledger is not the one that was there
+/// first, nobody records.
 fn monitor(state: &State, theme: Theme) -> Vec<Span<'static>> {
+    let lost = match fate(state) {
+        Fate::Same => None,
+        Fate::Gone => Some("✗ LEDGER GONE"),
+        Fate::Replaced => Some("✗ LEDGER REPLACED"),
+    };
+    if let Some(lost) = lost {
+        return vec![Span::styled(lost, theme.style(Role::Bad))];
+    }
     let Some(seen) = state.tickets.monitor_age(state.now) else {
         return vec![Span::styled(
             "monitor ? never looked",

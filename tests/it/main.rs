@@ -10,6 +10,7 @@ mod control_run;
 mod demo;
 mod docker;
 mod lab;
+mod ledger;
 mod monitoring;
 mod packages;
 mod pty;

@@ -147,6 +147,7 @@ impl Session<'_> {
             });
         }
         self.ledger.check_lease(&self.writer.lease).await?;
+        self.ledger.still_there().await?;
         let mut ran = self.run_tool(call, request).await?;
         if let Some(why) = self.lease_keeper.lost() {
             return Err(Halt::Lost(why));

@@ -122,6 +122,9 @@ pub struct Outcome {
     pub failed: Option<String>,
 }
 
+/// Where the file is that bash reads first; unset before a command begins.
+const START: &str = "OPERATOR_START";
+
 impl Shell {
     /// `folder`: where the first command starts. `scratch`: an existing folder for small files.
     pub fn new(
@@ -133,17 +136,21 @@ impl Shell {
     ) -> io::Result<Self> {
         let note = scratch.join("folder");
         let start = scratch.join("start.sh");
+        // Quoted for when it runs, and again for when it is set.
+        let keep = format!("pwd -P > {}", shell_words::quote(&note.to_string_lossy()));
         // Bash reads this file before the command. The trap costs the command nothing, and a
         // command that sets its own only loses the change of folder.
         fs::write(
             &start,
             format!(
-                "unset BASH_ENV\ntrap 'pwd -P > {}' EXIT\n",
-                shell_words::quote(&note.to_string_lossy())
+                "unset BASH_ENV {START}\ntrap {} EXIT\n",
+                shell_words::quote(&keep)
             ),
         )?;
         let mut environment = environment;
-        environment.insert("BASH_ENV".into(), start.into_os_string());
+        // Bash expands what it is told here, once: the name of a folder must not be what it expands.
+        environment.insert("BASH_ENV".into(), format!("${START}").into());
+        environment.insert(START.into(), start.into_os_string());
         Ok(Self {
             executable,
             environment,

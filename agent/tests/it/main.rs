@@ -8,6 +8,7 @@ mod budget;
 mod claude_session;
 mod common;
 mod gate;
+mod ledger_away;
 mod long_session;
 mod messages_api;
 mod restarts;

@@ -51,8 +51,15 @@ pub(crate) struct Stage {
 }
 
 pub(crate) fn stage() -> Stage {
+    stage_in("record")
+}
+
+/// With an OPERATOR_HOME of this name.
+fn stage_in(name: &str) -> Stage {
     let home = tempfile::tempdir().unwrap();
-    let folder = RunFolder::create(home.path()).unwrap();
+    let record = home.path().join(name);
+    std::fs::create_dir(&record).unwrap();
+    let folder = RunFolder::create(&record).unwrap();
     let around = Surroundings {
         lab_dir: home.path().join("lab"),
         pd: Some("http://127.0.0.1:1".into()),
@@ -175,6 +182,27 @@ async fn output_is_seen_while_the_command_runs() {
     // Only seeing the first line lets the command come to its end.
     assert_eq!(done.exit_code, Some(0), "{done:?}");
     assert_eq!(seen.1, ["first\n", "last\n"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_record_s_folder_is_called_is_never_run() {
+    for name in [
+        "sp ace",
+        "it's",
+        "$(exit 7)",
+        "`exit 7`",
+        "a\"b; exit 7",
+        "-x *",
+    ] {
+        let mut stage = stage_in(name);
+        let done = stage.run("cd /usr").await;
+        assert_eq!(
+            (done.exit_code, done.printed.text.as_str()),
+            (Some(0), ""),
+            "{name}"
+        );
+        assert_eq!(stage.run("pwd -P").await.printed.text, "/usr\n", "{name}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

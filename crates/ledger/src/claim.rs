@@ -7,7 +7,7 @@ use crate::{
     LedgerError, Mono, Status, Stored, SystemId, Ticket, TicketEventKind,
     clock::{self, Holder, millis},
     engine::{Engine, Result},
-    tickets,
+    ledger_chain, tickets,
     transitions::{self, Change},
 };
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
@@ -79,12 +79,15 @@ impl Engine {
                  WHERE id = ?1",
                 params![id, request.holder.to_string(), now.boot, now.ms + millis(request.lease)],
             )?;
-            tx.execute(
-                "UPDATE agent_sessions SET status = 'failed', ended_at = ?2,
-                   outcome_summary = coalesce(outcome_summary, 'its agent died or lost the lease')
-                 WHERE ticket_id = ?1 AND status = 'running'",
-                params![id, clock::stamp()],
-            )?;
+            let ended: Vec<String> = tx
+                .prepare_cached(
+                    "UPDATE agent_sessions SET status = 'failed', ended_at = ?2,
+                       outcome_summary = coalesce(outcome_summary, 'its agent died or lost the lease')
+                     WHERE ticket_id = ?1 AND status = 'running' RETURNING session_id",
+                )?
+                .query_map(params![id, clock::stamp()], |r| r.get(0))?
+                .collect::<rusqlite::Result<_>>()?;
+            ledger_chain::sessions_ended_by_others(tx, &ended)?;
             let why = match &recovered {
                 Some(session) => format!("claimed after session {session} lost its lease"),
                 None => "it took the ticket".to_owned(),
@@ -251,14 +254,18 @@ pub(crate) fn is_leased(tx: &Transaction<'_>, ticket: i64) -> Result<bool> {
 /// Ends, in the record, sessions whose right to work is gone: they can write no end themselves.
 pub(crate) fn end_orphans(tx: &Transaction<'_>) -> Result<()> {
     let now = Mono::now();
-    tx.prepare_cached(
+    let mut end = tx.prepare_cached(
         "UPDATE agent_sessions SET status = 'failed', ended_at = ?3,
            outcome_summary = coalesce(outcome_summary, 'its agent died or lost the lease')
          WHERE status = 'running' AND fence IS NOT NULL AND NOT EXISTS (SELECT 1 FROM tickets t
            WHERE t.id = ticket_id AND t.fence = agent_sessions.fence
-             AND t.lease_boot = ?1 AND t.lease_until_ms > ?2)",
-    )?
-    .execute(params![now.boot, now.ms, clock::stamp()])?;
+             AND t.lease_boot = ?1 AND t.lease_until_ms > ?2)
+         RETURNING session_id",
+    )?;
+    let ended: Vec<String> = end
+        .query_map(params![now.boot, now.ms, clock::stamp()], |r| r.get(0))?
+        .collect::<rusqlite::Result<_>>()?;
+    ledger_chain::sessions_ended_by_others(tx, &ended)?;
     Ok(())
 }
 

@@ -7,10 +7,12 @@ use crate::{
     clock::{self, parse_time},
     engine::{Engine, Result},
     event::Control,
+    ledger_chain::{self, Link},
 };
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension, params};
 use serde::Serialize;
+use serde_json::json;
 
 /// One row of `commands`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -51,7 +53,10 @@ impl Engine {
                 "INSERT INTO commands (session_id, command, by, at) VALUES (?1, ?2, ?3, ?4)",
                 params![session, text, by, clock::stamp()],
             )?;
-            Ok(tx.last_insert_rowid())
+            let id = tx.last_insert_rowid();
+            let words = json!({ "session": session, "by": by, "command": text });
+            ledger_chain::link(tx, Link::Decision, &id.to_string(), &words)?;
+            Ok(id)
         })
     }
 

@@ -6,7 +6,7 @@
 
 use std::{
     fs, io,
-    os::unix::fs::{DirBuilderExt, PermissionsExt},
+    os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
 };
 
@@ -92,24 +92,36 @@ fn folder_in(variable: &str) -> Result<Option<PathBuf>, HomeError> {
     })
 }
 
-/// Makes a folder that only its owner can read, if it is not there.
+/// Makes a folder that only its owner can read, and those above it, if it is not there. One that is
+/// there stays as it is: it may be shared with others, who are not to be shut out.
 pub fn create_private(folder: &Path) -> io::Result<()> {
-    if !folder.is_dir() {
-        fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(folder)?;
+    if folder.is_dir() {
+        return Ok(());
     }
-    if fs::metadata(folder)?.permissions().mode() & 0o077 != 0 {
-        // Best effort: a folder of somebody else stays as it is, and the ledger is 0600 anyway.
-        let _ = fs::set_permissions(folder, fs::Permissions::from_mode(0o700));
-    }
-    Ok(())
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn a_folder_that_is_there_keeps_its_mode() {
+        let tmp = tempfile::tempdir().unwrap();
+        for mode in [0o1777, 0o2775, 0o755, 0o750] {
+            let shared = tmp.path().join(format!("{mode:o}"));
+            fs::create_dir(&shared).unwrap();
+            fs::set_permissions(&shared, fs::Permissions::from_mode(mode)).unwrap();
+            Home::at(&shared).create().unwrap();
+            create_private(&shared.join("own")).unwrap();
+            let is = fs::metadata(&shared).unwrap().permissions().mode();
+            assert_eq!(is & 0o7777, mode);
+        }
+    }
 
     #[test]
     fn a_home_is_private() {

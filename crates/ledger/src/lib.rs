@@ -12,6 +12,7 @@
 //! | `roles` | who may ask for what: the four handles and their calls |
 //! | `thread` | the thread that owns a connection; `reply`, what it answers; `carry`, what it is given |
 //! | `engine` | the connection; its calls are in the files below |
+//! | `file` | which file that is, and whether it still is; `identify`, whose it is; `private_copy`, reading what must stay as it is |
 //! | `schema` | tables, migrations, adoption of reference files |
 //! | `tickets` | what a ticket is, and reading them; `manual` what people do to them |
 //! | `transitions` | changes of a ticket that more than one role makes, and their log |
@@ -23,6 +24,7 @@
 //! | `notifications` | what is worth telling people elsewhere, and how far that was told |
 //! | `statistics` | counts over all of it, for metrics |
 //! | `sessions` | sessions; `entries` what is in them, `meta` what they say of themselves; `session_reads` reads both, `chain` links them by hash |
+//! | `ledger_chain` | the chain of the whole ledger; `verify`, what it and the rest show; `prune`, taking away what is long over; `back_up`, a copy of one moment |
 //! | `reading` | what a reader needs who follows a session, pages through it or plays it back |
 //! | `commands` | what people tell an agent they did not start |
 //! | `spending` | what agents spend, on a ticket and in a day |
@@ -33,6 +35,7 @@
 
 mod agent_heartbeat;
 mod alerts;
+mod back_up;
 mod carry;
 mod chain;
 mod check;
@@ -46,13 +49,19 @@ pub mod endpoints;
 mod engine;
 mod entries;
 pub mod event;
+mod file;
+mod finding;
 mod heartbeat;
 pub mod home;
+mod identify;
+mod ledger_chain;
 mod manual;
 mod meta;
 mod notifications;
+mod private_copy;
 mod proof;
 mod prose;
+mod prune;
 mod reading;
 mod record;
 mod reply;
@@ -70,6 +79,7 @@ mod tickets;
 mod tool;
 mod transitions;
 pub mod usage;
+mod verify;
 
 pub use agent_heartbeat::EVERY as PRESENCE;
 pub use alerts::{AlertNotice, KEY as ALERT_KEY, Received, StandingAlert};
@@ -79,11 +89,13 @@ pub use claim::{Claim, ClaimRequest, DEFAULT_LEASE, Lease, MAX_SESSIONS};
 pub use clock::{Holder, Stopwatch, parse_time};
 pub use commands::CommandRow;
 pub use entries::{EntryKind, EntryRow, NewEntry};
+pub use finding::Finding;
 pub use heartbeat::{Heartbeat, InGrace};
 pub use manual::NewTicket;
 pub use meta::{BudgetMeta, EntryMeta, Input};
 pub use notifications::{Notification, NotificationCursor, NotificationKind};
 pub use proof::{Verification, VerificationRow};
+pub use prune::PruneReport;
 pub use reading::{EntryMark, ListedSession, Measured, RunningSession, WaitingProposal};
 pub use record::{Fault, Sample};
 pub use reply::Reply;
@@ -98,9 +110,13 @@ pub use stored::{Stored, Word};
 pub use system::SystemId;
 pub use tickets::{LiveTicket, Resolution, Severity, Status, Ticket, TicketEvent, TicketEventKind};
 pub use tool::{Tool, spoken};
+pub use verify::LedgerReport;
 
 use clock::Mono;
-use std::{path::PathBuf, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 /// How long a call waits for another writer before it gives up with [`LedgerError::Busy`].
 pub const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -113,6 +129,15 @@ pub enum LedgerError {
     NotWritable { path: PathBuf, detail: String },
     #[error("{} is damaged or is not a ledger ({detail}); nothing was changed: move it away, or choose another with --db", .path.display())]
     Corrupt { path: PathBuf, detail: String },
+    #[error("{} is not a ledger but {what}; nothing was changed: choose another with --db", .path.display())]
+    Foreign { path: PathBuf, what: String },
+    #[error("cannot read the ledger {}: {detail}", .path.display())]
+    Unreadable { path: PathBuf, detail: String },
+    #[error("cannot write the ledger {}: its disk is full; make room there", .path.display())]
+    Full { path: PathBuf },
+    /// It is not the file any more that was opened.
+    #[error("the ledger {} was taken away: {what}. Nothing is recorded, so nothing is started. Put it back, or start Operator again to go on with what is there now", .path.display())]
+    Lost { path: PathBuf, what: &'static str },
     #[error("the ledger {} was made by a newer Operator (schema {found}, this one knows {known}); nothing was changed: upgrade Operator", .path.display())]
     Newer {
         path: PathBuf,
@@ -139,6 +164,29 @@ pub enum LedgerError {
         code: Option<i32>,
         message: String,
     },
+}
+
+/// For who was the last to use a ledger: moves what is only in its log into the file itself, and takes
+/// the log away. Does nothing to one that others have open, or that is not there.
+pub fn settle(path: &Path) -> Result<()> {
+    Ok(engine::Engine::settle(path)?)
+}
+
+impl LedgerError {
+    /// Whether it is the file that is in trouble, and not what was asked: once that is over, the same
+    /// call may do.
+    pub fn is_of_the_file(&self) -> bool {
+        matches!(
+            self,
+            Self::Busy
+                | Self::Sqlite { .. }
+                | Self::NotWritable { .. }
+                | Self::Corrupt { .. }
+                | Self::Unreadable { .. }
+                | Self::Full { .. }
+                | Self::Lost { .. }
+        )
+    }
 }
 
 pub type Result<T, E = LedgerError> = std::result::Result<T, E>;

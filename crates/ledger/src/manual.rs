@@ -3,6 +3,7 @@
 use crate::{
     LedgerError, Resolution, Severity, Status, SystemId, Ticket, TicketEventKind, claim, clock,
     engine::{Engine, Result},
+    ledger_chain,
     tickets::{by_id, select},
     transitions::{Change, log, resolve},
 };
@@ -172,12 +173,15 @@ impl Engine {
                        lease_boot = NULL, lease_until_ms = NULL WHERE id = ?1",
                     [ticket.id],
                 )?;
-                tx.execute(
-                    "UPDATE agent_sessions SET status = 'failed', ended_at = ?2,
-                       outcome_summary = coalesce(outcome_summary, ?3)
-                     WHERE ticket_id = ?1 AND status = 'running'",
-                    params![ticket.id, clock::stamp(), why],
-                )?;
+                let ended: Vec<String> = tx
+                    .prepare_cached(
+                        "UPDATE agent_sessions SET status = 'failed', ended_at = ?2,
+                           outcome_summary = coalesce(outcome_summary, ?3)
+                         WHERE ticket_id = ?1 AND status = 'running' RETURNING session_id",
+                    )?
+                    .query_map(params![ticket.id, clock::stamp(), why], |r| r.get(0))?
+                    .collect::<rusqlite::Result<_>>()?;
+                ledger_chain::sessions_ended_by_others(tx, &ended)?;
             }
             Ok(left.len())
         })

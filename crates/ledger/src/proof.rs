@@ -10,11 +10,13 @@ use crate::{
     clock::{self, millis},
     engine::{Engine, Result},
     event::VerifyState,
+    ledger_chain::{self, Link},
     tickets, transitions,
 };
 use jiff::Timestamp;
 use rusqlite::{Transaction, params};
 use serde::Serialize;
+use serde_json::json;
 use std::time::Duration;
 
 /// Where a request for proof stands.
@@ -152,6 +154,7 @@ pub(crate) fn decide_verifications(
                 w.id,
                 VerifyState::Unverifiable,
                 "the machine restarted meanwhile",
+                None,
             )?;
             continue;
         }
@@ -184,7 +187,13 @@ pub(crate) fn decide_verifications(
         match (o.reading, held) {
             // Somebody else's word ends a ticket, and proves nothing.
             (Reading::Clear, Some(held)) if held >= hold && o.outside.is_some() => {
-                decide(tx, w.id, VerifyState::External, &o.message)?;
+                decide(
+                    tx,
+                    w.id,
+                    VerifyState::External,
+                    &o.message,
+                    Some((held, hold)),
+                )?;
                 if let Some(ticket) = tickets::by_id(tx, w.ticket)?
                     && ticket.status == Status::Acknowledged
                 {
@@ -198,7 +207,7 @@ pub(crate) fn decide_verifications(
                     held as f64 / 1000.0,
                     o.message
                 );
-                decide(tx, w.id, VerifyState::Proven, &detail)?;
+                decide(tx, w.id, VerifyState::Proven, &detail, Some((held, hold)))?;
                 if let Some(ticket) = tickets::by_id(tx, w.ticket)?
                     && ticket.status == Status::Acknowledged
                 {
@@ -214,7 +223,7 @@ pub(crate) fn decide_verifications(
                 &format!("clear, must hold {} s", o.hold.as_secs()),
             )?,
             (Reading::Violated, _) if late => {
-                decide(tx, w.id, VerifyState::Failed, &o.message)?;
+                decide(tx, w.id, VerifyState::Failed, &o.message, None)?;
                 out.refuted.push(w.ticket);
             }
             (Reading::Unknown, _) if late => {
@@ -223,6 +232,7 @@ pub(crate) fn decide_verifications(
                     w.id,
                     VerifyState::Unverifiable,
                     &format!("cannot be observed: {}", o.message),
+                    None,
                 )?;
             }
             (Reading::Violated | Reading::Unknown, _) => note(tx, w.id, &o.message)?,
@@ -244,7 +254,26 @@ fn note(tx: &Transaction<'_>, id: i64, detail: &str) -> Result<()> {
     Ok(())
 }
 
-fn decide(tx: &Transaction<'_>, id: i64, state: VerifyState, detail: &str) -> Result<()> {
+/// `held`: for how long it was seen clear, and for how long it had to be, in ms.
+fn decide(
+    tx: &Transaction<'_>,
+    id: i64,
+    state: VerifyState,
+    detail: &str,
+    held: Option<(i64, i64)>,
+) -> Result<()> {
+    let ticket: i64 = tx.query_row(
+        "SELECT ticket_id FROM verifications WHERE id = ?1",
+        [id],
+        |r| r.get(0),
+    )?;
+    let words = json!({
+        "ticket": ticket,
+        "state": state,
+        "held_ms": held.map(|(held, _)| held),
+        "hold_ms": held.map(|(_, hold)| hold),
+    });
+    ledger_chain::link(tx, Link::Verdict, &id.to_string(), &words)?;
     tx.execute(
         "UPDATE verifications SET state = ?2, detail = ?3, decided_at = ?4 WHERE id = ?1",
         params![id, state, detail, clock::stamp()],

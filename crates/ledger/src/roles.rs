@@ -78,15 +78,11 @@ pub struct MonitorLedger(Reader);
 pub struct PersonLedger(Reader);
 
 impl Reader {
-    /// Opens an existing ledger for reading only. Waits for nobody and changes nothing, so a file
-    /// that needs adoption must have been opened by a role that writes once.
+    /// Opens an existing ledger for reading only. Waits for nobody and changes nothing. A file of an
+    /// earlier version, or of the reference system, is read in a private copy, and so is one that
+    /// cannot be read where it is. What is at the path later is what is read then.
     pub fn open(path: &Path) -> Reply<Self> {
         Handle::open(path, Engine::open_reader, Self)
-    }
-
-    /// For the command line: reads where that is enough, and adopts first where it is not.
-    pub fn open_existing(path: &Path) -> Reply<Self> {
-        Handle::open(path, Engine::open_existing, Self)
     }
 
     fn handle(&self) -> &Handle {
@@ -108,9 +104,16 @@ macro_rules! writes {
     ($($role:ident),*) => {$(
         impl $role {
             /// Opens the ledger at `path`, makes it (mode 0600) if there is none, brings its schema
-            /// up to date and adopts a file of the reference system in place.
+            /// up to date and adopts a file of the reference system in place. Refuses a database of
+            /// somebody else. Once the file is not the one at the path any more, every call is
+            /// [`LedgerError::Lost`](crate::LedgerError::Lost).
             pub fn open(path: &Path) -> Reply<Self> {
                 Handle::open(path, Engine::open, |handle| Self(Reader(handle)))
+            }
+
+            /// The same, of a ledger that must be there: one that is gone is not made anew.
+            pub fn open_existing(path: &Path) -> Reply<Self> {
+                Handle::open(path, Engine::open_existing, |handle| Self(Reader(handle)))
             }
         }
 

@@ -6,7 +6,7 @@
 use crate::{
     LedgerError, clock,
     engine::{Result, explain},
-    prose,
+    ledger_chain, prose,
 };
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 use std::{collections::HashSet, path::Path};
@@ -193,6 +193,22 @@ CREATE TABLE IF NOT EXISTS agents (
     at TEXT NOT NULL,
     model TEXT NOT NULL
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS ledger_writes (
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    count INTEGER NOT NULL
+);
+CREATE TABLE IF NOT EXISTS ledger_chain (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    kind TEXT NOT NULL,
+    subject TEXT NOT NULL,
+    detail TEXT NOT NULL,
+    at TEXT NOT NULL,
+    hash TEXT NOT NULL
+);
+CREATE TABLE IF NOT EXISTS ledger_identity (
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    uuid TEXT NOT NULL
+);
 CREATE TABLE IF NOT EXISTS told (
     cluster_id TEXT PRIMARY KEY NOT NULL,
     event_id INTEGER NOT NULL,
@@ -282,6 +298,7 @@ const COLUMNS: &[(&str, &[(&str, &str)])] = &[
 ];
 
 const INDEXES: &str = "
+CREATE INDEX IF NOT EXISTS idx_ledger_chain_subject ON ledger_chain(kind, subject);
 CREATE INDEX IF NOT EXISTS idx_tickets_open_violation ON tickets(violation_key) WHERE status != 'resolved';
 CREATE INDEX IF NOT EXISTS idx_tickets_violation_time ON tickets(violation_key, resolved_at);
 CREATE UNIQUE INDEX IF NOT EXISTS idx_tickets_live ON tickets(live_key) WHERE live_key IS NOT NULL;
@@ -305,7 +322,7 @@ END;
 /// Brings the file to [`VERSION`] in one transaction.
 pub(crate) fn migrate(conn: &mut Connection, path: &Path) -> Result<()> {
     let found = version(conn, path)?;
-    if found == VERSION {
+    if found == VERSION && is_whole(conn).map_err(|e| explain(path, e))? {
         return Ok(());
     }
     let tx = conn
@@ -313,31 +330,106 @@ pub(crate) fn migrate(conn: &mut Connection, path: &Path) -> Result<()> {
         .map_err(|e| explain(path, e))?;
     // Somebody else may have done it while this waited for the lock.
     let found = version(&tx, path)?;
-    if found < VERSION {
+    if found < VERSION || !is_whole(&tx).map_err(|e| explain(path, e))? {
         let failed = |e| explain(path, e);
         tx.execute_batch(TABLES).map_err(failed)?;
         add_columns(&tx).map_err(failed)?;
         prose::fill_columns(&tx).map_err(failed)?;
         tx.execute_batch(INDEXES).map_err(failed)?;
+        tx.execute(
+            "INSERT OR IGNORE INTO ledger_identity (id, uuid) VALUES (1, ?1)",
+            [uuid::Uuid::now_v7().to_string()],
+        )
+        .map_err(failed)?;
         if found == 0 {
             adopt(&tx).map_err(failed)?;
         }
+        let objects = unknown_objects(&tx).map_err(failed)?;
+        ledger_chain::adopt(&tx, found, objects).map_err(failed)?;
         tx.pragma_update(None, "user_version", VERSION)
             .map_err(failed)?;
     }
     tx.commit().map_err(|e| explain(path, e))
 }
 
-/// Refuses a file whose schema this code cannot read.
-pub(crate) fn check_readable(conn: &Connection, path: &Path) -> Result<()> {
-    match version(conn, path)? {
-        VERSION => Ok(()),
-        _ => Err(LedgerError::Refused(format!(
-            "{} is not yet a ledger of this version: open it once with a command that writes",
-            path.display()
-        ))
-        .into()),
+/// Columns of `tickets` that every vintage of reference file and every ledger of ours has, and no
+/// table of another program that happens to be called so.
+pub(crate) const EVER: [&str; 5] = [
+    "violation_key",
+    "invariant_name",
+    "status",
+    "first_seen_at",
+    "message",
+];
+
+/// Whether all tables are there. A file of the last version may still lack one that came to it since.
+pub(crate) fn is_whole(conn: &Connection) -> rusqlite::Result<bool> {
+    let have: HashSet<String> = conn
+        .prepare("SELECT name FROM sqlite_master WHERE type = 'table'")?
+        .query_map([], |r| r.get(0))?
+        .collect::<rusqlite::Result<_>>()?;
+    Ok(tables().all(|table| have.contains(table)))
+}
+
+fn tables() -> impl Iterator<Item = &'static str> {
+    const BEGIN: &str = "CREATE TABLE IF NOT EXISTS ";
+    let names = TABLES.lines().filter_map(|line| line.strip_prefix(BEGIN));
+    names.filter_map(|rest| rest.split_whitespace().next())
+}
+
+/// What the database holds besides rows, and is not as this code makes it: tables, indexes and views
+/// of other names, and triggers of another name or another text.
+pub(crate) fn unknown_objects(conn: &Connection) -> rusqlite::Result<Vec<String>> {
+    let listed = |conn: &Connection| -> rusqlite::Result<Vec<(String, String, String)>> {
+        conn.prepare(
+            "SELECT type, name, coalesce(sql, '') FROM sqlite_master
+             WHERE name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY type, name",
+        )?
+        .query_map([], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?)))?
+        .collect()
+    };
+    let ours = Connection::open_in_memory()?;
+    ours.execute_batch(TABLES)?;
+    for (table, columns) in COLUMNS {
+        for (name, declaration) in *columns {
+            // Some are in the table's own declaration already.
+            let _ = ours.execute_batch(&format!(
+                "ALTER TABLE {table} ADD COLUMN {name} {declaration}"
+            ));
+        }
     }
+    ours.execute_batch(INDEXES)?;
+    let ours = listed(&ours)?;
+    let plain = |sql: &str| sql.split_whitespace().collect::<Vec<_>>().join(" ");
+    let known = |(kind, name, sql): &(String, String, String)| {
+        ours.iter().any(|(k, n, s)| {
+            (k, n) == (kind, name) && (kind != "trigger" || plain(s) == plain(sql))
+        })
+    };
+    let unknown = listed(conn)?.into_iter().filter(|object| !known(object));
+    Ok(unknown
+        .map(|(kind, name, _)| format!("{kind} {name}"))
+        .collect())
+}
+
+/// Which ledger this is, copies of it included.
+pub(crate) fn identity(conn: &Connection) -> rusqlite::Result<String> {
+    conn.query_row("SELECT uuid FROM ledger_identity", [], |r| r.get(0))
+}
+
+/// How many transactions the ledger has had since this was counted.
+pub(crate) fn writes(conn: &Connection) -> rusqlite::Result<i64> {
+    let count = "SELECT coalesce(max(count), 0) FROM ledger_writes";
+    conn.prepare_cached(count)?.query_row([], |r| r.get(0))
+}
+
+/// Counts this transaction, and says which it is.
+pub(crate) fn count_write(tx: &Transaction<'_>) -> rusqlite::Result<i64> {
+    tx.prepare_cached(
+        "INSERT INTO ledger_writes (id, count) VALUES (1, 1)
+         ON CONFLICT (id) DO UPDATE SET count = count + 1 RETURNING count",
+    )?
+    .query_row([], |r| r.get(0))
 }
 
 /// The schema of the file; an error if it is newer than this code, or not a database.

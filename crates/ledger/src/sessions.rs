@@ -9,7 +9,7 @@ use crate::{
     engine::{Engine, Result},
     entries,
     event::{Mode, Outcome, Stream},
-    spending,
+    ledger_chain, spending,
     stored::words,
     usage::Usage,
 };
@@ -153,6 +153,7 @@ impl Engine {
                     new.holder.to_string()
                 ],
             )?;
+            ledger_chain::session_started(tx, &id, ticket, &new.model)?;
             Ok(())
         })?;
         let head = chain::genesis(&id, Some(ticket), &started, Some(&new.model));
@@ -293,6 +294,7 @@ impl Engine {
                     resolution
                 ],
             )?;
+            ledger_chain::session_ended(tx, &session.id, outcome.as_str(), &last)?;
             if status == Status::Resolved {
                 claim::drop_lease(tx, session.lease.ticket)?;
             }

@@ -4,7 +4,7 @@
 //! gone, or on [`Handle::close`], the thread does what is queued, closes the file and ends.
 
 use crate::{
-    LedgerError, Reply, Result,
+    Reply, Result,
     engine::{self, Engine},
 };
 use std::{
@@ -91,7 +91,8 @@ impl Handle {
         let (answer, reply) = Reply::new();
         // Where the thread is gone the answer is dropped, and the reply says so.
         let _ = self.0.jobs.send(Job::Call(Box::new(move |engine| {
-            let _ = answer.send(call(engine).map_err(LedgerError::from));
+            let done = engine.refresh().and_then(|()| call(engine));
+            let _ = answer.send(done.map_err(|e| engine.explain(e)));
         })));
         reply
     }
@@ -142,7 +143,7 @@ fn serve<R>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{NewTicket, PersonLedger, Reader};
+    use crate::{LedgerError, NewTicket, PersonLedger, Reader};
     use std::{panic, time::Duration};
 
     fn new(message: impl Into<String>) -> NewTicket {

@@ -1,7 +1,11 @@
 //! Changes of a ticket that more than one role makes, and the log of all of them.
 
-use crate::{Resolution, Status, Ticket, TicketEventKind, clock};
+use crate::{
+    Resolution, Status, Ticket, TicketEventKind, clock,
+    ledger_chain::{self, Link},
+};
 use rusqlite::{Transaction, params};
+use serde_json::json;
 
 /// One change, to be logged.
 pub(crate) struct Change<'a> {
@@ -16,6 +20,7 @@ pub(crate) struct Change<'a> {
 
 /// Appends to `ticket_events`.
 pub(crate) fn log(tx: &Transaction<'_>, ticket: i64, change: &Change<'_>) -> rusqlite::Result<()> {
+    let at = clock::stamp();
     tx.prepare_cached(
         "INSERT INTO ticket_events (ticket_id, kind, from_status, to_status, resolution, by, why, at)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
@@ -28,9 +33,20 @@ pub(crate) fn log(tx: &Transaction<'_>, ticket: i64, change: &Change<'_>) -> rus
         change.resolution,
         change.by,
         change.why,
-        clock::stamp()
+        at
     ])?;
-    Ok(())
+    let event = tx.last_insert_rowid();
+    let words = json!({
+        "ticket": ticket,
+        "kind": <&str>::from(change.kind),
+        "from": change.from.map(<&str>::from),
+        "to": <&str>::from(change.to),
+        "resolution": change.resolution.map(<&str>::from),
+        "by": change.by,
+        "why": change.why,
+        "at": at,
+    });
+    ledger_chain::link(tx, Link::TicketEvent, &event.to_string(), &words)
 }
 
 /// Ends a ticket, whatever its status, and logs it. The caller decides about the lease.

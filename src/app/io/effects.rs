@@ -28,7 +28,7 @@ use tokio::{
 pub(crate) struct EffectRunner {
     children: Vec<(Child, Handle)>,
     /// None: nothing is live.
-    _ledger: Option<LedgerReader>,
+    ledger: Option<LedgerReader>,
     looks: Arc<MonitorLooks>,
     lookups: LookupWorker,
     clerk: LedgerWriter,
@@ -64,7 +64,7 @@ impl EffectRunner {
         let reader = || LedgerReader::start(config.ledger.clone(), looks.clone(), events.clone());
         let mut runner = Self {
             children: Vec::new(),
-            _ledger: live.then(reader).transpose()?,
+            ledger: live.then(reader).transpose()?,
             looks: looks.clone(),
             lookups: LookupWorker::start(
                 config.ledger.clone(),
@@ -103,6 +103,17 @@ impl EffectRunner {
             runner.observer = Some(Observer::start(look, &runner.looks, runner.events.clone()));
         }
         Ok(runner)
+    }
+
+    /// Ends all that reads the ledger here, and waits until it is closed. Nobody may listen to their
+    /// events any more.
+    pub(crate) fn close(self) {
+        let mut ends = vec![self.lookups.end()];
+        ends.extend(self.ledger.map(LedgerReader::end));
+        ends.extend(self.follower.map(Follower::end));
+        for ended in ends {
+            ended.wait();
+        }
     }
 
     fn start_child(&mut self, child: Child, spec: Spec) {

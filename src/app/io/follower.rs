@@ -4,6 +4,7 @@ use crate::{
     app::{
         event::Event,
         io::{
+            ended::Ended,
             ledger_file::LedgerFile,
             ledger_watch::{LedgerWatch, Stop},
         },
@@ -16,15 +17,22 @@ use tokio::sync::mpsc;
 #[derive(Debug)]
 pub(super) struct Follower {
     _stop: Stop,
+    ended: Ended,
 }
 
 impl Follower {
+    /// Tells it to end.
+    pub(super) fn end(self) -> Ended {
+        self.ended
+    }
+
     pub(super) fn start(
         ledger: PathBuf,
         session: &str,
         events: mpsc::Sender<Event>,
     ) -> std::io::Result<Self> {
         let (mut watch, stop) = LedgerWatch::new(&ledger)?;
+        let (ends, ended) = Ended::new();
         let mut follow = Follow::new(session);
         std::thread::Builder::new()
             .name("follower".into())
@@ -39,10 +47,12 @@ impl Follower {
                             .blocking_send(Event::Followed(Box::new(news)))
                             .is_err()
                     {
-                        return;
+                        break;
                     }
                 }
+                drop(file);
+                drop(ends);
             })?;
-        Ok(Self { _stop: stop })
+        Ok(Self { _stop: stop, ended })
     }
 }

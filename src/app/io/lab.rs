@@ -99,7 +99,7 @@ impl Task {
         };
         // What an earlier demo left behind was about a lab that is no more. If this cannot be
         // written now, neither can anything else be, and the children say so.
-        if let Ok(ledger) = PersonLedger::open(&self.ledger).await {
+        if let Ok(ledger) = PersonLedger::open_existing(&self.ledger).await {
             let cluster = SystemId::from(lab.info.cluster_id);
             let why = "the lab that it was about is gone";
             let _ = ledger.retire_other_clusters(&cluster, why).await;
@@ -164,7 +164,7 @@ impl Task {
         // For replay; the agent is never shown it.
         let cluster = SystemId::from(lab.info.cluster_id);
         let recorded = async {
-            let ledger = PersonLedger::open(&self.ledger).await?;
+            let ledger = PersonLedger::open_existing(&self.ledger).await?;
             ledger.add_fault(&cluster, &kind, &node, "demo").await
         };
         match recorded.await {

@@ -1,6 +1,7 @@
 //! A ledger opened for reading that may not be there yet, or be deleted or replaced while it is
-//! read.
+//! read; and whether it still is the one that was there first.
 
+use crate::app::model::tickets::Fate;
 use operator_ledger::{LedgerError, Reader};
 use std::{
     os::unix::fs::MetadataExt,
@@ -10,13 +11,18 @@ use std::{
 #[derive(Debug)]
 pub(super) struct LedgerFile {
     path: PathBuf,
-    /// The connection, and the file it is on.
-    open: Option<(Reader, (u64, u64))>,
+    open: Option<Reader>,
+    /// The file that was at the path first.
+    first: Option<(u64, u64)>,
 }
 
 impl LedgerFile {
     pub(super) fn new(path: PathBuf) -> Self {
-        Self { path, open: None }
+        Self {
+            path,
+            open: None,
+            first: None,
+        }
     }
 
     /// It could not be read: the next time it is opened anew.
@@ -24,19 +30,25 @@ impl LedgerFile {
         self.open = None;
     }
 
-    /// The ledger that is at the path now.
+    /// The ledger that is at the path now: what is read of it later is of what is there then.
     pub(super) fn ledger(&mut self) -> Result<&Reader, LedgerError> {
-        let missing = || LedgerError::Missing {
-            path: self.path.clone(),
+        let reader = match self.open.take() {
+            Some(reader) => reader,
+            None => Reader::open(&self.path).wait()?,
         };
-        let file = identity(&self.path).ok_or_else(missing)?;
-        if self.open.as_ref().is_none_or(|(_, id)| *id != file) {
-            self.open = Some((Reader::open(&self.path).wait()?, file));
+        if self.first.is_none() {
+            self.first = identity(&self.path);
         }
-        self.open
-            .as_ref()
-            .map(|(ledger, _)| ledger)
-            .ok_or_else(missing)
+        Ok(self.open.insert(reader))
+    }
+
+    /// What became of the file that was there first.
+    pub(super) fn fate(&self) -> Fate {
+        match (self.first, identity(&self.path)) {
+            (Some(_), None) => Fate::Gone,
+            (Some(first), Some(now)) if first != now => Fate::Replaced,
+            _ => Fate::Same,
+        }
     }
 }
 

@@ -40,7 +40,7 @@ async fn serve(path: PathBuf, mut orders: UnboundedReceiver<Write>, events: mpsc
 /// Returns what to say of it.
 async fn carry_out(path: &Path, write: &Write, by: &str) -> operator_ledger::Result<String> {
     // Opened anew each time: it may have been replaced, and people decide seldom.
-    let ledger = PersonLedger::open(path).await?;
+    let ledger = PersonLedger::open_existing(path).await?;
     Ok(match write {
         Write::Command { session, control } => {
             ledger.send_command(session, control, by).await?;

@@ -5,7 +5,7 @@
 use crate::{
     app::{
         event::{Event, Response},
-        io::ledger_file::LedgerFile,
+        io::{ended::Ended, ledger_file::LedgerFile},
         model::detail::Detail,
         request::{Request, SESSIONS},
     },
@@ -42,9 +42,15 @@ pub(super) struct LookupWorker {
     lab: Option<Arc<dyn Control>>,
     background: Handle,
     events: mpsc::Sender<Event>,
+    ended: Ended,
 }
 
 impl LookupWorker {
+    /// Tells it to end.
+    pub(super) fn end(self) -> Ended {
+        self.ended
+    }
+
     /// `lab` is the one whose nodes are watched, if any; it is asked on `background`.
     pub(super) fn start(
         ledger: PathBuf,
@@ -54,14 +60,19 @@ impl LookupWorker {
     ) -> std::io::Result<Self> {
         let (requests, waiting) = sync_channel(MAX_WAITING);
         let answers = events.clone();
+        let (ends, ended) = Ended::new();
         std::thread::Builder::new()
             .name("lookups".into())
-            .spawn(move || serve(LedgerFile::new(ledger), &waiting, &answers))?;
+            .spawn(move || {
+                serve(LedgerFile::new(ledger), &waiting, &answers);
+                drop(ends);
+            })?;
         Ok(Self {
             requests,
             lab,
             background,
             events,
+            ended,
         })
     }
 

@@ -2,6 +2,7 @@
 //! the lab of a demo held.
 
 pub(super) mod effects;
+mod ended;
 mod follower;
 mod lab;
 mod ledger_file;

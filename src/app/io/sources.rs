@@ -7,6 +7,7 @@ use crate::{
     app::{
         event::Event,
         io::{
+            ended::Ended,
             ledger_file::LedgerFile,
             ledger_watch::{LedgerWatch, Stop},
             monitor_look::{Looked, MonitorLook, MonitorLooks},
@@ -154,6 +155,7 @@ impl Drop for Observer {
 #[derive(Debug)]
 pub(super) struct LedgerReader {
     _stop: Stop,
+    ended: Ended,
 }
 
 impl LedgerReader {
@@ -163,6 +165,7 @@ impl LedgerReader {
         events: mpsc::Sender<Event>,
     ) -> std::io::Result<Self> {
         let (mut watch, stop) = LedgerWatch::new(&path)?;
+        let (ends, ended) = Ended::new();
         std::thread::Builder::new()
             .name("ledger reader".into())
             .spawn(move || {
@@ -175,8 +178,17 @@ impl LedgerReader {
                     events,
                 };
                 while watch.wait() && reading.look() {}
+                drop(reading);
+                drop(ends);
             })?;
-        Ok(Self { _stop: stop })
+        Ok(Self { _stop: stop, ended })
+    }
+}
+
+impl LedgerReader {
+    /// Tells it to end.
+    pub(super) fn end(self) -> Ended {
+        self.ended
     }
 }
 
@@ -217,6 +229,7 @@ impl Reading {
                 LedgerView {
                     at: Timestamp::now(),
                     missing,
+                    fate: self.file.fate(),
                     error: (!missing).then_some(text),
                     tickets: Vec::new(),
                     open: 0,
@@ -233,11 +246,11 @@ impl Reading {
 
     /// None: nothing changed.
     fn read(&mut self) -> Result<Option<LedgerView>, LedgerError> {
-        let ledger = self.file.ledger()?;
+        let ledger = self.file.ledger()?.clone();
         if !ledger.changed().wait()? {
             return Ok(None);
         }
-        self.looks.read(ledger, &mut self.sample)?;
+        self.looks.read(&ledger, &mut self.sample)?;
         let tickets = ledger.tickets(LIMIT).wait()?;
         let (done, open) = ledger.ticket_counts().wait()?;
         let heartbeat = ledger.heartbeat(None).wait()?;
@@ -249,6 +262,7 @@ impl Reading {
             at: Timestamp::now(),
             error: None,
             missing: false,
+            fate: self.file.fate(),
             tickets,
             open,
             done,

@@ -38,6 +38,14 @@ pub struct Config {
     pub demo: Option<DemoConfig>,
 }
 
+impl Config {
+    /// Whether a monitor or an agent is started here.
+    pub fn has_children(&self) -> bool {
+        let runs = |role: &Role| matches!(role, Role::Run(_));
+        self.demo.is_some() || runs(&self.agent) || runs(&self.monitor)
+    }
+}
+
 /// Says, once the lab is up, who watches it.
 pub type MakeChildren = Box<dyn FnOnce(&LabInfo, &Launch) -> DemoChildren + Send>;
 

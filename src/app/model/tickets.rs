@@ -17,8 +17,9 @@ pub struct LedgerView {
     pub at: Timestamp,
     /// Why it could not be read; what follows is then empty.
     pub error: Option<String>,
-    /// There is no file yet.
+    /// There is no file.
     pub missing: bool,
+    pub fate: Fate,
     /// Unresolved first, each newest first.
     pub tickets: Vec<Ticket>,
     pub open: u64,
@@ -28,6 +29,17 @@ pub struct LedgerView {
     pub in_grace: Vec<InGrace>,
     /// Sessions that run, whoever runs them.
     pub running: Vec<RunningSession>,
+}
+
+/// What became of the ledger's file since it was first read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Fate {
+    #[default]
+    Same,
+    /// Moved or deleted.
+    Gone,
+    /// Another file is in its place.
+    Replaced,
 }
 
 #[derive(Debug)]

@@ -15,6 +15,7 @@ use serde_json::json;
 use std::{
     fs::File,
     io::{BufWriter, Write},
+    os::unix::fs::OpenOptionsExt,
     path::Path,
 };
 
@@ -59,7 +60,14 @@ pub(super) fn run(
         return Ok(out.flush()?);
     };
     let name = path.display();
-    let file = File::create(path).wrap_err_with(|| format!("cannot write {name}"))?;
+    // As private as the ledger, unless there is a file already, with a mode of its own.
+    let file = File::options()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(path)
+        .wrap_err_with(|| format!("cannot write {name}"))?;
     let mut out = BufWriter::new(file);
     write(&mut out, format, &story, ledger)?;
     out.flush()

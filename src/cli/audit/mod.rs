@@ -7,7 +7,7 @@ mod list;
 mod markdown;
 mod show;
 mod story;
-mod verify;
+pub(super) mod verify;
 
 use super::{CliResult, target::LedgerArgs};
 use operator_ledger::Reader;
@@ -55,7 +55,7 @@ enum Command {
         #[command(flatten)]
         ledger: LedgerArgs,
     },
-    /// Check the hash chain of one session, or of all
+    /// Check the whole ledger for damage and for what was changed; or one session's chain
     Verify {
         session: Option<String>,
         #[arg(short, long)]
@@ -100,7 +100,13 @@ pub fn run(args: Args) -> CliResult {
             session,
             json,
             ledger,
-        } => return verify::run(session, json, &ledger.open()?),
+        } => {
+            let ledger = ledger.open()?;
+            return match session {
+                Some(prefix) => verify::session(&prefix, json, &ledger),
+                None => verify::all(json, &ledger),
+            };
+        }
     }
     Ok(ExitCode::SUCCESS)
 }

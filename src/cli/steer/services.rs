@@ -158,7 +158,7 @@ fn list(args: &Args) -> CliResult {
 fn stop(pid: i32, ledger: &LedgerArgs) -> CliResult {
     target::refuse_in_agent_shell("ending a service", "a person decides what is ended")?;
     ledger.open()?;
-    let ledger = PersonLedger::open(&ledger.path()?).wait()?;
+    let ledger = PersonLedger::open_existing(&ledger.path()?).wait()?;
     let place = proc::place();
     let rows = ledger.services().wait()?;
     let mut named = rows.iter().filter(|row| row.pid == pid).peekable();

@@ -32,6 +32,8 @@ const MAX_BODY: usize = 1024 * 1024;
 pub struct ListenerState {
     /// The cluster that is watched; none while another monitor has it.
     cluster: Mutex<Option<SystemId>>,
+    /// Why the last check is not on record.
+    unrecorded: Mutex<Option<String>>,
     /// Something came in that the monitor should look at.
     pub alert_received: Notify,
     pub counts: Counts,
@@ -44,6 +46,20 @@ impl ListenerState {
 
     pub fn cluster(&self) -> Option<SystemId> {
         self.lock().clone()
+    }
+
+    /// What became of a check.
+    pub fn records(&self, done: Result<(), &LedgerError>) {
+        let why = done.err().map(ToString::to_string);
+        *self
+            .unrecorded
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = why;
+    }
+
+    fn unrecorded(&self) -> Option<String> {
+        let why = self.unrecorded.lock();
+        why.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Option<SystemId>> {
@@ -159,7 +175,7 @@ impl Served {
         let ledger = match open {
             Some(ledger) => ledger,
             None => {
-                let opened = MonitorLedger::open(&self.ledger).await?;
+                let opened = MonitorLedger::open_existing(&self.ledger).await?;
                 self.writer().insert(opened).clone()
             }
         };
@@ -200,6 +216,10 @@ impl Served {
             counts.taken(Taken::Failed);
             (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n"))
         };
+        // What the monitor cannot record it would never open a ticket for.
+        if let Some(why) = self.state.unrecorded() {
+            return again(why);
+        }
         let Some(cluster) = self.state.cluster() else {
             return again("this monitor waits for another one to end".into());
         };
@@ -211,8 +231,11 @@ impl Served {
                 (StatusCode::OK, "taken\n".into())
             }
             Err(e) => {
-                // Opened anew next time: the file may have been replaced.
-                *self.writer() = None;
+                // One that was taken away stays so until the monitor is started again, as for its
+                // checks. In other trouble it is opened anew.
+                if !matches!(e, LedgerError::Lost { .. }) {
+                    *self.writer() = None;
+                }
                 again(format!("the ledger cannot be written: {e}"))
             }
         }
@@ -275,8 +298,11 @@ async fn metrics(State(served): State<Served>) -> Response {
     (status, kind, text).into_response()
 }
 
-/// Well only if somebody looks.
+/// Well only if somebody looks, and what is seen is recorded.
 async fn health(State(served): State<Served>) -> Answer {
+    if let Some(why) = served.state.unrecorded() {
+        return (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n"));
+    }
     let read = async { beat(&Reader::open(&served.ledger).await?, &served.state).await };
     match read.await {
         Ok(Some(beat)) if beat.is_silent() => (

@@ -190,3 +190,42 @@ async fn an_address_that_cannot_be_used_is_named() {
     let why = Listener::bind("here").await.err().unwrap().to_string();
     assert!(why.contains("HOST:PORT"), "{why}");
 }
+
+#[tokio::test]
+async fn no_alert_is_taken_for_a_ledger_that_is_gone() {
+    let desk = Desk::new(None, true).await;
+    assert_eq!(desk.post(None, BODY).await.0, 200);
+    desk.look(true).await;
+    assert_eq!(desk.get("/healthz").await.0, 200);
+    let aside = desk.path.with_file_name("aside.db");
+    std::fs::rename(&desk.path, &aside).unwrap();
+    let (status, why) = desk.post(None, BODY).await;
+    assert!(
+        status == 503 && why.contains("taken away"),
+        "{status} {why}"
+    );
+    assert_eq!(desk.get("/healthz").await.0, 503);
+    // A new one in its place is not the one that the monitor records in.
+    MonitorLedger::open(&desk.path).await.unwrap();
+    assert_eq!(desk.post(None, BODY).await.0, 503);
+    assert_eq!(desk.standing().await, 0);
+}
+
+#[tokio::test]
+async fn what_the_monitor_cannot_record_is_said_and_no_alert_is_taken_meanwhile() {
+    let desk = Desk::new(None, true).await;
+    desk.look(true).await;
+    let full = LedgerError::Full {
+        path: desk.path.clone(),
+    };
+    desk.state.records(Err(&full));
+    for (status, why) in [desk.get("/healthz").await, desk.post(None, BODY).await] {
+        assert!(
+            status == 503 && why.contains("disk is full"),
+            "{status} {why}"
+        );
+    }
+    desk.state.records(Ok(()));
+    assert_eq!(desk.get("/healthz").await.0, 200);
+    assert_eq!(desk.post(None, BODY).await.0, 200);
+}

@@ -5,7 +5,7 @@ use crate::{
         pane::Pane,
         process::Process,
         state::State,
-        tickets::{DisplayState, display_state},
+        tickets::{DisplayState, Fate, display_state},
     },
     monitor::Invariant,
     ui::{
@@ -109,6 +109,13 @@ fn nothing(state: &State, columns: usize, theme: Theme) -> Vec<Line<'static>> {
     let mut text = Vec::new();
     let (said, role) = match &tickets.view {
         None => (format!("? Reading {path} …"), Role::Unknown),
+        Some(view) if view.fate == Fate::Gone => (
+            format!(
+                "✗ The ledger {path} is gone: it was moved or deleted. Who had it open records \
+                 nothing and starts nothing. Put it back, or start Operator again for a new one."
+            ),
+            Role::Bad,
+        ),
         Some(view) => match (&view.error, view.missing) {
             (Some(error), _) => (format!("? Cannot read the ledger: {error}"), Role::Unknown),
             (None, true) => (

@@ -2,13 +2,13 @@
 
 use super::{Carry, Reader, Reply, calls};
 use crate::{
-    ChainReport, CommandRow, EntryMark, EntryRow, Fault, Heartbeat, InGrace, ListedSession,
-    LiveTicket, Measured, Notification, NotificationCursor, OutputChunk, Payment, RunningSession,
-    Sample, ServiceRow, SessionRow, StandingAlert, Statistics, Status, SystemId, Ticket,
-    TicketEvent, Verification, VerificationRow, WaitingProposal, usage::Spent,
+    ChainReport, CommandRow, EntryMark, EntryRow, Fault, Heartbeat, InGrace, LedgerReport,
+    ListedSession, LiveTicket, Measured, Notification, NotificationCursor, OutputChunk, Payment,
+    RunningSession, Sample, ServiceRow, SessionRow, StandingAlert, Statistics, Status, SystemId,
+    Ticket, TicketEvent, Verification, VerificationRow, WaitingProposal, usage::Spent,
 };
 use jiff::Timestamp;
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
 calls!(Reader {
     /// What commands left running that stays, the newest first, ended or not.
@@ -17,6 +17,10 @@ calls!(Reader {
     /// Whether another connection or process wrote since the last call. The first call says yes.
     /// Costs microseconds (`PRAGMA data_version`). Own writes do not count.
     fn changed() -> bool;
+
+    /// Whether the ledger is there and whole, as far as can be told without reading all of it. To be
+    /// asked before anything is done that must be on record.
+    fn still_there() -> ();
 
     fn ticket(id: i64) -> Option<Ticket>;
 
@@ -72,6 +76,12 @@ calls!(Reader {
 
     /// The session an unambiguous beginning of its id names.
     fn find_session(prefix: &str) -> String;
+
+    /// Looks for damage, for what is missing or was added, and for what differs from the chains.
+    fn verify_ledger() -> LedgerReport;
+
+    /// The newest row of the ledger's chain and its hash. None: an empty ledger.
+    fn chain_head() -> Option<(i64, String)>;
 
     /// Recomputes the chain of one session.
     fn verify_session(session: &str) -> ChainReport;
@@ -182,3 +192,11 @@ calls!(Reader {
     /// Faults injected into a cluster, oldest first.
     fn faults(cluster_id: &SystemId) -> Vec<Fault>;
 });
+
+impl Reader {
+    /// Writes the ledger as it is at one moment into a new file.
+    pub fn back_up(&self, to: &Path) -> Reply<()> {
+        let to = to.to_owned();
+        self.handle().ask(move |engine| engine.back_up(&to))
+    }
+}

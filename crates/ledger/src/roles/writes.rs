@@ -3,10 +3,11 @@
 use super::{AgentLedger, Carry, MonitorLedger, PersonLedger, Reply, calls};
 use crate::{
     AlertNotice, Check, CheckOutcome, Claim, ClaimRequest, Holder, Lease, Mono, NewEntry,
-    NewService, NewSession, NewTicket, NotificationCursor, OutputChunk, Received, Reservation,
-    SessionWriter, SideCost, SystemId, Totals,
+    NewService, NewSession, NewTicket, NotificationCursor, OutputChunk, PruneReport, Received,
+    Reservation, SessionWriter, SideCost, SystemId, Totals,
     event::{Control, Outcome},
 };
+use jiff::Timestamp;
 use std::time::Duration;
 
 calls!(AgentLedger {
@@ -121,6 +122,10 @@ calls!(PersonLedger {
     /// Leaves a command for the agent of a running session. Returns its id; see
     /// [`Reader::command`](crate::Reader::command).
     fn send_command(session: &str, command: &Control, by: &str) -> i64;
+
+    /// Takes away what ended before a time: resolved tickets with their sessions, samples, faults,
+    /// alerts. What is not resolved stays, with all about it. The chain says what went.
+    fn prune(before: &Timestamp, by: &str) -> PruneReport;
 
     fn add_fault(cluster_id: &SystemId, kind: &str, target: &str, by: &str) -> i64;
 });

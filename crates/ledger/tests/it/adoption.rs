@@ -129,18 +129,28 @@ fn an_old_file_with_the_tickets_table_alone_is_enough() {
 }
 
 #[test]
-fn a_reader_leaves_a_reference_file_alone_and_the_command_line_adopts_it() {
-    let (_dir, path) = file(REFERENCE);
+fn a_reader_shows_a_reference_file_and_leaves_it_and_its_folder_as_they_are() {
+    let (dir, path) = file(&format!(
+        "{REFERENCE} INSERT INTO tickets (violation_key, invariant_name, first_seen_at, last_seen_at, message)
+           VALUES ('store_down:1', 'store_down', '2026-01-30T10:11:12', '2026-01-30T10:11:12', 'm');"
+    ));
     let before = std::fs::read(&path).unwrap();
-    assert!(Reader::open(&path).wait().is_err());
-    assert_eq!(std::fs::read(&path).unwrap(), before);
-    assert!(
-        Reader::open_existing(&path)
-            .wait()
-            .unwrap()
-            .tickets(10)
-            .wait()
-            .unwrap()
-            .is_empty()
-    );
+    let reader = Reader::open(&path).wait().unwrap();
+    assert_eq!(reader.tickets(10).wait().unwrap().len(), 1);
+    // What the reference writes meanwhile is shown too.
+    assert!(reader.changed().wait().unwrap());
+    assert!(!reader.changed().wait().unwrap());
+    let theirs = Connection::open(&path).unwrap();
+    theirs
+        .execute("UPDATE tickets SET message = 'longer than before'", [])
+        .unwrap();
+    drop(theirs);
+    let after = std::fs::read(&path).unwrap();
+    assert_ne!(after, before);
+    assert!(reader.changed().wait().unwrap());
+    let shown = reader.tickets(10).wait().unwrap();
+    assert_eq!(shown[0].message, "longer than before");
+    drop(reader);
+    assert_eq!(std::fs::read(&path).unwrap(), after);
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
 }

@@ -20,7 +20,19 @@ pub(crate) struct Bench {
     pub ledger: Reader,
     /// Milliseconds that have passed, as the monitor sees it.
     pub shift: i64,
+    /// Whether somebody did to it what no program of ours does.
+    pub tampered: bool,
     pub dir: TempDir,
+}
+
+/// Whatever a test did through our programs, nothing of it looks as if somebody else had done it.
+impl Drop for Bench {
+    fn drop(&mut self) {
+        if !self.tampered && !std::thread::panicking() {
+            let report = self.ledger.verify_ledger().wait().unwrap();
+            assert_eq!(report.findings, []);
+        }
+    }
 }
 
 impl Bench {
@@ -33,6 +45,7 @@ impl Bench {
             person: PersonLedger::open(&path).wait().unwrap(),
             ledger: Reader::open(&path).wait().unwrap(),
             shift: 0,
+            tampered: false,
             dir,
         }
     }

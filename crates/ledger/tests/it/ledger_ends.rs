@@ -227,6 +227,7 @@ fn a_ticket_of_a_provisional_cluster_that_the_real_one_has_too_is_closed() {
 #[test]
 fn a_row_put_before_the_first_of_a_chain_is_found() {
     let mut b = Bench::new();
+    b.tampered = true;
     b.check(Reading::Violated);
     let claim = b.claim(LONG).unwrap();
     let session = b.session(&claim);
@@ -248,6 +249,7 @@ fn a_row_put_before_the_first_of_a_chain_is_found() {
 #[test]
 fn many_resolved_tickets_do_not_slow_the_search_for_open_ones() {
     let mut b = Bench::new();
+    b.tampered = true;
     b.check(Reading::Violated);
     b.ledger_conn(
         "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20000)

@@ -3,7 +3,9 @@
 
 mod adoption;
 mod bench;
+mod files;
 mod ledger_ends;
 mod life_cycle;
 mod tickets;
 mod told;
+mod verify;

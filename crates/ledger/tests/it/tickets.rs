@@ -372,6 +372,7 @@ fn another_clusters_tickets_are_not_taken() {
 #[test]
 fn the_chain_finds_every_edit_of_what_was_recorded() {
     let mut b = Bench::new();
+    b.tampered = true;
     b.check(Reading::Violated);
     let claim = b.claim(LONG).unwrap();
     let s = b.session(&claim);
@@ -485,9 +486,9 @@ fn what_is_not_a_ledger_is_left_as_it_is() {
     assert_eq!(fs::read_to_string(&path).unwrap(), garbage);
 
     let path = dir.path().join("newer.db");
+    drop(PersonLedger::open(&path).wait().unwrap());
     let raw = rusqlite::Connection::open(&path).unwrap();
-    raw.execute_batch("CREATE TABLE x (a); PRAGMA user_version = 99")
-        .unwrap();
+    raw.execute_batch("PRAGMA user_version = 99").unwrap();
     drop(raw);
     let before = fs::read(&path).unwrap();
     let err = PersonLedger::open(&path).wait().unwrap_err();
