@@ -94,7 +94,7 @@ pub use clock::{Holder, Stopwatch, parse_time};
 pub use commands::CommandRow;
 pub use entries::{EntryKind, EntryRow, NewEntry};
 pub use finding::Finding;
-pub use heartbeat::Heartbeat;
+pub use heartbeat::{Heartbeat, InGrace};
 pub use manual::NewTicket;
 pub use meta::{BudgetMeta, EntryMeta, Input};
 pub use notifications::{Notification, NotificationCursor, NotificationKind};
