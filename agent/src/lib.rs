@@ -25,3 +25,7 @@ pub mod summaries;
 pub mod summarize;
 pub mod tools;
 pub mod work;
+
+#[cfg(test)]
+#[path = "../../tests/fuzz/scribble.rs"]
+mod scribble;

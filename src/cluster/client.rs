@@ -153,8 +153,9 @@ impl Client {
                 };
                 let (contacts, mut stores) = tokio::join!(asked, figures);
                 self.note_contacts(&mut stores, &contacts);
+                // PD's word is of when it gave it, however long the stores took.
                 let moment = Moment {
-                    at: Timestamp::now(),
+                    at: now,
                     now: Instant::now(),
                 };
                 let pace = Pace(self.options.heartbeat_limit);

@@ -38,7 +38,7 @@ impl Pace {
 
     /// A heartbeat is late before it is missing.
     fn late(self) -> SignedDuration {
-        signed(self.0 * 3 / 4)
+        signed(self.0 * 17 / 20)
     }
 
     fn limit(self) -> SignedDuration {
@@ -99,6 +99,15 @@ struct Failing {
     since: Moment,
     /// The same by PD's clock.
     by_pd: Timestamp,
+    looks: u32,
+    refused: bool,
+}
+
+impl Failing {
+    /// A store that is busy is late once; one that hangs is late again, and one that ended refuses.
+    fn counts(&self) -> bool {
+        self.refused || self.looks > 1
+    }
 }
 
 impl Memory {
@@ -244,13 +253,17 @@ impl Heard {
                 self.answered = true;
                 self.failing = None;
             }
-            Contact::Failed if self.answered && self.failing.is_none() => {
-                self.failing = Some(Failing {
+            contact @ (Contact::Failed | Contact::Late) if self.answered => {
+                let failing = self.failing.get_or_insert(Failing {
                     since: moment,
                     by_pd: pd_now,
+                    looks: 0,
+                    refused: false,
                 });
+                failing.looks += 1;
+                failing.refused |= contact == Contact::Failed;
             }
-            Contact::Failed | Contact::NotAsked => {}
+            Contact::Failed | Contact::Late | Contact::NotAsked => {}
         }
         // It has reported to PD since: it lives, and only we cannot reach it.
         let reported = |failing: Failing| self.heartbeat > Some(failing.by_pd);
@@ -275,7 +288,7 @@ impl Heard {
         };
         let age = pd_now.duration_since(heartbeat);
         let answers = store.evidence.contact == Contact::Answered;
-        let failing_for = self.failing.map(|f| moment.now - f.since.now);
+        let failing = self.failing.filter(Failing::counts);
         let silent = if self.in_term || told && !self.forgotten {
             match store.state {
                 StoreState::Up => false,
@@ -289,13 +302,14 @@ impl Heard {
         } else if answers {
             return Life::Alive;
         } else {
-            let unheard = failing_for.is_some_and(|f| f > pace.0) && age > pace.limit();
+            let unheard = failing.is_some_and(|f| moment.now - f.since.now > pace.0);
+            let unheard = unheard && age > pace.limit();
             self.silent || unheard
         };
         if silent {
             return Life::Silent;
         }
-        if let Some(failing) = self.failing {
+        if let Some(failing) = failing {
             return Life::Suspect(Doubt::NoAnswer(failing.since.at));
         }
         if age <= pace.late() {
@@ -330,10 +344,7 @@ impl Evidence {
     pub(super) fn of(answer: Option<&Result<String, HttpError>>) -> Self {
         let contact = match answer {
             None => Contact::NotAsked,
-            Some(Ok(_)) => Contact::Answered,
-            // Something is there, if not what was asked for.
-            Some(Err(e)) if e.is_answer() => Contact::Answered,
-            Some(Err(_)) => Contact::Failed,
+            Some(answer) => Contact::of(answer.as_ref().err()),
         };
         let text = answer.and_then(|answer| answer.as_ref().ok());
         Self {

@@ -188,7 +188,9 @@ fn a_leader_that_knows_less_than_before_is_new_even_under_the_same_name() {
     play.new_leader();
     play.leader = "pd0";
     assert_eq!(play.look(105), ALL_ALIVE);
-    assert_eq!(play.look(116), [Life::Unknown(Doubt::NewTerm); 3]);
+    assert_eq!(play.look(116), ALL_ALIVE, "they were heard of lately");
+    let late = Life::Suspect(Doubt::NoHeartbeat(at(100)));
+    assert_eq!(play.look(118), [late; 3]);
     // Nobody has heard of them since.
     assert_eq!(play.look(121), [Life::Silent; 3]);
 }
@@ -271,6 +273,19 @@ fn between_the_first_failed_contact_and_pds_verdict_a_store_is_in_doubt() {
 }
 
 #[test]
+fn a_store_that_is_late_once_is_busy_and_one_that_is_late_again_is_in_doubt() {
+    let mut play = Play::new();
+    play.answer(Contact::Answered);
+    play.beat(0);
+    play.look(0);
+    play.answer(Contact::Late);
+    assert_eq!(play.look(2), ALL_ALIVE);
+    play.stores[0].evidence.contact = Contact::Answered;
+    let doubt = Life::Suspect(Doubt::NoAnswer(at(2)));
+    assert_eq!(play.look(4), [Life::Alive, doubt, doubt]);
+}
+
+#[test]
 fn a_store_that_never_answered_us_is_not_in_doubt_for_that() {
     let mut play = Play::new();
     play.answer(Contact::Failed);
@@ -283,9 +298,9 @@ fn a_heartbeat_that_is_late_is_a_doubt_before_pd_says_a_word() {
     let mut play = Play::new();
     play.beat(0);
     play.look(0);
-    play.stores[0].last_heartbeat = Some(at(16));
-    play.stores[2].last_heartbeat = Some(at(16));
-    assert_eq!(play.of(16, 2), Life::Suspect(Doubt::NoHeartbeat(at(0))));
+    play.stores[0].last_heartbeat = Some(at(18));
+    play.stores[2].last_heartbeat = Some(at(18));
+    assert_eq!(play.of(18, 2), Life::Suspect(Doubt::NoHeartbeat(at(0))));
 }
 
 #[test]

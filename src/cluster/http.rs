@@ -55,7 +55,15 @@ pub enum HttpError {
     Body { url: String, why: String },
 }
 
+/// Why a request that ran into its limit failed.
+const TOO_LATE: &str = "no answer in time";
+
 impl HttpError {
+    /// Whether the answer may only have been late.
+    pub fn is_timeout(&self) -> bool {
+        matches!(self, Self::Unreachable { why, .. } if why == TOO_LATE)
+    }
+
     /// Whether somebody answered, if only with an error.
     pub fn is_answer(&self) -> bool {
         matches!(
@@ -274,7 +282,7 @@ pub(super) fn printable(text: &str) -> String {
 
 fn reason(e: &reqwest::Error, whose: Whose) -> String {
     if e.is_timeout() {
-        return "no answer in time".into();
+        return TOO_LATE.into();
     }
     let Some(tls) = find::<rustls::Error>(e) else {
         return cause(e);

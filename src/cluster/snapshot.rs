@@ -273,6 +273,8 @@ pub enum Contact {
     #[default]
     NotAsked,
     Answered,
+    /// It took longer than a request may; it may be busy.
+    Late,
     Failed,
 }
 

@@ -10,6 +10,7 @@ use super::{
 };
 use crate::cluster::{ClusterSnapshot, StoreState};
 use operator_ledger::{Observation, Reading};
+use std::time::Duration;
 use strum::IntoEnumIterator;
 
 /// The subjects of `observation_failed` that are no stores.
@@ -193,7 +194,20 @@ impl Evaluation<'_> {
         }
     }
 
+    /// Leaders move after every fault, and the grace is there for the elections. Where no election
+    /// can be won a third of it is enough to be sure.
+    fn grace(&self, invariant: Invariant, rule: &Rule) -> Duration {
+        let regions = self.snapshot.regions.fresh();
+        let hopeless = regions.is_some_and(|r| r.no_quorum as f64 > rule.threshold);
+        if invariant == Invariant::RegionUnavailable && hopeless {
+            rule.grace / 3
+        } else {
+            rule.grace
+        }
+    }
+
     fn add(&mut self, rule: &Rule, key: ViolationKey, (reading, message): Judgement) {
+        let grace = self.grace(key.invariant, rule);
         self.out.push(Observation {
             key: key.to_string(),
             invariant: key.invariant.to_string(),
@@ -203,7 +217,7 @@ impl Evaluation<'_> {
             reading,
             message,
             severity: rule.severity,
-            grace: rule.grace,
+            grace,
             outside: None,
         });
     }

@@ -449,3 +449,16 @@ fn a_member_that_never_started_is_a_violation_of_its_own() {
         ]
     );
 }
+
+#[test]
+fn no_election_is_waited_for_where_none_can_be_won() {
+    let grace = |no_quorum| {
+        let mut s = healthy();
+        let regions = s.regions.value.as_mut().unwrap();
+        (regions.leaderless, regions.no_quorum) = (1, no_quorum);
+        let all = evaluate(&s, &Config::default(), &[], &[]);
+        let found = all.iter().find(|o| o.key == "region_unavailable").unwrap();
+        found.grace.as_secs()
+    };
+    assert_eq!((grace(0), grace(1)), (30, 10));
+}

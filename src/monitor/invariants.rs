@@ -8,6 +8,7 @@ use crate::cluster::{
     ClusterSnapshot, Doubt, Engine, Life, MemberState, PdMember, Regions, Store, StoreState,
     UnknownReason,
 };
+use crate::span;
 use operator_ledger::{ALERT_KEY, LiveTicket, Reading, Severity};
 use std::{fmt, time::Duration};
 
@@ -199,7 +200,13 @@ fn store_down(scene: &Scene<'_>, store: &Store) -> Judgement {
     let Store { name, address, .. } = store;
     let ago = |at| scene.snapshot.at.duration_since(at).as_secs().max(0);
     let last = match store.last_heartbeat {
-        Some(at) => format!("last heartbeat {} s ago", ago(at)),
+        Some(at) => match ago(at) {
+            s @ ..600 => format!("last heartbeat {s} s ago"),
+            s => format!(
+                "last heartbeat {} ago",
+                span::short(Duration::from_secs(s as u64))
+            ),
+        },
         None => "no heartbeat yet".to_owned(),
     };
     match store.life() {

@@ -38,7 +38,47 @@ impl Heartbeat {
     }
 }
 
+/// What the monitor's last check found wrong, and not for long enough to be a ticket.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct InGrace {
+    pub key: String,
+    /// As the check worded it.
+    pub message: String,
+    pub since: Timestamp,
+}
+
+/// So many are told of at the most.
+const MOST_IN_GRACE: usize = 20;
+
 impl Engine {
+    /// The longest violated first.
+    pub(crate) fn in_grace(&self, cluster_id: &SystemId) -> Result<Vec<InGrace>> {
+        let mut statement = self.conn.prepare_cached(
+            "SELECT s.violation_key, s.detail, s.violated_since FROM invariant_states s
+             JOIN monitor_heartbeats h ON h.cluster_id = s.cluster_id AND h.boot = s.boot
+             WHERE s.cluster_id = ?1 AND s.state = 'violated'
+               AND s.observed_ms >= h.at_ms - h.interval_ms - ?2
+               AND NOT EXISTS (SELECT 1 FROM tickets t
+                 WHERE t.live_key = s.cluster_id || '/' || s.violation_key)
+             ORDER BY s.violated_since LIMIT ?3",
+        )?;
+        let rows = statement.query_map(
+            params![cluster_id.as_str(), millis(MAX_LOOK), MOST_IN_GRACE as i64],
+            |r| {
+                let key = r.get(0)?;
+                let message = r.get(1)?;
+                let since = clock::parse_time(&r.get::<_, String>(2)?);
+                Ok(since.map(|since| InGrace {
+                    key,
+                    message,
+                    since,
+                }))
+            },
+        )?;
+        let rows: rusqlite::Result<Vec<Option<InGrace>>> = rows.collect();
+        Ok(rows?.into_iter().flatten().collect())
+    }
+
     pub(crate) fn heartbeat(&self, cluster_id: Option<&SystemId>) -> Result<Option<Heartbeat>> {
         let now = Mono::now();
         Ok(self

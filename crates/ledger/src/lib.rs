@@ -81,6 +81,10 @@ mod transitions;
 pub mod usage;
 mod verify;
 
+#[cfg(test)]
+#[path = "../../../tests/fuzz/scribble.rs"]
+mod scribble;
+
 pub use agent_heartbeat::EVERY as PRESENCE;
 pub use alerts::{
     AlertDetail, AlertLink, AlertNotice, AlertState, Crowd, CrowdMember, KEY as ALERT_KEY,
@@ -93,7 +97,7 @@ pub use clock::{Holder, Stopwatch, parse_time};
 pub use commands::CommandRow;
 pub use entries::{EntryKind, EntryRow, NewEntry};
 pub use finding::Finding;
-pub use heartbeat::Heartbeat;
+pub use heartbeat::{Heartbeat, InGrace};
 pub use manual::NewTicket;
 pub use meta::{BudgetMeta, EntryMeta, Input};
 pub use notifications::{Notification, NotificationCursor, NotificationKind};

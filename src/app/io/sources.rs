@@ -235,6 +235,7 @@ impl Reading {
                     open: 0,
                     done: 0,
                     heartbeat: None,
+                    in_grace: Vec::new(),
                     running: Vec::new(),
                 }
             }
@@ -252,6 +253,11 @@ impl Reading {
         self.looks.read(&ledger, &mut self.sample)?;
         let tickets = ledger.tickets(LIMIT).wait()?;
         let (done, open) = ledger.ticket_counts().wait()?;
+        let heartbeat = ledger.heartbeat(None).wait()?;
+        let in_grace = match &heartbeat {
+            Some(beat) => ledger.in_grace(&beat.cluster_id).wait()?,
+            None => Vec::new(),
+        };
         Ok(Some(LedgerView {
             at: Timestamp::now(),
             error: None,
@@ -260,7 +266,8 @@ impl Reading {
             tickets,
             open,
             done,
-            heartbeat: ledger.heartbeat(None).wait()?,
+            heartbeat,
+            in_grace,
             running: ledger.running_sessions(None).wait()?,
         }))
     }

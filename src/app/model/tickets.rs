@@ -2,7 +2,7 @@
 
 use crate::transcript::clean::clean_text;
 use jiff::{SignedDuration, Timestamp};
-use operator_ledger::{Heartbeat, Resolution, RunningSession, Status, Ticket};
+use operator_ledger::{Heartbeat, InGrace, Resolution, RunningSession, Status, Ticket};
 use std::path::PathBuf;
 
 /// The ledger is looked at all the time: what was read so long ago is not known to hold any more.
@@ -25,6 +25,8 @@ pub struct LedgerView {
     pub open: u64,
     pub done: u64,
     pub heartbeat: Option<Heartbeat>,
+    /// What the last check found wrong that is no ticket yet.
+    pub in_grace: Vec<InGrace>,
     /// Sessions that run, whoever runs them.
     pub running: Vec<RunningSession>,
 }

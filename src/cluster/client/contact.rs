@@ -3,7 +3,7 @@
 
 use super::Client;
 use crate::cluster::{
-    http::{self, Http},
+    http::{self, Http, HttpError},
     snapshot::{Contact, Store, StoreState},
 };
 use futures_util::future::join_all;
@@ -21,13 +21,24 @@ pub(super) struct Contacts {
 }
 
 impl Client {
+    /// Where a store is asked for something. PD names no scheme: stores speak TLS where PD does.
+    pub(super) fn at_store(&self, address: &str, path: &str) -> String {
+        let encrypted = self.options.pd.iter().any(|e| e.starts_with("https://"));
+        let scheme = if encrypted { "https" } else { "http" };
+        if address.contains("://") {
+            format!("{}/{path}", address.trim_end_matches('/'))
+        } else {
+            format!("{scheme}://{address}/{path}")
+        }
+    }
+
     /// What asking each store for a sign of life takes; on its own, so that it can run beside
     /// the reading of figures.
     pub(super) fn ask_stores(
         &mut self,
         stores: &[Store],
     ) -> impl Future<Output = HashMap<u64, Contact>> + use<> {
-        let failures = &mut self.contacts.failures;
+        let mut failures = std::mem::take(&mut self.contacts.failures);
         failures.retain(|id, _| stores.iter().any(|s| s.id == *id));
         let asked: Vec<(u64, String)> = stores
             .iter()
@@ -39,9 +50,10 @@ impl Client {
                 if !worth {
                     *failed = failed.map(|n| n + 1);
                 }
-                worth.then(|| (store.id, status_url(address)))
+                worth.then(|| (store.id, self.at_store(address, "status")))
             })
             .collect();
+        self.contacts.failures = failures;
         answers(self.http.clone(), asked)
     }
 
@@ -55,9 +67,22 @@ impl Client {
             let failed = self.contacts.failures.entry(store.id).or_insert(Some(0));
             match seen {
                 Contact::Answered => *failed = None,
-                Contact::Failed => *failed = failed.map(|n| n + 1),
+                Contact::Late | Contact::Failed => *failed = failed.map(|n| n + 1),
                 Contact::NotAsked => {}
             }
+        }
+    }
+}
+
+impl Contact {
+    /// From the error of a request, if there was one.
+    pub(in crate::cluster) fn of(error: Option<&HttpError>) -> Self {
+        match error {
+            None => Self::Answered,
+            // Something is there, if not what was asked for.
+            Some(e) if e.is_answer() => Self::Answered,
+            Some(e) if e.is_timeout() => Self::Late,
+            Some(_) => Self::Failed,
         }
     }
 }
@@ -66,26 +91,9 @@ async fn answers(http: Http, asked: Vec<(u64, String)>) -> HashMap<u64, Contact>
     let each = asked.into_iter().map(|(id, url)| {
         let http = &http;
         async move {
-            let answered = match http::get(http, &url).await {
-                Ok(_) => true,
-                // Something is there, if not what was asked for.
-                Err(e) => e.is_answer(),
-            };
-            let contact = if answered {
-                Contact::Answered
-            } else {
-                Contact::Failed
-            };
-            (id, contact)
+            let answer = http::get(http, &url).await;
+            (id, Contact::of(answer.as_ref().err()))
         }
     });
     join_all(each).await.into_iter().collect()
-}
-
-fn status_url(address: &str) -> String {
-    if address.contains("://") {
-        format!("{address}/status")
-    } else {
-        format!("http://{address}/status")
-    }
 }

@@ -58,19 +58,12 @@ impl Client {
     pub(super) async fn scrape(&mut self, mut stores: Vec<Store>) -> Vec<Store> {
         self.windows
             .retain(|id, _| stores.iter().any(|s| s.id == *id));
-        let encrypted = self.options.pd.iter().any(|e| e.starts_with("https://"));
-        let scheme = if encrypted { "https" } else { "http" };
         let texts = join_all(stores.iter().map(|store| async {
             let address = store
                 .status_address
                 .as_deref()
                 .filter(|_| store.state != StoreState::Tombstone)?;
-            // PD names no scheme; stores speak TLS where PD does.
-            let url = if address.contains("://") {
-                format!("{}/metrics", address.trim_end_matches('/'))
-            } else {
-                format!("{scheme}://{address}/metrics")
-            };
+            let url = self.at_store(address, "metrics");
             Some((http::get(&self.http, &url).await, url))
         }))
         .await;

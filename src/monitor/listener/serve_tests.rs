@@ -210,7 +210,7 @@ async fn what_was_sent_is_kept_though_its_sender_hangs_up() {
     let address = desk.url.strip_prefix("http://").unwrap();
     let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
     let head = format!(
-        "POST /webhook/alertmanager HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n\
+        "POST /webhook/alertmanager HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n\
          content-length: {}\r\n\r\n",
         body.len()
     );

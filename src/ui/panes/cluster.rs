@@ -256,7 +256,13 @@ impl Shape {
             (most.to_string().len() + 1).max(4)
         };
         let name = longest.min(if columns < 34 { 7 } else { 12 });
-        let state = if columns < 34 { 14 } else { 15 };
+        // "? no answer 0:02" is long, and must not lose its time.
+        let doubt = stores().any(|s| matches!(s.life(), Life::Suspect(_)));
+        let state = match columns {
+            _ if doubt => 17,
+            ..34 => 14,
+            _ => 15,
+        };
         let mut left = columns.saturating_sub(name + state);
         let mut room = |wide: usize| {
             let wide = if wide <= left { wide } else { 0 };

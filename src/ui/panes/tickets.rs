@@ -124,6 +124,13 @@ fn nothing(state: &State, columns: usize, theme: Theme) -> Vec<Line<'static>> {
             ),
             (None, false) => match tickets.monitor_age(state.now) {
                 Some(seen) if tickets.monitored(state.now) => match healthy(view) {
+                    Ok(()) if !view.in_grace.is_empty() => (
+                        format!(
+                            "No tickets yet. The monitor last looked {} ago and saw:",
+                            age(seen)
+                        ),
+                        Role::Plain,
+                    ),
                     Ok(()) => (
                         format!(
                             "No tickets. The monitor last looked {} ago and found nothing wrong.",
@@ -151,6 +158,13 @@ fn nothing(state: &State, columns: usize, theme: Theme) -> Vec<Line<'static>> {
         },
     };
     text.extend(paragraph(&said, columns, theme.style(role)));
+    if tickets.monitored(state.now) {
+        for seen in tickets.view.iter().flat_map(|view| &view.in_grace) {
+            let lasts = lasting(state.since(seen.since));
+            let said = format!("! {}, for {lasts}", seen.message);
+            text.extend(paragraph(&said, columns, theme.style(Role::Warn)));
+        }
+    }
     let process = match &state.monitor.process {
         Process::Off(_) if starting(state) => Some("The monitor starts when the lab is up.".into()),
         Process::Off(why) => Some(format!("No monitor is run from here: {why}")),

@@ -19,10 +19,11 @@ use crate::{
             tickets::{Fate, LedgerView},
         },
     },
-    cluster::{ClusterSnapshot, Observed, Store, StoreState, Traffic},
+    cluster::{ClusterSnapshot, Doubt, Life, Observed, Store, StoreState, Traffic},
     supervisor::Fact,
 };
 use crossterm::event::{KeyCode, KeyEvent};
+use operator_ledger::InGrace;
 use ratatui::style::{Color, Modifier};
 
 /// A small screen, a usual one, a wall, and one that is tall and narrow.
@@ -262,6 +263,46 @@ fn what_is_wrong_stands_on_top_and_no_name_or_count_is_lost() {
     assert!(opened.contains(whole), "{opened}");
 }
 
+/// A store that does not answer any more, before PD says a word.
+fn suspect() -> Stage {
+    let mut stage = at_work(false);
+    let mut seen = snapshot(false, stage.now());
+    let since = stage.now() - jiff::SignedDuration::from_secs(2);
+    let store = &mut seen.stores.value.as_mut().unwrap()[1];
+    store.evidence.life = Some(Life::Suspect(Doubt::NoAnswer(since)));
+    stage.send(Event::Cluster(Box::new(seen), STALE));
+    stage
+}
+
+#[test]
+fn a_store_that_does_not_answer_is_in_doubt_and_so_is_the_cluster() {
+    for (width, height) in SIZES {
+        let shown = suspect().show(width, height);
+        assert!(shown.contains("? SUSPECT"), "{shown}");
+        assert!(!shown.contains("HEALTHY"), "{shown}");
+        assert!(shown.contains("tikv1 ? no answer 0:02"), "{shown}");
+        assert!(!shown.contains("tikv1 ● up"), "{shown}");
+    }
+}
+
+#[test]
+fn what_is_violated_in_its_grace_is_named_with_its_figures() {
+    let mut stage = Stage::new(false);
+    stage.cluster(false);
+    let seen = InGrace {
+        key: "high_latency:2".into(),
+        message: "tikv1 answers slowly: p99 700 ms, limit 100 ms".into(),
+        since: stage.now() - jiff::SignedDuration::from_secs(20),
+    };
+    stage.ledger_in_grace(vec![seen]);
+    let shown = stage.show(200, 60);
+    assert!(
+        shown.contains("p99 700 ms, limit 100 ms, for 0:20"),
+        "{shown}"
+    );
+    assert!(!shown.contains("found nothing wrong"), "{shown}");
+}
+
 fn processes() -> Stage {
     let mut stage = elsewhere();
     stage.fact(Child::Agent, Fact::Started { pid: 11 });
@@ -342,6 +383,7 @@ fn unknown() -> Stage {
         open: 0,
         done: 0,
         heartbeat: None,
+        in_grace: Vec::new(),
         running: Vec::new(),
     };
     stage.send(Event::Ledger(Box::new(missing)));

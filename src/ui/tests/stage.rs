@@ -22,7 +22,7 @@ use crate::{
 };
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
-use operator_ledger::{Heartbeat, RunningSession, Status, SystemId, Ticket};
+use operator_ledger::{Heartbeat, InGrace, RunningSession, Status, SystemId, Ticket};
 use ratatui::{Terminal, backend::TestBackend, buffer::Buffer};
 use std::{fmt::Write as _, time::Duration};
 
@@ -147,11 +147,25 @@ impl Stage {
         tickets: Vec<Ticket>,
         running: Vec<RunningSession>,
     ) -> Vec<Effect> {
+        let view = self.view(tickets, running);
+        self.send(Event::Ledger(Box::new(view)))
+    }
+
+    /// No tickets, and what the monitor's last check saw all the same.
+    pub(super) fn ledger_in_grace(&mut self, in_grace: Vec<InGrace>) {
+        let view = LedgerView {
+            in_grace,
+            ..self.view(Vec::new(), Vec::new())
+        };
+        self.send(Event::Ledger(Box::new(view)));
+    }
+
+    fn view(&self, tickets: Vec<Ticket>, running: Vec<RunningSession>) -> LedgerView {
         let open = tickets
             .iter()
             .filter(|t| t.status != Status::Resolved)
             .count() as u64;
-        let view = LedgerView {
+        LedgerView {
             at: self.now(),
             error: None,
             missing: false,
@@ -168,9 +182,9 @@ impl Stage {
                 interval: Duration::from_secs(1),
                 checks: 9,
             }),
+            in_grace: Vec::new(),
             running,
-        };
-        self.send(Event::Ledger(Box::new(view)))
+        }
     }
 
     pub(super) fn keys(&mut self, keys: &str) -> Vec<Effect> {

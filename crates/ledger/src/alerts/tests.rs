@@ -155,7 +155,9 @@ fn a_few_of_a_name_have_a_ticket_each_and_many_share_one() {
     // Told again, each stays where it was; more of the name join, and those that end are counted.
     assert_eq!(desk.receive(&many("Many", 0, 201)).repeated, 200);
     let mut over = many("Many", 0, 7);
-    over.iter_mut().for_each(|n| n.firing = false);
+    for n in &mut over {
+        n.firing = false;
+    }
     assert_eq!(desk.receive(&over).resolved, 7);
     let crowd = &desk.standing().crowds[0];
     assert_eq!((crowd.firing, crowd.ended), (194, 7));

@@ -2,10 +2,11 @@
 
 use super::{Carry, Reader, Reply, calls};
 use crate::{
-    ChainReport, CommandRow, CrowdMember, EntryMark, EntryRow, Fault, Heartbeat, LedgerReport,
-    ListedSession, LiveTicket, Measured, Notification, NotificationCursor, OutputChunk, Payment,
-    RunningSession, Sample, ServiceRow, SessionRow, Standing, Statistics, Status, SystemId, Ticket,
-    TicketEvent, Verification, VerificationRow, WaitingProposal, usage::Spent,
+    ChainReport, CommandRow, CrowdMember, EntryMark, EntryRow, Fault, Heartbeat, InGrace,
+    LedgerReport, ListedSession, LiveTicket, Measured, Notification, NotificationCursor,
+    OutputChunk, Payment, RunningSession, Sample, ServiceRow, SessionRow, Standing, Statistics,
+    Status, SystemId, Ticket, TicketEvent, Verification, VerificationRow, WaitingProposal,
+    usage::Spent,
 };
 use jiff::Timestamp;
 use std::{path::Path, time::Duration};
@@ -153,6 +154,9 @@ calls!(Reader {
 
     /// The monitor's last check of a cluster; of whichever looked last, if none is named.
     fn heartbeat(cluster_id: Option<&SystemId>) -> Option<Heartbeat>;
+
+    /// What the last check of a cluster found wrong that is no ticket yet: its grace runs.
+    fn in_grace(cluster_id: &SystemId) -> Vec<InGrace>;
 
     /// The cluster that a monitor last saw at one of these PD addresses: what to go by while PD
     /// cannot say its name.

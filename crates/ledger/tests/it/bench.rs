@@ -56,6 +56,15 @@ impl Bench {
 
     /// One check with one invariant: no grace, a hold of ten seconds.
     pub(crate) fn check(&mut self, reading: Reading) -> CheckOutcome {
+        self.check_with(reading, Duration::ZERO)
+    }
+
+    /// The same with a grace of a minute.
+    pub(crate) fn check_in_grace(&mut self, reading: Reading) -> CheckOutcome {
+        self.check_with(reading, Duration::from_secs(60))
+    }
+
+    fn check_with(&mut self, reading: Reading, grace: Duration) -> CheckOutcome {
         let observation = Observation {
             key: "store_down:2".into(),
             invariant: "store_down".into(),
@@ -64,7 +73,7 @@ impl Bench {
             reading,
             message: format!("{reading:?}"),
             severity: Severity::Critical,
-            grace: Duration::ZERO,
+            grace,
             hold: Duration::from_secs(10),
             outside: None,
         };

@@ -550,3 +550,21 @@ fn a_cluster_is_known_by_its_address_while_pd_cannot_say_its_name() {
     assert_eq!(at("http://127.0.0.1:2"), Some(cluster()));
     assert_eq!(at("http://127.0.0.1:3"), None);
 }
+
+#[test]
+fn what_is_violated_and_no_ticket_yet_is_told_with_its_words() {
+    let mut b = Bench::new();
+    b.check_in_grace(Reading::Violated);
+    b.later(4).check_in_grace(Reading::Violated);
+    let seen = b.ledger.in_grace(&cluster()).wait().unwrap();
+    let told: Vec<_> = seen
+        .iter()
+        .map(|s| (s.key.as_str(), s.message.as_str()))
+        .collect();
+    assert_eq!(told, [("store_down:2", "Violated")]);
+    b.check_in_grace(Reading::Clear);
+    assert_eq!(b.ledger.in_grace(&cluster()).wait().unwrap(), []);
+    // A ticket says it itself.
+    assert_eq!(b.check(Reading::Violated).opened, [1]);
+    assert_eq!(b.ledger.in_grace(&cluster()).wait().unwrap(), []);
+}

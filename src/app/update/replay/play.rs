@@ -228,6 +228,7 @@ impl Replay {
             done: done as u64,
             tickets,
             heartbeat,
+            in_grace: Vec::new(),
             running: Vec::new(),
         });
     }

@@ -2,6 +2,7 @@
 
 use super::body::Head;
 use crate::monitor::config::AlertRules;
+use agent_lab::redact::Redactor;
 use jiff::Timestamp;
 use operator_ledger::{AlertDetail, AlertLink, AlertNotice, clean::one_line};
 use serde_json::{Map, Value};
@@ -94,7 +95,7 @@ pub(super) fn notice(alert: Value, head: &Head, rules: &AlertRules) -> Result<Al
         severity: rules.severity(&detail.labels),
         summary,
         group_key: line(&head.group_key, MAX_VALUE),
-        context: context(starts_at, &name, &detail, head),
+        context: hidden(&context(starts_at, &name, &detail, head)),
         heartbeat: rules.is_heartbeat(&name),
         name,
         detail,
@@ -164,7 +165,10 @@ fn annotations(given: &Map<String, Value>) -> BTreeMap<String, String> {
     given
         .iter()
         .filter_map(|(name, value)| {
-            let mut value = plain(value)?;
+            // What its name says of it counts.
+            let lead = format!("{name}: ");
+            let mut value = hidden(&format!("{lead}{}", plain(value)?));
+            value = value.strip_prefix(&lead).unwrap_or(&value).to_owned();
             if value.len() > MAX_VALUE {
                 value.truncate(value.floor_char_boundary(MAX_VALUE));
                 value.push('…');
@@ -263,9 +267,14 @@ alert: {name}\nfires since: {starts}\n"
     text
 }
 
+/// Without secrets. Labels keep theirs: they are what an alert is told by.
+fn hidden(text: &str) -> String {
+    Redactor::default().apply(text)
+}
+
 /// One clean line of at most so many bytes.
 fn line(text: &str, longest: usize) -> String {
-    let mut line = one_line(text.trim());
+    let mut line = hidden(&one_line(text.trim()));
     if line.len() > longest {
         line.truncate(line.floor_char_boundary(longest));
         line.push('…');

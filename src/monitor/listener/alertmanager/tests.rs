@@ -1,5 +1,7 @@
 use super::*;
-use operator_ledger::Severity;
+use crate::scribble::{inputs, scribbled};
+use operator_ledger::{Severity, clean::is_invisible};
+use proptest::prelude::*;
 use serde_json::{Value, json};
 use std::{convert::Infallible, io::Cursor};
 
@@ -231,4 +233,50 @@ fn heartbeats_are_marked_and_those_without_meaning_ignored() {
         b["alerts"][0]["labels"]["alertname"] = json!("InfoInhibitor");
     }));
     assert_eq!((told.ignored, alerts.len()), (1, 0));
+}
+
+const FUZZ: &str = include_str!("../../../../tests/fuzz/alerts.txt");
+
+/// What people read of a notification is clean and bounded, whatever somebody sent.
+fn is_harmless(body: &[u8]) -> bool {
+    let Ok((_, alerts)) = bytes(body) else {
+        return true;
+    };
+    let clean =
+        |text: &str| !text.contains(|c: char| is_invisible(c) || (c.is_control() && c != '\n'));
+    alerts.iter().all(|alert| {
+        clean(&alert.name)
+            && clean(&alert.summary)
+            && clean(&alert.context)
+            && clean(&alert.group_key)
+            && alert.summary.len() <= 504
+            && alert.detail.labels.len() <= 128
+            && alert.fingerprint.bytes().all(|b| b.is_ascii_alphanumeric())
+    })
+}
+
+#[test]
+fn fuzz_inputs_are_harmless() {
+    for input in inputs(FUZZ) {
+        assert!(is_harmless(&input), "{}", String::from_utf8_lossy(&input));
+    }
+}
+
+proptest! {
+    #[test]
+    fn fuzz_no_notification_is_too_odd(body in scribbled(FUZZ)) {
+        prop_assert!(is_harmless(&body), "{}", String::from_utf8_lossy(&body));
+    }
+}
+
+#[test]
+fn secrets_in_alerts_are_hidden_before_they_are_stored() {
+    let alert = one(|alert| {
+        alert["annotations"]["summary"] = json!("cannot reach redis://:hunter22@mq:6379");
+        alert["annotations"]["db_password"] = json!("hunter22");
+    });
+    assert_eq!(alert.summary, "cannot reach redis://:[redacted]@mq:6379");
+    assert!(!alert.context.contains("hunter22"), "{}", alert.context);
+    let kept = format!("{:?}", alert.detail);
+    assert!(!kept.contains("hunter22"), "{kept}");
 }
