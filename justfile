@@ -49,6 +49,14 @@ pictures:
     cargo build --release
     cargo run --example pictures
 
+# What redaction catches of the texts beside its tests, and what of those that should stay
+redaction:
+    cargo test -p agent_lab --lib redaction_in_figures -- --nocapture
+
+# Each reader of text from outside, and many texts that nobody thought of
+fuzz cases="20000":
+    PROPTEST_CASES={{cases}} cargo test --workspace --lib -- fuzz_ redact
+
 # Kills at random moments again and again, the ledger taken away in every way there is, and properties
 # with many cases; takes long
 drills rounds="20":

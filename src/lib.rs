@@ -21,3 +21,7 @@ pub mod supervisor;
 pub mod terminal;
 pub mod transcript;
 pub mod ui;
+
+#[cfg(test)]
+#[path = "../tests/fuzz/scribble.rs"]
+mod scribble;

@@ -18,12 +18,27 @@ fn colours(size: usize) -> String {
     line.repeat(size / line.len())
 }
 
+/// Manifests: a name that may say something, and a URL, on many a line.
+fn yaml(size: usize) -> String {
+    let text = "  - name: TIKV_TOKEN_FILE\n    value: /run/secrets/token\n    image: registry.example/tikv:v8.5\n\
+        \u{20}   secretName: tls-of-the-cluster\n    args: [\"--pd=http://pd0:2379\", \"--status=http://0.0.0.0:20180\"]\n\
+        \u{20}   password: hunter22\n";
+    text.repeat(size / text.len())
+}
+
+/// What a rule begins with, and nothing that it goes on with.
+fn teasing(size: usize) -> String {
+    "eyJ-curl password=\"://SK".repeat(size / 26)
+}
+
 fn output(c: &mut Criterion) {
     let mut group = c.benchmark_group("output");
     for (name, text) in [
         ("log", log(1 << 20)),
         ("plain", "x".repeat(79) + "\n"),
         ("colour", colours(1 << 20)),
+        ("yaml", yaml(1 << 20)),
+        ("teasing", teasing(1 << 20)),
     ] {
         let text = if name == "plain" {
             text.repeat(1 << 14)

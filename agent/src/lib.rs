@@ -24,3 +24,7 @@ pub mod summaries;
 pub mod summarize;
 pub mod tools;
 pub mod work;
+
+#[cfg(test)]
+#[path = "../../tests/fuzz/scribble.rs"]
+mod scribble;

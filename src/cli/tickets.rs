@@ -5,7 +5,7 @@ use super::{
     target::{self, LedgerArgs},
 };
 use crate::span;
-use agent_lab::control::person;
+use agent_lab::{control::person, redact::Redactor};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use color_eyre::eyre::eyre;
 use operator_ledger::{NewTicket, PersonLedger, Reader, Severity, Status, Ticket, clean::one_line};
@@ -107,11 +107,12 @@ pub fn run(args: Args) -> CliResult {
             common,
         } => {
             let ledger = PersonLedger::open(&common.ledger.path()?).wait()?;
+            let redactor = Redactor::default();
             let id = ledger
                 .open_ticket(NewTicket {
-                    message,
+                    message: redactor.apply(&message),
                     severity,
-                    context,
+                    context: context.map(|text| redactor.apply(&text)),
                     cluster_id: None,
                     by: person(),
                 })

@@ -88,7 +88,25 @@ fn quoted(text: &str) -> Option<(String, &str)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scribble::{inputs, scribbled};
     use proptest::prelude::*;
+
+    const FUZZ: &str = include_str!("../../tests/fuzz/exposition.txt");
+
+    /// What was read of a text is there, and nothing else is.
+    fn is_of(text: &str) -> bool {
+        samples(text).all(|s| !s.name.is_empty() && text.contains(s.name))
+            && samples(text).count() <= text.lines().count()
+    }
+
+    #[test]
+    fn fuzz_inputs_hide_no_line_of_another() {
+        let found: Vec<usize> = inputs(FUZZ)
+            .iter()
+            .map(|input| samples(&String::from_utf8_lossy(input)).count())
+            .collect();
+        assert_eq!(found, [2, 3, 0, 1, 2, 1, 2]);
+    }
 
     #[test]
     fn samples_are_read_with_labels_of_every_kind() {
@@ -112,6 +130,15 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn fuzz_no_metrics_are_too_odd(text in scribbled(FUZZ)) {
+            let text = String::from_utf8_lossy(&text);
+            prop_assert!(is_of(&text), "{text}");
+            // A line of one's own is read, whatever was before it.
+            let more = format!("{text}\nmine 7");
+            prop_assert!(samples(&more).any(|s| s.name == "mine" && (s.value - 7.0).abs() < 1e-9));
+        }
+
         #[test]
         fn no_text_panics(text in "\\PC*") {
             let _ = samples(&text).count();

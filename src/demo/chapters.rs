@@ -297,7 +297,29 @@ pub fn tikv() -> Result<Vec<Chapter>, ChapterError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scribble::{inputs, scribbled};
     use proptest::prelude::*;
+
+    const FUZZ: &str = include_str!("../../tests/fuzz/chapters.txt");
+
+    /// A chapter, or where in the file what is wrong.
+    fn is_told(text: &str) -> bool {
+        match parse(Path::new("x.md"), text) {
+            Ok(chapter) => !chapter.title.is_empty(),
+            Err(ChapterError::Broken { line, what, .. }) => {
+                (1..=text.lines().count() + 1).contains(&line) && !what.is_empty()
+            }
+            Err(_) => false,
+        }
+    }
+
+    #[test]
+    fn fuzz_inputs_are_chapters_or_say_where_they_are_not() {
+        for input in inputs(FUZZ) {
+            let text = String::from_utf8_lossy(&input);
+            assert!(is_told(&text), "{text}");
+        }
+    }
 
     #[test]
     fn the_compiled_chapters_are_those_of_the_folder() {
@@ -387,6 +409,12 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn fuzz_no_chapter_is_too_odd(text in scribbled(FUZZ)) {
+            let text = String::from_utf8_lossy(&text);
+            prop_assert!(is_told(&text), "{text}");
+        }
+
         #[test]
         fn no_text_panics(text in "(\\+\\+\\+\n)?[ -~\n\u{e9}]{0,200}(\n\\+\\+\\+\n)?\\PC{0,50}") {
             let _ = parse(Path::new("x.md"), &text);

@@ -193,7 +193,59 @@ pub(super) fn start_body(body: &[u8]) -> Result<Vec<u8>, Refusal> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scribble::{inputs, scribbled};
+    use proptest::prelude::*;
     use serde_json::json;
+
+    const FUZZ: &str = include_str!("../../tests/fuzz/proxy.txt");
+
+    /// What is permitted is of harmless characters and is no path, and no program gets rights.
+    fn is_harmless(input: &[u8]) -> bool {
+        let text = String::from_utf8_lossy(input);
+        let (method, target) = text.split_once(' ').unwrap_or(("GET", &text));
+        let (path, query) = target.split_once('?').unwrap_or((target, ""));
+        let method = method.parse().unwrap_or(Method::POST);
+        let plain = |text: &str, more: &str| {
+            text.chars()
+                .all(|c| c.is_ascii_alphanumeric() || more.contains(c))
+        };
+        let name = |id: &str| !id.is_empty() && !id.starts_with('.') && plain(id, "_.-");
+        let asked = match read(&method, path, Some(query)) {
+            Ok(Call::Container { id, query, .. }) => name(&id) && plain(&query, "=&.-:+"),
+            Ok(Call::ExecResize { exec, query }) => name(&exec) && plain(&query, "=&.-:+"),
+            Ok(
+                Call::ExecCreate { id: exec }
+                | Call::ExecStart { exec }
+                | Call::ExecInspect { exec },
+            ) => name(&exec),
+            Ok(_) | Err(_) => true,
+        };
+        let bodies = [exec_body(input), start_body(input)];
+        asked
+            && bodies.into_iter().flatten().all(|body| {
+                let Ok(Value::Object(body)) = serde_json::from_slice(&body) else {
+                    return false;
+                };
+                body.keys().all(|k| {
+                    !["privileged", "mounts", "hostconfig", "binds"]
+                        .contains(&k.to_lowercase().as_str())
+                })
+            })
+    }
+
+    #[test]
+    fn fuzz_inputs_get_nobody_rights() {
+        for input in inputs(FUZZ) {
+            assert!(is_harmless(&input), "{}", String::from_utf8_lossy(&input));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn fuzz_no_request_is_too_odd(input in scribbled(FUZZ)) {
+            prop_assert!(is_harmless(&input), "{}", String::from_utf8_lossy(&input));
+        }
+    }
 
     fn ask(line: &str) -> Result<Call, Refusal> {
         let (method, target) = line.split_once(' ').unwrap();

@@ -114,7 +114,10 @@ impl Session<'_> {
         self.check()?;
         let tool = request.tool.name();
         let redactor = &self.context.redactor;
-        let input = redactor.apply(request.input);
+        let input = match request.tool {
+            Tool::Shell => redactor.command(request.input),
+            _ => redactor.apply(request.input),
+        };
         let reasoning = redactor.apply(request.reasoning);
         let mut params = json!({ request.tool.input_key(): input, "reasoning": reasoning });
         if request.tool == Tool::Shell {

@@ -115,7 +115,7 @@ impl<'a> Session<'a> {
         };
         session.emit(Kind::SessionStart {
             ticket: session.ticket.id,
-            title: title(&session.ticket),
+            title: context.redactor.apply(&title(&session.ticket)),
         });
         if let Some(recovered) = recovered {
             session.notice(

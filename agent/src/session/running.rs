@@ -11,7 +11,7 @@ impl Session<'_> {
     /// Writes services down, and takes secrets out of what is told of either kind.
     pub(super) async fn note_left(&mut self, call: &str, left: &mut Left) -> Result<(), Halt> {
         for process in left.services.iter_mut().chain(&mut left.jobs) {
-            process.command = self.context.redactor.apply(&process.command);
+            process.command = self.context.redactor.command(&process.command);
         }
         if left.services.is_empty() {
             return Ok(());

@@ -316,6 +316,7 @@ pub fn clean(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scribble::{inputs, scribbled};
     use proptest::prelude::*;
 
     fn all(bytes: &[u8]) -> String {
@@ -408,7 +409,32 @@ mod tests {
         assert!(clean(&text).ends_with("xseen\n"));
     }
 
+    const FUZZ: &str = include_str!("../tests/fuzz/terminal.txt");
+
+    fn is_clean(text: &str) -> bool {
+        !text.contains(|c: char| is_invisible(c) || (c.is_control() && c != '\n' && c != '\t'))
+    }
+
+    #[test]
+    fn fuzz_inputs_are_clean_and_once_is_enough() {
+        for input in inputs(FUZZ) {
+            let out = all(&input);
+            assert!(is_clean(&out) && clean(&out) == out, "{out:?}");
+        }
+    }
+
     proptest! {
+        #[test]
+        fn fuzz_no_terminal_output_is_too_odd(bytes in scribbled(FUZZ), cut in 0usize..200) {
+            let whole = all(&bytes);
+            let (one, two) = bytes.split_at(cut.min(bytes.len()));
+            let mut cleaner = Cleaner::default();
+            let parts = cleaner.push(one) + &cleaner.push(two) + &cleaner.finish();
+            prop_assert!(is_clean(&whole), "{whole:?}");
+            prop_assert_eq!(&parts, &whole);
+            prop_assert_eq!(clean(&whole), whole);
+        }
+
         #[test]
         fn chunk_edges_change_nothing(
             bytes in prop_oneof![
@@ -430,8 +456,7 @@ mod tests {
             }
             out.push_str(&cleaner.push(&bytes[at..]));
             out.push_str(&cleaner.finish());
-            let hidden = |c: char| is_invisible(c) || (c.is_control() && c != '\n' && c != '\t');
-            prop_assert!(!out.contains(hidden), "{out:?}");
+            prop_assert!(is_clean(&out), "{out:?}");
             prop_assert_eq!(out, whole);
         }
     }

@@ -81,6 +81,10 @@ mod transitions;
 pub mod usage;
 mod verify;
 
+#[cfg(test)]
+#[path = "../../../tests/fuzz/scribble.rs"]
+mod scribble;
+
 pub use agent_heartbeat::EVERY as PRESENCE;
 pub use alerts::{AlertNotice, KEY as ALERT_KEY, Received, StandingAlert};
 pub use chain::{ChainReport, Verdict};

@@ -3,6 +3,7 @@
 //! Fields that are not known here are left aside. Source of the format: Alertmanager's
 //! documentation of `webhook_config`.
 
+use agent_lab::redact::Redactor;
 use jiff::Timestamp;
 use operator_ledger::{AlertNotice, Severity, clean::one_line};
 use serde::Deserialize;
@@ -114,7 +115,7 @@ fn notice(alert: &Alert, body: &Body) -> Result<AlertNotice, String> {
         severity: severity(alert.labels.get("severity").map_or("", String::as_str)),
         summary: line(&summary, MAX_LINE),
         group_key: line(&body.group_key, MAX_VALUE),
-        context: context(alert, body, &name, &labels, &annotations),
+        context: Redactor::default().apply(&context(alert, body, &name, &labels, &annotations)),
         name,
         labels,
     })
@@ -186,7 +187,7 @@ fn pairs(given: &BTreeMap<String, String>) -> BTreeMap<String, String> {
 
 /// One clean line of at most so many bytes.
 fn line(text: &str, longest: usize) -> String {
-    let mut line = one_line(text.trim());
+    let mut line = Redactor::default().apply(&one_line(text.trim()));
     if line.len() > longest {
         line.truncate(line.floor_char_boundary(longest));
         line.push('…');
@@ -197,7 +198,49 @@ fn line(text: &str, longest: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scribble::{inputs, scribbled};
+    use operator_ledger::clean::is_invisible;
+    use proptest::prelude::*;
     use serde_json::{Value, json};
+
+    const FUZZ: &str = include_str!("../../../tests/fuzz/alerts.txt");
+
+    /// What is taken of a notification is clean and bounded, whatever somebody sent.
+    fn is_harmless(body: &[u8]) -> bool {
+        let Ok(read) = read(body) else {
+            return true;
+        };
+        let clean =
+            |text: &str| !text.contains(|c: char| is_invisible(c) || (c.is_control() && c != '\n'));
+        read.alerts.len() <= MAX_ALERTS
+            && read.alerts.iter().all(|alert| {
+                let labels = alert.labels.iter();
+                clean(&alert.name)
+                    && clean(&alert.summary)
+                    && clean(&alert.context)
+                    && clean(&alert.group_key)
+                    && alert.summary.len() <= MAX_LINE + 4
+                    && alert.labels.len() <= MAX_PAIRS
+                    && labels
+                        .into_iter()
+                        .all(|(k, v)| clean(k) && clean(v) && v.len() <= MAX_VALUE + 4)
+                    && alert.fingerprint.bytes().all(|b| b.is_ascii_alphanumeric())
+            })
+    }
+
+    #[test]
+    fn fuzz_inputs_are_harmless() {
+        for input in inputs(FUZZ) {
+            assert!(is_harmless(&input), "{}", String::from_utf8_lossy(&input));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn fuzz_no_notification_is_too_odd(body in scribbled(FUZZ)) {
+            prop_assert!(is_harmless(&body), "{}", String::from_utf8_lossy(&body));
+        }
+    }
 
     fn body(change: impl FnOnce(&mut Value)) -> Vec<u8> {
         let mut body = json!({
@@ -244,6 +287,19 @@ mod tests {
             bare.alerts[0].ends_at.unwrap().to_string(),
             "2026-01-30T09:05:00Z"
         );
+    }
+
+    #[test]
+    fn secrets_in_alerts_are_hidden_before_they_are_stored() {
+        let read = read(&body(|b| {
+            let alert = &mut b["alerts"][0];
+            alert["annotations"]["summary"] = json!("cannot reach redis://:hunter22@mq:6379");
+            alert["annotations"]["db_password"] = json!("hunter22");
+        }))
+        .unwrap();
+        let alert = &read.alerts[0];
+        assert_eq!(alert.summary, "cannot reach redis://:[redacted]@mq:6379");
+        assert!(!alert.context.contains("hunter22"), "{}", alert.context);
     }
 
     #[test]

@@ -245,3 +245,59 @@ fn usage(counts: &Map<String, Value>) -> Usage {
             .unwrap_or(0),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        model::Quiet,
+        scribble::{inputs, scribbled},
+    };
+    use futures_util::{FutureExt as _, StreamExt as _, stream};
+    use proptest::prelude::*;
+    use sse_stream::SseByteStream;
+    use std::convert::Infallible;
+
+    const FUZZ: &str = include_str!("../../../tests/fuzz/stream.txt");
+
+    /// A turn out of bytes in pieces, as far as it goes; and whether it was whole.
+    fn turn(bytes: &[u8], piece: usize) -> (bool, String) {
+        let pieces: Vec<_> = bytes
+            .chunks(piece.max(1))
+            .map(|chunk| Ok::<_, Infallible>(bytes::Bytes::copy_from_slice(chunk)))
+            .collect();
+        let mut assembly = Assembly::default();
+        let read = async {
+            let mut events = SseByteStream::new(stream::iter(pieces));
+            while let Some(Ok(event)) = events.next().await {
+                let data = event.data.unwrap_or_default();
+                let Ok(data) = serde_json::from_str(&data) else {
+                    continue;
+                };
+                match assembly.event(data, &mut Quiet::default()) {
+                    Ok(false) => {}
+                    Ok(true) => return true,
+                    Err(_) => return false,
+                }
+            }
+            false
+        };
+        // All of it is there: nothing has to be waited for.
+        let whole = read.now_or_never().unwrap();
+        let turn = assembly.finish();
+        (whole, format!("{:?}", turn.content))
+    }
+
+    #[test]
+    fn fuzz_inputs_are_turns_or_none() {
+        let whole: Vec<bool> = inputs(FUZZ).iter().map(|input| turn(input, 7).0).collect();
+        assert_eq!(whole, [true, true, false, false, false, false]);
+    }
+
+    proptest! {
+        #[test]
+        fn fuzz_no_stream_is_too_odd(bytes in scribbled(FUZZ), piece in 1usize..60) {
+            prop_assert_eq!(turn(&bytes, piece), turn(&bytes, bytes.len()));
+        }
+    }
+}

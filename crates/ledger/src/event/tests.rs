@@ -1,4 +1,5 @@
 use super::*;
+use crate::scribble::{inputs, scribbled};
 use proptest::prelude::*;
 
 #[test]
@@ -80,7 +81,29 @@ fn line(which: usize, text: &str) -> String {
     format!(r#"{{"v":1,"seq":7,"at":"2026-01-30T10:11:12.345Z",{fields}}}"#)
 }
 
+const FUZZ: &str = include_str!("../../tests/fuzz/events.txt");
+
+/// An event survives, and what is none is none: nothing in between.
+fn survives(line: &str) -> bool {
+    parse(line).is_none_or(|event| parse(&serde_json::to_string(&event).unwrap()) == Some(event))
+}
+
+#[test]
+fn fuzz_inputs_are_events_or_none() {
+    for input in inputs(FUZZ) {
+        assert!(survives(&String::from_utf8_lossy(&input)));
+    }
+}
+
 proptest! {
+    #[test]
+    fn fuzz_no_line_is_half_an_event(line in scribbled(FUZZ)) {
+        let line = String::from_utf8_lossy(&line);
+        prop_assert!(survives(&line), "{line}");
+        // A line on stdin is a control line or an unknown one, and never a panic.
+        let _ = serde_json::from_str::<Control>(&line);
+    }
+
     #[test]
     fn any_text_survives_in_any_event(which in 0..LINES.len(), text in any::<String>()) {
         let event = parse(&line(which, &text)).expect("an event");
