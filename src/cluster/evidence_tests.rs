@@ -273,16 +273,17 @@ fn between_the_first_failed_contact_and_pds_verdict_a_store_is_in_doubt() {
 }
 
 #[test]
-fn a_store_that_is_late_once_is_busy_and_one_that_is_late_again_is_in_doubt() {
+fn a_store_that_is_late_twice_is_busy_and_one_that_is_late_again_is_in_doubt() {
     let mut play = Play::new();
     play.answer(Contact::Answered);
     play.beat(0);
     play.look(0);
     play.answer(Contact::Late);
     assert_eq!(play.look(2), ALL_ALIVE);
+    assert_eq!(play.look(4), ALL_ALIVE);
     play.stores[0].evidence.contact = Contact::Answered;
     let doubt = Life::Suspect(Doubt::NoAnswer(at(2)));
-    assert_eq!(play.look(4), [Life::Alive, doubt, doubt]);
+    assert_eq!(play.look(6), [Life::Alive, doubt, doubt]);
 }
 
 #[test]
