@@ -9,6 +9,7 @@ use crate::cluster::{
     access::{Access, Whose},
     prometheus::Filter,
 };
+use clap::builder::{OsStringValueParser, TypedValueParser};
 use color_eyre::eyre::{WrapErr, eyre};
 use operator_ledger::{
     connections::{PrometheusSection, TlsFiles},
@@ -33,6 +34,7 @@ pub(super) struct PdArgs {
     #[arg(
         long,
         env = "OPERATOR_TLS_CA",
+        value_parser = file_name(),
         value_name = "FILE",
         help_heading = "TLS of PD and the stores"
     )]
@@ -41,6 +43,7 @@ pub(super) struct PdArgs {
     #[arg(
         long,
         env = "OPERATOR_TLS_CERT",
+        value_parser = file_name(),
         value_name = "FILE",
         help_heading = "TLS of PD and the stores"
     )]
@@ -49,6 +52,7 @@ pub(super) struct PdArgs {
     #[arg(
         long,
         env = "OPERATOR_TLS_KEY",
+        value_parser = file_name(),
         value_name = "FILE",
         help_heading = "TLS of PD and the stores"
     )]
@@ -116,20 +120,20 @@ pub(super) struct PrometheusArgs {
     #[arg(long, env = "OPERATOR_PROMETHEUS_MATCH", value_name = "MATCHERS")]
     prometheus_match: Option<String>,
     /// A file with the bearer token that Prometheus asks for; read anew when it changes
-    #[arg(long, env = "OPERATOR_PROMETHEUS_TOKEN_FILE", value_name = "FILE")]
+    #[arg(long, env = "OPERATOR_PROMETHEUS_TOKEN_FILE", value_parser = file_name(), value_name = "FILE")]
     prometheus_token_file: Option<PathBuf>,
     /// A header for each request, as in 'X-Scope-OrgID: team-a'; one that is secret is better
     /// written in config.toml
     #[arg(long, env = HEADERS, hide_env_values = true, value_delimiter = '\n', value_name = "HEADER")]
     prometheus_header: Vec<String>,
     /// Whom to trust when Prometheus speaks TLS, in place of the system's authorities
-    #[arg(long, env = "OPERATOR_PROMETHEUS_CA", value_name = "FILE")]
+    #[arg(long, env = "OPERATOR_PROMETHEUS_CA", value_parser = file_name(), value_name = "FILE")]
     prometheus_ca: Option<PathBuf>,
     /// The client certificate that Prometheus asks for, in PEM
-    #[arg(long, env = "OPERATOR_PROMETHEUS_CERT", value_name = "FILE")]
+    #[arg(long, env = "OPERATOR_PROMETHEUS_CERT", value_parser = file_name(), value_name = "FILE")]
     prometheus_cert: Option<PathBuf>,
     /// Its key, in PEM
-    #[arg(long, env = "OPERATOR_PROMETHEUS_KEY", value_name = "FILE")]
+    #[arg(long, env = "OPERATOR_PROMETHEUS_KEY", value_parser = file_name(), value_name = "FILE")]
     prometheus_key: Option<PathBuf>,
 }
 
@@ -219,6 +223,11 @@ impl PrometheusArgs {
         }
         Ok(said)
     }
+}
+
+/// A variable may be there and empty, which says that there is none.
+fn file_name() -> impl TypedValueParser<Value = PathBuf> {
+    OsStringValueParser::new().map(PathBuf::from)
 }
 
 /// As given, or as written; an empty one is none.

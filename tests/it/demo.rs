@@ -154,7 +154,7 @@ fn a_killed_store_is_repaired_and_proven_with_bash_and_coreutils_alone() {
         "{entries:#?}"
     );
     let verify = json(home.path(), &["audit", "verify", "--lab", "--json"]);
-    assert_eq!(verify[0]["verdict"]["verdict"], "intact");
+    assert_eq!(verify["sessions"][0]["verdict"]["verdict"], "intact");
 }
 
 #[test]
