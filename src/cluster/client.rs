@@ -16,6 +16,7 @@ use super::{
     pd::{self, MemberAnswer, MembersAnswer, RegionsAnswer, StoresAnswer},
     prometheus::Prometheus,
     rates::Window,
+    region_count::Counter,
     regions::{Ground, count_regions, count_unlisted},
     snapshot::{ClusterSnapshot, Observed, Regions, UnknownReason},
 };
@@ -75,6 +76,7 @@ pub struct Client {
     windows: HashMap<u64, Window>,
     memory: Memory,
     contacts: Contacts,
+    counter: Counter,
     members: Vec<MemberAnswer>,
     cluster_id: Option<SystemId>,
     /// The endpoint that answered last, asked first.
@@ -92,6 +94,7 @@ impl Client {
             windows: HashMap::new(),
             memory: Memory::default(),
             contacts: Contacts::default(),
+            counter: Counter::default(),
             members: Vec::new(),
             cluster_id: None,
             preferred: None,
@@ -100,6 +103,11 @@ impl Client {
 
     pub fn options(&self) -> &Options {
         &self.options
+    }
+
+    /// The next look counts regions, even if that was done not long ago.
+    pub fn count_anew(&mut self) {
+        self.counter.want();
     }
 
     /// One look. Takes at most a few times the request limit, whatever is broken.
@@ -300,6 +308,16 @@ impl Client {
             check("pending-peer")
         )?;
         let mut regions = count_unlisted(&down.read, known, &ground);
+        if let (true, Some(endpoint)) = (regions.uncounted, from.first()) {
+            let counted = self.counter.count(&self.http, endpoint, known, ground);
+            if let Some(counted) = counted.await {
+                let down_peer = regions.down_peer;
+                regions = Regions {
+                    down_peer,
+                    ..counted
+                };
+            }
+        }
         regions.miss_peer = miss.count();
         regions.pending_peer = pending.count();
         Ok(regions)

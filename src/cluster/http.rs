@@ -143,14 +143,31 @@ impl Http {
     /// The same, for who may take twice as long.
     #[must_use]
     pub fn patient(&self) -> Self {
+        self.within(self.limit * 2)
+    }
+
+    /// The same with another limit of one request.
+    #[must_use]
+    pub fn within(&self, limit: Duration) -> Self {
         Self {
             shared: self.shared.clone(),
-            limit: self.limit * 2,
+            limit,
         }
     }
 
     /// The text of a successful answer to a request. `url` is what errors call it.
     pub async fn ask(&self, request: RequestBuilder, url: &str) -> Result<String, HttpError> {
+        let response = self.open(request, url).await?;
+        let whose = self.shared.access.whose;
+        let cut = |e: reqwest::Error| HttpError::Unreachable {
+            url: url.to_owned(),
+            why: reason(&e, whose),
+        };
+        body(response, url, cut).await
+    }
+
+    /// A successful answer whose body is still to come.
+    pub async fn open(&self, request: RequestBuilder, url: &str) -> Result<Response, HttpError> {
         let whose = self.shared.access.whose;
         let origin = origin(url);
         let unreachable = |e: reqwest::Error| {
@@ -169,7 +186,6 @@ impl Http {
         if status.is_redirection() {
             return Err(redirect(&response, url));
         }
-        let text = body(response, url, unreachable).await?;
         if status.is_success() {
             if let Some(origin) = origin {
                 let plain = &mut self.state().plain;
@@ -177,8 +193,9 @@ impl Http {
                     plain.insert(origin.to_owned());
                 }
             }
-            return Ok(text);
+            return Ok(response);
         }
+        let text = body(response, url, unreachable).await?;
         let mut said = error_text(&text);
         if status == 400 && said.contains("HTTP request to an HTTPS server") {
             said = format!("{said}; {}", whose.use_tls());

@@ -14,6 +14,7 @@ mod lenient;
 pub mod pd;
 pub mod prometheus;
 mod rates;
+mod region_count;
 mod regions;
 pub mod snapshot;
 

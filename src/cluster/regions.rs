@@ -7,6 +7,7 @@ use super::{
     pd::{PeerAnswer, PeerRole, RegionAnswer},
     snapshot::{Life, Regions, Store},
 };
+use jiff::Timestamp;
 use std::collections::HashMap;
 
 /// What a peer on a store is worth.
@@ -49,6 +50,22 @@ impl Ground {
         }
     }
 
+    /// Stores that are not known to live.
+    pub(super) fn lost(&self) -> Vec<u64> {
+        let lost = self.stores.iter().filter(|(_, s)| **s != Standing::Alive);
+        let mut lost: Vec<u64> = lost.map(|(id, _)| *id).collect();
+        lost.sort_unstable();
+        lost
+    }
+
+    /// The first of them that a region names.
+    pub(super) fn first_lost(&self, region: &RegionAnswer) -> Option<u64> {
+        let named = region.peers.iter().map(|p| p.store_id);
+        named
+            .filter(|id| self.stores.get(id).is_some_and(|s| *s != Standing::Alive))
+            .min()
+    }
+
     fn of(&self, store: u64) -> Standing {
         self.stores.get(&store).copied().unwrap_or(self.unlisted)
     }
@@ -63,16 +80,18 @@ impl Ground {
     }
 }
 
-/// `known`: the most regions that were ever seen. A leader that is new in office has not heard of
-/// all of them yet.
-pub(super) fn count_regions(list: &[RegionAnswer], known: u64, ground: &Ground) -> Regions {
-    let total = list.len() as u64;
-    let mut out = Regions {
-        total,
-        ..Regions::default()
-    };
-    let mut untold = 0;
-    for region in list {
+/// Regions looked at so far, and what became of them.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Tally {
+    out: Regions,
+    /// Those of which PD has not been told who leads them.
+    untold: u64,
+}
+
+impl Tally {
+    pub(super) fn add(&mut self, region: &RegionAnswer, ground: &Ground) {
+        let out = &mut self.out;
+        out.total += 1;
         let quorum = quorum(region, ground);
         let leader = leader(region, ground);
         let led = leader.unwrap_or(Standing::Doubtful);
@@ -80,7 +99,9 @@ pub(super) fn count_regions(list: &[RegionAnswer], known: u64, ground: &Ground) 
         out.no_quorum += u64::from(quorum == Standing::Dead);
         match quorum.min(led) {
             Standing::Dead => out.unserved += 1,
-            Standing::Doubtful if quorum == Standing::Alive && leader.is_none() => untold += 1,
+            Standing::Doubtful if quorum == Standing::Alive && leader.is_none() => {
+                self.untold += 1;
+            }
             Standing::Doubtful => out.in_doubt += 1,
             Standing::Alive => {}
         }
@@ -95,6 +116,43 @@ pub(super) fn count_regions(list: &[RegionAnswer], known: u64, ground: &Ground) 
             }
         }
     }
+
+    /// One that cannot be read.
+    pub(super) fn odd(&mut self) {
+        self.out.in_doubt += 1;
+    }
+
+    /// Of so many regions, when those of the stores that are not known to live were looked at.
+    /// Those of the others are led where the stores say so.
+    pub(super) fn of(&self, total: u64, ground: &Ground, at: Timestamp) -> Regions {
+        let mut out = self.out.clone();
+        out.total = total;
+        out.counted_at = Some(at);
+        out.in_doubt += self.untold;
+        let elsewhere = total.saturating_sub(self.out.total);
+        let seen = self.out.unserved + self.out.in_doubt + self.untold;
+        let unled = match ground.led {
+            Some(led) => total.saturating_sub(led).saturating_sub(seen),
+            None if ground.leaders_told => 0,
+            None => elsewhere,
+        };
+        out.in_doubt += unled;
+        out
+    }
+}
+
+/// `known`: the most regions that were ever seen. A leader that is new in office has not heard of
+/// all of them yet.
+pub(super) fn count_regions(list: &[RegionAnswer], known: u64, ground: &Ground) -> Regions {
+    let mut tally = Tally::default();
+    for region in list {
+        tally.add(region, ground);
+    }
+    let Tally {
+        mut out,
+        mut untold,
+    } = tally;
+    let total = out.total;
     if !ground.leaders_told {
         untold += known.saturating_sub(total);
         out.total = total.max(known);

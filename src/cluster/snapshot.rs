@@ -369,9 +369,13 @@ pub struct Regions {
     /// Regions of which it is not known whether they can be served, besides those.
     #[serde(default)]
     pub in_doubt: u64,
-    /// There are too many regions to look at each of them.
+    /// There are too many regions to look at each of them, and nobody has counted those of the
+    /// stores that are not known to live.
     #[serde(default)]
     pub uncounted: bool,
+    /// When they were counted, where that is not done at each look.
+    #[serde(default)]
+    pub counted_at: Option<Timestamp>,
     /// Regions with a peer reported down.
     pub down_peer: u64,
     /// Regions with fewer peers than wanted.

@@ -362,6 +362,10 @@ fn region_unavailable(scene: &Scene<'_>) -> Judgement {
         if r.in_doubt > 0 {
             text += &format!(", {} more in doubt", r.in_doubt);
         }
+        if let Some(at) = r.counted_at {
+            let age = scene.snapshot.at.duration_since(at).as_secs().max(0);
+            text += &format!("; counted {age} s ago");
+        }
         return (Reading::Violated, text);
     }
     if r.in_doubt as f64 > scene.threshold {

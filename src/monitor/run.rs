@@ -368,8 +368,11 @@ async fn watch(
             if stopped {
                 return Ok(());
             }
-            if started.elapsed() >= interval || monitor.early_check_wanted().await.unwrap_or(false)
-            {
+            if started.elapsed() >= interval {
+                break;
+            }
+            if monitor.early_check_wanted().await.unwrap_or(false) {
+                monitor.client.count_anew();
                 break;
             }
             if alerted && options.listener.cluster().is_some() {
