@@ -57,7 +57,7 @@ fn main() {
     );
     println!("|---|--:|--:|--:|--:|");
     for (what, lost) in [("healthy", 0), ("two stores lost", 2)] {
-        let mut pd = Command::new(std::env::current_exe().unwrap())
+        let mut pd = Command::new(operator_process::executable())
             .args([
                 "pd",
                 &stores.to_string(),
