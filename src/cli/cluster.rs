@@ -130,7 +130,12 @@ fn print(s: &ClusterSnapshot) -> io::Result<()> {
     }
     outln!("")?;
     unknown("regions", &s.regions)?;
-    if let Some(r) = s.regions.fresh() {
+    if let Some(r) = s.regions.fresh().filter(|r| r.uncounted) {
+        outln!(
+            "{} regions, too many to list: nobody has counted how many can be served, for not every store is known to live",
+            r.total
+        )?;
+    } else if let Some(r) = s.regions.fresh() {
         outln!(
             "{} regions: {} without leader, {} without quorum, {} with a peer down, {} with a peer missing, {} with a peer behind, {} in doubt",
             r.total,

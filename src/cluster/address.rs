@@ -97,6 +97,19 @@ pub(super) fn status_address(status: &str, address: &str) -> Option<String> {
     })
 }
 
+/// The name of the host of a store whose status port is said to be on loopback, though the store is
+/// served elsewhere. None: it is not so, or its host has no name.
+pub(super) fn loopback_of(status: &str, address: &str) -> Option<String> {
+    let (named, of_store) = (Address::read(status), Address::read(address));
+    let elsewhere = named.is_loopback() && named.port.is_some() && !of_store.is_loopback();
+    of_store.name().filter(|_| elsewhere).map(str::to_owned)
+}
+
+/// Whether who is asked there is on this machine, or is reached through it.
+pub(super) fn is_loopback(address: &str) -> bool {
+    Address::read(address).is_loopback()
+}
+
 /// Gives stores that have one name the port of their address, or where that is the same too, their
 /// id behind it.
 pub(super) fn tell_apart(stores: &mut [Store]) {

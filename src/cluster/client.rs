@@ -18,8 +18,9 @@ use super::{
     rates::Window,
     region_count::Counter,
     regions::{Ground, count_regions, count_unlisted},
-    snapshot::{ClusterSnapshot, Observed, Regions, UnknownReason},
+    snapshot::{ClusterSnapshot, Observed, Regions, Store, UnknownReason},
 };
+use futures_util::future::join_all;
 use jiff::Timestamp;
 use operator_ledger::{SystemId, endpoints};
 use std::{
@@ -27,6 +28,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+/// Until the host of a name is found.
+const NAME: Duration = Duration::from_secs(1);
 /// Above this many regions the full list is not fetched, only PD's own checks are.
 const MAX_LISTED_REGIONS: u64 = 5_000;
 
@@ -149,7 +152,11 @@ impl Client {
         let mut ground = None;
         let (stores, traffic) = match stores {
             Ok((_, answer)) => {
+                let on_loopback = answer.on_loopback();
                 let (mut stores, odd) = answer.into_stores();
+                if self.preferred.as_deref().is_some_and(address::is_loopback) {
+                    reached_through_here(&mut stores, on_loopback).await;
+                }
                 address::tell_apart(&mut stores);
                 odd_stores = odd;
                 let asked = self.ask_stores(&stores);
@@ -329,6 +336,23 @@ fn unknown_because(error: &HttpError) -> UnknownReason {
         UnknownReason::NotBootstrapped
     } else {
         error.to_string().into()
+    }
+}
+
+/// PD is asked on loopback, and there the stores' status ports are, by PD's word. That is this
+/// machine's own port by mistake where a store's host can be found, and is all there is where no host
+/// of that name is known: a cluster that is reached through forwarded ports.
+async fn reached_through_here(stores: &mut [Store], told: HashMap<u64, (String, String)>) {
+    let known = told.into_iter().map(|(id, (status, host))| async move {
+        let found = tokio::net::lookup_host((host.as_str(), 0));
+        let unknown = matches!(tokio::time::timeout(NAME, found).await, Ok(Err(_)));
+        unknown.then_some((id, status))
+    });
+    let unknown: HashMap<u64, String> = join_all(known).await.into_iter().flatten().collect();
+    for store in stores {
+        if let Some(status) = unknown.get(&store.id) {
+            store.status_address = Some(status.clone());
+        }
     }
 }
 

@@ -193,3 +193,34 @@ async fn regions_that_pd_does_not_know_yet_are_unknown() {
     // A leader that is named without an address is a leader.
     assert_eq!(s.pd_leader.fresh(), Some(&Some("pd0".to_owned())));
 }
+
+/// Forwarded ports: PD and the status ports are on loopback, and no host of the stores' names is known.
+#[tokio::test]
+async fn what_is_reached_through_this_machine_is_asked_there() {
+    let metrics = get(|| async {
+        "tikv_grpc_msg_duration_seconds_count{type=\"kv_get\"} 1\n\
+         tikv_grpc_msg_duration_seconds_bucket{type=\"kv_get\",le=\"+Inf\"} 1\n"
+    });
+    let status = serve(Router::new().route("/metrics", metrics)).await;
+    let port = status.rsplit(':').next().unwrap().to_owned();
+    let store = |id: u64, address: &str| {
+        json!({"store": {"id": id, "address": address, "state_name": "Up",
+            "status_address": format!("127.0.0.1:{port}"),
+            "last_heartbeat": Timestamp::now().as_nanosecond() as i64}, "status": {}})
+    };
+    let stores = json!({"count": 2, "stores": [
+        store(1, "no-such-host.invalid:20160"), store(2, "192.0.2.1:20160")]});
+    let member = json!({"name": "pd0", "client_urls": ["http://127.0.0.1:1"]});
+    let members = json!({"header": {"cluster_id": 7}, "members": [member], "leader": member});
+    let address = serve(pd(members, stores, json!([]))).await;
+    let seen = client(&[&address]).observe().await;
+    let of: Vec<_> = seen.stores.value.unwrap();
+    let status: Vec<_> = of
+        .iter()
+        .map(|s| s.status_address.clone().unwrap())
+        .collect();
+    assert_eq!(
+        status,
+        [format!("127.0.0.1:{port}"), format!("192.0.2.1:{port}")]
+    );
+}

@@ -23,5 +23,5 @@ pub use prometheus::Prometheus;
 pub use rates::total;
 pub use snapshot::{
     ClusterSnapshot, Contact, Doubt, Engine, Evidence, Life, MemberState, Observed, PdMember,
-    Regions, Store, StoreState, Traffic, UnknownReason,
+    Regions, Store, StoreState, Strain, Traffic, UnknownReason,
 };

@@ -6,11 +6,12 @@ use super::{
     address,
     http::HttpError,
     lenient::{Lenient, list, or_default, texts},
-    snapshot::{Engine, Evidence, Store, StoreState},
+    snapshot::{Engine, Evidence, Store, StoreState, Strain},
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, de::DeserializeOwned};
 use serde_json::Value;
+use std::collections::HashMap;
 
 #[derive(Debug, Deserialize)]
 pub struct StoresAnswer {
@@ -19,6 +20,17 @@ pub struct StoresAnswer {
 }
 
 impl StoresAnswer {
+    /// Stores that are said to have their status port on loopback and serve elsewhere, by id: the
+    /// status address, and the name of the host that they serve at.
+    pub fn on_loopback(&self) -> HashMap<u64, (String, String)> {
+        let all = self.stores.read.iter().map(|s| &s.store);
+        all.filter_map(|store| {
+            let host = address::loopback_of(&store.status_address, &store.address)?;
+            Some((store.id, (store.status_address.clone(), host)))
+        })
+        .collect()
+    }
+
     /// The stores that can be read, by id, and how many entries cannot.
     pub fn into_stores(self) -> (Vec<Store>, usize) {
         let Lenient { read, odd } = self.stores;
@@ -95,6 +107,12 @@ struct StoreStatus {
     #[serde(deserialize_with = "or_default")]
     region_count: Option<u64>,
     #[serde(deserialize_with = "or_default")]
+    slow_score: Option<u64>,
+    #[serde(deserialize_with = "or_default")]
+    is_busy: bool,
+    #[serde(deserialize_with = "or_default")]
+    pending_peer_count: Option<u64>,
+    #[serde(deserialize_with = "or_default")]
     start_ts: Option<String>,
     #[serde(deserialize_with = "or_default")]
     last_heartbeat_ts: Option<String>,
@@ -143,6 +161,11 @@ impl StoreAnswer {
             regions: Some(self.status.region_count.unwrap_or(0)),
             capacity: parse_size(&self.status.capacity).filter(|&c| c > 0),
             available: parse_size(&self.status.available),
+            strain: Strain {
+                slow_score: self.status.slow_score.filter(|score| *score > 0),
+                busy: self.status.is_busy,
+                pending_peers: self.status.pending_peer_count,
+            },
             traffic: super::Observed::default(),
             evidence: Evidence::default(),
         }

@@ -248,10 +248,23 @@ pub struct Store {
     pub capacity: Option<u64>,
     /// Bytes.
     pub available: Option<u64>,
+    #[serde(default)]
+    pub strain: Strain,
     /// From the store's own metrics over the last rate window.
     pub traffic: Observed<Traffic>,
     #[serde(default)]
     pub evidence: Evidence,
+}
+
+/// What a store tells PD of how it keeps up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Strain {
+    /// From 1, well, to 100: how slow its disk is for it. None: PD keeps none.
+    pub slow_score: Option<u64>,
+    /// It takes no snapshots for now.
+    pub busy: bool,
+    /// Peers on it that lag behind.
+    pub pending_peers: Option<u64>,
 }
 
 /// What is known of whether a store lives, beyond PD's word for it.

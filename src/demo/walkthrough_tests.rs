@@ -59,6 +59,7 @@ fn snapshot() -> ClusterSnapshot {
         regions: None,
         capacity: None,
         available: None,
+        strain: crate::cluster::Strain::default(),
         traffic: Observed::default(),
     };
     let traffic = Traffic {

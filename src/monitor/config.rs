@@ -31,7 +31,7 @@ use strum::IntoEnumIterator;
 /// How one invariant is judged.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Rule {
-    /// Milliseconds for `high_latency`, available share (0 to 1) for `low_disk_space`, a count
+    /// Milliseconds for `high_latency`, a score for `slow_store`, available share (0 to 1) for `low_disk_space`, a count
     /// that is still all right for the others.
     pub threshold: f64,
     /// How long it must be violated before it is a ticket.

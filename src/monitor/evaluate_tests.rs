@@ -29,6 +29,7 @@ fn store(id: u64, state: StoreState) -> Store {
         regions: Some(6),
         capacity: Some(100),
         available: Some(90),
+        strain: crate::cluster::Strain::default(),
         traffic: Observed::known(
             Traffic {
                 ops_per_s: Some(10.0),
@@ -88,7 +89,7 @@ fn a_healthy_cluster_reads_clear_throughout() {
     assert_eq!(not_clear(&healthy(), &[]), []);
     assert_eq!(
         evaluate(&healthy(), &Config::default(), &[], &[]).len(),
-        3 * 4 + 1 + 2 + 2 + 2
+        3 * 5 + 1 + 2 + 2 + 2
     );
 }
 
@@ -461,4 +462,23 @@ fn no_election_is_waited_for_where_none_can_be_won() {
         found.grace.as_secs()
     };
     assert_eq!((grace(0), grace(1)), (30, 10));
+}
+
+#[test]
+fn a_store_that_falls_behind_says_so_itself() {
+    let mut s = healthy();
+    let stores = s.stores.value.as_mut().unwrap();
+    stores[0].strain.slow_score = Some(87);
+    stores[0].strain.pending_peers = Some(812);
+    stores[1].strain.busy = true;
+    stores[2].strain.slow_score = Some(1);
+    let seen = evaluate(&s, &Config::default(), &[], &[]);
+    let of = |key: &str| seen.iter().find(|o| o.key == key).unwrap();
+    let slow = of("slow_store:1");
+    assert_eq!(slow.reading, Reading::Violated);
+    for word in ["87 of 100", "limit 50", "812 pending"] {
+        assert!(slow.message.contains(word), "{}", slow.message);
+    }
+    assert_eq!(of("slow_store:2").reading, Reading::Violated);
+    assert_eq!(of("slow_store:3").reading, Reading::Clear);
 }

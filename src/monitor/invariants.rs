@@ -35,6 +35,7 @@ pub enum Invariant {
     RegionUnavailable,
     UnderReplicated,
     HighLatency,
+    SlowStore,
     LowDiskSpace,
     ObservationFailed,
 }
@@ -57,7 +58,7 @@ pub type Judgement = (Reading, String);
 /// What a judge looks at.
 pub struct Scene<'a> {
     pub snapshot: &'a ClusterSnapshot,
-    /// Milliseconds for `high_latency`, available share (0 to 1) for `low_disk_space`, a count
+    /// Milliseconds for `high_latency`, a score for `slow_store`, available share (0 to 1) for `low_disk_space`, a count
     /// that is still all right for the others.
     pub threshold: f64,
     /// Whether the subject has a ticket.
@@ -130,6 +131,10 @@ impl Invariant {
                 threshold: 100.0,
                 from_rates: true,
                 ..facts("slow", Warning, seconds(60), EachStore(high_latency))
+            },
+            Self::SlowStore => Facts {
+                threshold: 50.0,
+                ..facts("falls behind", Warning, seconds(60), EachStore(slow_store))
             },
             Self::LowDiskSpace => Facts {
                 threshold: 0.2,
@@ -443,6 +448,40 @@ fn high_latency(scene: &Scene<'_>, store: &Store) -> Judgement {
             (Reading::Unknown, format!("{name}: no requests to measure"))
         }
         None => (Reading::Clear, format!("{name}: no requests")),
+    }
+}
+
+/// By the store's own word to PD, which moves leaders away from the slowest.
+fn slow_store(scene: &Scene<'_>, store: &Store) -> Judgement {
+    let (name, limit, strain) = (&store.name, scene.threshold, &store.strain);
+    // What it said last is not what it would say.
+    if !matches!(store.life(), Life::Alive | Life::Joining) {
+        return (Reading::Unknown, format!("{name}: not up"));
+    }
+    let behind = match strain.pending_peers {
+        Some(peers) if peers > 0 => format!(", {peers} pending peers"),
+        _ => String::new(),
+    };
+    let busy = if strain.busy {
+        ", and says it is busy"
+    } else {
+        ""
+    };
+    match strain.slow_score {
+        Some(score) if score as f64 > limit => (
+            Reading::Violated,
+            format!("{name} is slow: score {score} of 100, limit {limit:.0}{busy}{behind}"),
+        ),
+        _ if strain.busy => (
+            Reading::Violated,
+            format!("{name} says that it is busy and takes no snapshots{behind}"),
+        ),
+        Some(score) => (
+            Reading::Clear,
+            format!("{name}: slow score {score} of 100{behind}"),
+        ),
+        None if scene.ticketed => (Reading::Unknown, format!("{name}: PD keeps no slow score")),
+        None => (Reading::Clear, format!("{name}: PD keeps no slow score")),
     }
 }
 

@@ -214,8 +214,8 @@ fn a_lab_that_nobody_breaks_opens_no_ticket() {
     // A check each second; a busy machine may lose some.
     assert!(whole > LENGTH.as_secs() / 3, "{whole} checks");
     drop(monitor);
-    // A machine that stood still for seconds elects once; a lab that is unsteady does not stop.
-    assert!(moved <= REGIONS, "leaders moved {moved} times");
+    // A machine that stands still for seconds elects each time; a lab that is unsteady does not stop.
+    assert!(moved <= 4 * REGIONS, "leaders moved {moved} times");
     all_led(&lab);
     let tickets = lab.json(&["tickets", "list", "--lab", "--json"]);
     let unexcused = array(&tickets)

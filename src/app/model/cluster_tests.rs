@@ -1,5 +1,5 @@
 use super::*;
-use crate::cluster::{PdMember, Regions};
+use crate::cluster::{PdMember, Regions, Strain};
 
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(1_769_767_200 + second).unwrap()
@@ -20,6 +20,7 @@ pub(super) fn store(id: u64, state: StoreState) -> Store {
         regions: Some(6),
         capacity: None,
         available: None,
+        strain: Strain::default(),
         traffic: Observed::default(),
     }
 }

@@ -143,6 +143,7 @@ fn facts(
         ("served", served),
         ("p99", traffic.p99_ms.map_or_else(none, millis)),
         ("refused", refused),
+        ("slow score", score(store)),
         ("id", store.id.to_string()),
     ];
     let cell = |(name, value): &(&str, String)| -> Vec<Span<'static>> {
@@ -189,6 +190,21 @@ fn facts(
         text.extend(paragraph(&line, columns, theme.style(Role::Unknown)));
     }
     text
+}
+
+/// How it keeps up, by its own word to PD.
+fn score(store: &Store) -> String {
+    let strain = &store.strain;
+    let score = strain.slow_score.map(|score| format!("{score} of 100"));
+    let busy = strain.busy.then(|| "busy".to_owned());
+    let behind = strain.pending_peers.filter(|peers| *peers > 0);
+    let behind = behind.map(|peers| format!("{peers} pending"));
+    let said: Vec<_> = [score, busy, behind].into_iter().flatten().collect();
+    if said.is_empty() {
+        "?".into()
+    } else {
+        said.join(", ")
+    }
 }
 
 fn draw_charts(frame: &mut Frame, area: Rect, store: u64, state: &State, theme: Theme) {

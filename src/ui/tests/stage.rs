@@ -250,6 +250,7 @@ pub(super) fn snapshot(broken: bool, now: Timestamp) -> ClusterSnapshot {
         regions: Some(6),
         capacity: Some(1 << 30),
         available: Some(900 << 20),
+        strain: crate::cluster::Strain::default(),
         traffic: if state == StoreState::Up {
             Observed::known(
                 Traffic {

@@ -70,6 +70,7 @@ pub(super) fn store(
         "used_size": size::format(report.map_or(0, |r| r.used)),
         "leader_count": leaders,
         "leader_weight": 1,
+        "slow_score": 1,
         "leader_score": leaders,
         "leader_size": leader_bytes,
         "region_count": regions,
