@@ -6,6 +6,7 @@ use operator_ledger::{LedgerError, Reader};
 use std::{
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
+    time::SystemTime,
 };
 
 #[derive(Debug)]
@@ -13,7 +14,7 @@ pub(super) struct LedgerFile {
     path: PathBuf,
     open: Option<Reader>,
     /// The file that was at the path first.
-    first: Option<(u64, u64)>,
+    first: Option<Identity>,
 }
 
 impl LedgerFile {
@@ -52,6 +53,11 @@ impl LedgerFile {
     }
 }
 
-fn identity(path: &Path) -> Option<(u64, u64)> {
-    std::fs::metadata(path).ok().map(|m| (m.dev(), m.ino()))
+/// Device, inode, and when it was made where the file system says: a number that is free is given to
+/// the next file.
+type Identity = (u64, u64, Option<SystemTime>);
+
+fn identity(path: &Path) -> Option<Identity> {
+    let found = std::fs::metadata(path).ok()?;
+    Some((found.dev(), found.ino(), found.created().ok()))
 }
