@@ -86,6 +86,7 @@ pub(super) fn overall(state: &State, theme: Theme) -> Vec<Span<'static>> {
         Overall::Suspect => ("? SUSPECT", Role::Unknown),
         Overall::Healthy => ("● HEALTHY", Role::Ok),
         Overall::Degraded => ("! DEGRADED", Role::Warn),
+        Overall::NoPdLeader => ("✗ NO PD LEADER", Role::Bad),
         Overall::Unavailable => ("✗ UNAVAILABLE", Role::Bad),
     };
     let mut spans = vec![Span::styled(text, theme.style(role))];

@@ -39,6 +39,8 @@ pub enum Overall {
     Suspect,
     Healthy,
     Degraded,
+    /// PD has no leader: nothing moves and nobody knows of regions; what has a leader is served.
+    NoPdLeader,
     /// Something cannot be served.
     Unavailable,
 }
@@ -259,7 +261,7 @@ impl Cluster {
             .current(&snapshot.pd_leader, now)
             .is_some_and(Option::is_none)
         {
-            return Overall::Unavailable;
+            return Overall::NoPdLeader;
         }
         if snapshot.not_bootstrapped() {
             return Overall::NotBootstrapped;

@@ -131,12 +131,12 @@ fn what_was_before_the_first_look_comes_before_it() {
 }
 
 #[test]
-fn one_store_down_is_degraded_and_no_leader_is_unavailable() {
+fn one_store_down_is_degraded_and_a_pd_without_a_leader_is_said_to_be_that() {
     let mut cluster = Cluster::new("pd".into());
     cluster.seen(snapshot(StoreState::Disconnected, at(0)), at(0));
     assert_eq!(cluster.overall().0, Overall::Degraded);
     let mut without = snapshot(StoreState::Up, at(1));
     without.pd_leader = Observed::known(None, at(1));
     cluster.seen(without, at(1));
-    assert_eq!(cluster.overall().0, Overall::Unavailable);
+    assert_eq!(cluster.overall().0, Overall::NoPdLeader);
 }

@@ -77,6 +77,7 @@ fn title(state: &State) -> String {
         Overall::Suspect => "? SUSPECT",
         Overall::Healthy => "healthy",
         Overall::Degraded => "! DEGRADED",
+        Overall::NoPdLeader => "✗ NO PD LEADER",
         Overall::Unavailable => "✗ UNAVAILABLE",
     };
     let agent = state.shown();

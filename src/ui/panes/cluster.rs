@@ -3,7 +3,7 @@
 use crate::{
     app::model::{pane::Pane, state::State},
     cluster::{
-        ClusterSnapshot, Doubt, Engine, Life, MemberState, PdMember, Store, StoreState,
+        ClusterSnapshot, Doubt, Engine, Life, MemberState, PdMember, Regions, Store, StoreState,
         UnknownReason,
     },
     ui::{
@@ -131,7 +131,10 @@ fn window(state: &State, height: u16) -> (Range<usize>, Option<usize>) {
         .and_then(|s| s.pd.value.as_ref());
     // However many stores there are, what they serve together stays in sight where there is room.
     let charts = if height >= 16 { CHARTS } else { 0 };
-    let others = 1 + members.map_or(1, Vec::len) + usize::from(charts);
+    let trouble = regions_now(state).map_or(0, |r| {
+        usize::from(r.unserved() > 0) + usize::from(r.in_doubt > 0)
+    });
+    let others = 1 + members.map_or(1, Vec::len) + usize::from(charts) + trouble;
     let room = usize::from(height).saturating_sub(others).max(3);
     let shown = state.cluster.window(room);
     let chosen = state.cluster.selected().map(|s| s.id);
@@ -208,6 +211,9 @@ fn table(
     if leader.is_some_and(Option::is_none) {
         text.push(Line::styled("✗ PD has no leader", theme.style(Role::Bad)));
     }
+    if let Some(regions) = regions_now(state) {
+        text.extend(regions_in_trouble(regions, columns, theme));
+    }
     if let Some(members) = &snapshot.pd.value {
         text.extend(members.iter().map(|m| shape.member(m, members_now, theme)));
     } else {
@@ -223,6 +229,26 @@ fn table(
         .or(snapshot.pd.error.as_ref())
     {
         let line = left(&format!("? {error}"), columns);
+        text.push(Line::styled(line, theme.style(Role::Unknown)));
+    }
+    text
+}
+
+fn regions_now(state: &State) -> Option<&Regions> {
+    let snapshot = state.cluster.snapshot.as_ref()?;
+    state.cluster.current(&snapshot.regions, state.now)
+}
+
+/// What is not served, and what nobody knows of.
+fn regions_in_trouble(regions: &Regions, columns: usize, theme: Theme) -> Vec<Line<'static>> {
+    let (total, lost, doubt) = (regions.total, regions.unserved(), regions.in_doubt);
+    let mut text = Vec::new();
+    if lost > 0 {
+        let line = left(&format!("✗ {lost} of {total} regions not served"), columns);
+        text.push(Line::styled(line, theme.style(Role::Bad)));
+    }
+    if doubt > 0 {
+        let line = left(&format!("? {doubt} of {total} regions in doubt"), columns);
         text.push(Line::styled(line, theme.style(Role::Unknown)));
     }
     text

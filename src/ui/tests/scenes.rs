@@ -235,6 +235,8 @@ fn many(opened: bool) -> Stage {
         ..one.clone()
     });
     seen.stores.value = Some(stores.collect());
+    let regions = seen.regions.value.as_mut().unwrap();
+    (regions.total, regions.in_doubt, regions.uncounted) = (96_571, 96_571, true);
     stage.send(Event::Cluster(Box::new(seen), STALE));
     if opened {
         stage.keys("1");
@@ -254,6 +256,7 @@ fn what_is_wrong_stands_on_top_and_no_name_or_count_is_lost() {
         assert!(rows[1].contains("-42"), "{shown}");
         assert!(rows[1].contains(" ! silent"), "{shown}");
         assert!(shown.contains("of 200"), "{shown}");
+        assert!(shown.contains("? 96571 of 96571 regions in"), "{shown}");
     }
     let shown = many(false).show(200, 60);
     assert!(shown.contains("prod-eu-basic-tikv-117 ✗ down"), "{shown}");
