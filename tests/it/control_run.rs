@@ -29,6 +29,9 @@ const LIMIT: Duration = Duration::from_secs(60);
 /// From here on a machine is so slow for a single small write that a lab on it is slow, too.
 const SLOW: Duration = Duration::from_millis(25);
 
+/// So many checks after a slow one, leaders may still move for it.
+const SETTLES: u64 = 10;
+
 struct Lab(tempfile::TempDir);
 
 impl Lab {
@@ -169,7 +172,7 @@ fn a_lab_that_nobody_breaks_opens_no_ticket() {
         .unwrap();
     let started = Instant::now();
     let probe = Probe::start();
-    let (mut checks, mut slow, mut whole) = (0, 0, 0);
+    let (mut checks, mut slow, mut quiet, mut whole) = (0, 0, 0_u64, 0);
     let mut excused = Vec::new();
     for line in BufReader::new(monitor.0.stdout.take().unwrap()).lines() {
         let report: Value = serde_json::from_str(&line.unwrap()).unwrap();
@@ -182,7 +185,9 @@ fn a_lab_that_nobody_breaks_opens_no_ticket() {
         }
         let outcome = &report["outcome"];
         checks += 1;
-        slow += u64::from(probe.is_slow());
+        let is_slow = probe.is_slow();
+        slow += u64::from(is_slow);
+        quiet = if is_slow { 0 } else { quiet + 1 };
         for ticket in ["opened", "reopened"]
             .map(|which| array(&outcome[which]))
             .concat()
@@ -202,8 +207,10 @@ fn a_lab_that_nobody_breaks_opens_no_ticket() {
         let now = leaders(&lab);
         for (region, store) in now.into_iter().filter(|(_, store)| *store != 0) {
             if led.insert(region, store) != Some(store) {
-                println!("after {after:?}: region {region} is led by store {store}");
-                moved += 1;
+                println!("after {after:?}: region {region} is led by store {store}, {quiet} quiet");
+                // An election that a slow machine brought about is seen some seconds later, and what
+                // PD hands back after it too.
+                moved += usize::from(quiet > SETTLES);
             }
         }
         if after > LENGTH {
@@ -214,8 +221,10 @@ fn a_lab_that_nobody_breaks_opens_no_ticket() {
     // A check each second; a busy machine may lose some.
     assert!(whole > LENGTH.as_secs() / 3, "{whole} checks");
     drop(monitor);
-    // A machine that stands still for seconds elects each time; a lab that is unsteady does not stop.
-    assert!(moved <= 4 * REGIONS, "leaders moved {moved} times");
+    assert!(
+        moved <= REGIONS,
+        "leaders moved {moved} times on a quiet machine"
+    );
     all_led(&lab);
     let tickets = lab.json(&["tickets", "list", "--lab", "--json"]);
     let unexcused = array(&tickets)

@@ -14,6 +14,8 @@ mod lab;
 mod ledger;
 mod monitoring;
 mod packages;
+#[path = "../../agent/tests/it/common/port.rs"]
+mod port;
 mod pty;
 mod rehearsal;
 mod services;

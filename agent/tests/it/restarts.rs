@@ -6,6 +6,7 @@
 use crate::{
     agent::{CLUSTER, Monitor},
     common::{
+        port::port,
         shell,
         stage::{LONG, Stage, here},
         text, turn,
@@ -17,7 +18,7 @@ use operator_ledger::{Resolution, SessionStatus, Status};
 use std::{
     fs,
     io::{Read, Write},
-    net::{TcpListener, TcpStream},
+    net::TcpStream,
     path::{Path, PathBuf},
     process::{Command, Stdio},
     time::Duration,
@@ -43,11 +44,6 @@ fn program(name: &str) -> Option<PathBuf> {
         eprintln!("skipped: {name} is not installed");
     }
     found
-}
-
-fn port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port()
 }
 
 /// Whether somebody at this port answers `ask` with what begins like `answer`.

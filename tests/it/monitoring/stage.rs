@@ -1,6 +1,7 @@
 //! A lab, a Prometheus that scrapes it, an Alertmanager, and Operator's monitor that listens to it:
 //! all of one test, on free ports of loopback. What it started ends with it.
 
+use crate::port::port;
 pub(super) use crate::wait::until;
 use operator_ledger::{Reader, SessionRow, SystemId, Ticket};
 use rustix::process::{Pid, Signal, kill_process};
@@ -62,12 +63,6 @@ impl Drop for Stage {
             }
         }
     }
-}
-
-/// A port that is free now.
-fn port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port()
 }
 
 impl Stage {

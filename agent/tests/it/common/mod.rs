@@ -2,6 +2,7 @@
 
 #![allow(dead_code, reason = "the tests and the bench each use some of it")]
 
+pub(crate) mod port;
 pub(crate) mod stage;
 
 use axum::{Router, body::Body, extract::State, http::Request, response::Response};
