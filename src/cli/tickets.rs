@@ -269,11 +269,13 @@ fn show(id: i64, common: &Common) -> color_eyre::Result<()> {
     let events = ledger.ticket_events(id).wait()?;
     let sessions = ledger.sessions_of_ticket(id).wait()?;
     let proofs = ledger.verifications(id).wait()?;
+    let finishes = ledger.finishes(id).wait()?;
     if common.json {
         let mut value = serde_json::to_value(&ticket)?;
         value["events"] = serde_json::to_value(&events)?;
         value["sessions"] = serde_json::to_value(&sessions)?;
         value["verifications"] = serde_json::to_value(&proofs)?;
+        value["finishes"] = serde_json::to_value(&finishes)?;
         out::json(&value)?;
         return Ok(());
     }
@@ -325,9 +327,20 @@ fn show(id: i64, common: &Common) -> color_eyre::Result<()> {
     for v in &proofs {
         outln!("\nProof  {:?}: {}", v.state, one_line(&v.detail))?;
     }
+    for row in &finishes {
+        let at = time(row.at);
+        outln!("\nSaid by session {}  {at}", one_line(&row.session_id))?;
+        outln!("  {}", one_line(row.finish.headline()))?;
+        for (name, text) in row.finish.fields() {
+            outln!("{}", indent(&format!("{name}: {text}")))?;
+        }
+    }
+    let newest = sessions.last().map(|s| &s.session_id);
+    let finished = finishes.iter().any(|f| Some(&f.session_id) == newest);
     match &ticket.diagnosis {
-        Some(text) => outln!("\nDiagnosis\n{}", indent(text))?,
-        None => outln!("\nNo diagnosis yet.")?,
+        Some(text) if !finished => outln!("\nDiagnosis\n{}", indent(text))?,
+        None if !finished => outln!("\nNo diagnosis yet.")?,
+        _ => {}
     }
     Ok(())
 }

@@ -84,6 +84,7 @@ pub fn entry(session: &SessionRow, row: &EntryRow) -> Option<Event> {
                 .unwrap_or(VerifyState::Unverifiable),
             detail: row.detail().to_owned(),
         },
+        EntryKind::Finish => Kind::Finish(row.finish()),
         EntryKind::Message => Kind::Notice {
             level: Level::Info,
             text: match by {

@@ -5,7 +5,10 @@
 //! here.
 
 use super::{Kind, Ring, clean::Cleaner, clean::clean};
-use operator_ledger::event::{self, Event, Kind as What, Level, Outcome, Stream, VerifyState};
+use operator_ledger::{
+    FinishOutcome,
+    event::{self, Event, Kind as What, Level, Outcome, Stream, VerifyState},
+};
 use std::fmt::Write as _;
 
 /// Lines of one command that are shown; the ledger has them all.
@@ -179,6 +182,18 @@ impl Composer {
                 self.say(ring, if good { Kind::Good } else { Kind::Bad }, text);
                 self.gap = true;
             }
+            What::Finish(said) => {
+                let kind = match said.outcome.known() {
+                    Some(FinishOutcome::Repaired) => Kind::Waiting,
+                    Some(FinishOutcome::NothingWrong) => Kind::Notice,
+                    Some(FinishOutcome::Escalate) | None => Kind::Warning,
+                };
+                let (text, omitted) = clean(said.headline().as_bytes());
+                ring.push_line(kind, format!("finish: {text}"), omitted, true);
+                for (name, text) in said.fields() {
+                    self.say(ring, Kind::CommandMore, format!("{name}: {text}"));
+                }
+            }
             What::Verify { state, detail } => {
                 let (kind, word) = match state {
                     VerifyState::Waiting => (Kind::Waiting, "claimed, waiting for proof"),
@@ -332,6 +347,7 @@ mod tests {
             r#""type":"tool_output","call":"c","stream":"stdout","text":"kv1  exited\n""#,
             r#""type":"tool_output","call":"c","stream":"stderr","text":"warning\n""#,
             r#""type":"tool_result","call":"c","exit_code":0,"duration_ms":120"#,
+            r#""type":"finish","outcome":"repaired","cause":"killed\u001b[2J by signal 9\nfrom outside","evidence":["c"],"actions":"started tikv1","checked":"","confidence":"high""#,
             r#""type":"verify","state":"proven","detail":"held for 24 s""#,
             r#""type":"session_end","outcome":"resolved","resolution":"proven","summary":"Started tikv1.","duration_ms":41000"#,
         ]);
@@ -347,6 +363,12 @@ mod tests {
                 "│ tikv1  exited",
                 "┆ warning",
                 "✓ exit 0 · 0.1 s",
+                "\n~ finish: says it is repaired",
+                "  cause: killed by signal 9",
+                "  from outside",
+                "  actions: started tikv1",
+                "  confidence: high",
+                "  evidence: c",
                 "✓ proven: held for 24 s",
                 "\n── session resolved, proven · 41 s",
                 "Started tikv1.",
@@ -357,6 +379,9 @@ mod tests {
     #[test]
     fn failures_and_waits_have_words() {
         let shown = lines(&[
+            r#""type":"finish","outcome":"escalate","cause":"the disk is gone","next":"replace it""#,
+            r#""type":"finish","outcome":"nothing_wrong","cause":"a late look""#,
+            r#""type":"finish","outcome":"shrugs""#,
             r#""type":"tool_result","call":"c","exit_code":1,"duration_ms":15000"#,
             r#""type":"tool_result","call":"c","exit_code":null,"duration_ms":120000,"timed_out":true,"omitted_bytes":9"#,
             r#""type":"retry","status":529,"attempt":2,"wait_ms":4000,"reason":"overloaded""#,
@@ -366,6 +391,12 @@ mod tests {
         assert_eq!(
             shown,
             [
+                "\n! finish: hands it to a person",
+                "  cause: the disk is gone",
+                "  next: replace it",
+                "\n· finish: says nothing is wrong",
+                "  cause: a late look",
+                "\n! finish: shrugs",
                 "✗ exit 1 · 15 s",
                 "✗ timed out after 2 m 0 s · 9 bytes not shown",
                 "! model: 529 overloaded, try 2, 4.0 s",

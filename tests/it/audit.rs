@@ -2,8 +2,8 @@
 
 use assert_cmd::Command;
 use operator_ledger::{
-    AgentLedger, ClaimRequest, EntryKind, EntryMeta, Holder, NewEntry, NewSession, NewTicket,
-    OutputChunk, PersonLedger, SessionWriter,
+    AgentLedger, ClaimRequest, Confidence, EntryKind, EntryMeta, Finish, FinishOutcome, Holder,
+    NewEntry, NewSession, NewTicket, OutputChunk, PersonLedger, SessionWriter, Stored,
     event::{Mode, Outcome, Stream},
 };
 use serde_json::{Value, json};
@@ -159,6 +159,81 @@ fn show_is_short_and_all_of_it_when_asked() {
     assert_eq!(json["entries"].as_array().unwrap().len(), 4);
     let list: Value = serde_json::from_str(&stage.out(&["audit", "list", "--json"])).unwrap();
     assert_eq!(list[0]["session_id"], json["session_id"]);
+}
+
+#[test]
+fn what_a_session_said_at_its_end_is_shown_everywhere_with_whose_word_it_is() {
+    let mut stage = Stage::new();
+    let said = Finish {
+        outcome: Stored::Known(FinishOutcome::Escalate),
+        cause: "killed by <signal 9> | twice".into(),
+        evidence: vec!["c1".into()],
+        actions: "started \x1b[2Jtikv1".into(),
+        checked: "all stores are up".into(),
+        next: "find out *who*".into(),
+        confidence: Some(Stored::Known(Confidence::Low)),
+    };
+    let finish = stage.agent.finish(&stage.session, &said, Some("c2"));
+    finish.wait().unwrap();
+    stage.end();
+    stage
+        .agent
+        .escalate(&stage.session.lease, "the same in short", "no", true)
+        .wait()
+        .unwrap();
+    let id = stage.session.id.clone();
+
+    let shown = stage.out(&["tickets", "show", "1"]);
+    for words in [
+        &format!("Said by session {id}"),
+        "hands it to a person",
+        "  cause: killed by <signal 9> | twice",
+        "  actions: started tikv1",
+        "  checked: all stores are up",
+        "  next: find out *who*",
+        "  evidence: c1",
+    ] {
+        assert!(shown.contains(words), "{words}: {shown}");
+    }
+    assert!(!shown.contains("the same in short"), "said once: {shown}");
+    let json: Value =
+        serde_json::from_str(&stage.out(&["tickets", "show", "1", "--json"])).unwrap();
+    assert_eq!(json["finishes"][0]["session_id"], *id);
+    assert_eq!(json["finishes"][0]["outcome"], "escalate");
+    assert_eq!(json["finishes"][0]["evidence"], json!(["c1"]));
+
+    let audit = stage.out(&["audit", "show"]);
+    assert!(
+        audit.contains("[finish]") && audit.contains("next: find out *who*"),
+        "{audit}"
+    );
+    let lines = stage.out(&["audit", "export"]);
+    let records = lines.lines().map(|l| serde_json::from_str(l).unwrap());
+    let finish: Vec<Value> = records
+        .filter(|r: &Value| r["record"] == "finish")
+        .collect();
+    assert_eq!(finish.len(), 1);
+    assert_eq!(finish[0]["cause"], "killed by <signal 9> | twice");
+    let markdown = stage.out(&["audit", "export", "--format", "markdown"]);
+    assert!(
+        markdown.contains(&format!("## Session {id} hands it to a person")),
+        "{markdown}"
+    );
+    assert!(
+        markdown.contains(r"| cause | killed by \<signal 9\> \| twice |"),
+        "{markdown}"
+    );
+    let html = stage.out(&["audit", "export", "--format", "html"]);
+    assert!(
+        html.contains(&format!("Session {id} hands it to a person")),
+        "{html}"
+    );
+    assert!(
+        html.contains("killed by &lt;signal 9&gt; | twice"),
+        "{html}"
+    );
+    assert!(!html.contains('\x1b') && !html.contains("the same in short"));
+    stage.out(&["audit", "verify"]);
 }
 
 #[test]

@@ -133,6 +133,13 @@ impl Human {
                     if *approved { "approved" } else { "rejected" }
                 )
             }
+            Kind::Finish(said) => {
+                writeln!(out, "\n= finish: {}", said.headline())?;
+                for (name, text) in said.fields() {
+                    writeln!(out, "  {name}: {text}")?;
+                }
+                Ok(())
+            }
             Kind::Verify { state, detail } => {
                 let sign = match state {
                     VerifyState::Waiting => "~ waiting for proof",

@@ -1,6 +1,6 @@
 //! Entries of a session: what they are, and appending one to its chain.
 
-use crate::{EntryMeta, Stored, Tool, chain, clock, engine::Result, prose, stored::words};
+use crate::{EntryMeta, Finish, Stored, Tool, chain, clock, engine::Result, prose, stored::words};
 use jiff::Timestamp;
 use rusqlite::{Connection, params};
 use serde::{Deserialize, Serialize};
@@ -20,6 +20,8 @@ pub enum EntryKind {
     Ticket,
     Thinking,
     Verify,
+    /// How the session says that it ends, field by field in `tool_params`.
+    Finish,
     Usage,
     Notice,
     Message,
@@ -109,6 +111,15 @@ impl EntryRow {
         let said = self.meta.as_ref().and_then(|m| m.detail.as_deref());
         said.or_else(|| prose::verify_detail(self.text()))
             .unwrap_or_default()
+    }
+
+    /// Of a finish: what was said, field by field; one that cannot be read by field is told by its
+    /// text.
+    pub fn finish(&self) -> Finish {
+        let fields = self.tool_params.clone();
+        fields
+            .and_then(|fields| serde_json::from_value(fields).ok())
+            .unwrap_or_else(|| Finish::escalated(self.text()))
     }
 
     /// Of a result: what was printed, as its model saw it. The first line of a command's is ours and

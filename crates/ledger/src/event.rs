@@ -7,7 +7,7 @@
 
 pub mod delta;
 
-use crate::{Resolution, Stored, stored::words};
+use crate::{Finish, Resolution, Stored, stored::words};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use strum::{EnumIter, EnumString, IntoStaticStr};
@@ -113,6 +113,8 @@ pub enum Kind {
         #[serde(default)]
         omitted_bytes: u64,
     },
+    /// How the session says that it ends. Only `repaired` is a claim.
+    Finish(Finish),
     Verify {
         state: VerifyState,
         #[serde(default)]
@@ -188,6 +190,8 @@ pub enum Outcome {
     Escalated,
     Failed,
     Interrupted,
+    /// Nothing was wrong by the monitor's word too, and the ticket was left to it.
+    Released,
 }
 
 #[derive(

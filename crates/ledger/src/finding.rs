@@ -59,6 +59,15 @@ pub enum Finding {
     WordAdded {
         command: i64,
     },
+    FinishMissing {
+        finish: i64,
+    },
+    FinishDiffers {
+        finish: i64,
+    },
+    FinishAdded {
+        finish: i64,
+    },
     RowsMissing {
         table: String,
         first: i64,
@@ -122,6 +131,22 @@ impl fmt::Display for Finding {
             Self::WordAdded { command } => write!(
                 f,
                 "what a person is said to have told an agent, row {command}, was added"
+            ),
+            Self::FinishMissing { finish } => {
+                write!(
+                    f,
+                    "how a session said that it ends, row {finish}, is missing"
+                )
+            }
+            Self::FinishDiffers { finish } => {
+                write!(
+                    f,
+                    "how a session said that it ends, row {finish}, was changed"
+                )
+            }
+            Self::FinishAdded { finish } => write!(
+                f,
+                "how a session is said to have ended, row {finish}, was added"
             ),
             Self::RowsMissing { table, first, last } if first == last => {
                 write!(f, "row {first} of {table} is missing")

@@ -30,6 +30,8 @@ pub(crate) enum Link {
     SessionEnd,
     TicketEvent,
     Verdict,
+    /// How a session said that it ends.
+    Finish,
     Decision,
     Prune,
 }
@@ -37,7 +39,7 @@ pub(crate) enum Link {
 words!(Link);
 
 /// Tables whose rows are numbered without gaps: rows of them are only ever added, or pruned.
-pub(crate) const NUMBERED: [&str; 7] = [
+pub(crate) const NUMBERED: [&str; 8] = [
     "tickets",
     "agent_sessions",
     "agent_log_entries",
@@ -45,6 +47,7 @@ pub(crate) const NUMBERED: [&str; 7] = [
     "verifications",
     "commands",
     "faults",
+    "finishes",
 ];
 
 /// What was there before there was a chain.

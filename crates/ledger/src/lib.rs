@@ -23,6 +23,7 @@
 //! | `heartbeat` | when the monitor last looked; `agent_heartbeat`, when an agent was last there |
 //! | `notifications` | what is worth telling people elsewhere, and how far that was told |
 //! | `statistics` | counts over all of it, for metrics |
+//! | `finishes` | how sessions say that they end; `sighting`, what the monitor sees of it |
 //! | `sessions` | sessions; `entries` what is in them, `meta` what they say of themselves; `session_reads` reads both, `chain` links them by hash |
 //! | `ledger_chain` | the chain of the whole ledger; `verify`, what it and the rest show; `prune`, taking away what is long over; `back_up`, a copy of one moment |
 //! | `reading` | what a reader needs who follows a session, pages through it or plays it back |
@@ -51,6 +52,7 @@ mod entries;
 pub mod event;
 mod file;
 mod finding;
+mod finishes;
 mod heartbeat;
 pub mod home;
 mod identify;
@@ -70,6 +72,7 @@ mod schema;
 mod services;
 mod session_reads;
 mod sessions;
+mod sighting;
 mod spending;
 mod statistics;
 mod stored;
@@ -97,6 +100,7 @@ pub use clock::{Holder, Stopwatch, parse_time};
 pub use commands::CommandRow;
 pub use entries::{EntryKind, EntryRow, NewEntry};
 pub use finding::Finding;
+pub use finishes::{Confidence, FINISH, Finish, FinishOutcome, FinishRow};
 pub use heartbeat::{Heartbeat, InGrace};
 pub use manual::NewTicket;
 pub use meta::{BudgetMeta, EntryMeta, Input};
@@ -111,6 +115,7 @@ pub use services::{NewService, ServiceRow};
 pub use sessions::{
     NewSession, OutputChunk, SessionRow, SessionStatus, SessionWriter, Totals, UsageTotals,
 };
+pub use sighting::Sighting;
 pub use spending::{Payment, Reservation, SideCost};
 pub use statistics::Statistics;
 pub use stored::{Stored, Word};

@@ -68,6 +68,12 @@ impl Engine {
                    lease_boot = NULL, lease_until_ms = NULL WHERE id = ?1",
                 [id],
             )?;
+            // Whoever was at work on it neither died nor failed.
+            tx.execute(
+                "UPDATE agent_sessions SET outcome_summary = coalesce(outcome_summary, ?2)
+                 WHERE ticket_id = ?1 AND status = 'running'",
+                params![id, format!("{by} resolved the ticket while it was at work")],
+            )?;
             claim::end_orphans(tx)?;
             Ok(true)
         })

@@ -58,6 +58,7 @@ impl Engine {
             for (session, _) in &sessions {
                 taken.of(tx, "agent_log_entries", "session_id", session)?;
                 taken.of(tx, "commands", "session_id", session)?;
+                taken.of(tx, "finishes", "session_id", session)?;
                 taken.of(tx, "agent_sessions", "session_id", session)?;
                 taken.others(tx, "session_output", "session_id = ?1", params![session])?;
                 // One that runs on is still a person's to end.

@@ -104,6 +104,20 @@ CREATE TABLE IF NOT EXISTS verifications (
     requested_at TEXT NOT NULL,
     decided_at TEXT
 );
+CREATE TABLE IF NOT EXISTS finishes (
+    id INTEGER PRIMARY KEY,
+    session_id TEXT NOT NULL,
+    ticket_id INTEGER NOT NULL,
+    call_id TEXT,
+    outcome TEXT NOT NULL,
+    cause TEXT NOT NULL,
+    evidence TEXT NOT NULL,
+    actions TEXT NOT NULL,
+    checked TEXT NOT NULL,
+    next TEXT NOT NULL,
+    confidence TEXT,
+    at TEXT NOT NULL
+);
 CREATE TABLE IF NOT EXISTS monitor_heartbeats (
     cluster_id TEXT PRIMARY KEY NOT NULL,
     holder TEXT NOT NULL,
@@ -324,6 +338,8 @@ CREATE INDEX IF NOT EXISTS idx_agent_log_entries_session ON agent_log_entries(se
 CREATE INDEX IF NOT EXISTS idx_ticket_events_ticket ON ticket_events(ticket_id);
 CREATE INDEX IF NOT EXISTS idx_session_output_call ON session_output(session_id, call_id);
 CREATE INDEX IF NOT EXISTS idx_verifications_waiting ON verifications(ticket_id) WHERE state = 'waiting';
+CREATE INDEX IF NOT EXISTS idx_finishes_ticket ON finishes(ticket_id);
+CREATE INDEX IF NOT EXISTS idx_finishes_session ON finishes(session_id);
 CREATE INDEX IF NOT EXISTS idx_samples_cluster ON samples(cluster_id, id);
 CREATE INDEX IF NOT EXISTS idx_commands_waiting ON commands(session_id) WHERE taken_at IS NULL;
 CREATE INDEX IF NOT EXISTS idx_spending_day ON spending(day);

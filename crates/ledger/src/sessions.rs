@@ -41,7 +41,7 @@ pub struct SessionWriter {
 }
 
 impl SessionWriter {
-    fn head(&self) -> MutexGuard<'_, String> {
+    pub(crate) fn head(&self) -> MutexGuard<'_, String> {
         self.head.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -58,6 +58,8 @@ pub enum SessionStatus {
     Escalated,
     Failed,
     Interrupted,
+    /// Nothing was wrong, and the ticket was left to the monitor.
+    Released,
     /// The reference's word for resolved.
     Completed,
 }
@@ -73,6 +75,7 @@ impl SessionStatus {
             Self::Escalated => Some(Outcome::Escalated),
             Self::Failed => Some(Outcome::Failed),
             Self::Interrupted => Some(Outcome::Interrupted),
+            Self::Released => Some(Outcome::Released),
         }
     }
 }
@@ -306,7 +309,7 @@ impl Engine {
 }
 
 /// How long the session is at work already.
-fn note_time(tx: &Connection, session: &SessionWriter) -> rusqlite::Result<()> {
+pub(crate) fn note_time(tx: &Connection, session: &SessionWriter) -> rusqlite::Result<()> {
     tx.prepare_cached("UPDATE agent_sessions SET worked_ms = ?2 WHERE session_id = ?1")?
         .execute(params![session.id, clock::millis(session.began.elapsed())])?;
     Ok(())

@@ -127,7 +127,8 @@ pub(crate) use words;
 mod tests {
     use super::*;
     use crate::{
-        EntryKind, NotificationKind, Resolution, SessionStatus, Severity, Status, TicketEventKind,
+        Confidence, EntryKind, FinishOutcome, NotificationKind, Resolution, SessionStatus,
+        Severity, Status, TicketEventKind,
         event::{Level, Mode, Outcome, Stream, VerifyState},
     };
     use strum::IntoEnumIterator;
@@ -147,6 +148,8 @@ mod tests {
     #[test]
     fn a_word_is_the_same_in_the_file_and_on_the_wire() {
         same_word_everywhere::<EntryKind>();
+        same_word_everywhere::<FinishOutcome>();
+        same_word_everywhere::<Confidence>();
         same_word_everywhere::<SessionStatus>();
         same_word_everywhere::<Status>();
         same_word_everywhere::<Resolution>();

@@ -5,6 +5,7 @@
 //! It cannot show that a program with write access wrote the whole file anew, chain included; only a
 //! head that was kept elsewhere shows that.
 
+mod finishes;
 mod told;
 
 use crate::{
@@ -91,6 +92,7 @@ impl Engine {
         judge_sessions(&told, &sessions, &mut findings);
         self.judge_events(&told, &mut findings)?;
         self.judge_words(&told, &mut findings)?;
+        self.judge_finishes(&told, &mut findings)?;
         self.judge_tickets(&told, &mut findings)?;
         self.judge_rows(&told, &mut findings)?;
         for object in schema::unknown_objects(&self.conn)? {

@@ -203,5 +203,6 @@ fn fill(ledger: &Reader, detail: &mut Detail) -> Result<(), LedgerError> {
     detail.events = ledger.ticket_events(detail.id).wait()?;
     detail.proofs = ledger.verifications(detail.id).wait()?;
     detail.sessions = ledger.sessions_of_ticket(detail.id).wait()?;
+    detail.finishes = ledger.finishes(detail.id).wait()?;
     Ok(())
 }

@@ -4,12 +4,16 @@
 use crate::transcript::{Composer, Kind, Line, Ring, compose::seconds};
 use jiff::{Timestamp, tz::TimeZone};
 use operator_ledger::{
-    AlertDetail, SessionRow, SessionStatus, Ticket, TicketEvent, VerificationRow, clean::one_line,
+    AlertDetail, FinishOutcome, FinishRow, SessionRow, SessionStatus, Ticket, TicketEvent,
+    VerificationRow, clean::one_line,
 };
 use std::{collections::BTreeMap, fmt::Write as _};
 
 /// Changes of one ticket that are shown: the newest.
 const EVENTS: usize = 200;
+
+/// Ends that sessions said which are shown: the newest.
+const FINISHES: usize = 20;
 
 #[derive(Debug, Clone, Default)]
 pub struct Detail {
@@ -19,6 +23,8 @@ pub struct Detail {
     pub events: Vec<TicketEvent>,
     pub proofs: Vec<VerificationRow>,
     pub sessions: Vec<SessionRow>,
+    /// The newest first.
+    pub finishes: Vec<FinishRow>,
     pub error: Option<String>,
 }
 
@@ -51,6 +57,11 @@ impl Detail {
         if let Some(ticket) = &self.ticket {
             text.ticket(ticket);
         }
+        text.finishes(&self.finishes);
+        if let Some(words) = self.diagnosis() {
+            text.heading("diagnosis");
+            text.add(Kind::Reasoning, words);
+        }
         text.events(&self.events);
         text.proofs(&self.proofs);
         let mut sessions = Vec::new();
@@ -65,6 +76,19 @@ impl Detail {
             lines: text.ring.into_iter().collect(),
             sessions,
         }
+    }
+}
+
+impl Detail {
+    /// What was left on the ticket, unless it is what the newest session said when it finished.
+    fn diagnosis(&self) -> Option<&str> {
+        let newest = self.sessions.last();
+        let finished = newest.is_some_and(|session| {
+            let of = |finish: &FinishRow| finish.session_id == session.session_id;
+            self.finishes.iter().any(of)
+        });
+        let ticket = self.ticket.as_ref()?;
+        ticket.diagnosis.as_deref().filter(|_| !finished)
     }
 }
 
@@ -160,9 +184,26 @@ impl Writing {
         if let Some(alert) = &ticket.alert {
             self.alert(alert);
         }
-        if let Some(diagnosis) = &ticket.diagnosis {
-            self.heading("diagnosis");
-            self.add(Kind::Reasoning, diagnosis);
+    }
+
+    /// How sessions said that they end, each with whose word it is.
+    fn finishes(&mut self, finishes: &[FinishRow]) {
+        let skip = finishes.len().saturating_sub(FINISHES);
+        for row in &finishes[..finishes.len() - skip] {
+            let (at, said) = (self.clock(row.at), &row.finish);
+            self.heading(&format!("said by session {} · {at}", row.session_id));
+            let kind = match said.outcome.known() {
+                Some(FinishOutcome::Repaired) => Kind::Waiting,
+                Some(FinishOutcome::NothingWrong) => Kind::Notice,
+                Some(FinishOutcome::Escalate) | None => Kind::Warning,
+            };
+            self.add(kind, said.headline());
+            for (name, text) in said.fields() {
+                self.add(Kind::Reasoning, &format!("{name}: {text}"));
+            }
+        }
+        if skip > 0 {
+            self.add(Kind::Warning, &format!("{skip} earlier ones"));
         }
     }
 
@@ -230,12 +271,69 @@ impl Writing {
         }
         let kind = match session.status.known() {
             Some(SessionStatus::Resolved) => Kind::Good,
-            Some(SessionStatus::Running) => Kind::Notice,
+            Some(SessionStatus::Running | SessionStatus::Released) => Kind::Notice,
             _ => Kind::Warning,
         };
         self.add(kind, &how);
         if let Some(summary) = &session.outcome_summary {
             self.add(Kind::Reasoning, summary);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use operator_ledger::Finish;
+
+    fn session(id: &str) -> SessionRow {
+        let row = serde_json::json!({ "session_id": id, "status": "escalated", "usage": {} });
+        serde_json::from_value(row).unwrap()
+    }
+
+    fn lines(detail: &Detail) -> Vec<String> {
+        let text = detail.text(&TimeZone::UTC);
+        let shown = text.lines.iter();
+        shown
+            .map(|l| format!("{}{}", l.kind.marker(), l.text))
+            .collect()
+    }
+
+    #[test]
+    fn what_sessions_said_stands_in_place_of_a_diagnosis_with_whose_word_it_is() {
+        let row = |session: &str, cause: &str| FinishRow {
+            id: 1,
+            session_id: session.into(),
+            ticket_id: 4,
+            call_id: None,
+            finish: Finish::escalated(cause),
+            at: None,
+        };
+        let mut detail = Detail {
+            id: 4,
+            ticket: Some(Ticket {
+                diagnosis: Some("ESCALATED: the net is gone".into()),
+                ..Ticket::default()
+            }),
+            sessions: vec![session("s1"), session("s2")],
+            finishes: vec![row("s2", "the net is gone"), row("s1", "the disk is gone")],
+            ..Detail::default()
+        };
+        let shown = lines(&detail);
+        let at = |words: &str| shown.iter().position(|l| l == words);
+        let newest = at("── said by session s2 · ?").expect("whose word it is");
+        assert_eq!(
+            shown[newest + 1..newest + 3],
+            ["! hands it to a person", "cause: the net is gone"]
+        );
+        assert!(at("── said by session s1 · ?").unwrap() > newest);
+        assert!(
+            at("── diagnosis").is_none(),
+            "it is said already: {shown:#?}"
+        );
+        // The newest session did not say how it ends.
+        detail.sessions.push(session("s3"));
+        let shown = lines(&detail);
+        assert!(shown.contains(&"── diagnosis".to_owned()), "{shown:#?}");
     }
 }

@@ -116,6 +116,9 @@ fn lines(out: &mut impl Write, story: &Story, ledger: &Reader) -> color_eyre::Re
     for proof in &story.proofs {
         line("proof", serde_json::to_value(proof)?)?;
     }
+    for finish in &story.finishes {
+        line("finish", serde_json::to_value(finish)?)?;
+    }
     for fault in &story.faults {
         line("fault", serde_json::to_value(fault)?)?;
     }

@@ -49,12 +49,12 @@ pub(super) fn write(
     let page = environment()?;
     let timeline = story.timeline().into_iter();
     let timeline: Vec<_> = timeline.map(|(at, text)| (clock(at), text)).collect();
-    let ticket = story.ticket.as_ref();
     let head = page.get_template("head.html")?.render(context! {
         title => story.title(),
         facts => Value::from(Serde(story.facts())),
         timeline => Value::from(Serde(timeline)),
-        diagnosis => ticket.and_then(|t| t.diagnosis.as_deref()),
+        said => Value::from(Serde(story.said())),
+        diagnosis => story.diagnosis(),
     })?;
     out.write_all(head.as_bytes())?;
     let template = page.get_template("entry.html")?;

@@ -28,9 +28,14 @@ pub(super) fn write(
     for (at, text) in story.timeline() {
         writeln!(out, "- `{}` {}", clock(at), escape(&text))?;
     }
-    let diagnosis = story.ticket.as_ref().and_then(|t| t.diagnosis.as_deref());
-    if let Some(text) = diagnosis {
-        writeln!(out, "\n## What the agent found\n")?;
+    for (title, fields) in story.said() {
+        writeln!(out, "\n## {}\n\n|   |   |\n|---|---|", escape(&title))?;
+        for (name, text) in fields {
+            writeln!(out, "| {name} | {} |", escape(&one_line(&text)))?;
+        }
+    }
+    if let Some(text) = story.diagnosis() {
+        writeln!(out, "\n## What was left on the ticket\n")?;
         for line in clean(text).lines() {
             writeln!(out, "> {}", escape(line))?;
         }
@@ -52,6 +57,10 @@ pub(super) fn write(
                 Some(
                     EntryKind::Usage | EntryKind::System | EntryKind::Ticket | EntryKind::Thinking,
                 ) => {}
+                Some(EntryKind::Finish) => {
+                    let said = e.finish();
+                    writeln!(out, "**finish** {}\n", escape(&one_line(said.headline())))?;
+                }
                 _ => {
                     let kind = escape(e.entry_type.as_str());
                     let text = escape(&one_line(&e.content));

@@ -95,6 +95,7 @@ fn print(
         AuditItem::Text(e) => {
             // The prompt and the ticket are long; their first line says which they are.
             let shown = match e.entry_type.known() {
+                Some(EntryKind::Finish) => e.text(),
                 _ if all => e.text(),
                 Some(EntryKind::System | EntryKind::Ticket) => {
                     e.content.lines().next().unwrap_or_default()

@@ -5,8 +5,8 @@ use super::verify;
 use crate::{app::model::detail::alert_lines, span};
 use jiff::Timestamp;
 use operator_ledger::{
-    ChainReport, CommandRow, Fault, LedgerError, Payment, Reader, Resolution, SessionRow, Status,
-    Stored, Ticket, TicketEvent, VerificationRow, clean::one_line,
+    ChainReport, CommandRow, Fault, FinishRow, LedgerError, Payment, Reader, Resolution,
+    SessionRow, Status, Stored, Ticket, TicketEvent, VerificationRow, clean::one_line,
 };
 use std::time::Duration;
 
@@ -16,6 +16,8 @@ pub(super) struct Story {
     pub ticket: Option<Ticket>,
     pub events: Vec<TicketEvent>,
     pub proofs: Vec<VerificationRow>,
+    /// How sessions on the ticket said that they end, the newest first.
+    pub finishes: Vec<FinishRow>,
     /// Faults that were injected into the cluster while the ticket was there.
     pub faults: Vec<Fault>,
     /// What people told the agent through the ledger.
@@ -42,10 +44,12 @@ impl Story {
         };
         let of_ticket = ticket.as_ref().map(|t| t.id);
         let (mut events, mut proofs, mut sessions) = (Vec::new(), Vec::new(), Vec::new());
+        let mut finishes = ledger.finishes_of_session(id).wait()?;
         if let Some(ticket) = of_ticket {
             events = ledger.ticket_events(ticket).wait()?;
             proofs = ledger.verifications(ticket).wait()?;
             sessions = ledger.sessions_of_ticket(ticket).wait()?;
+            finishes = ledger.finishes(ticket).wait()?;
         }
         let faults = match (&session.cluster_id, &ticket) {
             (Some(cluster), Some(ticket)) => {
@@ -69,6 +73,7 @@ impl Story {
             ticket,
             events,
             proofs,
+            finishes,
             faults,
             sessions,
         })
@@ -152,6 +157,30 @@ impl Story {
                 status.as_str()
             ),
         }
+    }
+
+    /// What sessions said, each with whose word it is: a title, and its fields.
+    pub(super) fn said(&self) -> Vec<(String, Vec<(&'static str, String)>)> {
+        let said = self.finishes.iter().map(|row| {
+            let title = format!(
+                "Session {} {}, at {}",
+                one_line(&row.session_id),
+                one_line(row.finish.headline()),
+                time(row.at)
+            );
+            (title, row.finish.fields())
+        });
+        said.collect()
+    }
+
+    /// What was left on the ticket, unless this session said it when it finished.
+    pub(super) fn diagnosis(&self) -> Option<&str> {
+        let finished = self
+            .finishes
+            .iter()
+            .any(|row| row.session_id == self.session.session_id);
+        let ticket = self.ticket.as_ref()?;
+        ticket.diagnosis.as_deref().filter(|_| !finished)
     }
 
     /// What this record does not say, or cannot prove.

@@ -111,7 +111,9 @@ pub(crate) fn outcome(session: &SessionRow) -> (char, String, Role) {
         Some(SessionStatus::Resolved | SessionStatus::Completed) if proven => {
             return ('✓', Resolution::Proven.to_string(), Role::Ok);
         }
-        Some(SessionStatus::Resolved | SessionStatus::Completed) => ('·', Role::Dim),
+        Some(SessionStatus::Resolved | SessionStatus::Completed | SessionStatus::Released) => {
+            ('·', Role::Dim)
+        }
         Some(SessionStatus::Escalated) => ('↑', Role::Bad),
         Some(SessionStatus::Interrupted) => ('‖', Role::Warn),
         Some(SessionStatus::Failed) | None => ('✗', Role::Bad),

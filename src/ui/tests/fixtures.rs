@@ -299,6 +299,7 @@ pub(super) fn detail(stage: &Stage) -> Detail {
     };
     Detail {
         id: 4,
+        finishes: Vec::new(),
         ticket: Some(found),
         events: vec![
             change(

@@ -63,7 +63,7 @@ fn control_lines_read_as_documented() {
 }
 
 /// One of each kind, with a place for a text.
-const LINES: [&str; 9] = [
+const LINES: [&str; 10] = [
     r#""type":"hello","agent":%,"version":"1","pid":1,"model":%,"mode":"propose","ledger":%"#,
     r#""session":%,"type":"session_start","ticket":-4,"title":%"#,
     r#""type":"session_end","outcome":"resolved","resolution":%,"duration_ms":1"#,
@@ -71,6 +71,7 @@ const LINES: [&str; 9] = [
     r#""type":"tool_call","call":%,"tool":%,"input":%,"reasoning":%"#,
     r#""type":"tool_output","call":"c","stream":"stderr","text":%"#,
     r#""type":"tool_result","call":%,"exit_code":null,"duration_ms":7,"timed_out":true"#,
+    r#""type":"finish","outcome":"repaired","cause":%,"evidence":[%],"actions":%,"checked":"","next":"","confidence":%"#,
     r#""type":"usage","input":1,"output":2,"cache_read":3,"cache_write":4,"cost_usd":1.25"#,
     r#""type":"notice","level":"warn","text":%,"dropped":9"#,
 ];

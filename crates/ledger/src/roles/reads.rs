@@ -2,11 +2,11 @@
 
 use super::{Carry, Reader, Reply, calls};
 use crate::{
-    ChainReport, CommandRow, CrowdMember, EntryMark, EntryRow, Fault, Heartbeat, InGrace,
-    LedgerReport, ListedSession, LiveTicket, Measured, Notification, NotificationCursor,
-    OutputChunk, Payment, RunningSession, Sample, ServiceRow, SessionRow, Standing, Statistics,
-    Status, SystemId, Ticket, TicketEvent, Verification, VerificationRow, WaitingProposal,
-    usage::Spent,
+    ChainReport, CommandRow, CrowdMember, EntryMark, EntryRow, Fault, FinishRow, Heartbeat,
+    InGrace, LedgerReport, ListedSession, LiveTicket, Measured, Notification, NotificationCursor,
+    OutputChunk, Payment, RunningSession, Sample, ServiceRow, SessionRow, Sighting, Standing,
+    Statistics, Status, SystemId, Ticket, TicketEvent, Verification, VerificationRow,
+    WaitingProposal, usage::Spent,
 };
 use jiff::Timestamp;
 use std::{path::Path, time::Duration};
@@ -57,6 +57,16 @@ calls!(Reader {
 
     /// Requests for proof of one ticket, oldest first.
     fn verifications(ticket: i64) -> Vec<VerificationRow>;
+
+    /// How sessions said that they end their work on a ticket, the newest first.
+    fn finishes(ticket: i64) -> Vec<FinishRow>;
+
+    /// How one session said that it ends, the newest first.
+    fn finishes_of_session(session: &str) -> Vec<FinishRow>;
+
+    /// What the monitor saw last of what a ticket is about. None: nobody looks for it, or nobody has
+    /// since this machine started.
+    fn sighting(ticket: i64) -> Option<Sighting>;
 
     /// Whether somebody waits for a check sooner than the next is due.
     fn check_wanted(cluster_id: &SystemId) -> bool;

@@ -2,9 +2,9 @@
 
 use super::{AgentLedger, Carry, MonitorLedger, PersonLedger, Reply, calls};
 use crate::{
-    AlertNotice, Check, CheckOutcome, Claim, ClaimRequest, Crowd, Holder, Lease, Mono, NewEntry,
-    NewService, NewSession, NewTicket, NotificationCursor, OutputChunk, PruneReport, Received,
-    Reservation, SessionWriter, SideCost, SystemId, Totals,
+    AlertNotice, Check, CheckOutcome, Claim, ClaimRequest, Crowd, Finish, Holder, Lease, Mono,
+    NewEntry, NewService, NewSession, NewTicket, NotificationCursor, OutputChunk, PruneReport,
+    Received, Reservation, SessionWriter, SideCost, SystemId, Totals,
     event::{Control, Outcome},
 };
 use jiff::Timestamp;
@@ -31,6 +31,10 @@ calls!(AgentLedger {
 
     /// Notes what the agent found and that it says the repair is done. Proves nothing.
     fn set_diagnosis(lease: &Lease, text: &str) -> ();
+
+    /// Writes down how the session says that it ends, in its record and in the ledger's. Proves
+    /// nothing, and changes no ticket.
+    fn finish(session: &SessionWriter, finish: &Finish, call: Option<&str>) -> i64;
 
     /// Asks the monitor to prove a repair by data younger than now. A ticket opened by hand has no
     /// invariant that could prove it: answered at once.

@@ -14,6 +14,7 @@ pub(super) struct Told {
     pub(super) events: BTreeMap<i64, Value>,
     pub(super) verdicts: BTreeMap<i64, Value>,
     pub(super) words: BTreeMap<i64, Value>,
+    pub(super) finishes: BTreeMap<i64, Value>,
     pub(super) pruned: Vec<Pruned>,
 }
 
@@ -41,6 +42,9 @@ impl Told {
             }
             Link::Verdict => {
                 self.verdicts.insert(row, words);
+            }
+            Link::Finish => {
+                self.finishes.insert(row, words);
             }
             Link::Decision => {
                 self.words.insert(row, words);

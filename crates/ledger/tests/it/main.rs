@@ -4,6 +4,7 @@
 mod adoption;
 mod bench;
 mod files;
+mod finishes;
 mod ledger_ends;
 mod life_cycle;
 mod tickets;
