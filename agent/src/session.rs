@@ -8,7 +8,10 @@ mod actions;
 mod allowance;
 mod calls;
 mod compaction;
+mod dialogue;
 mod ending;
+mod escalation;
+mod finish;
 mod gate;
 mod gauge;
 mod loops;
@@ -43,6 +46,7 @@ use crate::{
 };
 use actions::Actions;
 use allowance::Allowed;
+use dialogue::Dialogue;
 use gauge::Gauge;
 use loops::Loops;
 use operator_ledger::{
@@ -131,6 +135,11 @@ enum Verdict {
         claim: String,
         detail: String,
     },
+    /// Nothing is wrong, by the word of the monitor too: it closes the ticket.
+    Released {
+        said: String,
+        detail: String,
+    },
     /// `diagnosis` is what was found, `why` in a few words why a person must go on.
     Escalate {
         diagnosis: String,
@@ -185,6 +194,11 @@ struct Session<'a> {
     /// The model's own words, the newest at the end.
     words: VecDeque<String>,
     loops: Loops,
+    dialogue: Dialogue,
+    /// Turns in a row of which nothing came.
+    odd: u32,
+    /// Times that the monitor did not bear the model out.
+    refuted: u32,
     gauge: Gauge,
     turns: u64,
     usage: Usage,
@@ -217,11 +231,11 @@ pub async fn run(
 impl Session<'_> {
     /// Turn after turn, until the ticket is proven or must be given up.
     async fn work(&mut self, model: &mut dyn Model) -> Result<Verdict, Halt> {
-        let (mut odd, mut failures) = (0, 0);
         loop {
-            if odd > MAX_ODD_TURNS {
-                let why = format!("the model gave no usable turn {odd} times in a row");
-                return Ok(Verdict::escalate(self.last_words(), why));
+            // A person may have said something that helps.
+            if self.odd > MAX_ODD_TURNS && !self.hear().await? {
+                let why = format!("the model gave no usable turn {} times in a row", self.odd);
+                return Ok(Verdict::escalate(self.left_to_say(), why));
             }
             let allowance = match self.allow().await? {
                 Allowed::Turn(allowance) => allowance,
@@ -236,7 +250,7 @@ impl Session<'_> {
                     continue;
                 }
                 TurnOutcome::TooLong(why) => {
-                    odd += 1;
+                    self.odd += 1;
                     self.compact(&why).await?;
                     continue;
                 }
@@ -253,11 +267,11 @@ impl Session<'_> {
             if !turn.content.is_empty() {
                 self.conversation.assistant(turn.content);
             }
-            odd += 1;
+            self.odd += 1;
             match turn.stop {
                 Why::Refusal(why) => {
                     let why = format!("the model declined to go on: {why}");
-                    return Ok(Verdict::escalate(why.clone(), why));
+                    return Ok(Verdict::escalate(self.left_to_say(), why));
                 }
                 Why::ContextFull => {
                     self.refuse_calls(&calls, prompt::NOT_RUN_CUT).await?;
@@ -282,8 +296,7 @@ impl Session<'_> {
                 Why::EndTurn | Why::ToolUse => {}
             }
             if !calls.is_empty() {
-                odd = 0;
-                if let Some(verdict) = self.run_calls(&calls).await? {
+                if let Some(verdict) = self.run_calls(&said, &calls).await? {
                     return Ok(verdict);
                 }
                 continue;
@@ -292,51 +305,13 @@ impl Session<'_> {
                 self.tell(prompt::NOTHING_SAID).await?;
                 continue;
             }
-            // Only a turn that its model ended is a claim.
+            // What its model did not end may be half of what it wanted to say.
             if turn.stop != Why::EndTurn {
                 self.tell(prompt::UNFINISHED).await?;
                 continue;
             }
-            let words = self.take_messages().await?;
-            if !words.is_empty() {
-                self.say(&words.join("\n\n"));
-                continue;
-            }
-            if let Some(found) = said.trim().strip_prefix(prompt::ESCALATE) {
-                return Ok(Verdict::escalate(
-                    found.trim(),
-                    "the agent hands it to a person",
-                ));
-            }
-            match self.prove(&said).await? {
-                proof::Proof::Proven(detail) => {
-                    return Ok(Verdict::Proven {
-                        claim: said,
-                        detail,
-                    });
-                }
-                proof::Proof::External(detail) => {
-                    return Ok(Verdict::External {
-                        claim: said,
-                        detail,
-                    });
-                }
-                proof::Proof::Failed(detail) if failures < FAILURES_ALLOWED => {
-                    failures += 1;
-                    odd = 0;
-                    let ended = std::mem::take(&mut self.ended_jobs);
-                    self.tell(&prompt::still_violated(&detail, &ended)).await?;
-                }
-                proof::Proof::Failed(detail) => {
-                    return Ok(Verdict::escalate(
-                        format!("{said}\n\nThe monitor: {detail}"),
-                        format!("claimed {} times, and still violated", failures + 1),
-                    ));
-                }
-                proof::Proof::Unverifiable(detail) => {
-                    let why = format!("claimed, could not be verified: {detail}");
-                    return Ok(Verdict::escalate(said, why));
-                }
+            if let Some(verdict) = self.text_alone(&said).await? {
+                return Ok(verdict);
             }
         }
     }
@@ -367,12 +342,11 @@ impl Session<'_> {
             () = self.inbox.message() => {}
             () = time_is_up => return Ok(()),
         }
-        let words = self.take_messages().await?;
-        self.say(&words.join("\n\n"));
+        self.hear().await?;
         Ok(())
     }
 
-    /// Words of a person that came meanwhile, recorded.
+    /// Words of a person that came meanwhile, recorded, as the model is given them.
     async fn take_messages(&mut self) -> Result<Vec<String>, Halt> {
         let mut messages = Vec::new();
         for Message { text, by } in self.inbox.take_messages() {
@@ -387,7 +361,7 @@ impl Session<'_> {
             })
             .await?;
             self.notice(Level::Info, &format!("message of {by}: {shown}"));
-            messages.push(text);
+            messages.push(prompt::from_person(&by, &text));
         }
         Ok(messages)
     }
@@ -410,12 +384,6 @@ impl Session<'_> {
     fn say(&mut self, text: &str) {
         self.gauge.add(text.len());
         self.conversation.say(text);
-    }
-
-    /// What the model said last, in its own words.
-    fn last_words(&self) -> String {
-        let last = self.words.back().map(String::as_str);
-        last.unwrap_or("it said nothing").to_string()
     }
 
     /// Stops what must not go on.

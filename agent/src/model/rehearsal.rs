@@ -2,20 +2,21 @@
 //!
 //! It sees what a model would see, the conversation, and nothing else: not the chapter, the fault
 //! or the seed. It reads the real output of its commands and chooses the next one. It knows one
-//! kind of cluster, the embedded lab, and hands everything else to a person.
+//! kind of cluster, the embedded lab, and hands everything else to a person. Words it does not
+//! understand: once a person has said something it only looks, and changes nothing more.
 
 mod decide;
+mod ending;
 mod facts;
 mod read;
 #[cfg(test)]
 mod tests;
 
 use super::{Conversation, Model, ModelError, Sink, Stop, Turn};
-use crate::prompt::ESCALATE;
 use decide::Step;
 use facts::Facts;
 use futures_util::future::BoxFuture;
-use operator_ledger::usage::Usage;
+use operator_ledger::{FINISH, usage::Usage};
 use serde_json::json;
 use std::time::Duration;
 
@@ -60,9 +61,14 @@ impl Model for Rehearsal {
         Box::pin(async move {
             let facts = Facts::read(conversation);
             let (text, call) = match decide::next(&facts) {
-                Step::Run { text, command, why } => (text, Some((command, why))),
-                Step::Done(text) => (text, None),
-                Step::Escalate(text) => (format!("{ESCALATE} {text}"), None),
+                Step::Run { text, command, why } => {
+                    let input = json!({ "command": command, "reasoning": why });
+                    (text, Some(("shell", input)))
+                }
+                Step::Answer(text) => (text, None),
+                Step::Finish { text, ending } => {
+                    (text, Some((FINISH, ending.input(&facts.evidence()))))
+                }
             };
             for word in text.split_inclusive(' ') {
                 sink.text(word);
@@ -73,13 +79,13 @@ impl Model for Rehearsal {
             sink.end_of_block();
             let mut content = vec![json!({ "type": "text", "text": text })];
             let mut stop = Stop::EndTurn;
-            if let Some((command, why)) = call {
+            if let Some((name, input)) = call {
                 stop = Stop::ToolUse;
                 content.push(json!({
                     "type": "tool_use",
                     "id": format!("rehearsal_{}", facts.calls + 1),
-                    "name": "shell",
-                    "input": { "command": command, "reasoning": why },
+                    "name": name,
+                    "input": input,
                 }));
             }
             Ok(Turn {

@@ -1,5 +1,5 @@
 //! What was done in a session, call by call, in one line each: what stays with the model when the
-//! conversation is cut.
+//! conversation is cut, and by which number it names a call.
 
 use crate::tools::call::Request;
 use std::fmt::Write as _;
@@ -8,11 +8,15 @@ use std::fmt::Write as _;
 const MAX_LEN: usize = 300;
 
 #[derive(Debug, Default)]
-pub(super) struct Actions(Vec<String>);
+pub(super) struct Actions {
+    lines: Vec<String>,
+    /// The id of each call.
+    calls: Vec<String>,
+}
 
 impl Actions {
-    /// A call that ended: `how` in one line.
-    pub(super) fn push(&mut self, request: &Request<'_>, how: &str) {
+    /// A call that ended: `how` in one line. Returns its number, the first being 1.
+    pub(super) fn push(&mut self, call: &str, request: &Request<'_>, how: &str) -> usize {
         let sign = match request.tool.name() {
             "shell" => "$".to_string(),
             other => format!("[{other}]"),
@@ -22,24 +26,35 @@ impl Actions {
             let _ = write!(line, "  (why: {})", short(request.reasoning));
         }
         let _ = write!(line, " -> {}", short(how));
-        self.0.push(line);
+        self.lines.push(line);
+        self.calls.push(call.to_owned());
+        self.calls.len()
+    }
+
+    /// The id of the call that has this number, or this id.
+    pub(super) fn call(&self, name: &str) -> Option<String> {
+        let number = name.parse::<usize>().ok();
+        let numbered = number.and_then(|n| self.calls.get(n.checked_sub(1)?));
+        numbered
+            .or_else(|| self.calls.iter().find(|id| *id == name))
+            .cloned()
     }
 
     pub(super) fn len(&self) -> usize {
-        self.0.len()
+        self.lines.len()
     }
 
     /// The list, numbered, in at most about `room` bytes: of a longer one the beginning and the end
     /// are kept.
     pub(super) fn list(&self, room: usize) -> String {
         let lines = |range: std::ops::Range<usize>| {
-            let numbered = self.0[range.clone()].iter().zip(range);
+            let numbered = self.lines[range.clone()].iter().zip(range);
             numbered.fold(String::new(), |mut out, (line, n)| {
                 let _ = writeln!(out, "{}. {line}", n + 1);
                 out
             })
         };
-        let whole = lines(0..self.0.len());
+        let whole = lines(0..self.lines.len());
         if whole.len() <= room {
             return whole;
         }
@@ -54,14 +69,14 @@ impl Actions {
                 .count()
         };
         let size = |line: &String| line.len() + 8;
-        let first = reach(room / 4, &mut self.0.iter().map(size));
-        let last = reach(room / 4 * 3, &mut self.0.iter().rev().map(size));
-        let from = self.0.len() - last;
+        let first = reach(room / 4, &mut self.lines.iter().map(size));
+        let last = reach(room / 4 * 3, &mut self.lines.iter().rev().map(size));
+        let from = self.lines.len() - last;
         format!(
             "{}... {} actions not listed ...\n{}",
             lines(0..first),
             from - first,
-            lines(from..self.0.len())
+            lines(from..self.lines.len())
         )
     }
 }
@@ -86,6 +101,7 @@ mod tests {
         for n in 0..1_000 {
             let input = format!("cmd {n} {}", "x".repeat(400));
             actions.push(
+                &format!("call_{n}"),
                 &Request {
                     tool: Tool::Shell,
                     input: &input,
@@ -99,5 +115,11 @@ mod tests {
         assert!(list.len() <= 20_100, "{}", list.len());
         assert!(list.starts_with("1. $ cmd 0 "));
         assert!(list.contains("1000. $ cmd 999 ") && list.contains("actions not listed"));
+        for name in ["1000", "call_999"] {
+            assert_eq!(actions.call(name).as_deref(), Some("call_999"));
+        }
+        for name in ["0", "1001", "-1", "call_1000", ""] {
+            assert_eq!(actions.call(name), None, "{name}");
+        }
     }
 }

@@ -4,8 +4,9 @@
 use super::{Halt, Session, TurnOutcome, Verdict};
 use crate::{
     budget::{CLOSING_ROOM, MIN_ROOM, Next},
-    model::Model,
+    model::{Model, Stop},
     prompt,
+    tools::call::calls,
 };
 use operator_ledger::{Reservation, event::Level, usage::Spent};
 use std::time::Duration;
@@ -84,7 +85,7 @@ impl Session<'_> {
     ) -> Result<Verdict, Halt> {
         let why = format!("the budget is used up: {}", closing.why);
         self.record_notice(Level::Warn, &why).await?;
-        let mut diagnosis = self.last_words();
+        let mut verdict = None;
         let spent = self.spent().await?;
         let prompt = self.gauge.prompt();
         let budget = &self.context.budget;
@@ -100,21 +101,22 @@ impl Session<'_> {
                     let said = self
                         .record_turn(model.name(), &turn, wasted, allowance)
                         .await?;
-                    if !said.trim().is_empty() {
-                        diagnosis = said;
-                    }
+                    let calls = match turn.stop {
+                        // One that was cut off is no call.
+                        Stop::EndTurn | Stop::ToolUse => calls(&turn.content),
+                        _ => Vec::new(),
+                    };
+                    verdict = Some(self.close_with(&said, &calls, &why).await?);
                 }
                 Ok(_) | Err(Halt::Model(_)) => {}
                 Err(halt) => return Err(halt),
             }
         }
-        let said = diagnosis.trim();
-        let said = said.strip_prefix(prompt::ESCALATE).unwrap_or(said);
-        Ok(Verdict::Escalate {
-            diagnosis: said.trim().to_string(),
-            why,
-            final_: closing.final_,
-        })
+        let mut verdict = verdict.unwrap_or_else(|| Verdict::escalate(self.left_to_say(), &*why));
+        if let Verdict::Escalate { final_, .. } = &mut verdict {
+            *final_ = closing.final_;
+        }
+        Ok(verdict)
     }
 
     /// What was spent on the ticket, this session included.

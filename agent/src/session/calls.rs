@@ -1,9 +1,14 @@
 //! Tool calls of a turn, one after the other: recorded before they run, run, recorded after, and
-//! all answered in one message.
+//! all answered in one message. A `finish` among them is judged when the others have run.
 //!
 //! How a tool runs is in [`super::run_tool`], whether it may in [`super::gate`].
 
-use super::{Halt, Session, Verdict, gate::Denied, loops::Pace};
+use super::{
+    Halt, Session, Verdict,
+    finish::{Judged, is_finish},
+    gate::Denied,
+    loops::Pace,
+};
 use crate::{
     model::conversation::tool_result,
     prompt, summarize,
@@ -20,7 +25,7 @@ use std::time::Duration;
 const REFUSED: usize = 8 * 1024;
 
 /// How a call was answered.
-struct Answer {
+pub(super) struct Answer {
     result: Value,
     /// This person interrupted: the remaining calls are not run.
     interrupted_by: Option<String>,
@@ -31,10 +36,20 @@ struct Answer {
 impl Session<'_> {
     /// Runs the calls of a turn and gives the model all their results, and words of a person that
     /// came meanwhile. A verdict: the session is over.
-    pub(super) async fn run_calls(&mut self, calls: &[Call]) -> Result<Option<Verdict>, Halt> {
+    pub(super) async fn run_calls(
+        &mut self,
+        said: &str,
+        calls: &[Call],
+    ) -> Result<Option<Verdict>, Halt> {
+        let (finishes, others): (Vec<&Call>, Vec<&Call>) =
+            calls.iter().partition(|call| is_finish(call));
+        self.dialogue.worked(said);
+        if !others.is_empty() {
+            self.odd = 0;
+        }
         let mut results = Vec::with_capacity(calls.len());
         let (mut interrupted, mut stuck) = (None, None);
-        for call in calls {
+        for call in others {
             let answer = if interrupted.is_some() {
                 self.refuse(call, "not run: a person interrupted the turn")
                     .await?
@@ -53,16 +68,40 @@ impl Session<'_> {
                 break;
             }
         }
+        let mut words = Vec::new();
+        if let Some((last, earlier)) = finishes.split_last()
+            && stuck.is_none()
+        {
+            for call in earlier {
+                results.push(self.refuse(call, prompt::NOT_THE_LAST).await?.result);
+            }
+            words = self.take_messages().await?;
+            let answer = if interrupted.is_some() || !words.is_empty() {
+                // Whoever says something now may not want it to end so.
+                self.refuse(last, prompt::A_PERSON_FIRST).await?
+            } else {
+                match self.judge(last).await? {
+                    Judged::Over(verdict) => return Ok(Some(verdict)),
+                    Judged::Faulty(why) => self.refuse(last, &why).await?,
+                    Judged::Refuted { detail, .. } => {
+                        let text = self.still_violated(&detail);
+                        self.answer(last, &text).await?
+                    }
+                }
+            };
+            results.push(answer.result);
+            stuck = answer.stuck.map(|times| (last.name.clone(), times));
+        }
         if let Some((tool, times)) = stuck {
             let why =
                 format!("went in circles: the same call of {tool} gave the same {times} times");
-            return Ok(Some(Verdict::escalate(self.last_words(), why)));
+            return Ok(Some(Verdict::escalate(self.left_to_say(), why)));
         }
         self.conversation.user(results);
-        let words = self.take_messages().await?;
-        if !words.is_empty() {
-            self.say(&words.join("\n\n"));
-        } else if let Some(by) = interrupted {
+        words.extend(self.take_messages().await?);
+        if !self.pass_on(&words)
+            && let Some(by) = interrupted
+        {
             self.wait_for_words(&by).await?;
         }
         Ok(None)
@@ -80,8 +119,28 @@ impl Session<'_> {
         Ok(())
     }
 
+    /// What a call that was taken is answered in words of ours, recorded.
+    async fn answer(&mut self, call: &Call, text: &str) -> Result<Answer, Halt> {
+        let meta = EntryMeta {
+            by: Some("agent_lab".into()),
+            ..EntryMeta::default()
+        };
+        self.record(NewEntry {
+            call: Some(call.id.clone()),
+            meta: Some(meta),
+            ..NewEntry::new(EntryKind::Message, text)
+        })
+        .await?;
+        self.gauge.add(text.len());
+        Ok(Answer {
+            result: tool_result(&call.id, text, false),
+            interrupted_by: None,
+            stuck: None,
+        })
+    }
+
     /// A call that does not run is answered, and its input is on record all the same.
-    async fn refuse(&mut self, call: &Call, why: &str) -> Result<Answer, Halt> {
+    pub(super) async fn refuse(&mut self, call: &Call, why: &str) -> Result<Answer, Halt> {
         let input = call.input.to_string();
         let pace = self.loops.note(&call.name, &input, why);
         let mut answer = why.to_string();
@@ -143,7 +202,7 @@ impl Session<'_> {
             interrupted_by,
         }) = self.gate(call, request).await?
         {
-            self.actions.push(request, "not run: rejected");
+            self.actions.push(&call.id, request, "not run: rejected");
             return Ok(Answer {
                 interrupted_by,
                 ..self.refuse(call, &why).await?
@@ -160,7 +219,8 @@ impl Session<'_> {
             ran.text.push_str(&prompt::again(times));
         }
         let summary = summary_of(&ran.text);
-        self.actions.push(request, &summary);
+        let number = self.actions.push(&call.id, request, &summary);
+        ran.text = prompt::numbered(&ran.text, number);
         let duration = u64::try_from(ran.duration.as_millis()).unwrap_or(u64::MAX);
         self.output.flush(Duration::from_millis(500)).await;
         let id = self

@@ -34,6 +34,10 @@ impl Session<'_> {
             Ok(Verdict::External { claim, detail }) => {
                 format!("{} External: {detail}", summarize::extract(claim))
             }
+            Ok(Verdict::Released { said, detail }) => {
+                let said = summarize::extract(said);
+                format!("{said} Left to the monitor, which sees nothing wrong: {detail}")
+            }
             Ok(Verdict::Escalate { diagnosis, why, .. }) => {
                 format!("{why}: {}", summarize::extract(diagnosis))
             }
@@ -92,6 +96,12 @@ impl Session<'_> {
             .await?;
         let (found, why, final_) = match verdict {
             Ok(Verdict::Proven { .. } | Verdict::External { .. }) => return Ok(head),
+            // No agent takes what reads clear, and the monitor closes it when that has held.
+            Ok(Verdict::Released { .. }) => {
+                self.write(|ledger, session| ledger.release(&session.lease, summary))
+                    .await?;
+                return Ok(head);
+            }
             Ok(Verdict::Escalate {
                 diagnosis,
                 why,
@@ -136,6 +146,7 @@ impl Session<'_> {
 fn outcome_of(verdict: &Result<Verdict, Halt>) -> Outcome {
     match verdict {
         Ok(Verdict::Proven { .. } | Verdict::External { .. }) => Outcome::Resolved,
+        Ok(Verdict::Released { .. }) => Outcome::Released,
         Ok(Verdict::Escalate { .. }) | Err(Halt::Model(ModelError::Hopeless(_))) => {
             Outcome::Escalated
         }

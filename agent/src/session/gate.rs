@@ -4,6 +4,7 @@
 use super::{Halt, Session};
 use crate::{
     control::Decision,
+    prompt,
     tools::{
         call::{Call, Request, Tool},
         read_only,
@@ -69,7 +70,7 @@ impl Session<'_> {
             why: why.clone(),
         });
         Ok((!approved).then(|| Denied {
-            why: format!("not run: rejected by {by}: {why}"),
+            why: format!("{}{by}: {why}", prompt::REJECTED),
             interrupted_by: interrupt.then_some(by),
         }))
     }

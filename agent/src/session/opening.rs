@@ -1,6 +1,8 @@
 //! How a session begins: lease, shell, first entries, and the words the model is given.
 
-use super::{Session, SessionContext, actions::Actions, gauge::Gauge, loops::Loops};
+use super::{
+    Session, SessionContext, actions::Actions, dialogue::Dialogue, gauge::Gauge, loops::Loops,
+};
 use crate::{
     control::ControlInbox,
     lease_keeper::LeaseKeeper,
@@ -103,6 +105,9 @@ impl<'a> Session<'a> {
             actions: Actions::default(),
             words: VecDeque::new(),
             loops: Loops::default(),
+            dialogue: Dialogue::default(),
+            odd: 0,
+            refuted: 0,
             gauge: Gauge::default(),
             turns: 0,
             usage: Usage::default(),

@@ -102,7 +102,7 @@ impl Session<'_> {
     }
 
     /// Nobody has looked for three intervals: why there will be no proof.
-    async fn monitor_is_silent(&self) -> Result<Option<String>, Halt> {
+    pub(super) async fn monitor_is_silent(&self) -> Result<Option<String>, Halt> {
         let beat = self
             .ledger
             .heartbeat(self.ticket.cluster_id.as_ref())

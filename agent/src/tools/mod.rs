@@ -4,6 +4,7 @@ pub mod call;
 pub mod capture;
 pub mod collect;
 pub mod environment;
+pub mod finish;
 pub mod orphans;
 pub mod output_file;
 pub mod public_address;
@@ -73,5 +74,6 @@ pub fn definitions(search: bool) -> Value {
             }
         }));
     }
+    tools.push(finish::definition());
     Value::Array(tools)
 }

@@ -301,7 +301,7 @@ impl Drop for Monitor {
 }
 
 #[test]
-fn a_ticket_opened_by_hand_ends_claimed_but_not_proven() {
+fn a_ticket_opened_by_hand_ends_with_a_person() {
     let stage = Stage::new(PLAYED);
     let id = stage.open_by_hand("is anything wrong?");
     let mut agent = stage.agent(&["--once"]);
@@ -310,7 +310,7 @@ fn a_ticket_opened_by_hand_ends_claimed_but_not_proven() {
     let ticket = ticket(&ledger, id);
     assert_eq!(
         (ticket.status, ticket.claimed, ticket.resolution),
-        (Status::Escalated, true, None)
+        (Status::Escalated, false, None)
     );
     let session = &sessions(&ledger, id)[0];
     assert_eq!(
@@ -333,8 +333,7 @@ fn a_ticket_opened_by_hand_ends_claimed_but_not_proven() {
             "tool_call",
             "tool_result",
             "reasoning",
-            "verify",
-            "verify",
+            "finish",
             "end"
         ]
     );
@@ -350,13 +349,7 @@ fn a_ticket_opened_by_hand_ends_claimed_but_not_proven() {
     assert!(matches!(&events[0].kind, Kind::Hello { model, .. } if model == "rehearsal"));
     let seqs: Vec<u64> = events.iter().map(|e| e.seq).collect();
     assert!(seqs.is_sorted_by(|a, b| a < b));
-    assert!(agent.saw(|k| matches!(
-        k,
-        Kind::Verify {
-            state: VerifyState::Unverifiable,
-            ..
-        }
-    )));
+    assert!(agent.saw(|k| matches!(k, Kind::Finish(said) if said.evidence.len() == 2)));
     assert!(agent.saw(|k| matches!(k, Kind::SessionEnd { outcome: Outcome::Escalated, head_hash, .. } if !head_hash.is_empty())));
     assert!(
         !stage.dir.path().join("home/run").exists(),

@@ -1,7 +1,7 @@
 //! A whole session of the real agent with a scripted model behind HTTP.
 
 use crate::common::{
-    error, shell,
+    error, finish, shell,
     stage::{KEY, LONG, Stage, events, here, results},
     text, turn,
 };
@@ -61,10 +61,10 @@ async fn a_session_with_parallel_calls_a_cut_turn_and_a_retry() {
     let results_1 = results(told);
     assert_eq!(results_1[0].0, "toolu_a");
     assert_eq!(
-        results_1[0].1, "exit 1\nfirst\n0\n",
+        results_1[0].1, "exit 1 [call 1]\nfirst\n0\n",
         "grep finds nothing of ours"
     );
-    assert_eq!(results_1[1].1, "exit 3\n/usr\n[redacted]\n");
+    assert_eq!(results_1[1].1, "exit 3 [call 2]\n/usr\n[redacted]\n");
     assert!(results_1[2].2 && results_1[2].1.contains("teleport"));
     assert!(!mark.exists(), "a cut call never runs");
     let cut = &results(&asked[3].body)[0];
@@ -192,7 +192,7 @@ async fn what_observes_runs_only_what_reads() {
     .await;
     stage.run(&["--mode", "observe"]).await;
     let results = results(&stage.server.asked()[1].body);
-    assert!(results[0].1.starts_with("exit 0\n"), "{results:?}");
+    assert!(results[0].1.starts_with("exit 0 [call 1]\n"), "{results:?}");
     assert!(
         results[1].2 && results[1].1.contains("rejected") && !mark.exists(),
         "{results:?}"
@@ -314,7 +314,7 @@ async fn what_runs_in_the_background_is_ended_before_a_claim_is_judged() {
     let started = [shell("toolu_a", "sleep 300 & echo started")];
     let stage = Stage::new(vec![
         turn(&started, "tool_use"),
-        turn(&[text("I repaired it.")], "end_turn"),
+        turn(&[finish("f", "repaired")], "tool_use"),
     ])
     .await;
     stage.run(&[]).await;

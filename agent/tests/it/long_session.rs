@@ -180,7 +180,10 @@ async fn sixty_rounds_of_everything() {
     let raw = |id: &str| result(id).raw_content.clone().unwrap();
     let big = raw("r5c0");
     assert!(
-        big.starts_with("exit 0\nbig 5\n") && big.len() < 40_000 && big.contains("bytes omitted")
+        big.starts_with("exit 0 [call ")
+            && big.contains("]\nbig 5\n")
+            && big.len() < 40_000
+            && big.contains("bytes omitted")
     );
     let meta = result("r5c0").meta.clone().unwrap();
     let file = std::fs::metadata(meta.file.as_ref().unwrap()).unwrap();
@@ -194,7 +197,11 @@ async fn sixty_rounds_of_everything() {
         .sum();
     assert_eq!((stored, result("r5c0").omitted_bytes), (3_000_006, 0));
     let binary = raw("r6c1");
-    assert!(binary.starts_with("exit 0\nbin 6\n") && binary.trim_end().ends_with("end 6"));
+    assert!(
+        binary.starts_with("exit 0 [call ")
+            && binary.contains("]\nbin 6\n")
+            && binary.trim_end().ends_with("end 6")
+    );
     assert!(raw("r7c2").contains("out 7") && raw("r7c2").contains("err 7"));
     assert_eq!(result("r27c2").exit_code, Some(27 % 7));
     assert!(raw("r8c3").starts_with("ended by signal 9"));

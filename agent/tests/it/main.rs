@@ -7,6 +7,8 @@ mod agent;
 mod budget;
 mod claude_session;
 mod common;
+mod dialogue;
+mod finish;
 mod gate;
 mod keys;
 mod ledger_away;

@@ -6,10 +6,11 @@
 use crate::{
     agent::{CLUSTER, Monitor},
     common::{
+        finish,
         port::port,
         shell,
         stage::{LONG, Stage, here},
-        text, turn,
+        turn,
     },
     services::Guest,
     shell::alive,
@@ -68,7 +69,7 @@ async fn repaired_by(command: &str, up: impl Fn() -> bool + Clone + Send + 'stat
             &[shell("toolu_a", command), shell("toolu_b", "sleep 300 &")],
             "tool_use",
         ),
-        turn(&[text("I started it again.")], "end_turn"),
+        turn(&[finish("f", "repaired")], "tool_use"),
     ])
     .await;
     let ledger = stage.ledger();

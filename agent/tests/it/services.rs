@@ -3,9 +3,9 @@
 
 use crate::{
     common::{
-        Answer, shell as call,
+        Answer, finish, shell as call,
         stage::{LONG, Stage as Agent, here},
-        text, turn,
+        turn,
     },
     shell::{Stage, alive, pids, stage, until, written},
 };
@@ -229,7 +229,7 @@ async fn a_service_is_in_the_record_and_outlives_an_agent_that_is_killed() {
 async fn what_was_ended_before_a_claim_is_judged_the_model_hears() {
     let mut script = leaves_both();
     script.truncate(1);
-    script.push(turn(&[text("I repaired it.")], "end_turn"));
+    script.push(turn(&[finish("f", "repaired")], "tool_use"));
     let agent = Agent::new(script).await;
     agent.run(&[]).await;
     let services = services_of(&agent);

@@ -3,9 +3,11 @@
 //! has failed.
 
 use super::{
+    ending::{Ending, actions, cause, complaint},
     facts::{CLUSTER, CLUSTER_AGAIN, Facts, NODES, Remedy, logs},
     read::Node,
 };
+use operator_ledger::{Confidence, FinishOutcome};
 
 /// Looks after a remedy before it is taken to have failed; two seconds apart.
 const PATIENCE: usize = 20;
@@ -13,6 +15,8 @@ const PATIENCE: usize = 20;
 const DOUBT: usize = 5;
 /// Times it lets itself be sent back.
 const ROUNDS: usize = 2;
+
+const UNREAD: &str = "Look at it by other means: I read only what I know.";
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Step {
@@ -22,10 +26,10 @@ pub(super) enum Step {
         command: String,
         why: String,
     },
-    /// End the turn: the work is done, or there was none.
-    Done(String),
-    /// End the turn: a person must go on.
-    Escalate(String),
+    /// Say this to the person who wrote.
+    Answer(String),
+    /// Say `text`, and end so.
+    Finish { text: String, ending: Box<Ending> },
 }
 
 fn run(text: impl Into<String>, command: impl Into<String>, why: impl Into<String>) -> Step {
@@ -36,34 +40,69 @@ fn run(text: impl Into<String>, command: impl Into<String>, why: impl Into<Strin
     }
 }
 
+/// Hands the ticket over: `text` for who reads along, `next` for who goes on.
+fn escalate(facts: &Facts, text: impl Into<String>, next: &str) -> Step {
+    let text = text.into();
+    Step::Finish {
+        ending: Box::new(Ending {
+            outcome: FinishOutcome::Escalate,
+            cause: cause(facts).map_or_else(|| text.clone(), |found| format!("{found} {text}")),
+            actions: actions(facts),
+            checked: String::new(),
+            next: next.into(),
+            confidence: Confidence::Low,
+        }),
+        text,
+    }
+}
+
 pub(super) fn next(facts: &Facts) -> Step {
+    if facts.unanswered
+        && let Some(person) = &facts.person
+    {
+        return answer(facts, person);
+    }
+    if let Some(rejected) = &facts.rejected {
+        let text = format!(
+            "`{}` was rejected by {}: {} I know no other way, and leave it at that.",
+            rejected.command,
+            rejected.by,
+            sentence(&rejected.why)
+        );
+        return escalate(facts, text, "Do it by hand, or let an agent do it.");
+    }
+    if let Some(command) = &facts.interrupted {
+        let text = format!("A person interrupted `{command}`, so I cannot tell what it did.");
+        return escalate(facts, text, "Look what it did, and go on from there.");
+    }
     if let Some(ended) = &facts.ended {
-        return Step::Escalate(format!(
-            "a command of mine did not come to its end, so I cannot tell what it did. {ended}"
-        ));
+        let text = format!(
+            "A command of mine did not come to its end, so I cannot tell what it did. {ended}"
+        );
+        return escalate(facts, text, "Look what it did, and go on from there.");
     }
     if facts.round > ROUNDS {
-        return Step::Escalate(format!(
-            "it is still violated after I looked {} times. {}",
+        let text = format!(
+            "The monitor still sees the violation after I finished {} times. {}",
             facts.round,
             history(facts)
-        ));
+        );
+        return escalate(facts, text, "Find out what the monitor sees and I do not.");
     }
     let look = match &facts.look {
         None => return first_look(facts),
         Some(Err(why)) => {
-            return Step::Escalate(format!(
-                "I cannot read the state of the cluster, so I touch nothing. {why}"
-            ));
+            let text = format!("I cannot read the state of the cluster, so I touch nothing. {why}");
+            return escalate(facts, text, UNREAD);
         }
         Some(Ok(look)) => look,
     };
     let nodes = match &facts.nodes {
         None => return second_look(facts, &look.complaints(&facts.invariant)),
         Some(Err(why)) => {
-            return Step::Escalate(format!(
-                "I cannot read the state of the processes, so I touch nothing. {why}"
-            ));
+            let text =
+                format!("I cannot read the state of the processes, so I touch nothing. {why}");
+            return escalate(facts, text, UNREAD);
         }
         Some(Ok(nodes)) => nodes,
     };
@@ -75,34 +114,68 @@ pub(super) fn next(facts: &Facts) -> Step {
     }
     let complaints = look.complaints(&facts.invariant);
     if facts.invariant == "low_disk_space" {
-        return Step::Escalate(format!(
-            "every process runs, and making room on a disk means deleting something: that is not \
+        let text = format!(
+            "Every process runs, and making room on a disk means deleting something: that is not \
              mine to choose. {}",
             facts.message
-        ));
+        );
+        return escalate(facts, text, "Choose what may go, or add room.");
     }
     let acted = facts.applied_now().next().is_some();
     // A look from before the remedy proves nothing.
     if complaints.is_empty() && (!acted || facts.looks > 0) {
-        return done(facts, acted);
+        return done(facts);
     }
     let patience = if acted { PATIENCE } else { DOUBT };
     if facts.looks < patience {
         return look_again(facts, &complaints, acted);
     }
-    Step::Escalate(format!(
-        "every process runs, and yet {}. That is beyond what I understand. {}",
+    let text = format!(
+        "Every process runs, and yet {}. That is beyond what I understand. {}",
         list(&complaints),
+        history(facts)
+    );
+    escalate(facts, text, "Find out why, with every process there.")
+}
+
+/// What it can truthfully say to somebody whose words it does not understand.
+fn answer(facts: &Facts, person: &str) -> Step {
+    let seen = match &facts.look {
+        None => "I have not looked at the cluster yet.".into(),
+        Some(Err(_)) => "I could not read the state of the cluster when I looked.".into(),
+        Some(Ok(look)) => match look.complaints(&facts.invariant) {
+            none if none.is_empty() => "The cluster looked well when I looked last.".into(),
+            some => format!("When I looked last, {}.", list(&some)),
+        },
+    };
+    let found = cause(facts).map_or(String::new(), |found| format!(" I found that {found}"));
+    Step::Answer(format!(
+        "{person} wrote to me. I am a rehearsal, a script: I do not understand what words mean, and \
+         can follow no order in them. {seen}{found} {} So that I do nothing that I was asked not to \
+         do, I change nothing more from here on; I only look, and hand over what is left to do.",
         history(facts)
     ))
 }
 
+/// With a full stop at its end.
+fn sentence(text: &str) -> String {
+    let text = text.trim();
+    if text.ends_with(['.', '!', '?']) {
+        text.to_owned()
+    } else {
+        format!("{text}.")
+    }
+}
+
 fn first_look(facts: &Facts) -> Step {
     let text = if facts.round > 0 {
-        "The monitor does not agree that it is repaired. I look again from the start.".to_string()
-    } else if facts.seen_before {
-        "Somebody worked on this ticket before me. I go by what is true now, so I look first."
-            .to_string()
+        "The monitor still sees the violation. I look again from the start.".to_string()
+    } else if let Some(earlier) = &facts.earlier {
+        format!(
+            "There was a session on this ticket before this one, {} I go by what is true now, so I \
+             look first.",
+            sentence(earlier)
+        )
     } else {
         format!(
             "The ticket says {}. I look at the cluster before I touch anything.",
@@ -147,12 +220,25 @@ fn second_look(facts: &Facts, complaints: &[String]) -> Step {
 /// `node` does not run.
 fn put_right(facts: &Facts, node: &Node, stopped: usize) -> Step {
     let name = &node.name;
+    if let Some(person) = &facts.person {
+        let how = if node.state == "paused" {
+            "is paused".to_owned()
+        } else {
+            format!("does not run: its process {}", node.ending())
+        };
+        let text = format!(
+            "{name} {how}. {person} wrote to me, and I cannot tell what I may still do: I touch \
+             nothing more."
+        );
+        return escalate(facts, text, &format!("Bring {name} back, or say why not."));
+    }
     if node.state == "paused" {
         if facts.tried(Remedy::Resume, name) {
-            return Step::Escalate(format!(
+            let text = format!(
                 "{name} is paused again after I resumed it: somebody, or something, pauses it. {}",
                 history(facts)
-            ));
+            );
+            return escalate(facts, text, &format!("Find out what pauses {name}."));
         }
         return run(
             format!(
@@ -190,17 +276,25 @@ fn put_right(facts: &Facts, node: &Node, stopped: usize) -> Step {
         } else {
             quoted(&tried.output)
         };
-        return Step::Escalate(format!(
+        let text = format!(
             "I started {name}, and it does not stay up: it {}. Starting it again would not help, and \
-             repairing or throwing away its data is not mine to decide.\n{said}\nThe end of its \
-             log:\n{found}",
+             repairing or throwing away its data, which may be damaged, is not mine to decide.\n{said}\nThe \
+             end of its log:\n{found}",
             node.ending()
-        ));
+        );
+        return escalate(
+            facts,
+            text,
+            &format!("Read the log of {name} and decide about its data."),
+        );
     }
-    let cause = if node.exit.starts_with("signal") {
-        "The log ends without an error, as it does when something else kills a process."
-    } else {
-        "Its data is still where it was; a start is the least I can do."
+    let cause = match complaint(log) {
+        Some(line) => format!("Its log ends with: {line}. A start is the least I can do."),
+        None if node.exit.starts_with("signal") => {
+            "The last lines of its log tell of no error, as when something else ends a process."
+                .into()
+        }
+        None => "The last lines of its log tell of no error; a start is the least I can do.".into(),
     };
     run(
         format!("{cause} I start {name}."),
@@ -221,19 +315,42 @@ fn look_again(facts: &Facts, complaints: &[String], acted: bool) -> Step {
     run(text, CLUSTER_AGAIN, "has the cluster recovered?")
 }
 
-fn done(facts: &Facts, acted: bool) -> Step {
-    if !acted {
-        return Step::Done(
-            "Every process runs, PD has a leader, all stores are up and every region has its \
-             leader and its peers. I find nothing broken, and I changed nothing."
-                .into(),
-        );
+fn done(facts: &Facts) -> Step {
+    let seen = "all stores are up, PD has a leader, and every region has its leader and its peers";
+    let checked =
+        format!("`operator-tui cluster` and `operator-tui lab ps`: {seen}; every process runs.");
+    if facts.applied.is_empty() {
+        return Step::Finish {
+            text:
+                "Every process runs, PD has a leader, all stores are up and every region has its \
+                   leader and its peers. I find nothing broken, and I changed nothing."
+                    .into(),
+            ending: Box::new(Ending {
+                outcome: FinishOutcome::NothingWrong,
+                cause: "I found nothing broken: what the ticket says is not so now.".into(),
+                actions: String::new(),
+                checked,
+                next: String::new(),
+                confidence: Confidence::Medium,
+            }),
+        };
     }
-    Step::Done(format!(
-        "{} All stores are up, PD has a leader, and every region has its leader and its peers. I \
-         believe it is repaired; the monitor must say so.",
-        history(facts)
-    ))
+    Step::Finish {
+        text: format!(
+            "{} {}{}. I believe it is repaired; the monitor must say so.",
+            history(facts),
+            seen[..1].to_uppercase(),
+            &seen[1..]
+        ),
+        ending: Box::new(Ending {
+            outcome: FinishOutcome::Repaired,
+            cause: cause(facts).unwrap_or_else(|| "A process did not run.".into()),
+            actions: actions(facts),
+            checked,
+            next: "Find out who or what stopped it: that is not in what I read.".into(),
+            confidence: Confidence::Medium,
+        }),
+    }
 }
 
 /// What was done, in order.
@@ -273,7 +390,7 @@ fn others(stopped: usize) -> &'static str {
 }
 
 /// "a", "a and b", "a, b and c".
-fn list(items: &[String]) -> String {
+pub(super) fn list(items: &[String]) -> String {
     match items {
         [] => "nothing is known".into(),
         [one] => one.clone(),

@@ -2,7 +2,11 @@
 //! its own, so what it does next depends on nothing but what a model would have been shown.
 
 use super::read::{self, Look, Node};
-use crate::model::{Block, Conversation, Role};
+use crate::{
+    model::{Block, Conversation, Role},
+    prompt,
+};
+use operator_ledger::FINISH;
 use std::collections::BTreeMap;
 
 pub(super) const CLUSTER: &str = "operator-tui cluster";
@@ -10,6 +14,9 @@ pub(super) const CLUSTER_AGAIN: &str = "sleep 2; operator-tui cluster";
 pub(super) const NODES: &str = "operator-tui lab ps";
 const LOGS: &str = "operator-tui lab logs ";
 const LOGS_END: &str = " -n 20";
+
+/// Calls that are named as evidence.
+const MAX_EVIDENCE: usize = 32;
 
 /// After so many looks at a cluster that is not well, the processes are looked at again.
 const LOOKS_BEFORE_DOUBT: usize = 3;
@@ -33,6 +40,24 @@ impl Remedy {
     }
 }
 
+/// A node that did not run when it was looked at first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Found {
+    pub node: Node,
+    /// The last lines of its log, if they were read before it was touched.
+    pub log: Option<String>,
+    /// The calls that showed it.
+    calls: Vec<String>,
+}
+
+/// A command of ours that a person, or the mode, did not let run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Rejected {
+    pub command: String,
+    pub by: String,
+    pub why: String,
+}
+
 /// A remedy that was applied.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Applied {
@@ -42,13 +67,14 @@ pub(super) struct Applied {
     pub output: String,
     /// In which round.
     pub round: usize,
+    call: String,
 }
 
 #[derive(Debug, Default)]
 pub(super) struct Facts {
     pub invariant: String,
     pub message: String,
-    /// Times the monitor, or a person, sent it back to look again.
+    /// Times the monitor said that it is still violated.
     pub round: usize,
     /// Calls already made, for ids.
     pub calls: usize,
@@ -61,9 +87,20 @@ pub(super) struct Facts {
     /// The last lines of logs read in this round and since the node was last touched.
     pub logs: BTreeMap<String, String>,
     pub applied: Vec<Applied>,
-    /// An earlier session worked on this ticket.
-    pub seen_before: bool,
-    /// A command was ended from outside.
+    /// Nodes that did not run, as they were found, in order.
+    pub found: Vec<Found>,
+    /// Calls that looked last: at the cluster, and at the nodes.
+    looked: [Option<String>; 2],
+    /// The newest session that worked on this ticket before, as the ticket tells of it.
+    pub earlier: Option<String>,
+    /// Who wrote to it last.
+    pub person: Option<String>,
+    /// What they wrote has no answer yet.
+    pub unanswered: bool,
+    pub rejected: Option<Rejected>,
+    /// A command that a person interrupted.
+    pub interrupted: Option<String>,
+    /// A command that did not come to its end otherwise, and how that was said.
     pub ended: Option<String>,
 }
 
@@ -78,17 +115,23 @@ impl Facts {
                     first = false;
                     facts.ticket(text);
                 }
-                (Role::User, Block::Text(_)) => facts.next_round(),
-                (_, Block::ToolUse { id, input, .. }) => {
+                (Role::User, Block::Text(text)) => facts.told(text),
+                (Role::Assistant, Block::Text(_)) => facts.unanswered = false,
+                (_, Block::ToolUse { id, name, input }) => {
                     facts.calls += 1;
                     let command = input.get("command").and_then(|c| c.as_str());
-                    pending.insert(id, command.unwrap_or_default());
+                    let command = if name == FINISH {
+                        FINISH
+                    } else {
+                        command.unwrap_or_default()
+                    };
+                    pending.insert(id, command);
                 }
-                (_, Block::ToolResult { id, text }) => {
-                    if let Some(command) = pending.remove(id) {
-                        facts.result(command, text);
-                    }
-                }
+                (_, Block::ToolResult { id, text }) => match pending.remove(id) {
+                    Some(FINISH) => facts.told(text),
+                    Some(command) => facts.result(id, command, text),
+                    None => {}
+                },
                 _ => {}
             }
         }
@@ -122,7 +165,52 @@ impl Facts {
         };
         self.invariant = field("invariant:");
         self.message = field("message:");
-        self.seen_before = text.contains("# Earlier sessions");
+        let earlier = text.split(prompt::EARLIER).nth(1).unwrap_or_default();
+        let newest = earlier
+            .lines()
+            .filter_map(|l| l.strip_prefix("## "))
+            .next_back();
+        self.earlier = newest.map(|l| l.chars().take(300).collect());
+    }
+
+    /// Words that are no result: a person's, the monitor's, or only how to go on.
+    fn told(&mut self, text: &str) {
+        if let Some(from) = text.strip_prefix(prompt::FROM_A_PERSON) {
+            let by = from.split(", a person]").next().unwrap_or_default();
+            self.person = Some(by.to_owned());
+            self.unanswered = true;
+        } else if text.starts_with(prompt::REFUTED) {
+            self.next_round();
+        }
+    }
+
+    /// The calls that show what was wrong, what was done, and how it is now.
+    pub(super) fn evidence(&self) -> Vec<String> {
+        let found = self.found.iter().flat_map(|found| found.calls.iter());
+        let done = self.applied.iter().map(|applied| &applied.call);
+        let now = self.looked.iter().flatten();
+        let mut calls = Vec::new();
+        for call in found.chain(done).chain(now) {
+            if !calls.contains(call) {
+                calls.push(call.clone());
+            }
+        }
+        calls.truncate(MAX_EVIDENCE);
+        calls
+    }
+
+    /// A node that does not run is remembered as it was found first in this round.
+    fn find(&mut self, nodes: &[Node], call: &str) {
+        for node in nodes.iter().filter(|node| node.state != "running") {
+            let touched = self.applied.iter().any(|a| a.node == node.name);
+            if !touched && !self.found.iter().any(|f| f.node.name == node.name) {
+                self.found.push(Found {
+                    node: node.clone(),
+                    log: None,
+                    calls: vec![call.to_owned()],
+                });
+            }
+        }
     }
 
     fn next_round(&mut self) {
@@ -133,13 +221,15 @@ impl Facts {
         self.logs.clear();
     }
 
-    fn result(&mut self, command: &str, text: &str) {
+    fn result(&mut self, call: &str, command: &str, text: &str) {
         let (status, output) = text.split_once('\n').unwrap_or((text, ""));
+        // Its number stands after how it ended.
+        let status = status.split(" [call ").next().unwrap_or_default();
         let code = status
             .strip_prefix("exit ")
             .and_then(|c| c.trim().parse::<i32>().ok());
         let Some(code) = code else {
-            self.ended = Some(format!("`{command}`: {status}"));
+            self.not_done(command, status);
             return;
         };
         let failed = |what: &str| format!("`{what}` failed (exit {code}): {}", last_line(output));
@@ -147,6 +237,7 @@ impl Facts {
         match command {
             CLUSTER | CLUSTER_AGAIN => {
                 self.looks += 1;
+                self.looked[0] = Some(call.to_owned());
                 // It fails when nothing can be observed, and says what it tried: that reads too.
                 self.look = Some(match read::cluster(output) {
                     Ok(look) => Ok(look),
@@ -159,18 +250,31 @@ impl Facts {
                 }
             }
             NODES => {
-                self.nodes = Some(if code == 0 {
+                self.looked[1] = Some(call.to_owned());
+                let nodes = if code == 0 {
                     read::nodes(output).map_err(|why| unread(NODES, why))
                 } else {
                     Err(failed(NODES))
-                });
+                };
+                if let Ok(nodes) = &nodes {
+                    self.find(nodes, call);
+                }
+                self.nodes = Some(nodes);
             }
             _ => {
                 if let Some(node) = command
                     .strip_prefix(LOGS)
                     .and_then(|c| c.strip_suffix(LOGS_END))
                 {
-                    self.logs.insert(node.to_string(), last_lines(output, 3));
+                    let said = last_lines(output, 3);
+                    let untouched = !self.applied.iter().any(|a| a.node == node);
+                    if let Some(found) = self.found.iter_mut().find(|f| f.node.name == node)
+                        && untouched
+                    {
+                        found.log = Some(said.clone());
+                        found.calls.push(call.to_owned());
+                    }
+                    self.logs.insert(node.to_string(), said);
                     return;
                 }
                 for remedy in [Remedy::Start, Remedy::Resume] {
@@ -185,10 +289,29 @@ impl Facts {
                             worked: code == 0,
                             output: last_lines(output, 2),
                             round: self.round,
+                            call: call.to_owned(),
                         });
                     }
                 }
             }
+        }
+    }
+}
+
+impl Facts {
+    /// A command that has no exit code: who or what kept it from having one.
+    fn not_done(&mut self, command: &str, status: &str) {
+        let rejected = status.strip_prefix(prompt::REJECTED);
+        if let Some((by, why)) = rejected.and_then(|said| said.split_once(": ")) {
+            self.rejected = Some(Rejected {
+                command: command.to_owned(),
+                by: by.to_owned(),
+                why: why.to_owned(),
+            });
+        } else if status == prompt::INTERRUPTED {
+            self.interrupted = Some(command.to_owned());
+        } else {
+            self.ended = Some(format!("`{command}`: {status}"));
         }
     }
 }

@@ -154,41 +154,123 @@ fn ticket(invariant: &str) -> Conversation {
     conversation
 }
 
-/// Plays to the end of the turn that runs nothing; returns what it says there.
-fn play(conversation: &mut Conversation, lab: &mut Lab) -> String {
+/// How it ended, or that it only said something.
+struct End {
+    said: String,
+    input: Option<Value>,
+}
+
+impl End {
+    fn outcome(&self) -> &str {
+        let input = self.input.as_ref();
+        input.map_or("a text", |i| i["outcome"].as_str().unwrap())
+    }
+
+    fn field(&self, name: &str) -> &str {
+        self.input.as_ref().unwrap()[name].as_str().unwrap()
+    }
+
+    fn escalated(&self) -> bool {
+        self.outcome() == "escalate"
+    }
+}
+
+impl std::fmt::Display for End {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {:?}", self.said, self.input)
+    }
+}
+
+/// The next turn: what it says, and the call it makes.
+fn turn(conversation: &mut Conversation) -> (String, Option<(String, String, Value)>) {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .unwrap();
-    for _ in 0..100 {
-        let turn = runtime
-            .block_on(Rehearsal::at_once().turn(conversation, 0, &mut Quiet::default()))
-            .unwrap();
-        conversation.assistant(turn.content.clone());
-        let Block::Text(said) = Block::of(&turn.content[0]) else {
-            panic!("it says nothing")
-        };
-        let Some(call) = turn.content.get(1) else {
-            assert_eq!(turn.stop, Stop::EndTurn);
-            return said.to_string();
-        };
-        assert_eq!(turn.stop, Stop::ToolUse);
+    let turn = runtime
+        .block_on(Rehearsal::at_once().turn(conversation, 0, &mut Quiet::default()))
+        .unwrap();
+    conversation.assistant(turn.content.clone());
+    let Block::Text(said) = Block::of(&turn.content[0]) else {
+        panic!("it says nothing")
+    };
+    let call = turn.content.get(1).map(|call| {
         let Block::ToolUse { id, name, input } = Block::of(call) else {
             panic!("no call")
         };
+        (id.to_owned(), name.to_owned(), input.clone())
+    });
+    let stop = if call.is_some() {
+        Stop::ToolUse
+    } else {
+        Stop::EndTurn
+    };
+    assert_eq!(turn.stop, stop);
+    assert!(!said.is_empty());
+    (said.to_owned(), call)
+}
+
+fn result(conversation: &mut Conversation, id: &str, text: &str) {
+    conversation.user(vec![tool_result(id, text, false)]);
+}
+
+/// Plays to the turn that runs nothing.
+fn play(conversation: &mut Conversation, lab: &mut Lab) -> End {
+    play_with(conversation, lab, |_, _| ())
+}
+
+/// The same; before each command this may change the lab.
+fn play_with(
+    conversation: &mut Conversation,
+    lab: &mut Lab,
+    mut before: impl FnMut(&mut Lab, &str),
+) -> End {
+    let first = conversation.messages().len();
+    for n in 1..100 {
+        let (said, call) = turn(conversation);
+        let Some((id, name, input)) = call else {
+            return End { said, input: None };
+        };
+        if name == FINISH {
+            let known = |name: &str| {
+                let ids = conversation.blocks().filter_map(|(_, block)| match block {
+                    Block::ToolResult { id, .. } => Some(id),
+                    _ => None,
+                });
+                ids.into_iter().find(|id| *id == name).map(str::to_owned)
+            };
+            crate::tools::finish::read(&input, known).expect("it is taken");
+            return End {
+                said,
+                input: Some(input),
+            };
+        }
         assert_eq!(name, "shell");
-        assert!(!said.is_empty() && !input["reasoning"].as_str().unwrap().is_empty());
-        let (code, output) = lab.run(input["command"].as_str().unwrap());
-        conversation.user(vec![tool_result(
-            id,
-            &format!("exit {code}\n{output}"),
-            false,
-        )]);
+        assert!(!input["reasoning"].as_str().unwrap().is_empty());
+        let command = input["command"].as_str().unwrap();
+        before(lab, command);
+        let (code, output) = lab.run(command);
+        result(
+            conversation,
+            &id,
+            &format!("exit {code} [call {}]\n{output}", first + n),
+        );
     }
     panic!("it does not come to an end: {:?}", lab.ran);
 }
 
-fn solve(invariant: &str, lab: &mut Lab) -> String {
+/// The monitor, or whoever judges it, answers its finish.
+fn answer(conversation: &mut Conversation, text: &str) {
+    let last = conversation.messages().last().unwrap();
+    let id = last.content[1]["id"].as_str().unwrap().to_owned();
+    result(conversation, &id, text);
+}
+
+fn refute(conversation: &mut Conversation, detail: &str) {
+    answer(conversation, &crate::prompt::still_violated(detail, &[]));
+}
+
+fn solve(invariant: &str, lab: &mut Lab) -> End {
     play(&mut ticket(invariant), lab)
 }
 
@@ -199,7 +281,7 @@ fn a_killed_store_is_started_after_a_look_at_its_log() {
     let said = solve("store_down", &mut lab);
     assert_eq!(lab.changes(), ["operator-tui lab start tikv1"]);
     assert!(
-        said.contains("started tikv1") && !said.starts_with(ESCALATE),
+        said.said.contains("started tikv1") && !said.escalated(),
         "{said}"
     );
     let start = lab.ran.iter().position(|c| c.contains("start")).unwrap();
@@ -223,7 +305,7 @@ fn a_paused_store_is_resumed_not_started() {
     let mut lab = Lab::new().with("tikv2", "paused");
     let said = solve("store_down", &mut lab);
     assert_eq!(lab.changes(), ["operator-tui lab resume tikv2"]);
-    assert!(said.contains("resumed tikv2"), "{said}");
+    assert!(said.said.contains("resumed tikv2"), "{said}");
 }
 
 #[test]
@@ -242,7 +324,7 @@ fn the_repair_is_what_the_evidence_says_whatever_the_ticket_is_called() {
             ["operator-tui lab start tikv0"],
             "{invariant}"
         );
-        assert!(!said.starts_with(ESCALATE), "{said}");
+        assert!(!said.escalated(), "{said}");
     }
 }
 
@@ -252,7 +334,7 @@ fn a_false_alarm_changes_nothing_and_says_so() {
     let said = solve("store_down", &mut lab);
     assert!(lab.changes().is_empty(), "{:?}", lab.ran);
     assert!(
-        said.contains("changed nothing") && !said.starts_with(ESCALATE),
+        said.said.contains("changed nothing") && !said.escalated(),
         "{said}"
     );
 }
@@ -262,7 +344,7 @@ fn a_paused_pd_member_is_resumed() {
     let mut lab = Lab::new().with("pd1", "paused");
     let said = solve("pd_member_down", &mut lab);
     assert_eq!(lab.changes(), ["operator-tui lab resume pd1"]);
-    assert!(!said.starts_with(ESCALATE), "{said}");
+    assert!(!said.escalated(), "{said}");
 }
 
 #[test]
@@ -276,7 +358,10 @@ fn two_stores_down_are_both_brought_back_each_in_its_own_way() {
             "operator-tui lab start tikv2"
         ]
     );
-    assert!(said.contains("resumed tikv0 and started tikv2"), "{said}");
+    assert!(
+        said.said.contains("resumed tikv0 and started tikv2"),
+        "{said}"
+    );
 }
 
 #[test]
@@ -294,7 +379,7 @@ fn pd_without_a_majority_is_brought_back_before_stores() {
             "operator-tui lab start tikv0"
         ]
     );
-    assert!(!said.starts_with(ESCALATE), "{said}");
+    assert!(!said.escalated(), "{said}");
 }
 
 #[test]
@@ -304,7 +389,7 @@ fn a_store_with_damaged_data_is_started_once_and_then_escalated_with_what_was_fo
     let said = solve("store_down", &mut lab);
     assert_eq!(lab.changes(), ["operator-tui lab start tikv1"]);
     assert!(
-        said.starts_with(ESCALATE) && said.contains("checksum does not match"),
+        said.escalated() && said.said.contains("checksum does not match"),
         "{said}"
     );
 }
@@ -315,23 +400,20 @@ fn a_cluster_that_stays_unwell_with_every_process_running_is_escalated() {
     let mut lab = Lab::new();
     lab.lag = 3;
     let said = solve("store_down", &mut lab);
-    assert!(
-        !said.starts_with(ESCALATE) && lab.changes().is_empty(),
-        "{said}"
-    );
+    assert!(!said.escalated() && lab.changes().is_empty(), "{said}");
     let mut lab = Lab::new();
     lab.lag = 1000;
     let said = solve("store_down", &mut lab);
     assert!(lab.changes().is_empty());
     assert!(
-        said.starts_with(ESCALATE) && said.contains("disconnected"),
+        said.escalated() && said.said.contains("disconnected"),
         "{said}"
     );
     let mut lab = Lab::new();
     lab.p99 = 900.0;
     let said = solve("high_latency", &mut lab);
     assert!(
-        said.starts_with(ESCALATE) && said.contains("p99 is 900 ms"),
+        said.escalated() && said.said.contains("p99 is 900 ms"),
         "{said}"
     );
     assert!(lab.changes().is_empty());
@@ -341,7 +423,7 @@ fn a_cluster_that_stays_unwell_with_every_process_running_is_escalated() {
 fn a_full_disk_is_left_to_a_person() {
     let mut lab = Lab::new();
     let said = solve("low_disk_space", &mut lab);
-    assert!(said.starts_with(ESCALATE), "{said}");
+    assert!(said.escalated(), "{said}");
     assert!(lab.changes().is_empty());
 }
 
@@ -381,7 +463,7 @@ fn reworded_or_empty_output_is_escalated_and_nothing_is_touched() {
         let mut lab = Lab::new().with("tikv1", "exited");
         lab.instead.push((command, code, output.clone()));
         let said = solve("store_down", &mut lab);
-        assert!(said.starts_with(ESCALATE), "{command} {output:?}: {said}");
+        assert!(said.escalated(), "{command} {output:?}: {said}");
         assert!(
             lab.changes().is_empty(),
             "{command} {output:?}: {:?}",
@@ -394,32 +476,13 @@ fn reworded_or_empty_output_is_escalated_and_nothing_is_touched() {
 fn a_pd_that_cannot_be_asked_is_brought_back_all_the_same() {
     let blind = "cluster unknown\nPD unknown: http://127.0.0.1:2379/pd/api/v1/members: refused\n\n\
         stores unknown: PD does not answer\n\nregions unknown: PD does not answer\n";
-    let mut conversation = ticket("pd_no_leader");
     let mut lab = Lab::new().with("pd0", "exited").with("pd1", "paused");
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
-    for turn in 0.. {
-        let made = runtime
-            .block_on(Rehearsal::at_once().turn(&conversation, 0, &mut Quiet::default()))
-            .unwrap();
-        conversation.assistant(made.content.clone());
-        let Some(Block::ToolUse { id, input, .. }) = made.content.get(1).map(Block::of) else {
-            break;
-        };
-        let (code, output) = lab.run(input["command"].as_str().unwrap());
-        let (code, output) = if turn == 0 {
-            (1, blind.to_string())
-        } else {
-            (code, output)
-        };
-        conversation.user(vec![tool_result(
-            id,
-            &format!("exit {code}\n{output}"),
-            false,
-        )]);
-    }
+    lab.instead.push(("cluster", 1, blind.into()));
+    play_with(&mut ticket("pd_no_leader"), &mut lab, |lab, command| {
+        if command != facts::CLUSTER {
+            lab.instead.clear();
+        }
+    });
     assert_eq!(
         lab.changes(),
         ["operator-tui lab start pd0", "operator-tui lab resume pd1"]
@@ -436,7 +499,7 @@ fn a_remedy_that_is_refused_is_escalated_with_its_words() {
     ));
     let said = solve("store_down", &mut lab);
     assert!(
-        said.starts_with(ESCALATE) && said.contains("port 20161 is taken"),
+        said.escalated() && said.said.contains("port 20161 is taken"),
         "{said}"
     );
     assert_eq!(lab.changes().len(), 1);
@@ -444,33 +507,14 @@ fn a_remedy_that_is_refused_is_escalated_with_its_words() {
 
 #[test]
 fn a_store_that_stops_again_a_little_later_is_noticed() {
-    let mut conversation = ticket("store_down");
     let mut lab = Lab::new().with("tikv1", "exited");
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
-    let said = loop {
-        let made = runtime
-            .block_on(Rehearsal::at_once().turn(&conversation, 0, &mut Quiet::default()))
-            .unwrap();
-        conversation.assistant(made.content.clone());
-        let Some(Block::ToolUse { id, input, .. }) = made.content.get(1).map(Block::of) else {
-            break made.content[0]["text"].as_str().unwrap().to_string();
-        };
-        let command = input["command"].as_str().unwrap();
+    let said = play_with(&mut ticket("store_down"), &mut lab, |lab, command| {
         if command == facts::CLUSTER_AGAIN {
             lab.nodes.insert("tikv1", "exited");
         }
-        let (code, output) = lab.run(command);
-        conversation.user(vec![tool_result(
-            id,
-            &format!("exit {code}\n{output}"),
-            false,
-        )]);
-    };
+    });
     assert!(
-        said.starts_with(ESCALATE) && said.contains("does not stay up"),
+        said.escalated() && said.said.contains("does not stay up"),
         "{said}"
     );
     assert_eq!(lab.changes().len(), 1);
@@ -484,7 +528,7 @@ fn sent_back_by_the_monitor_it_looks_again_and_then_gives_up() {
     play(&mut conversation, &mut lab);
     // Something else broke meanwhile.
     lab.nodes.insert("tikv2", "paused");
-    conversation.say(&crate::prompt::still_violated("tikv2 is disconnected", &[]));
+    refute(&mut conversation, "tikv2 is disconnected");
     let said = play(&mut conversation, &mut lab);
     assert_eq!(
         lab.changes(),
@@ -493,36 +537,172 @@ fn sent_back_by_the_monitor_it_looks_again_and_then_gives_up() {
             "operator-tui lab resume tikv2"
         ]
     );
-    assert!(!said.starts_with(ESCALATE), "{said}");
-    conversation.say(&crate::prompt::still_violated("tikv2 is disconnected", &[]));
-    play(&mut conversation, &mut lab);
-    conversation.say(&crate::prompt::still_violated("tikv2 is disconnected", &[]));
+    assert_eq!(said.outcome(), "repaired", "{said}");
+    refute(&mut conversation, "tikv2 is disconnected");
     let said = play(&mut conversation, &mut lab);
-    assert!(said.starts_with(ESCALATE), "{said}");
+    assert_eq!(
+        said.outcome(),
+        "repaired",
+        "it did change something: {said}"
+    );
+    refute(&mut conversation, "tikv2 is disconnected");
+    let said = play(&mut conversation, &mut lab);
+    assert!(
+        said.escalated()
+            && said
+                .said
+                .contains("still sees the violation after I finished 3 times"),
+        "{said}"
+    );
     assert_eq!(lab.changes().len(), 2, "nothing is repeated");
 }
 
 #[test]
 fn a_command_ended_from_outside_is_not_taken_for_done() {
     let mut conversation = ticket("store_down");
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
-    let turn = runtime
-        .block_on(Rehearsal::at_once().turn(&conversation, 0, &mut Quiet::default()))
-        .unwrap();
-    conversation.assistant(turn.content.clone());
-    let Block::ToolUse { id, .. } = Block::of(&turn.content[1]) else {
-        panic!()
-    };
-    conversation.user(vec![tool_result(
-        id,
-        "time limit: ended after 120 s\n",
-        false,
-    )]);
+    let (_, call) = turn(&mut conversation);
+    let (id, ..) = call.unwrap();
+    result(
+        &mut conversation,
+        &id,
+        "time limit: ended after 120 s [call 1]\n",
+    );
     let said = play(&mut conversation, &mut Lab::new());
-    assert!(said.starts_with(ESCALATE), "{said}");
+    assert!(
+        said.escalated() && said.said.contains("did not come to its end"),
+        "{said}"
+    );
+}
+
+#[test]
+fn what_it_found_is_told_apart_from_what_it_did() {
+    let mut lab = Lab::new().with("tikv1", "exited").with("tikv2", "paused");
+    let said = solve("store_down", &mut lab);
+    assert_eq!(
+        said.field("cause"),
+        "tikv1 did not run: its process was ended by signal 9, and the last lines of its log tell of \
+         no error and tikv2 did not go on: its process was paused, not ended."
+    );
+    assert_eq!(
+        said.field("actions"),
+        "started tikv1 (`operator-tui lab start tikv1`) and resumed tikv2 (`operator-tui lab resume \
+         tikv2`)."
+    );
+    assert!(said.field("checked").contains("all stores are up"));
+    let evidence = said.input.as_ref().unwrap()["evidence"].as_array().unwrap();
+    assert!(evidence.len() >= 5, "{evidence:?}");
+}
+
+#[test]
+fn a_log_that_tells_of_an_error_is_not_said_to_tell_of_none() {
+    let mut lab = Lab::new().with("tikv1", "exited");
+    lab.damaged.push("tikv1");
+    let said = solve("store_down", &mut lab);
+    assert!(
+        said.field("cause")
+            .contains("its log ends with: ERROR log entry 812"),
+        "{said}"
+    );
+}
+
+#[test]
+fn what_a_person_rejected_is_not_said_to_have_begun() {
+    let mut conversation = ticket("store_down");
+    let (_, call) = turn(&mut conversation);
+    let text = format!("{}ada: not on my watch", crate::prompt::REJECTED);
+    result(&mut conversation, &call.unwrap().0, &text);
+    let said = play(&mut conversation, &mut Lab::new());
+    assert!(said.escalated(), "{said}");
+    assert!(
+        said.said
+            .contains("`operator-tui cluster` was rejected by ada: not on my watch."),
+        "{said}"
+    );
+    assert!(!said.said.contains("did not come to its end"), "{said}");
+}
+
+#[test]
+fn an_interrupt_is_said_to_be_a_persons() {
+    let mut conversation = ticket("store_down");
+    let (_, call) = turn(&mut conversation);
+    let text = format!("{} [call 1]\n", crate::prompt::INTERRUPTED);
+    result(&mut conversation, &call.unwrap().0, &text);
+    conversation.say(&crate::prompt::from_person("ada", "wait"));
+    let (said, call) = turn(&mut conversation);
+    assert!(
+        call.is_none() && said.starts_with("ada wrote to me."),
+        "{said}"
+    );
+    conversation.say(crate::prompt::ANSWERED);
+    let said = play(&mut conversation, &mut Lab::new());
+    assert!(
+        said.escalated()
+            && said
+                .said
+                .contains("A person interrupted `operator-tui cluster`"),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_person_is_answered_and_then_nothing_more_is_changed() {
+    let mut conversation = ticket("store_down");
+    let mut lab = Lab::new().with("tikv1", "exited").with("tikv2", "paused");
+    let mut words = Some("do not touch tikv2");
+    let said = loop {
+        let (said, call) = turn(&mut conversation);
+        let Some((id, name, input)) = call else {
+            assert!(!said.contains("The monitor"), "{said}");
+            assert!(
+                said.contains("ada wrote to me") && said.contains("I started tikv1."),
+                "{said}"
+            );
+            conversation.say(crate::prompt::ANSWERED);
+            continue;
+        };
+        if name == FINISH {
+            break End {
+                said,
+                input: Some(input),
+            };
+        }
+        let command = input["command"].as_str().unwrap();
+        let (code, output) = lab.run(command);
+        result(
+            &mut conversation,
+            &id,
+            &format!("exit {code} [call 1]\n{output}"),
+        );
+        if command.contains("start tikv1")
+            && let Some(words) = words.take()
+        {
+            conversation.say(&crate::prompt::from_person("ada", words));
+        }
+    };
+    assert!(
+        said.escalated() && said.said.contains("tikv2 is paused. ada wrote to me"),
+        "{said}"
+    );
+    assert_eq!(lab.changes(), ["operator-tui lab start tikv1"]);
+}
+
+#[test]
+fn an_earlier_session_is_named_and_not_called_somebody() {
+    let mut conversation = Conversation::new("system", Value::Null);
+    conversation.say(&format!(
+        "# Ticket 4\ninvariant: store_down\nmessage: something\n\n{}\nWhat they did may have had \
+         an effect.\n## s-1 of claude (failed)\n- ls -> exit 0\n## s-2 of rehearsal (interrupted): \
+         ada resolved the ticket\n",
+        crate::prompt::EARLIER
+    ));
+    let (said, _) = turn(&mut conversation);
+    assert!(
+        said.starts_with(
+            "There was a session on this ticket before this one, s-2 of rehearsal (interrupted): ada \
+             resolved the ticket."
+        ),
+        "{said}"
+    );
 }
 
 #[test]

@@ -40,6 +40,8 @@ pub(crate) enum Answer {
     Cut(Vec<Vec<u8>>),
     /// The answer, once as many requests as the barrier asks for have come.
     Together(Arc<Barrier>, Box<Answer>),
+    /// Whatever this makes of what was asked.
+    To(fn(&Value) -> Answer),
     /// Nothing at all, for ever.
     Hang,
     Plain {
@@ -139,6 +141,7 @@ async fn answer(State(server): State<Server>, request: Request<Body>) -> Respons
         .unwrap();
     let body: Value = serde_json::from_slice(&body).unwrap();
     let small = body["model"] == SMALL;
+    let question = body.clone();
     let asked = Asked { headers, body };
     let next = if small {
         server.beside.lock().unwrap().push(asked);
@@ -160,11 +163,12 @@ async fn answer(State(server): State<Server>, request: Request<Body>) -> Respons
             barrier.wait().await;
             Some(*answer)
         }
+        Some(Answer::To(reply)) => Some(reply(&question)),
         next => next,
     };
     match next {
         // A barrier within a barrier has no use.
-        None | Some(Answer::Together(..)) => plain(400, "the script is over"),
+        None | Some(Answer::Together(..) | Answer::To(_)) => plain(400, "the script is over"),
         Some(Answer::Hang) => std::future::pending().await,
         Some(Answer::Plain {
             status,
@@ -280,6 +284,20 @@ pub(crate) fn text(text: &str) -> Value {
 pub(crate) fn shell(id: &str, command: &str) -> Value {
     json!({ "type": "tool_use", "id": id, "name": "shell",
         "input": { "command": command, "reasoning": "to see" } })
+}
+
+/// The call that ends the work; its evidence is the first call.
+pub(crate) fn finish(id: &str, outcome: &str) -> Value {
+    finish_with(
+        id,
+        json!({ "outcome": outcome, "cause": "the cause", "evidence": ["1"],
+            "actions": "what was done", "checked": "what was seen", "next": "what to do",
+            "confidence": "medium" }),
+    )
+}
+
+pub(crate) fn finish_with(id: &str, input: Value) -> Value {
+    json!({ "type": "tool_use", "id": id, "name": "finish", "input": input })
 }
 
 pub(crate) fn error(status: u16, kind: &str, message: &str) -> Answer {
