@@ -54,43 +54,48 @@ impl Session<'_> {
         };
         self.write_finish(&said, Some(&call.id)).await?;
         self.odd = 0;
-        let words = said.in_words();
         Ok(match said.outcome.known() {
-            Some(FinishOutcome::Repaired) => self.claim(words).await?,
-            Some(FinishOutcome::NothingWrong) => self.nothing_wrong(words).await?,
+            Some(FinishOutcome::Repaired) => self.claim(said).await?,
+            Some(FinishOutcome::NothingWrong) => self.nothing_wrong(said).await?,
             Some(FinishOutcome::Escalate) | None => {
+                let words = said.in_words();
                 Judged::Over(Verdict::escalate(words, "the agent hands it to a person"))
             }
         })
     }
 
-    async fn claim(&mut self, said: String) -> Result<Judged, Halt> {
-        Ok(match self.prove(&said).await? {
+    async fn claim(&mut self, said: Finish) -> Result<Judged, Halt> {
+        let words = said.in_words();
+        Ok(match self.prove(&words).await? {
             Proof::Proven(detail) => Judged::Over(Verdict::Proven {
-                claim: said,
+                claim: said.cause,
                 detail,
             }),
             Proof::External(detail) => Judged::Over(Verdict::External {
-                claim: said,
+                claim: said.cause,
                 detail,
             }),
-            Proof::Failed(detail) => self.refute(said, detail, "claimed"),
+            Proof::Failed(detail) => self.refute(words, detail, "claimed"),
             Proof::Unverifiable(detail) => {
                 let why = format!("claimed, could not be verified: {detail}");
-                Judged::Over(Verdict::escalate(said, why))
+                Judged::Over(Verdict::escalate(words, why))
             }
         })
     }
 
     /// It is no claim: there is nothing to prove. But what the monitor still sees is not over, and
     /// what nobody can see is for a person.
-    async fn nothing_wrong(&mut self, said: String) -> Result<Judged, Halt> {
+    async fn nothing_wrong(&mut self, said: Finish) -> Result<Judged, Halt> {
+        let words = said.in_words();
         Ok(match self.look().await? {
-            Look::Clear(detail) => Judged::Over(Verdict::Released { said, detail }),
-            Look::Violated(detail) => self.refute(said, detail, "said that nothing is wrong"),
+            Look::Clear(detail) => Judged::Over(Verdict::Released {
+                said: said.cause,
+                detail,
+            }),
+            Look::Violated(detail) => self.refute(words, detail, "said that nothing is wrong"),
             Look::Unknown(why) => {
                 let why = format!("found nothing wrong, and the monitor cannot say: {why}");
-                Judged::Over(Verdict::escalate(said, why))
+                Judged::Over(Verdict::escalate(words, why))
             }
         })
     }

@@ -378,7 +378,7 @@ async fn the_closing_turn_may_finish() {
     assert!(ticket.needs_person, "another session would end no better");
     let diagnosis = ticket.diagnosis.unwrap();
     assert!(
-        diagnosis.contains("cause: the cause") && diagnosis.contains("next: "),
+        diagnosis.starts_with("ESCALATED: the cause\nactions: ") && diagnosis.contains("next: "),
         "{diagnosis}"
     );
     let why = stage.session().0.outcome_summary.unwrap();

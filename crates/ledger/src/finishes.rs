@@ -116,16 +116,23 @@ impl Finish {
         fields
     }
 
-    /// All of it as one text. Free words alone stay what they are.
+    /// What was found, and the rest field by field, as one text.
     pub fn in_words(&self) -> String {
+        let rest = self.fields();
+        let rest = rest.iter().filter(|(name, _)| *name != "cause");
+        let mut lines = vec![self.cause.trim().to_owned()];
+        lines.extend(rest.map(|(name, text)| format!("{name}: {}", text.trim())));
+        lines.retain(|line| !line.is_empty());
+        lines.join("\n")
+    }
+
+    /// All of it as an entry of the session tells it.
+    fn told(&self) -> String {
         let fields = self.fields();
-        match fields.as_slice() {
-            [("cause", words)] => words.trim().to_owned(),
-            fields => {
-                let line = |(name, text): &(&str, String)| format!("{name}: {}", text.trim());
-                fields.iter().map(line).collect::<Vec<_>>().join("\n")
-            }
-        }
+        let fields = fields
+            .iter()
+            .map(|(name, text)| format!("\n{name}: {}", text.trim()));
+        format!("{}{}", self.headline(), fields.collect::<String>())
     }
 }
 
@@ -159,7 +166,7 @@ impl Engine {
                 tool: Some(FINISH.to_owned()),
                 params: Some(json!(finish)),
                 call: call.map(str::to_owned),
-                ..NewEntry::new(EntryKind::Finish, finish.in_words())
+                ..NewEntry::new(EntryKind::Finish, finish.told())
             };
             let (_, next) = entries::insert(tx, &session.id, &head, &entry)?;
             tx.execute(

@@ -195,6 +195,8 @@ impl Facts {
                 calls.push(call.clone());
             }
         }
+        // In the order in which they were made: their ids end with their numbers.
+        calls.sort_by_key(|call| (call.len(), call.clone()));
         calls.truncate(MAX_EVIDENCE);
         calls
     }

@@ -73,7 +73,7 @@ fn it_is_in_the_ledger_the_session_and_both_chains() {
     assert!(
         entry
             .text()
-            .contains("cause: killed by signal 9\nactions: started tikv1")
+            .starts_with("says it is repaired\ncause: killed by signal 9\nactions: started")
     );
     let report = b.ledger.verify_session(&second).wait().unwrap();
     assert!(
