@@ -8,6 +8,7 @@ use super::{
 };
 use crate::{
     cluster::{self, Client},
+    history::changes,
     monitor::{
         self, Config, Happened, Report, RunOptions, config,
         listener::{Listener, ListenerState, Token},
@@ -301,6 +302,9 @@ fn print(report: &Report, json: bool) {
     }
     print_tickets(&mut out, report);
     let o = &report.outcome;
+    for change in &report.changes {
+        let _ = writeln!(out, "Changed: {}", one_line(&changes::words(change)));
+    }
     for v in &report.violations {
         let word = if v.reading == Reading::Violated {
             "violated"

@@ -211,6 +211,7 @@ impl Client {
                 Err(e) => Observed::unknown(unknown_because(&e)),
             },
             traffic,
+            rate_window_ms: u64::try_from(self.options.rate_window.as_millis()).ok(),
             at: Timestamp::now(),
         }
     }

@@ -79,6 +79,8 @@ struct StoreMeta {
     #[serde(deserialize_with = "or_default")]
     state_name: String,
     #[serde(deserialize_with = "or_default")]
+    version: String,
+    #[serde(deserialize_with = "or_default")]
     last_heartbeat: Option<i64>,
     #[serde(deserialize_with = "or_default")]
     start_timestamp: i64,
@@ -157,6 +159,7 @@ impl StoreAnswer {
                 .ok()
                 .filter(|t| t.as_second() > 0)
                 .or_else(|| self.status.start_ts.as_deref().and_then(|t| t.parse().ok())),
+            version: Some(self.store.version).filter(|v| !v.is_empty()),
             leaders: Some(self.status.leader_count.unwrap_or(0)),
             regions: Some(self.status.region_count.unwrap_or(0)),
             capacity: parse_size(&self.status.capacity).filter(|&c| c > 0),
@@ -229,6 +232,8 @@ pub struct MemberAnswer {
     pub member_id: u64,
     #[serde(deserialize_with = "texts")]
     pub client_urls: Vec<String>,
+    #[serde(deserialize_with = "or_default")]
+    pub binary_version: String,
 }
 
 impl MemberAnswer {
@@ -243,6 +248,14 @@ impl MemberAnswer {
         }
         !self.name.is_empty() && self.name == other.name
     }
+}
+
+/// What a member says of its own process.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct StatusAnswer {
+    #[serde(deserialize_with = "or_default")]
+    pub start_timestamp: i64,
 }
 
 /// What a member says of another's health.

@@ -145,6 +145,9 @@ pub struct ClusterSnapshot {
     pub odd_stores: usize,
     pub regions: Observed<Regions>,
     pub traffic: Observed<Traffic>,
+    /// Over how many milliseconds rates are taken. None: nobody said.
+    #[serde(default)]
+    pub rate_window_ms: Option<u64>,
 }
 
 /// In JSON "there is none" and "nobody knows" are the same null: it is known if it was read and
@@ -177,6 +180,7 @@ impl ClusterSnapshot {
             odd_stores: 0,
             regions: Observed::unknown(why),
             traffic: Observed::unknown(why),
+            rate_window_ms: None,
         }
     }
 
@@ -206,15 +210,20 @@ impl ClusterSnapshot {
     }
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct PdMember {
     pub name: String,
     /// Client address, `http://host:port`.
     pub address: String,
     pub state: MemberState,
+    /// When its process began. None: it did not answer us.
+    #[serde(default)]
+    pub started: Option<Timestamp>,
+    #[serde(default)]
+    pub version: Option<String>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum MemberState {
     Leader,
@@ -223,6 +232,7 @@ pub enum MemberState {
     Down,
     /// It was added and has never run: it has told nobody its name or address.
     NeverStarted,
+    #[default]
     Unknown,
 }
 
@@ -242,6 +252,8 @@ pub struct Store {
     /// The newest that PD, under whichever leader, is known to have had. None: it never sent one.
     pub last_heartbeat: Option<Timestamp>,
     pub started: Option<Timestamp>,
+    #[serde(default)]
+    pub version: Option<String>,
     pub leaders: Option<u64>,
     pub regions: Option<u64>,
     /// Bytes.

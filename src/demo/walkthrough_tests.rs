@@ -55,6 +55,7 @@ fn snapshot() -> ClusterSnapshot {
         state: StoreState::Disconnected,
         last_heartbeat: None,
         started: None,
+        version: None,
         leaders: None,
         regions: None,
         capacity: None,

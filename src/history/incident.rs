@@ -2,11 +2,13 @@
 //! held whole, whatever the length of the session: what was said and sampled is read in parts
 //! (`scene`).
 
+use super::changes;
 use agent_lab::{session::title, summarize};
 use jiff::{SignedDuration, Timestamp};
 use operator_ledger::{
-    EntryKind, EntryMark, Fault, LedgerError, Measured, Reader, Resolution, Result, SessionRow,
-    Status, Stored, Ticket, TicketEvent, TicketEventKind, VerificationRow, event::VerifyState,
+    EntryKind, EntryMark, Fault, LedgerError, Measured, ObservedChange, Reader, Resolution, Result,
+    SessionRow, Status, Stored, Ticket, TicketEvent, TicketEventKind, VerificationRow,
+    clean::one_line, event::VerifyState,
 };
 
 /// What is shown before the first thing that happened, and after the last.
@@ -23,6 +25,8 @@ pub struct Incident {
     pub to: Timestamp,
     pub tickets: Vec<TicketHistory>,
     pub faults: Vec<Fault>,
+    /// What was seen to change, whoever changed it.
+    pub changes: Vec<ObservedChange>,
     pub entries: Vec<EntryMark>,
     pub measured: Vec<Measured>,
     /// What happened, in order.
@@ -48,6 +52,8 @@ pub struct Mark {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum What {
     Fault,
+    /// Something of the cluster changed, whoever changed it.
+    Changed,
     Opened,
     /// An agent took the ticket.
     Taken,
@@ -115,9 +121,12 @@ impl Incident {
                 ticket,
             });
         }
-        let measured = match &cluster {
-            Some(cluster) => ledger.measured(cluster, from, to).wait()?,
-            None => Vec::new(),
+        let (measured, changes) = match &cluster {
+            Some(cluster) => (
+                ledger.measured(cluster, from, to).wait()?,
+                ledger.observed_changes(cluster, from, to).wait()?,
+            ),
+            None => (Vec::new(), Vec::new()),
         };
         let mut incident = Self {
             session: SessionRow {
@@ -128,6 +137,7 @@ impl Incident {
             to,
             tickets,
             faults,
+            changes,
             entries,
             measured,
             marks: Vec::new(),
@@ -146,6 +156,10 @@ impl Incident {
         for fault in &self.faults {
             let text = format!("{} {}, by {}", fault.kind, fault.target, fault.by);
             add(fault.at, What::Fault, text);
+        }
+        for change in &self.changes {
+            let text = one_line(&changes::words(change));
+            add(Some(change.at), What::Changed, text);
         }
         for told in &self.tickets {
             let (id, name) = (told.ticket.id, title(&told.ticket));

@@ -7,13 +7,13 @@ use super::{
 use crate::transcript::{Composer, Kind, Line, Needle, Ring, doc::LineSource};
 use jiff::{SignedDuration, Timestamp};
 use operator_ledger::{
-    AgentLedger, ClaimRequest, DEFAULT_LEASE, EntryKind, EntryMeta, Holder, Lease, NewEntry,
-    NewSession, NewTicket, OutputChunk, PersonLedger, Reader, SessionStatus, SessionWriter, Stored,
-    SystemId,
+    AgentLedger, ChangeKind, Check, ClaimRequest, DEFAULT_LEASE, EntryKind, EntryMeta, Holder,
+    Lease, MonitorLedger, NewEntry, NewSession, NewTicket, ObservedChange, OutputChunk,
+    PersonLedger, Reader, SessionStatus, SessionWriter, Stored, SystemId, ThingKind,
     event::{Event, Kind as What, Mode, Outcome, Stream, VerifyState},
 };
 use serde_json::json;
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 /// A ledger with one session that a test writes.
 struct Desk {
@@ -67,6 +67,36 @@ impl Desk {
             lease: claim.lease,
             pieces: 0,
         }
+    }
+
+    /// A check of the monitor that found something changed.
+    fn saw_change(&self, cluster: &SystemId) {
+        let now = Timestamp::now();
+        let change = ObservedChange {
+            since: now,
+            at: now,
+            kind: Stored::Known(ChangeKind::State),
+            thing_kind: Stored::Known(ThingKind::Store),
+            thing: "2".into(),
+            name: "tikv1".into(),
+            from: Some("up".into()),
+            to: Some("disconnected".into()),
+        };
+        let monitor = MonitorLedger::open(&self.path).wait().unwrap();
+        let check = Check {
+            cluster_id: cluster.clone(),
+            age: Duration::ZERO,
+            observations: Vec::new(),
+            metric_snapshot: None,
+            subject_context: None,
+            sample: None,
+            changes: vec![change],
+            place: String::new(),
+            interval: Duration::from_secs(1),
+            ok: true,
+            detail: String::new(),
+        };
+        monitor.record_check(check).wait().unwrap();
     }
 
     fn id(&self) -> String {
@@ -419,10 +449,11 @@ fn the_marks_of_an_incident_tell_its_story() {
     use super::incident::What as W;
     let mut desk = Desk::new();
     // Of one millisecond nobody knows what came first.
-    std::thread::sleep(std::time::Duration::from_millis(2));
+    std::thread::sleep(Duration::from_millis(2));
     let cluster = SystemId::new("7");
     let added = desk.person.add_fault(&cluster, "kill", "tikv1", "demo");
     added.wait().unwrap();
+    desk.saw_change(&cluster);
     desk.call("c", "lab ps");
     desk.entry(NewEntry {
         call: Some("c".into()),
@@ -444,6 +475,7 @@ fn the_marks_of_an_incident_tell_its_story() {
         W::Opened,
         W::Taken,
         W::Fault,
+        W::Changed,
         W::Command,
         W::Failed,
         W::Claimed,
@@ -462,6 +494,7 @@ fn the_marks_of_an_incident_tell_its_story() {
             .map(|m| m.text.as_str())
     };
     assert_eq!(text(W::Fault), Some("kill tikv1, by demo"));
+    assert_eq!(text(W::Changed), Some("tikv1 was up, is disconnected"));
     assert_eq!(text(W::Command), Some("lab ps"));
 }
 

@@ -25,6 +25,7 @@ fn store(id: u64, state: StoreState) -> Store {
         state,
         last_heartbeat: Some(now),
         started: None,
+        version: None,
         leaders: Some(2),
         regions: Some(6),
         capacity: Some(100),
@@ -47,6 +48,7 @@ fn healthy() -> ClusterSnapshot {
         name: name.into(),
         address: format!("http://{name}:2379"),
         state,
+        ..PdMember::default()
     };
     ClusterSnapshot {
         at: now,
@@ -69,6 +71,7 @@ fn healthy() -> ClusterSnapshot {
             now,
         ),
         traffic: Observed::known(Traffic::default(), now),
+        rate_window_ms: None,
     }
 }
 
@@ -440,6 +443,7 @@ fn a_member_that_never_started_is_a_violation_of_its_own() {
             name: format!("unnamed {id}"),
             address: String::new(),
             state: MemberState::NeverStarted,
+            ..PdMember::default()
         });
     }
     assert_eq!(

@@ -2,7 +2,7 @@
 //! It alone closes tickets.
 //!
 //! `invariants` says what there is to judge and how, `evaluate` does so for a snapshot, `alerts` for
-//! what Alertmanager told, all pure; `config` holds thresholds, graces and severities; `run` is the
+//! what Alertmanager told, `standing` what changed since earlier looks, all pure; `config` holds thresholds, graces and severities; `run` is the
 //! loop, `listener` takes alerts in, `notify` tells people. It repairs nothing and knows nothing of
 //! agents.
 
@@ -18,6 +18,7 @@ pub mod notify;
 mod report;
 mod run;
 mod sources;
+mod standing;
 
 pub use config::Config;
 pub use error::MonitorError;

@@ -58,6 +58,7 @@ async fn check(ledger: &MonitorLedger, store: u64, reading: Reading) {
             metric_snapshot: None,
             subject_context: None,
             sample: None,
+            changes: Vec::new(),
             place: String::new(),
             interval: Duration::from_secs(5),
             ok: true,

@@ -1,6 +1,6 @@
 //! What checks saw and did, for whoever prints it.
 
-use operator_ledger::{CheckOutcome, LedgerError, Observation, Reading, SystemId};
+use operator_ledger::{CheckOutcome, LedgerError, Observation, ObservedChange, Reading, SystemId};
 use serde::Serialize;
 use std::path::Path;
 use tokio::time::Instant;
@@ -14,6 +14,8 @@ pub struct Report {
     /// Those that do not read clear.
     pub violations: Vec<Observation>,
     pub outcome: CheckOutcome,
+    /// What changed since earlier looks, whoever changed it.
+    pub changes: Vec<ObservedChange>,
     pub took_ms: u64,
 }
 
@@ -31,6 +33,7 @@ impl Report {
             detail: String::new(),
             violations: violations.filter(|o| o.reading != Reading::Clear).collect(),
             outcome,
+            changes: Vec::new(),
             took_ms: started.elapsed().as_millis() as u64,
         }
     }

@@ -11,8 +11,10 @@ use super::{
     listener::ListenerState,
     lock::{address_lock, lock_path, remember, remembered, take_lock},
     report::{Happened, Report},
+    standing::Standing,
 };
 use crate::cluster::{Client, ClusterSnapshot, UnknownReason};
+use jiff::Timestamp;
 use operator_ledger::{Check, LiveTicket, MonitorLedger, Observation, Stopwatch, SystemId};
 use std::{fs::File, path::PathBuf, sync::Arc, time::Duration};
 use tokio::time::Instant;
@@ -26,6 +28,9 @@ const MAX_LOOKS: u32 = 4;
 
 /// Between the two looks of a single check.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(600);
+
+/// So many of the newest samples tell a monitor that starts how the cluster stood.
+const SAMPLES: usize = 300;
 
 /// What to run.
 #[derive(Debug, Clone)]
@@ -67,6 +72,8 @@ pub struct Monitor {
     given: bool,
     provisional: bool,
     known: ClusterSnapshot,
+    /// How the cluster of this id stood.
+    standing: Option<(SystemId, Standing)>,
     /// The lock on the cluster's id, once that is known, and the id.
     lock: Option<(SystemId, File)>,
     listener: Arc<ListenerState>,
@@ -95,6 +102,7 @@ impl Monitor {
             given,
             provisional: !given,
             known: ClusterSnapshot::default(),
+            standing: None,
             lock: None,
             listener: options.listener.clone(),
             desk: Desk::new(),
@@ -143,6 +151,9 @@ impl Monitor {
         let failed = failed.is_some();
         let numbers = snapshot.as_ref().and_then(|s| serde_json::to_value(s).ok());
         let sample = numbers.as_ref().map(ToString::to_string);
+        let mut standing = self.standing(&system).await?;
+        let changes = snapshot.as_ref().map(|look| standing.note(look));
+        let changes = changes.unwrap_or_default();
         let mut context = None;
         if let Some(mut shown) = snapshot {
             shown.remember(&self.known);
@@ -157,19 +168,38 @@ impl Monitor {
             metric_snapshot: numbers,
             subject_context: context,
             sample,
+            changes: changes.clone(),
             place,
             interval: self.config.interval,
             ok: !failed,
             detail: detail.clone(),
         });
         let outcome = recorded.await?;
+        // What could not be recorded is told by the next look.
+        self.standing = Some((system.clone(), standing));
         let took_ms = started.elapsed().as_millis() as u64;
         tracing::debug!(cluster = %system, took_ms, ?outcome, "checked");
         Ok(Report {
             ok: !failed,
             detail,
+            changes,
             ..Report::new(system, observations, outcome, started)
         })
+    }
+
+    /// How the cluster stood when it was last seen, by whichever monitor of this ledger.
+    async fn standing(&self, system: &SystemId) -> Result<Standing, MonitorError> {
+        if let Some((_, standing)) = self.standing.as_ref().filter(|(of, _)| of == system) {
+            return Ok(standing.clone());
+        }
+        let mut standing = Standing::default();
+        let samples = self.ledger.samples_upto(system, Timestamp::MAX, SAMPLES);
+        for sample in samples.await? {
+            if let Ok(look) = serde_json::from_str::<ClusterSnapshot>(&sample.snapshot) {
+                standing.note(&look);
+            }
+        }
+        Ok(standing)
     }
 
     /// What the alerts of this system read.
@@ -199,6 +229,7 @@ impl Monitor {
             metric_snapshot: seen.and_then(|seen| serde_json::to_value(seen).ok()),
             subject_context: seen.map(|seen| self.context(seen)),
             sample: None,
+            changes: Vec::new(),
             place: self.client.options().pd.join(","),
             interval: self.config.interval,
             ok: true,

@@ -79,6 +79,54 @@ async fn one_cluster_under_two_addresses_has_one_monitor() {
     second.check().await.unwrap();
 }
 
+/// A PD whose one store began when `started` says, in seconds.
+async fn pd_with_a_store(started: Arc<std::sync::atomic::AtomicI64>) -> String {
+    let members = json!({"header": {"cluster_id": 7},
+        "members": [{"name": "pd0"}], "leader": {"name": "pd0"}});
+    let stores = move || {
+        let began = started.load(std::sync::atomic::Ordering::Relaxed);
+        std::future::ready(Json(json!({"count": 1, "stores": [{"store":
+            {"id": 1, "address": "a:1", "state_name": "Up", "start_timestamp": began,
+             "last_heartbeat": Timestamp::now().as_nanosecond() as i64}, "status": {}}]})))
+    };
+    let app = Router::new()
+        .route(
+            "/pd/api/v1/members",
+            get(move || std::future::ready(Json(members.clone()))),
+        )
+        .route("/pd/api/v1/stores", get(stores))
+        .route("/pd/api/v1/ping", get(|| async {}));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    address
+}
+
+#[tokio::test]
+async fn a_monitor_that_starts_again_sees_what_changed_meanwhile() {
+    use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
+    let tmp = tempfile::tempdir().unwrap();
+    let began = Arc::new(AtomicI64::new(1_770_000_000));
+    let here = pd_with_a_store(began.clone()).await;
+    let mut first = monitor(tmp.path(), &here, None).await;
+    for _ in 0..2 {
+        assert_eq!(first.check().await.unwrap().changes, []);
+    }
+    let last = first.known.at;
+    drop(first);
+    began.store(1_770_000_100, Relaxed);
+    let mut second = monitor(tmp.path(), &here, None).await;
+    let changes = second.check().await.unwrap().changes;
+    assert_eq!(changes.len(), 1, "{changes:?}");
+    assert_eq!(changes[0].to.as_deref(), Some("2026-02-02T02:41:40Z"));
+    assert_eq!((changes[0].since, changes[0].at), (last, second.known.at));
+    assert_eq!(second.check().await.unwrap().changes, []);
+    let all = (Timestamp::MIN, Timestamp::MAX);
+    let system = second.watched.id().clone();
+    let stored = second.ledger.observed_changes(&system, all.0, all.1);
+    assert_eq!(stored.await.unwrap().len(), 1);
+}
+
 #[tokio::test]
 async fn while_pd_is_away_the_cluster_that_was_at_its_address_is_meant() {
     let tmp = tempfile::tempdir().unwrap();

@@ -7,6 +7,7 @@ use crate::history::incident::What;
 pub(super) fn sign(what: What) -> (char, Role) {
     match what {
         What::Fault => ('▼', Role::Bad),
+        What::Changed => ('≠', Role::Warn),
         What::Opened => ('!', Role::Bad),
         What::Taken => ('◆', Role::Accent),
         What::Command => ('$', Role::Command),
@@ -29,7 +30,7 @@ pub(super) fn weight(what: What) -> u8 {
         What::Asked | What::Decided => 6,
         What::Failed => 5,
         What::Opened => 4,
-        What::Message => 3,
+        What::Message | What::Changed => 3,
         What::Command => 2,
         What::Taken => 1,
         What::Closed | What::Ended => 0,

@@ -274,6 +274,7 @@ impl Monitor {
                         metric_snapshot: None,
                         subject_context: None,
                         sample: None,
+                        changes: Vec::new(),
                         place: String::new(),
                         interval: Duration::from_millis(200),
                         ok: true,

@@ -5,11 +5,11 @@
 //! long that must hold. Verdicts on claimed repairs are `proof`'s.
 
 use crate::{
-    AlertDetail, Mono, Resolution, Severity, Status, Stored, SystemId, Ticket, TicketEventKind,
-    alerts, claim,
+    AlertDetail, Mono, ObservedChange, Resolution, Severity, Status, Stored, SystemId, Ticket,
+    TicketEventKind, alerts, claim,
     clock::{self, millis},
     engine::{Engine, Result},
-    heartbeat, manual, proof, record,
+    heartbeat, manual, observed_changes, proof, samples,
     stored::words,
     tickets,
     transitions::{self, Change},
@@ -92,6 +92,8 @@ pub struct Check {
     pub subject_context: Option<String>,
     /// JSON of what was observed, kept (bounded) for replay.
     pub sample: Option<String>,
+    /// What changed since earlier looks.
+    pub changes: Vec<ObservedChange>,
     /// PD's addresses, separated by commas: where this cluster is.
     pub place: String,
     /// Time between checks.
@@ -123,8 +125,9 @@ impl Engine {
             proof::decide_verifications(tx, check, data, &mut out)?;
             claim::end_orphans(tx)?;
             if let Some(sample) = &check.sample {
-                record::add_sample(tx, &check.cluster_id, sample)?;
+                samples::add(tx, &check.cluster_id, sample)?;
             }
+            observed_changes::record(tx, &check.cluster_id, &check.changes)?;
             heartbeat::beat(tx, check, &holder)?;
             Ok(out)
         })
@@ -172,10 +175,12 @@ impl Engine {
                     params![provisional, cluster_id],
                 )?;
             }
-            tx.execute(
-                "UPDATE samples SET cluster_id = ?2 WHERE cluster_id = ?1",
-                params![provisional, cluster_id],
-            )?;
+            for table in ["samples", "observed_changes"] {
+                tx.execute(
+                    &format!("UPDATE {table} SET cluster_id = ?2 WHERE cluster_id = ?1"),
+                    params![provisional, cluster_id],
+                )?;
+            }
             Ok(())
         })
     }

@@ -39,7 +39,7 @@ pub(crate) enum Link {
 words!(Link);
 
 /// Tables whose rows are numbered without gaps: rows of them are only ever added, or pruned.
-pub(crate) const NUMBERED: [&str; 8] = [
+pub(crate) const NUMBERED: [&str; 9] = [
     "tickets",
     "agent_sessions",
     "agent_log_entries",
@@ -48,6 +48,7 @@ pub(crate) const NUMBERED: [&str; 8] = [
     "commands",
     "faults",
     "finishes",
+    "observed_changes",
 ];
 
 /// What was there before there was a chain.

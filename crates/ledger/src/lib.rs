@@ -29,7 +29,7 @@
 //! | `reading` | what a reader needs who follows a session, pages through it or plays it back |
 //! | `commands` | what people tell an agent they did not start |
 //! | `spending` | what agents spend, on a ticket and in a day |
-//! | `record` | samples of the cluster and injected faults |
+//! | `samples` | looks at the cluster, and which of them are kept; `observed_changes`, what changed from look to look; `faults`, those that were injected |
 //! | `system` | which system something is about; `tool`, what tools of an agent are called |
 //! | `stored` | words of columns, also those that nobody here writes; `prose`, what older files say in sentences alone |
 //! | `clock` | wall time, a clock that does not jump, who holds a lease |
@@ -50,6 +50,7 @@ pub mod endpoints;
 mod engine;
 mod entries;
 pub mod event;
+mod faults;
 mod file;
 mod finding;
 mod finishes;
@@ -60,14 +61,15 @@ mod ledger_chain;
 mod manual;
 mod meta;
 mod notifications;
+mod observed_changes;
 mod private_copy;
 mod proof;
 mod prose;
 mod prune;
 mod reading;
-mod record;
 mod reply;
 mod roles;
+mod samples;
 mod schema;
 mod services;
 mod session_reads;
@@ -99,18 +101,20 @@ pub use claim::{Claim, ClaimRequest, DEFAULT_LEASE, Lease, MAX_SESSIONS};
 pub use clock::{Holder, Stopwatch, parse_time};
 pub use commands::CommandRow;
 pub use entries::{EntryKind, EntryRow, NewEntry};
+pub use faults::Fault;
 pub use finding::Finding;
 pub use finishes::{Confidence, FINISH, Finish, FinishOutcome, FinishRow};
 pub use heartbeat::{Heartbeat, InGrace};
 pub use manual::NewTicket;
 pub use meta::{BudgetMeta, EntryMeta, Input};
 pub use notifications::{Notification, NotificationCursor, NotificationKind};
+pub use observed_changes::{ChangeKind, ObservedChange, ThingKind};
 pub use proof::{Verification, VerificationRow};
 pub use prune::PruneReport;
 pub use reading::{EntryMark, ListedSession, Measured, RunningSession, WaitingProposal};
-pub use record::{Fault, Sample};
 pub use reply::Reply;
 pub use roles::{AgentLedger, MonitorLedger, PersonLedger, Reader};
+pub use samples::Sample;
 pub use services::{NewService, ServiceRow};
 pub use sessions::{
     NewSession, OutputChunk, SessionRow, SessionStatus, SessionWriter, Totals, UsageTotals,

@@ -85,13 +85,16 @@ impl Engine {
                     "cluster_id = ?1 AND at < ?2",
                     params![system, until],
                 )?;
-                let mut faults =
-                    tx.prepare("SELECT id FROM faults WHERE cluster_id = ?1 AND at < ?2")?;
-                let faults = faults
-                    .query_map(params![system, until], |r| r.get(0))?
-                    .collect::<rusqlite::Result<Vec<i64>>>()?;
-                for fault in faults {
-                    taken.of(tx, "faults", "id", &fault)?;
+                for table in ["faults", "observed_changes"] {
+                    let mut rows = tx.prepare(&format!(
+                        "SELECT id FROM {table} WHERE cluster_id = ?1 AND at < ?2"
+                    ))?;
+                    let rows = rows
+                        .query_map(params![system, until], |r| r.get(0))?
+                        .collect::<rusqlite::Result<Vec<i64>>>()?;
+                    for row in rows {
+                        taken.of(tx, table, "id", &row)?;
+                    }
                 }
                 taken.others(
                     tx,
@@ -142,7 +145,7 @@ fn systems(
 ) -> rusqlite::Result<Vec<(SystemId, Timestamp)>> {
     let mut systems = tx.prepare(
         "SELECT cluster_id FROM samples UNION SELECT cluster_id FROM faults
-         UNION SELECT cluster_id FROM alerts",
+         UNION SELECT cluster_id FROM observed_changes UNION SELECT cluster_id FROM alerts",
     )?;
     let systems = systems
         .query_map([], |r| r.get(0))?

@@ -6,6 +6,7 @@ use crate::{
     clock::{self, parse_time},
     engine::{Engine, Result},
     event::{Stream, VerifyState},
+    samples,
     session_reads::{entry_from_row, session_from_row},
     tickets,
 };
@@ -326,17 +327,11 @@ impl Engine {
             .conn
             .prepare_cached(
                 "SELECT id, at, snapshot FROM samples WHERE cluster_id = ?1 AND at <= ?2
-                 ORDER BY id DESC LIMIT ?3",
+                 ORDER BY at DESC, id DESC LIMIT ?3",
             )?
             .query_map(
                 params![cluster_id.as_str(), clock::text(upto), to_i64(limit)],
-                |r| {
-                    Ok(Sample {
-                        id: r.get(0)?,
-                        at: parse_time(&r.get::<_, String>(1)?),
-                        snapshot: r.get(2)?,
-                    })
-                },
+                samples::from_row,
             )?
             .collect::<rusqlite::Result<_>>()?;
         rows.reverse();
@@ -355,7 +350,7 @@ impl Engine {
                 "SELECT at, json_extract(snapshot, '$.traffic.value.ops_per_s'),
                    json_extract(snapshot, '$.traffic.value.p99_ms') FROM samples
                  WHERE cluster_id = ?1 AND at >= ?2 AND at <= ?3 AND json_valid(snapshot)
-                 ORDER BY id",
+                 ORDER BY at, id",
             )?
             .query_map(
                 params![cluster_id.as_str(), clock::text(from), clock::text(to)],

@@ -136,6 +136,24 @@ CREATE TABLE IF NOT EXISTS samples (
     at TEXT NOT NULL,
     snapshot TEXT NOT NULL
 );
+CREATE TABLE IF NOT EXISTS sample_upkeep (
+    cluster_id TEXT PRIMARY KEY NOT NULL,
+    decided_id INTEGER NOT NULL,
+    minute TEXT NOT NULL,
+    dropped_id INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS observed_changes (
+    id INTEGER PRIMARY KEY,
+    cluster_id TEXT NOT NULL,
+    since TEXT NOT NULL,
+    at TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    thing_kind TEXT NOT NULL,
+    thing TEXT NOT NULL,
+    name TEXT NOT NULL,
+    from_value TEXT,
+    to_value TEXT
+);
 CREATE TABLE IF NOT EXISTS faults (
     id INTEGER PRIMARY KEY,
     cluster_id TEXT NOT NULL,
@@ -341,6 +359,10 @@ CREATE INDEX IF NOT EXISTS idx_verifications_waiting ON verifications(ticket_id)
 CREATE INDEX IF NOT EXISTS idx_finishes_ticket ON finishes(ticket_id);
 CREATE INDEX IF NOT EXISTS idx_finishes_session ON finishes(session_id);
 CREATE INDEX IF NOT EXISTS idx_samples_cluster ON samples(cluster_id, id);
+CREATE INDEX IF NOT EXISTS idx_samples_at ON samples(cluster_id, at);
+CREATE INDEX IF NOT EXISTS idx_observed_changes ON observed_changes(cluster_id, at);
+CREATE INDEX IF NOT EXISTS idx_tickets_resolved ON tickets(cluster_id, resolved_at);
+CREATE INDEX IF NOT EXISTS idx_agent_sessions_ended ON agent_sessions(cluster_id, ended_at);
 CREATE INDEX IF NOT EXISTS idx_commands_waiting ON commands(session_id) WHERE taken_at IS NULL;
 CREATE INDEX IF NOT EXISTS idx_spending_day ON spending(day);
 CREATE INDEX IF NOT EXISTS idx_spending_session ON spending(session_id);

@@ -127,8 +127,8 @@ pub(crate) use words;
 mod tests {
     use super::*;
     use crate::{
-        Confidence, EntryKind, FinishOutcome, NotificationKind, Resolution, SessionStatus,
-        Severity, Status, TicketEventKind,
+        ChangeKind, Confidence, EntryKind, FinishOutcome, NotificationKind, Resolution,
+        SessionStatus, Severity, Status, ThingKind, TicketEventKind,
         event::{Level, Mode, Outcome, Stream, VerifyState},
     };
     use strum::IntoEnumIterator;
@@ -156,6 +156,8 @@ mod tests {
         same_word_everywhere::<Severity>();
         same_word_everywhere::<TicketEventKind>();
         same_word_everywhere::<NotificationKind>();
+        same_word_everywhere::<ChangeKind>();
+        same_word_everywhere::<ThingKind>();
         same_word_everywhere::<Mode>();
         same_word_everywhere::<Outcome>();
         same_word_everywhere::<Stream>();

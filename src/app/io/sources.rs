@@ -294,6 +294,7 @@ mod tests {
             metric_snapshot: None,
             subject_context: None,
             sample: Some(serde_json::to_string(snapshot).unwrap()),
+            changes: Vec::new(),
             place: format!("http://elsewhere,{pd}"),
             interval: Duration::from_millis(200),
             ok: true,

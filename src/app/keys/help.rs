@@ -49,7 +49,7 @@ pub fn help(state: &State) -> Vec<Line> {
     for text in [
         "▼ a fault was injected   ! a ticket was opened   ◆ an agent took it",
         "$ a command   ✗ one that failed   ‖ one that waits for a person   ◇ what they said",
-        "~ claimed   ✓ proven   ↑ escalated   · closed, or the session ended",
+        "~ claimed   ✓ proven   ↑ escalated   ≠ something was seen to change   · closed, ended",
     ] {
         composer.say(&mut ring, Kind::Plain, text);
     }

@@ -16,6 +16,7 @@ pub(super) fn store(id: u64, state: StoreState) -> Store {
         state,
         last_heartbeat: None,
         started: None,
+        version: None,
         leaders: Some(2),
         regions: Some(6),
         capacity: None,
@@ -30,6 +31,7 @@ fn snapshot(state: StoreState, now: Timestamp) -> ClusterSnapshot {
         name: "pd0".into(),
         address: "http://127.0.0.1:2379".into(),
         state: MemberState::Leader,
+        ..PdMember::default()
     };
     ClusterSnapshot {
         at: now,

@@ -4,7 +4,7 @@ use super::Client;
 use crate::cluster::{
     http::{self, HttpError},
     lenient::Lenient,
-    pd::{HealthAnswer, MemberAnswer, MembersAnswer},
+    pd::{HealthAnswer, MemberAnswer, MembersAnswer, StatusAnswer},
     snapshot::{MemberState, Observed, PdMember},
 };
 use futures_util::future::join_all;
@@ -14,7 +14,7 @@ use std::collections::HashMap;
 impl Client {
     /// What the members that answer say of each other, by name.
     pub(super) async fn health(&self, endpoints: &[String]) -> Health {
-        let (told, pings) = tokio::join!(
+        let (told, pings, processes) = tokio::join!(
             join_all(endpoints.iter().map(|e| async move {
                 let url = format!("{e}/pd/api/v1/health");
                 http::get_json::<Lenient<HealthAnswer>>(&self.patient, &url)
@@ -25,11 +25,20 @@ impl Client {
                 http::get(&self.http, &format!("{e}/pd/api/v1/ping"))
                     .await
                     .is_ok()
+            })),
+            join_all(endpoints.iter().map(|e| async move {
+                let url = format!("{e}/pd/api/v1/status");
+                http::get_json::<StatusAnswer>(&self.http, &url).await.ok()
             }))
         );
         let mut health = Health::default();
         for (endpoint, ok) in endpoints.iter().zip(pings) {
             health.ping.insert(endpoint.clone(), ok);
+        }
+        for (endpoint, process) in endpoints.iter().zip(processes) {
+            if let Some(process) = process {
+                health.process.insert(endpoint.clone(), process);
+            }
         }
         for entry in told.into_iter().flatten().flat_map(|all| all.read) {
             // One witness who says "alive" is enough: two that cannot see each other are not dead.
@@ -82,10 +91,14 @@ impl Client {
                     (Some(false), false) => MemberState::Down,
                     (None, false) => MemberState::Unknown,
                 };
+                let process = health.process.get(&address);
+                let began = process.and_then(|p| Timestamp::from_second(p.start_timestamp).ok());
                 PdMember {
                     name: name_of(m, &known),
                     address,
                     state,
+                    started: began.filter(|at| at.as_second() > 0),
+                    version: Some(m.binary_version.clone()).filter(|v| !v.is_empty()),
                 }
             })
             .collect();
@@ -111,4 +124,6 @@ fn name_of(member: &MemberAnswer, all: &[MemberAnswer]) -> String {
 pub(super) struct Health {
     told: Vec<(MemberAnswer, bool)>,
     ping: HashMap<String, bool>,
+    /// What those that answer us say of their process, by address.
+    process: HashMap<String, StatusAnswer>,
 }

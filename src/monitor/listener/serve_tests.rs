@@ -77,6 +77,7 @@ impl Desk {
                 metric_snapshot: None,
                 subject_context: None,
                 sample: None,
+                changes: Vec::new(),
                 place: String::new(),
                 interval: Duration::from_secs(5),
                 ok,

@@ -443,6 +443,7 @@ pub(super) fn incident(stage: &Stage) -> Incident {
                 decided_at: Some(at(70)),
             }],
         }],
+        changes: Vec::new(),
         faults: vec![Fault {
             id: 1,
             at: Some(at(15)),

@@ -246,6 +246,7 @@ pub(super) fn snapshot(broken: bool, now: Timestamp) -> ClusterSnapshot {
         state,
         last_heartbeat: Some(now - SignedDuration::from_secs(ago)),
         started: None,
+        version: None,
         leaders: Some(leaders),
         regions: Some(6),
         capacity: Some(1 << 30),
@@ -274,6 +275,7 @@ pub(super) fn snapshot(broken: bool, now: Timestamp) -> ClusterSnapshot {
         name: format!("pd{n}"),
         address: format!("http://10.0.0.{n}:2379"),
         state,
+        ..PdMember::default()
     };
     let ops = if broken { 811.0 } else { 1204.0 };
     ClusterSnapshot {
@@ -312,5 +314,6 @@ pub(super) fn snapshot(broken: bool, now: Timestamp) -> ClusterSnapshot {
             },
             now,
         ),
+        rate_window_ms: None,
     }
 }

@@ -6,6 +6,7 @@
 mod harness;
 mod keeper;
 mod rolling;
+mod watched;
 
 use harness::{LONG, Lab, SHORT, demo_stand_in, executable, exists, kill, parent, text, until};
 use operator_lab::NodeState;

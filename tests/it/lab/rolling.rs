@@ -1,71 +1,11 @@
 //! A rolling restart, as an upgrade does it: no ticket, though PD's last leader forgets on the way
 //! what the one before it knew.
 
-use super::harness::{LONG, Lab, executable, until};
-use operator_lab::timing::MONITOR_TIMES;
-use serde_json::Value;
-use std::{
-    io::{BufRead, BufReader},
-    process::{Child, Command, Stdio},
-    sync::{Arc, Mutex},
+use super::{
+    harness::{LONG, Lab, until},
+    watched::{Monitor, changes},
 };
-
-/// A monitor of a lab, and what its checks said. Dropping it ends it.
-struct Monitor {
-    process: Child,
-    reports: Arc<Mutex<Vec<Value>>>,
-}
-
-impl Monitor {
-    fn start(lab: &Lab) -> Self {
-        let pd = lab.topology().pd_endpoints().join(",");
-        let ledger = lab.dir().with_file_name("tickets.db");
-        let mut process = Command::new(executable())
-            .args(["monitor", "run", "--json", "--pd", &pd, "--db"])
-            .arg(ledger)
-            .args(MONITOR_TIMES)
-            .env("OPERATOR_HOME", lab.dir().with_file_name("record"))
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let reports = Arc::new(Mutex::new(Vec::new()));
-        let (lines, told) = (process.stdout.take().unwrap(), reports.clone());
-        std::thread::spawn(move || {
-            for line in BufReader::new(lines).lines().map_while(Result::ok) {
-                let report = serde_json::from_str(&line).unwrap();
-                told.lock().unwrap().push(report);
-            }
-        });
-        Self { process, reports }
-    }
-
-    fn reports(&self) -> Vec<Value> {
-        self.reports.lock().unwrap().clone()
-    }
-
-    /// Waits for so many checks, from now on, that find nothing at all.
-    fn finds_nothing(&self, checks: usize) {
-        let seen = self.reports().len();
-        until("the monitor finds nothing", LONG, || {
-            let clear = |report: &&Value| report["violations"].as_array().unwrap().is_empty();
-            let newer = self.reports().split_off(seen);
-            newer.iter().rev().take_while(clear).count() >= checks
-        });
-    }
-
-    fn tickets(&self) -> Vec<Value> {
-        let opened = |report: &Value| !report["outcome"]["opened"].as_array().unwrap().is_empty();
-        self.reports().into_iter().filter(opened).collect()
-    }
-}
-
-impl Drop for Monitor {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
+use serde_json::Value;
 
 fn leader(lab: &Lab) -> Option<String> {
     let members = ["pd0", "pd1", "pd2"].iter();
@@ -96,6 +36,29 @@ fn a_rolling_restart_opens_no_ticket_and_a_store_lost_in_its_last_minute_one() {
     monitor.finds_nothing(3);
     let opened = monitor.tickets();
     assert!(opened.is_empty(), "{opened:#?}");
+    // Who was started again is known, and nobody else was.
+    let seen = changes(&monitor.reports());
+    let started = |thing: &Value| {
+        let of = |c: &&Value| c["kind"] == "started" && c["name"] == *thing;
+        seen.iter().filter(of).count()
+    };
+    for name in ["pd0", "pd1", "pd2", "tikv0", "tikv1", "tikv2"] {
+        let again = name.starts_with("tikv") || name == old;
+        assert_eq!(
+            started(&name.into()),
+            usize::from(again),
+            "{name}: {seen:#?}"
+        );
+    }
+    let led = |c: &&Value| c["kind"] == "leader" && c["from"] == *old;
+    assert!(seen.iter().any(|c| led(&c)), "{seen:#?}");
+    let odd = ["version", "joined", "gone"];
+    assert!(
+        !seen
+            .iter()
+            .any(|c| odd.iter().any(|kind| c["kind"] == *kind)),
+        "{seen:#?}"
+    );
 
     // The one that leads now goes too, and with it a store for good.
     let second = leader(&lab).unwrap();

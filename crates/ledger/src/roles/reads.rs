@@ -4,8 +4,8 @@ use super::{Carry, Reader, Reply, calls};
 use crate::{
     ChainReport, CommandRow, CrowdMember, EntryMark, EntryRow, Fault, FinishRow, Heartbeat,
     InGrace, LedgerReport, ListedSession, LiveTicket, Measured, Notification, NotificationCursor,
-    OutputChunk, Payment, RunningSession, Sample, ServiceRow, SessionRow, Sighting, Standing,
-    Statistics, Status, SystemId, Ticket, TicketEvent, Verification, VerificationRow,
+    ObservedChange, OutputChunk, Payment, RunningSession, Sample, ServiceRow, SessionRow, Sighting,
+    Standing, Statistics, Status, SystemId, Ticket, TicketEvent, Verification, VerificationRow,
     WaitingProposal, usage::Spent,
 };
 use jiff::Timestamp;
@@ -202,6 +202,13 @@ calls!(Reader {
 
     /// What was measured between two times, oldest first.
     fn measured(cluster_id: &SystemId, from: Timestamp, to: Timestamp) -> Vec<Measured>;
+
+    /// What was seen to have changed between two times, oldest first.
+    fn observed_changes(
+        cluster_id: &SystemId,
+        from: Timestamp,
+        to: Timestamp,
+    ) -> Vec<ObservedChange>;
 
     /// Faults injected into a cluster, oldest first.
     fn faults(cluster_id: &SystemId) -> Vec<Fault>;

@@ -85,6 +85,7 @@ impl Bench {
                 metric_snapshot: Some(serde_json::json!({"stores": 2})),
                 subject_context: Some("PD is at http://127.0.0.1:1".into()),
                 sample: None,
+                changes: Vec::new(),
                 place: "http://127.0.0.1:1,http://127.0.0.1:2".into(),
                 interval: Duration::from_secs(1),
                 ok: true,

@@ -7,6 +7,7 @@ mod files;
 mod finishes;
 mod ledger_ends;
 mod life_cycle;
+mod observed;
 mod tickets;
 mod told;
 mod verify;

@@ -79,6 +79,7 @@ fn check(bench: &mut Bench) -> CheckOutcome {
             metric_snapshot: None,
             subject_context: Some("PD is at http://127.0.0.1:1".into()),
             sample: None,
+            changes: Vec::new(),
             place: String::new(),
             interval: Duration::from_secs(1),
             ok: true,
