@@ -1,10 +1,15 @@
 //! `operator-tui tickets`: list, show, open, resolve, hold, unhold.
 
 use super::{
-    CliResult, out, table,
+    CliResult, config_file, out, table,
     target::{self, LedgerArgs},
 };
-use crate::{app::model::detail::alert_lines, span};
+use crate::{
+    app::model::detail::alert_lines,
+    history::impact,
+    monitor::{Config, Invariant, config::Overrides},
+    span,
+};
 use agent_lab::{control::person, redact::Redactor};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use color_eyre::eyre::eyre;
@@ -270,12 +275,14 @@ fn show(id: i64, common: &Common) -> color_eyre::Result<()> {
     let sessions = ledger.sessions_of_ticket(id).wait()?;
     let proofs = ledger.verifications(id).wait()?;
     let finishes = ledger.finishes(id).wait()?;
+    let impact = impact::read::of_ticket(&ledger, &ticket, p99_limit())?;
     if common.json {
         let mut value = serde_json::to_value(&ticket)?;
         value["events"] = serde_json::to_value(&events)?;
         value["sessions"] = serde_json::to_value(&sessions)?;
         value["verifications"] = serde_json::to_value(&proofs)?;
         value["finishes"] = serde_json::to_value(&finishes)?;
+        value["impact"] = serde_json::to_value(&impact)?;
         out::json(&value)?;
         return Ok(());
     }
@@ -302,6 +309,15 @@ fn show(id: i64, common: &Common) -> color_eyre::Result<()> {
         for line in lines {
             outln!("  {line}")?;
         }
+    }
+    outln!("\nImpact")?;
+    match &impact {
+        Some(impact) => {
+            for (name, text) in impact::words::words(impact) {
+                outln!("  {name:<11} {text}")?;
+            }
+        }
+        None => outln!("  unknown: nothing was sampled then")?,
     }
     outln!("\nWhat happened")?;
     for e in &events {
@@ -343,6 +359,13 @@ fn show(id: i64, common: &Common) -> color_eyre::Result<()> {
         _ => {}
     }
     Ok(())
+}
+
+/// What p99 is not to be above, in milliseconds. None: nothing says so.
+fn p99_limit() -> Option<f64> {
+    let file = config_file::read().ok()?;
+    let config = Config::new(file.monitor, Overrides::default()).ok()?;
+    Some(config.rule(Invariant::HighLatency)?.threshold)
 }
 
 /// With a capital letter.

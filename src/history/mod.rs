@@ -6,6 +6,7 @@
 pub mod changes;
 pub mod events;
 pub mod follow;
+pub mod impact;
 pub mod incident;
 pub mod output;
 pub mod page;

@@ -5,6 +5,7 @@
 
 mod harness;
 mod keeper;
+mod observed;
 mod rolling;
 mod watched;
 

@@ -1,0 +1,61 @@
+//! The impact of a ticket: which samples, faults and other outages it is made from.
+
+use super::{Impact, Look, baseline, impact};
+use crate::cluster::ClusterSnapshot;
+use jiff::{SignedDuration, Timestamp};
+use operator_ledger::{Reader, Result, SystemId, Ticket};
+
+/// So much is read at once: samples are long, and what is wanted of each is short.
+const AT_ONCE: SignedDuration = SignedDuration::from_mins(10);
+/// A fault so long before may be what was seen.
+const CAUSE: SignedDuration = SignedDuration::from_mins(10);
+
+/// From its first sight, or the fault that was injected before that, to its end. None: nothing was
+/// sampled then.
+pub fn of_ticket(
+    ledger: &Reader,
+    ticket: &Ticket,
+    p99_limit_ms: Option<f64>,
+) -> Result<Option<Impact>> {
+    let (Some(system), Some(seen)) = (&ticket.cluster_id, ticket.first_seen_at) else {
+        return Ok(None);
+    };
+    let faults = ledger.faults(system).wait()?;
+    let caused = faults.iter().filter_map(|fault| fault.at);
+    let caused = caused.filter(|at| *at <= seen && *at >= seen - CAUSE).max();
+    let span = (
+        caused.unwrap_or(seen),
+        ticket.resolved_at.unwrap_or_else(Timestamp::now),
+    );
+    let earlier = span.0 - baseline::LENGTH;
+    let others = ledger
+        .tickets_between(Some(system), earlier, span.0)
+        .wait()?;
+    let leave_out: Vec<_> = others
+        .iter()
+        .filter(|other| other.id != ticket.id)
+        .filter_map(|other| Some((other.first_seen_at?, other.resolved_at.unwrap_or(span.1))))
+        .collect();
+    let looks = looks(ledger, system, earlier - baseline::LENGTH, span.1)?;
+    Ok(impact(looks, span, &leave_out, p99_limit_ms))
+}
+
+fn looks(ledger: &Reader, system: &SystemId, from: Timestamp, to: Timestamp) -> Result<Vec<Look>> {
+    let mut looks: Vec<Look> = Vec::new();
+    let mut begin = from;
+    while begin < to {
+        let end = (begin + AT_ONCE).min(to);
+        for sample in ledger.samples(system, begin, end).wait()? {
+            let Ok(snapshot) = serde_json::from_str::<ClusterSnapshot>(&sample.snapshot) else {
+                continue;
+            };
+            let look = Look::of(sample.at.unwrap_or(snapshot.at), &snapshot);
+            // Both ends of a stretch are read, and one of them twice.
+            if looks.last().is_none_or(|last| last.at < look.at) {
+                looks.push(look);
+            }
+        }
+        begin = end;
+    }
+    Ok(looks)
+}
