@@ -57,9 +57,16 @@ redaction:
 fuzz cases="20000":
     PROPTEST_CASES={{cases}} cargo test --workspace --lib -- fuzz_ redact
 
-# Kills at random moments again and again, the ledger taken away in every way there is, and properties
-# with many cases; takes long
-drills rounds="20":
+# One process of a demo killed at a random moment, again and again (a quarter of an hour and more); a
+# seed that lost something is played alone by `just kills 1 SEED`
+kills rounds="200" seed="1000":
+    OPERATOR_DRILL_ROUNDS={{rounds}} OPERATOR_DRILL_SEED={{seed}} cargo test -p operator-tui --test it \
+        two_hundred_kills -- --ignored --nocapture
+
+# Kills at random moments again and again, the ledger taken away in every way there is, text that a
+# terminal would obey through every source, and properties with many cases; takes long
+drills rounds="20": kills
     PROPTEST_CASES=20000 cargo test --workspace --lib
     cargo test -p agent_lab --test it ledger_away -- --nocapture
+    cargo test -p operator-tui --test it injection
     for n in $(seq {{rounds}}); do cargo test -p agent_lab --test it survival && cargo test -p operator-tui --test it survival || exit 1; done

@@ -8,7 +8,7 @@ use crate::{
 };
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use operator_ledger::{
-    AgentLedger, ClaimRequest, LedgerError, PRESENCE, Reader, Status,
+    AgentLedger, ClaimRequest, LedgerError, PRESENCE, Reader, SessionStatus, Status,
     event::{Level, Outcome},
 };
 use std::time::{Duration, Instant};
@@ -172,9 +172,9 @@ async fn work(
             Some(Ok(None)) => {
                 trouble = None;
                 if let Some(id) = plan.ticket {
-                    // Its lease may be about to run out.
                     tries += 1;
-                    if tries > 3 {
+                    // A lease that nobody renews any more runs out.
+                    if tries > 3 && !is_abandoned(ledger, id).await? {
                         return Err(WorkError::Taken {
                             id,
                             why: why_not(ledger, id).await?,
@@ -246,6 +246,16 @@ async fn day_is_spent(
 }
 
 /// Why a ticket that is there is not to be had.
+/// Whether the agent that took a ticket has died, and its lease has not run out yet.
+async fn is_abandoned(ledger: &Reader, id: i64) -> Result<bool, LedgerError> {
+    let ticket = ledger.ticket(id).await?;
+    let taken = ticket.is_some_and(|t| t.status == Status::Acknowledged && !t.held);
+    // One whose agent is gone reads as ended.
+    let sessions = ledger.sessions_of_ticket(id).await?;
+    let newest = sessions.last();
+    Ok(taken && newest.is_some_and(|s| s.status != SessionStatus::Running))
+}
+
 async fn why_not(ledger: &Reader, id: i64) -> Result<String, LedgerError> {
     let ticket = ledger.ticket(id).await?.ok_or(LedgerError::NoTicket(id))?;
     Ok(match ticket.status {

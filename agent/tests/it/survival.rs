@@ -150,6 +150,27 @@ async fn killed_at_any_instant_it_loses_no_row_and_leaves_no_process() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_ticket_asked_for_by_number_is_taken_when_the_lease_of_a_dead_agent_has_run_out() {
+    let stage = Stage::new(vec![
+        turn(&[shell("t0", "sleep 60")], "tool_use"),
+        handed_over(),
+    ])
+    .await;
+    let mut dead = stage
+        .command(&["--lease", "8"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    until("it works", LONG, || !stage.server.asked().is_empty());
+    dead.kill().await.unwrap();
+    let next = stage.run(&[]).await;
+    let told = String::from_utf8_lossy(&next.stderr);
+    assert!(!told.contains("cannot be taken"), "{told}");
+    assert_eq!(here(stage.ledger().sessions(10)).unwrap().len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn on_a_full_disk_nothing_runs_unrecorded_and_the_work_goes_on_later() {
     let scratch = tempfile::tempdir().unwrap();
     let ran = scratch.path().join("ran");

@@ -19,7 +19,7 @@ pub(super) fn limit() -> Duration {
     Duration::from_secs(60)
 }
 
-pub(super) struct Dashboard {
+pub(crate) struct Dashboard {
     terminal: Terminal,
     home: Arc<TempDir>,
 }
@@ -75,12 +75,12 @@ fn lab(home: &Path, args: &[&str]) -> String {
 }
 
 impl Dashboard {
-    pub(super) fn new(width: u16, height: u16, args: &[&str]) -> Self {
+    pub(crate) fn new(width: u16, height: u16, args: &[&str]) -> Self {
         Self::with_env(width, height, args, &[])
     }
 
     /// With a PD address nobody listens on, unless `args` say otherwise.
-    pub(super) fn with_env(width: u16, height: u16, args: &[&str], env: &[(&str, &str)]) -> Self {
+    pub(crate) fn with_env(width: u16, height: u16, args: &[&str], env: &[(&str, &str)]) -> Self {
         let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_operator-tui"));
         command.args(args);
         command.args(["--pd", "http://127.0.0.1:1"]);
@@ -91,23 +91,23 @@ impl Dashboard {
     }
 
     /// The demo, with a home of its own.
-    pub(super) fn demo(width: u16, height: u16) -> Self {
+    pub(crate) fn demo(width: u16, height: u16) -> Self {
         let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_operator-tui"));
         command.args(["demo", "--seed", "7"]);
         Self::run(width, height, command)
     }
 
-    pub(super) fn home(&self) -> &Path {
+    pub(crate) fn home(&self) -> &Path {
         self.home.path()
     }
 
     /// `operator-tui lab`, on the lab of this demo.
-    pub(super) fn lab(&self, args: &[&str]) {
+    pub(crate) fn lab(&self, args: &[&str]) {
         lab(self.home(), args);
     }
 
     /// With this PD.
-    pub(super) fn of_pd(width: u16, height: u16, pd: &str, args: &[&str]) -> Self {
+    pub(crate) fn of_pd(width: u16, height: u16, pd: &str, args: &[&str]) -> Self {
         let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_operator-tui"));
         command.args(args);
         command.args(["--pd", pd]);
@@ -115,16 +115,20 @@ impl Dashboard {
     }
 
     /// A test of this executable, in a terminal, told by a variable that it is.
-    pub(super) fn of_this_test(name: &str, (variable, value): (&str, &str)) -> Self {
+    pub(crate) fn of_this_test(name: &str, (variable, value): (&str, &str)) -> Self {
         let mut command = CommandBuilder::new(operator_process::executable());
         command.args(["--exact", name, "--nocapture", "--test-threads=1"]);
         command.env(variable, value);
         Self::run(80, 24, command)
     }
 
-    pub(super) fn run(width: u16, height: u16, command: CommandBuilder) -> Self {
-        let home = Arc::new(tempfile::tempdir().unwrap());
-        Self::run_in(home, width, height, command)
+    pub(crate) fn run(width: u16, height: u16, command: CommandBuilder) -> Self {
+        Self::run_at(tempfile::tempdir().unwrap(), width, height, command)
+    }
+
+    /// In a home that may have something in it.
+    pub(crate) fn run_at(home: TempDir, width: u16, height: u16, command: CommandBuilder) -> Self {
+        Self::run_in(Arc::new(home), width, height, command)
     }
 
     fn run_in(home: Arc<TempDir>, width: u16, height: u16, mut command: CommandBuilder) -> Self {
@@ -139,31 +143,40 @@ impl Dashboard {
         }
     }
 
-    pub(super) fn screen(&self) -> String {
+    /// Since it was started.
+    pub(crate) fn age(&self) -> Duration {
+        self.terminal.started.elapsed()
+    }
+
+    pub(crate) fn lives(&mut self) -> bool {
+        self.terminal.exit_code(Duration::ZERO).is_none()
+    }
+
+    pub(crate) fn screen(&self) -> String {
         self.terminal.contents()
     }
 
-    pub(super) fn raw(&self) -> String {
+    pub(crate) fn raw(&self) -> String {
         String::from_utf8_lossy(&self.bytes()).into_owned()
     }
 
     /// All it ever wrote.
-    pub(super) fn bytes(&self) -> Vec<u8> {
+    pub(crate) fn bytes(&self) -> Vec<u8> {
         self.terminal.seen().raw.clone()
     }
 
-    pub(super) fn with_screen<T>(&self, look: impl FnOnce(&vt100::Screen) -> T) -> T {
+    pub(crate) fn with_screen<T>(&self, look: impl FnOnce(&vt100::Screen) -> T) -> T {
         look(self.terminal.seen().screen())
     }
 
-    pub(super) fn in_alternate_screen(&self) -> bool {
+    pub(crate) fn in_alternate_screen(&self) -> bool {
         self.terminal.seen().screen().alternate_screen()
     }
 
     /// Waits until the screen is as wanted. In the middle of a frame part of it is still the last
     /// one's: that counts for nothing.
     #[track_caller]
-    pub(super) fn until(&mut self, wanted: impl Fn(&str) -> bool) {
+    pub(crate) fn until(&mut self, wanted: impl Fn(&str) -> bool) {
         let seen = |seen: &Seen| {
             let last = |mark: &[u8]| memchr::memmem::rfind(&seen.raw, mark);
             let whole = last(b"\x1b[?2026h") <= last(b"\x1b[?2026l");
@@ -176,30 +189,30 @@ impl Dashboard {
     /// Waits until it has written this, wherever a line was broken: what it wrote last is read after
     /// its end.
     #[track_caller]
-    pub(super) fn until_written(&self, words: &str) {
+    pub(crate) fn until_written(&self, words: &str) {
         let seen = |seen: &Seen| memchr::memmem::find(&seen.raw, words.as_bytes()).is_some();
         let found = self.terminal.wait(limit(), seen);
         assert!(found.is_some(), "not written in time:\n{}", self.raw());
     }
 
-    pub(super) fn send(&mut self, keys: &str) {
+    pub(crate) fn send(&mut self, keys: &str) {
         self.send_bytes(keys.as_bytes());
     }
 
-    pub(super) fn send_bytes(&mut self, bytes: &[u8]) {
+    pub(crate) fn send_bytes(&mut self, bytes: &[u8]) {
         self.terminal.send(bytes);
     }
 
-    pub(super) fn resize(&mut self, width: u16, height: u16) {
+    pub(crate) fn resize(&mut self, width: u16, height: u16) {
         self.terminal.resize(width, height);
     }
 
-    pub(super) fn signal(&self, signal: Signal) {
+    pub(crate) fn signal(&self, signal: Signal) {
         self.terminal.signal(signal);
     }
 
     /// The numbers on screen that follow these words.
-    pub(super) fn pids(&self, words: &[&str]) -> Vec<u32> {
+    pub(crate) fn pids(&self, words: &[&str]) -> Vec<u32> {
         let screen = self.screen();
         words
             .iter()
@@ -214,7 +227,7 @@ impl Dashboard {
     }
 
     #[track_caller]
-    pub(super) fn exit_code(&mut self) -> u32 {
+    pub(crate) fn exit_code(&mut self) -> u32 {
         match self.terminal.exit_code(limit()) {
             Some(code) => code,
             None => panic!("it does not end:\n{}", self.screen()),
@@ -222,7 +235,7 @@ impl Dashboard {
     }
 
     #[track_caller]
-    pub(super) fn assert_terminal_as_found(&self) {
+    pub(crate) fn assert_terminal_as_found(&self) {
         // The last bytes may not have been read yet.
         let deadline = Instant::now() + limit();
         loop {
@@ -236,12 +249,12 @@ impl Dashboard {
     }
 
     /// `T` while stopped.
-    pub(super) fn process_state(&self) -> Option<char> {
+    pub(crate) fn process_state(&self) -> Option<char> {
         Some(Stat::of(self.terminal.pid())?.state)
     }
 
     /// Bytes and frames written in a while, and how many seconds that was: more, on a busy machine.
-    pub(super) fn written_during(&self, while_: Duration) -> (usize, usize, usize) {
+    pub(crate) fn written_during(&self, while_: Duration) -> (usize, usize, usize) {
         let before = self.terminal.seen().raw.len();
         let began = Instant::now();
         thread::sleep(while_);
@@ -252,7 +265,7 @@ impl Dashboard {
     }
 
     /// Colours of the cells on screen.
-    pub(super) fn colours(&self) -> Vec<String> {
+    pub(crate) fn colours(&self) -> Vec<String> {
         let seen = self.terminal.seen();
         let screen = seen.screen();
         let (rows, columns) = screen.size();

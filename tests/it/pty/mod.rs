@@ -4,10 +4,12 @@ mod demo;
 mod harness;
 mod hostile;
 mod incident;
+mod kills;
 mod survival;
 mod terminal;
 
-use harness::{Dashboard, alive, limit, wait_until};
+pub(crate) use harness::Dashboard;
+use harness::{alive, limit, wait_until};
 use rustix::process::Signal;
 use std::{fs, time::Duration};
 
@@ -62,6 +64,24 @@ fn a_child_that_ignores_term_does_not_keep_the_dashboard() {
     assert_eq!(dash.exit_code(), 0);
     dash.assert_terminal_as_found();
     wait_until("the agent is gone", || pids.iter().all(|pid| !alive(*pid)));
+}
+
+#[test]
+fn somebody_elses_agent_gets_a_key_only_where_a_person_says_so() {
+    let agent = "echo \"key ${BRAVE_API_KEY-none}.\"; cat";
+    for (more, shown) in [
+        (None, "key none."),
+        (Some("--agent-cmd-keys"), "key of-a-test."),
+    ] {
+        let args: Vec<_> = ["--no-monitor", "--agent-cmd", agent]
+            .into_iter()
+            .chain(more)
+            .collect();
+        let mut dash = Dashboard::with_env(80, 24, &args, &[("BRAVE_API_KEY", "of-a-test")]);
+        dash.until(|s| s.contains(shown));
+        dash.send("q");
+        assert_eq!(dash.exit_code(), 0);
+    }
 }
 
 #[test]
