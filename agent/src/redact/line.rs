@@ -91,7 +91,7 @@ impl<'t> Scan<'t> {
         match hit.suspect {
             Suspect::Token(i) => self.token(&RULES.tokens[i], hit),
             Suspect::Lead(i) => self.lead(&RULES.leads[i], hit),
-            Suspect::Name => self.name(hit, lines),
+            Suspect::Name | Suspect::LastWord => self.name(hit, lines),
             Suspect::Url => self.url(hit.end),
             Suspect::Cookie => self.cookie(hit),
             Suspect::Pem => self.pem(hit.start, lines),

@@ -40,6 +40,15 @@ fn ends(list: &[String], word: &str) -> bool {
     list.iter().any(|w| word.ends_with(w.as_str()))
 }
 
+/// Without those that are found with another one.
+fn fewest(mut all: Vec<String>, found: impl Fn(&str, &str) -> bool) -> Vec<String> {
+    let others = all.clone();
+    all.retain(|w| !others.iter().any(|o| o != w && found(w, o)));
+    all.sort();
+    all.dedup();
+    all
+}
+
 pub(super) fn in_name(b: u8) -> bool {
     b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.')
 }
@@ -47,7 +56,7 @@ pub(super) fn in_name(b: u8) -> bool {
 impl Names {
     /// What a name with a secret has in it.
     pub(super) fn starts(&self) -> Vec<String> {
-        let mut all: Vec<String> = [&self.password, &self.token, &self.key, &self.word]
+        let mut all: Vec<String> = [&self.password, &self.token, &self.key]
             .into_iter()
             .flatten()
             .cloned()
@@ -59,11 +68,12 @@ impl Names {
         all.push("_auth".into());
         all.push("credentials".into());
         // One of them finds every name that another one is in.
-        let longer = all.clone();
-        all.retain(|w| !longer.iter().any(|o| o != w && w.contains(o.as_str())));
-        all.sort();
-        all.dedup();
-        all
+        fewest(all, |word, other| word.contains(other))
+    }
+
+    /// And what has one only where the name's last word ends with it: `pass` is in many a word.
+    pub(super) fn last_words(&self) -> Vec<String> {
+        fewest(self.word.clone(), |word, other| word.ends_with(other))
     }
 
     /// The whole name around a word of it.

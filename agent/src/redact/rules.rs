@@ -97,6 +97,8 @@ pub(super) enum Suspect {
     Lead(usize),
     /// A word of a name.
     Name,
+    /// One that counts only where the name's last word ends.
+    LastWord,
     Url,
     /// `-----BEGIN`
     Pem,
@@ -141,6 +143,9 @@ impl Rules {
         }
         for word in file.names.starts() {
             add(&word, Suspect::Name);
+        }
+        for word in file.names.last_words() {
+            add(&word, Suspect::LastWord);
         }
         add("://", Suspect::Url);
         add("-----BEGIN", Suspect::Pem);
@@ -196,6 +201,7 @@ impl Rules {
             .filter(move |hit| match hit.suspect {
                 Suspect::Token(i) => !self.tokens[i].alone || begins_word(bytes, hit.start),
                 Suspect::Lead(i) => !self.leads[i].alone || begins_word(bytes, hit.start),
+                Suspect::LastWord => !bytes.get(hit.end).is_some_and(u8::is_ascii_alphabetic),
                 _ => true,
             })
     }
