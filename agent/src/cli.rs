@@ -158,9 +158,27 @@ impl From<ModeArg> for Mode {
     }
 }
 
+/// The arguments of this process. Wrong ones are quoted, and may be anybody's text: what is said of
+/// them is cleaned as everything is.
+pub fn arguments<A: Parser>() -> Result<A, ExitCode> {
+    A::try_parse().map_err(|wrong| {
+        if wrong.use_stderr() {
+            let said = wrong.render().to_string();
+            operator_ledger::clean::complain(format_args!("{}", said.trim_end()));
+        } else {
+            let _ = wrong.print();
+        }
+        u8::try_from(wrong.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from)
+    })
+}
+
 /// The executable `agent_lab`.
 pub fn main() -> ExitCode {
-    match run(&Args::parse()) {
+    let args = match arguments() {
+        Ok(args) => args,
+        Err(code) => return code,
+    };
+    match run(&args) {
         Ok(code) => code,
         Err(report) => {
             let causes: Vec<String> = report.chain().map(ToString::to_string).collect();
@@ -242,7 +260,8 @@ fn choose_model(args: &Args, home: &Home, ledger: &Path) -> color_eyre::Result<C
     }
     settings.check_price()?;
     let id = settings.model.clone();
-    let wanted = Consent::wanted(ledger, settings.budget.usd, &settings.api.base);
+    let wanted =
+        Consent::wanted(ledger, settings.budget.usd, &settings.api.base).in_mode(args.mode.into());
     // What was agreed to holds, unless less is asked for.
     let agreed = wanted.remembered(home);
     let agreed_endpoint = agreed.is_some();

@@ -75,7 +75,10 @@ pub type CliResult = color_eyre::Result<ExitCode>;
 
 /// Parses the arguments and runs the subcommand.
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli: Cli = match agent_lab::cli::arguments() {
+        Ok(cli) => cli,
+        Err(code) => return code,
+    };
     let dashboard = matches!(
         cli.command,
         None | Some(Command::Demo(_) | Command::Watch(_) | Command::Replay(_))

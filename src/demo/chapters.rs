@@ -17,6 +17,7 @@
 
 use super::conditions::Condition;
 use crate::span;
+use operator_ledger::clean::{clean, one_line};
 use serde::Deserialize;
 use std::{
     fs, io,
@@ -215,7 +216,9 @@ pub fn parse(file: &Path, text: &str) -> Result<Chapter, ChapterError> {
             return Err(broken(line_of("enter"), what));
         }
     };
-    let body = text[body_start..].trim();
+    // A folder of chapters may be anybody's.
+    let body = clean(&text[body_start..]);
+    let body = body.trim();
     if body.is_empty() {
         return Err(broken(
             text.lines().count(),
@@ -227,7 +230,7 @@ pub fn parse(file: &Path, text: &str) -> Result<Chapter, ChapterError> {
             .file_stem()
             .map(|s| s.to_string_lossy().into_owned())
             .unwrap_or_default(),
-        title: front.title,
+        title: one_line(&front.title),
         countdown,
         fault: front.enter.fault,
         load,

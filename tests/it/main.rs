@@ -9,6 +9,7 @@ mod compose;
 mod control_run;
 mod demo;
 mod docker;
+mod injection;
 mod keys;
 mod lab;
 mod ledger;
