@@ -13,7 +13,10 @@ use crate::{
     transcript::Kind,
 };
 use jiff::Timestamp;
-use operator_ledger::{Status, Ticket, clean::one_line};
+use operator_ledger::{
+    Status, Ticket,
+    clean::{CleanWriter, one_line},
+};
 use std::{
     collections::{BTreeMap, HashSet},
     io::{self, Write},
@@ -77,7 +80,7 @@ impl Headless {
     /// One line, after the time since the start. A reader that is gone is no reason to stop: the
     /// ledger has it all.
     pub fn say(&self, text: &str) {
-        let mut out = io::stdout().lock();
+        let mut out = CleanWriter::of(io::stdout().lock());
         let at = self.started.elapsed().as_secs_f64();
         let _ = writeln!(out, "{at:6.1} s  {}", one_line(text));
         let _ = out.flush();

@@ -5,7 +5,7 @@
 //! Does not ask. An agent without consent does not start with a real model.
 
 use crate::{model::anthropic::DEFAULT_BASE, settings};
-use operator_ledger::home::Home;
+use operator_ledger::{event::Mode, home::Home};
 use serde::{Deserialize, Serialize};
 use std::{
     fs, io,
@@ -26,6 +26,9 @@ pub struct Consent {
     /// the original was meant.
     #[serde(default)]
     pub endpoint: String,
+    /// How much the agent may do by itself. None: agreed to before this was asked, when it was all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<Mode>,
     /// US dollars a ticket may cost.
     pub spend_cap_usd: f64,
 }
@@ -58,8 +61,27 @@ impl Consent {
             host,
             ledger,
             endpoint: settings::shown(endpoint),
+            mode: None,
             spend_cap_usd,
         }
+    }
+
+    #[must_use]
+    pub fn in_mode(self, mode: Mode) -> Self {
+        Self {
+            mode: Some(mode),
+            ..self
+        }
+    }
+
+    fn mode(&self) -> Mode {
+        self.mode.unwrap_or(Mode::Autonomous)
+    }
+
+    /// Who agreed that it does all by itself agreed to less, too.
+    fn covers(&self, wanted: &Self) -> bool {
+        let mode = self.mode();
+        self.is_to(wanted) && (mode == Mode::Autonomous || mode == wanted.mode())
     }
 
     fn is_to(&self, other: &Self) -> bool {
@@ -70,12 +92,12 @@ impl Consent {
             && endpoint(self) == endpoint(other)
     }
 
-    /// A remembered consent to the same user, host, ledger and endpoint, if there is one. Its cap
-    /// holds.
+    /// A remembered consent to the same user, host, ledger and endpoint, and to this mode, if there is
+    /// one. Its cap holds.
     pub fn remembered(&self, home: &Home) -> Option<Self> {
         let text = fs::read_to_string(home.dir().join(FILE)).ok()?;
         let file: File = toml::from_str(&text).ok()?;
-        file.host_shell.into_iter().rev().find(|c| c.is_to(self))
+        file.host_shell.into_iter().rev().find(|c| c.covers(self))
     }
 
     /// Remembers this consent.
@@ -87,7 +109,8 @@ impl Consent {
             Err(e) if e.kind() == io::ErrorKind::NotFound => File::default(),
             Err(e) => return Err(e),
         };
-        file.host_shell.retain(|c| !c.is_to(self));
+        file.host_shell
+            .retain(|c| !(c.is_to(self) && c.mode() == self.mode()));
         file.host_shell.push(self.clone());
         let text = toml::to_string(&file).map_err(io::Error::other)?;
         let new = path.with_extension("new");
@@ -141,8 +164,20 @@ mod tests {
         assert_eq!(elsewhere.remembered(&home), None, "to that nobody agreed");
         let other = Consent {
             ledger: "/elsewhere".into(),
-            ..wanted
+            ..wanted.clone()
         };
         assert_eq!(other.remembered(&home), None);
+        assert!(wanted.in_mode(Mode::Propose).remembered(&home).is_some());
+    }
+
+    #[test]
+    fn who_agreed_to_be_asked_did_not_agree_to_be_not() {
+        let tmp = tempfile::tempdir().unwrap();
+        let home = Home::at(tmp.path());
+        let wanted = Consent::wanted(&tmp.path().join("tickets.db"), 5.0, DEFAULT_BASE);
+        let asks = wanted.clone().in_mode(Mode::Propose);
+        asks.remember(&home).unwrap();
+        assert!(asks.remembered(&home).is_some());
+        assert_eq!(wanted.in_mode(Mode::Autonomous).remembered(&home), None);
     }
 }

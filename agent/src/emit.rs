@@ -199,7 +199,7 @@ impl Shared {
                         json_line(&mut out, event)?;
                     }
                     Form::Human => {
-                        let mut clean = CleanWriter::new(&mut out);
+                        let mut clean = CleanWriter::new(&mut out).for_people(true);
                         human.write(event, &mut clean)?;
                         clean.flush()?;
                     }

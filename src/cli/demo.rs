@@ -30,6 +30,7 @@ use color_eyre::eyre::Context;
 use operator_lab::{LabDir, LabInfo, UpOptions};
 use operator_ledger::{
     PersonLedger,
+    event::Mode,
     home::{HOME_VAR, Home, LAB_DIR_VAR},
 };
 use operator_process::executable;
@@ -82,6 +83,7 @@ pub fn run(args: Args) -> CliResult {
     let choice = model_choice::settle(ConsentContext {
         home: &home,
         ledger: &ledger,
+        mode: Mode::Autonomous,
         agreed: args.host_shell,
         ask: (!args.headless).then_some("the demo rehearses: same lab, same commands, no model"),
     })?;

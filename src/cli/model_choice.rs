@@ -9,7 +9,7 @@ use agent_lab::{
     settings::{Flags, Settings},
 };
 use color_eyre::eyre::Context;
-use operator_ledger::{clean::CleanWriter, home::Home};
+use operator_ledger::{clean::CleanWriter, event::Mode, home::Home};
 use std::{
     ffi::OsString,
     io::{self, BufRead, IsTerminal, Write},
@@ -32,6 +32,7 @@ pub(super) enum ModelChoice {
 pub(super) struct ConsentContext<'a> {
     pub home: &'a Home,
     pub ledger: &'a Path,
+    pub mode: Mode,
     /// `--host-shell` was given.
     pub agreed: bool,
     /// Whether a person may be asked. What happens without consent, in words.
@@ -52,7 +53,8 @@ pub(super) fn settle(context: ConsentContext<'_>) -> color_eyre::Result<ModelCho
     let real = || Ok(ModelChoice::Real(vec!["--host-shell".into()]));
     let config: ConfigFile = context.home.config()?;
     let settings = Settings::settle(config.agent, Flags::default(), keys::var)?;
-    let wanted = Consent::wanted(context.ledger, settings.budget.usd, &settings.api.base);
+    let wanted = Consent::wanted(context.ledger, settings.budget.usd, &settings.api.base)
+        .in_mode(context.mode);
     let remembered = wanted.remembered(context.home).is_some();
     let led_elsewhere = settings.key_would_leave(remembered);
     if led_elsewhere.is_none() {
@@ -72,7 +74,7 @@ pub(super) fn settle(context: ConsentContext<'_>) -> color_eyre::Result<ModelCho
             led_elsewhere.unwrap_or_else(|| why.into()),
         ));
     };
-    if !asked(&wanted, otherwise)? {
+    if !asked(&wanted, context.mode, otherwise)? {
         return Ok(ModelChoice::Without(
             "a shell on this host was not agreed to".into(),
         ));
@@ -83,10 +85,15 @@ pub(super) fn settle(context: ConsentContext<'_>) -> color_eyre::Result<ModelCho
     real()
 }
 
-fn asked(wanted: &Consent, otherwise: &str) -> io::Result<bool> {
+fn asked(wanted: &Consent, mode: Mode, otherwise: &str) -> io::Result<bool> {
+    let meaning = match mode {
+        Mode::Autonomous => "autonomous: it runs what it thinks right",
+        Mode::Propose => "propose: what may change something waits for a person",
+        Mode::Observe => "observe: only what is known to change nothing is run",
+    };
     let question = format!(
-        "A key for a real model is set. Its agent would have a full shell, without asking again:\n\
-         \n  user    {}\n  host    {}\n  ledger  {}\n  key to  {}\n  cap     ${:.2} a ticket\n\
+        "A key for a real model is set. Its agent would have a shell, and you are not asked again:\n\
+         \n  user    {}\n  host    {}\n  ledger  {}\n  mode    {meaning}\n  key to  {}\n  cap     ${:.2} a ticket\n\
          \nWithout it {otherwise}.\n\
          Give the model that shell? [y/N] ",
         wanted.user,
@@ -95,7 +102,7 @@ fn asked(wanted: &Consent, otherwise: &str) -> io::Result<bool> {
         wanted.endpoint,
         wanted.spend_cap_usd
     );
-    let mut terminal = CleanWriter::new(io::stderr());
+    let mut terminal = CleanWriter::of(io::stderr());
     terminal.write_all(question.as_bytes())?;
     terminal.flush()?;
     let mut answer = String::new();

@@ -8,7 +8,7 @@ use operator_ledger::clean::{CleanWriter, visible_json};
 use serde::Serialize;
 use std::{
     fmt::Arguments,
-    io::{self, BufWriter, StdoutLock, Write},
+    io::{self, BufWriter, IsTerminal, StdoutLock, Write},
 };
 
 /// A line on stdout. Its value is whether that could be written.
@@ -25,7 +25,9 @@ macro_rules! errln {
 pub(crate) type Out = CleanWriter<BufWriter<StdoutLock<'static>>>;
 
 pub(crate) fn stdout() -> Out {
-    CleanWriter::new(BufWriter::with_capacity(64 * 1024, io::stdout().lock()))
+    let out = io::stdout().lock();
+    let terminal = out.is_terminal();
+    CleanWriter::new(BufWriter::with_capacity(64 * 1024, out)).for_people(terminal)
 }
 
 pub(crate) fn line(text: Arguments<'_>) -> io::Result<()> {

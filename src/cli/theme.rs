@@ -20,7 +20,7 @@ impl ThemeArgs {
         if let Some(asked) = self.theme {
             return Ok(asked);
         }
-        if set("NO_COLOR").is_some() || matches!(term.as_str(), "dumb" | "vt100" | "vt220") {
+        if set("NO_COLOR").is_some() || matches!(term.as_str(), "vt100" | "vt220") {
             return Ok(Palette::Mono);
         }
         if let Some(written) = config_file::read()?.theme {

@@ -42,6 +42,11 @@ pub struct Args {
     #[arg(long, value_name = "COMMAND")]
     agent_cmd: Option<String>,
 
+    /// Put the model's keys of this environment into that of the program of --agent-cmd, which has
+    /// to guard them itself. Without this it gets none
+    #[arg(long, requires = "agent_cmd")]
+    agent_cmd_keys: bool,
+
     /// Consent to a real model's shell on this host, outside a container
     #[arg(long)]
     host_shell: bool,
@@ -157,7 +162,7 @@ fn agent(args: &Args, home: &Home, place: &Place) -> color_eyre::Result<Role> {
             argv: command(line)?,
             env,
             env_remove: keys::OF_THE_MONITOR.map(OsString::from).to_vec(),
-            keys: true,
+            keys: args.agent_cmd_keys,
             warden: Some(executable()),
         }));
     }
@@ -172,6 +177,7 @@ fn agent(args: &Args, home: &Home, place: &Place) -> color_eyre::Result<Role> {
     let settled = model_choice::settle(ConsentContext {
         home,
         ledger: &place.ledger,
+        mode: args.mode.into(),
         agreed: args.host_shell,
         ask: Some("no agent is started; everything else works"),
     })?;

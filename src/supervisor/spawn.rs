@@ -17,7 +17,8 @@ pub struct Spec {
     pub env: Vec<(OsString, OsString)>,
     /// Variables the child does not get.
     pub env_remove: Vec<OsString>,
-    /// Whether it gets our keys: an agent does, nobody else. Our own takes them from a pipe.
+    /// Whether it gets our keys: our own agent takes them from a pipe, somebody else's program finds
+    /// them in its environment where a person asked for that.
     pub keys: bool,
     /// Somebody else's program, which does not know that the end of its stdin means shutdown:
     /// started by this executable as its [`super::warden`].

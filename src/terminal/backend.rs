@@ -8,6 +8,7 @@ use crossterm::{
     queue,
     terminal::{BeginSynchronizedUpdate, EndSynchronizedUpdate},
 };
+use operator_ledger::clean::{ascii, ascii_only};
 use ratatui::{
     backend::{Backend as Draw, ClearType, CrosstermBackend, WindowSize},
     buffer::Cell,
@@ -18,6 +19,8 @@ use std::io;
 /// The guard has hidden the cursor.
 #[derive(Debug, Default)]
 pub struct Backend {
+    /// Whether the terminal has no more characters than ASCII.
+    ascii: bool,
     /// What was drawn since it was last taken.
     bytes: Vec<u8>,
     /// Where the cursor is shown; `None`: nowhere, or not known.
@@ -28,6 +31,14 @@ pub struct Backend {
 }
 
 impl Backend {
+    /// For a terminal with the characters of the locale.
+    pub fn of_locale() -> Self {
+        Self {
+            ascii: ascii_only(),
+            ..Self::default()
+        }
+    }
+
     /// The bytes since the last call, to be shown at once or not at all. Empty: nothing changed.
     pub fn take(&mut self) -> io::Result<&[u8]> {
         self.frame.clear();
@@ -64,7 +75,18 @@ impl Draw for Backend {
         }
         // It is where the last cell was written.
         self.cursor = None;
-        self.cells().draw(content)
+        if !self.ascii {
+            return self.cells().draw(content);
+        }
+        let plain: Vec<(u16, u16, Cell)> = content
+            .map(|(x, y, cell)| {
+                let mut plain = cell.clone();
+                plain.set_symbol(&ascii(cell.symbol()));
+                (x, y, plain)
+            })
+            .collect();
+        self.cells()
+            .draw(plain.iter().map(|(x, y, cell)| (*x, *y, cell)))
     }
 
     fn hide_cursor(&mut self) -> io::Result<()> {
@@ -151,6 +173,16 @@ mod tests {
         assert_eq!(frame(&mut terminal, "one two", None), "");
         let third = frame(&mut terminal, "one too", None);
         assert!(third.contains('o') && !third.contains("one"), "{third:?}");
+    }
+
+    #[test]
+    fn where_the_locale_has_no_more_a_frame_is_of_ascii_and_nothing_moves() {
+        let mut terminal = terminal();
+        terminal.backend_mut().ascii = true;
+        let drawn = frame(&mut terminal, "╭─✓字up─╮", None);
+        assert!(drawn.is_ascii() && drawn.contains("+-+??"), "{drawn:?}");
+        // What follows a wide character stands where it stood.
+        assert!(drawn.contains("up-+"), "{drawn:?}");
     }
 
     #[test]

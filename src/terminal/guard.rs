@@ -42,6 +42,10 @@ pub enum GuardError {
         "{0} is not a terminal, and the dashboard draws on one; run it in a terminal, or use a subcommand that prints (`operator-tui --help`)"
     )]
     NotATerminal(&'static str),
+    #[error(
+        "the dashboard needs a terminal that can move its cursor, and TERM is {0}; `demo --headless --auto` and the subcommands print lines (`operator-tui --help`)"
+    )]
+    Dumb(String),
     #[error("cannot set up the terminal: {0}")]
     Io(#[from] io::Error),
 }
@@ -49,13 +53,16 @@ pub enum GuardError {
 impl Guard {
     /// Raw mode, alternate screen, cursor hidden, bracketed paste.
     ///
-    /// Fails without a change if stdin or stdout is not a terminal.
+    /// Fails without a change if stdin or stdout is not a terminal, or one without a cursor.
     pub fn enter() -> Result<Self, GuardError> {
         if !io::stdin().is_terminal() {
             return Err(GuardError::NotATerminal("stdin"));
         }
         if !io::stdout().is_terminal() {
             return Err(GuardError::NotATerminal("stdout"));
+        }
+        if let Some(term) = std::env::var("TERM").ok().filter(|term| is_dumb(term)) {
+            return Err(GuardError::Dumb(term));
         }
         hook_panics();
         tty::reopen();
@@ -95,6 +102,11 @@ impl Drop for Guard {
     fn drop(&mut self) {
         restore();
     }
+}
+
+/// Terminals by whose own name they have no cursor to move: in an editor's shell, on a printer.
+fn is_dumb(term: &str) -> bool {
+    matches!(term, "dumb" | "unknown")
 }
 
 /// Puts the terminal back as it was found. Does nothing when it already is.

@@ -82,8 +82,12 @@ pub(super) fn write_within(bytes: &[u8], limit: Duration) -> io::Result<()> {
     }
 }
 
-/// Columns and rows.
+/// Larger than any screen; on a terminal that claims to be, the rest stays empty. Every cell costs
+/// memory, twice.
+const LARGEST: (u16, u16) = (1024, 512);
+
+/// Columns and rows that are drawn on.
 pub(super) fn size() -> io::Result<(u16, u16)> {
     let size = rustix::termios::tcgetwinsize(out())?;
-    Ok((size.ws_col, size.ws_row))
+    Ok((size.ws_col.min(LARGEST.0), size.ws_row.min(LARGEST.1)))
 }

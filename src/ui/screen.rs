@@ -11,6 +11,7 @@ use crate::{
 use crossterm::{
     Command, clipboard::CopyToClipboard, event::Event as Came, queue, terminal::SetTitle,
 };
+use operator_ledger::clean::{ascii, ascii_only};
 use ratatui::Terminal;
 use std::io;
 
@@ -28,7 +29,7 @@ impl Screen {
     pub fn open() -> Result<Self, GuardError> {
         let guard = Guard::enter()?;
         Ok(Self {
-            terminal: Terminal::new(Backend::default())?,
+            terminal: Terminal::new(Backend::of_locale())?,
             output: Output::default(),
             input: Input::start()?,
             mouse: false,
@@ -105,6 +106,9 @@ impl Frontend for Screen {
     }
 
     fn title(&mut self, text: &str) {
+        if ascii_only() {
+            return self.tell(SetTitle(ascii(text)));
+        }
         self.tell(SetTitle(text));
     }
 

@@ -4,10 +4,12 @@
 //! [`Cleaner`] is what the record and the model get; what else a terminal would do with a line is
 //! the screen's, which has a [`Sink`] of its own. Does not hide secrets and does not cut.
 
+mod ascii;
 mod json;
 mod one_line;
 mod writer;
 
+pub use ascii::{ascii, ascii_only};
 pub use json::{json_line, visible_json};
 pub use one_line::one_line;
 pub use writer::{CleanWriter, complain};

@@ -7,7 +7,7 @@ use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system}
 use rustix::process::{Pid, Signal, kill_process};
 use std::{
     fs,
-    io::Write,
+    io::{Read, Write},
     net::TcpListener,
     path::{Path, PathBuf},
     thread,
@@ -107,6 +107,130 @@ fn without_stdin_or_stdout_it_says_so_and_changes_nothing() {
         dash.until(|s| s.contains(&format!("{name} is not a terminal")));
         assert!(!dash.raw().contains('\x1b'));
         dash.assert_terminal_as_found();
+    }
+}
+
+#[test]
+fn on_a_terminal_without_a_cursor_it_says_so_and_writes_no_escape() {
+    for term in ["dumb", "unknown"] {
+        let mut command = CommandBuilder::new("sh");
+        let program = env!("CARGO_BIN_EXE_operator-tui");
+        command.args([
+            "-c",
+            &format!("TERM={term} exec {program} --no-monitor --no-agent"),
+        ]);
+        let mut dash = Dashboard::run(200, 24, command);
+        assert_eq!(dash.exit_code(), 2, "{term}");
+        dash.until(|s| s.contains(&format!("TERM is {term}")) && s.contains("demo --headless"));
+        assert!(!dash.raw().contains('\x1b'));
+        dash.assert_terminal_as_found();
+    }
+}
+
+#[test]
+fn a_locale_without_utf8_is_written_to_in_ascii() {
+    let program = env!("CARGO_BIN_EXE_operator-tui");
+    for locale in ["C", "de_DE.ISO-8859-1"] {
+        let mut command = CommandBuilder::new("sh");
+        let line = format!("LC_ALL={locale} exec \"$0\" \"$@\"");
+        command.args(["-c", &line, program, "--no-monitor"]);
+        command.args(["--pd", "http://127.0.0.1:1", "--agent-cmd"]);
+        command.arg("printf 'h\\303\\266ren\\n'; cat");
+        let mut dash = Dashboard::run(80, 24, command);
+        dash.until(|s| s.contains("h?ren") && s.contains("+ Cluster -") && s.contains("| "));
+        dash.send("?");
+        dash.until(|s| s.contains("Esc closes"));
+        dash.send("\x1b");
+        dash.until(|s| !s.contains("Esc closes"));
+        dash.send("q");
+        assert_eq!(dash.exit_code(), 0);
+        assert!(dash.raw().is_ascii(), "{locale}: {:?}", dash.raw());
+    }
+    // Tables and errors too, on a terminal; what a program reads stays as it is.
+    let home = tempfile::tempdir().unwrap();
+    let db = home.path().join("tickets.db");
+    ledger(&db, &"hören ".repeat(30));
+    let list = |more: &str| {
+        let mut command = CommandBuilder::new("sh");
+        command.args([
+            "-c",
+            &format!(
+                "LC_ALL=C {program} tickets list --db {} {more}",
+                db.display()
+            ),
+        ]);
+        let mut shown = Dashboard::run(80, 24, command);
+        assert_eq!(shown.exit_code(), 0);
+        shown.until(|s| s.contains("open"));
+        shown.raw()
+    };
+    let table = list("");
+    assert!(table.is_ascii() && table.contains("h?ren"), "{table:?}");
+    assert!(list("| cat").contains("hören"));
+}
+
+/// Starts a dashboard on a terminal that claims to be this large, and quits it. What it wrote, and
+/// the memory it took at most, in KiB.
+fn quit_at(cols: u16, rows: u16) -> (Vec<u8>, u64) {
+    let home = tempfile::tempdir().unwrap();
+    let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_operator-tui"));
+    command.args(["--no-monitor", "--no-agent", "--pd", "http://127.0.0.1:1"]);
+    command.env("OPERATOR_HOME", home.path());
+    command.env("TERM", "xterm-256color");
+    let size = PtySize {
+        rows,
+        cols,
+        ..PtySize::default()
+    };
+    let pair = native_pty_system().openpty(size).unwrap();
+    let child = pair.slave.spawn_command(command).unwrap();
+    let mut reader = pair.master.try_clone_reader().unwrap();
+    let (tell, told) = std::sync::mpsc::channel();
+    thread::spawn(move || {
+        let mut buffer = vec![0; 65536];
+        while let Ok(read @ 1..) = reader.read(&mut buffer) {
+            let _ = tell.send(buffer[..read].to_vec());
+        }
+    });
+    let mut written = Vec::new();
+    // A frame, or where there is no room for one, the terminal taken.
+    let frame: &[u8] = if cols < 2 {
+        b"\x1b[?25l"
+    } else {
+        b"\x1b[?2026l"
+    };
+    wait_until("it draws", || {
+        written.extend(told.try_iter().flatten());
+        memchr::memmem::find(&written, frame).is_some()
+    });
+    let status = fs::read_to_string(format!("/proc/{}/status", child.process_id().unwrap()));
+    let status = status.unwrap();
+    let peak = status.lines().find_map(|l| l.strip_prefix("VmHWM:"));
+    let peak = peak
+        .unwrap()
+        .trim()
+        .trim_end_matches(" kB")
+        .parse()
+        .unwrap();
+    pair.master.take_writer().unwrap().write_all(b"q").unwrap();
+    Unread::ends(child, home.path(), 0);
+    (written, peak)
+}
+
+#[test]
+fn a_terminal_of_any_size_is_drawn_on_with_little_memory() {
+    for (cols, rows) in [
+        (0, 0),
+        (1, 1),
+        (1, 500),
+        (500, 1),
+        (65535, 65535),
+        (65535, 1),
+    ] {
+        let (written, peak) = quit_at(cols, rows);
+        let text = String::from_utf8_lossy(&written).into_owned();
+        assert!(!text.contains("panicked"), "{cols}x{rows}: {text}");
+        assert!(peak < 200 * 1024, "{cols}x{rows}: {peak} KiB");
     }
 }
 

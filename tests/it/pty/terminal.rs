@@ -51,6 +51,7 @@ impl Terminal {
     /// Starts `command`. `keep`: every byte it writes is kept.
     pub(crate) fn spawn(width: u16, height: u16, mut command: CommandBuilder, keep: bool) -> Self {
         command.env("TERM", "xterm-256color");
+        command.env("LC_ALL", "C.UTF-8");
         let pair = native_pty_system().openpty(size(width, height)).unwrap();
         let termios = settings(&*pair.master);
         let seen = Arc::new((

@@ -1,14 +1,14 @@
 //! The way to a terminal, or to whatever reads instead of one.
 
-use super::Cleaner;
+use super::{Cleaner, ascii, ascii_only};
 use std::{
     fmt::Arguments,
-    io::{self, Write},
+    io::{self, IsTerminal, Write},
 };
 
 /// A line on stderr. Where that is gone, for nobody.
 pub fn complain(text: Arguments<'_>) {
-    let mut out = CleanWriter::new(io::stderr().lock());
+    let mut out = CleanWriter::of(io::stderr().lock());
     let _ = writeln!(out, "{text}").and_then(|()| out.flush());
 }
 
@@ -19,6 +19,8 @@ pub fn complain(text: Arguments<'_>) {
 pub struct CleanWriter<W> {
     out: W,
     cleaner: Cleaner,
+    /// Of what it reads, a terminal without UTF-8 gets no more than ASCII.
+    ascii: bool,
 }
 
 impl<W: Write> CleanWriter<W> {
@@ -26,21 +28,43 @@ impl<W: Write> CleanWriter<W> {
         Self {
             out,
             cleaner: Cleaner::default(),
+            ascii: false,
         }
+    }
+
+    /// For people: in ASCII, where it is a terminal that has nothing else.
+    #[must_use]
+    pub fn for_people(mut self, terminal: bool) -> Self {
+        self.ascii = terminal && ascii_only();
+        self
+    }
+
+    fn pass(&mut self, clean: &str) -> io::Result<()> {
+        if self.ascii {
+            return self.out.write_all(ascii(clean).as_bytes());
+        }
+        self.out.write_all(clean.as_bytes())
+    }
+}
+
+impl<W: Write + IsTerminal> CleanWriter<W> {
+    pub fn of(out: W) -> Self {
+        let terminal = out.is_terminal();
+        Self::new(out).for_people(terminal)
     }
 }
 
 impl<W: Write> Write for CleanWriter<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let clean = self.cleaner.push(bytes);
-        self.out.write_all(clean.as_bytes())?;
+        self.pass(&clean)?;
         Ok(bytes.len())
     }
 
     /// Also the end of what was written so far: nothing that comes later continues a sequence.
     fn flush(&mut self) -> io::Result<()> {
         let clean = std::mem::take(&mut self.cleaner).finish();
-        self.out.write_all(clean.as_bytes())?;
+        self.pass(&clean)?;
         self.out.flush()
     }
 }
