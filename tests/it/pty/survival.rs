@@ -291,6 +291,23 @@ fn a_ledger_that_is_deleted_or_replaced_is_never_shown_as_if_it_were_there() {
 }
 
 #[test]
+fn what_is_left_when_it_is_quit_is_one_file() {
+    let home = tempfile::tempdir().unwrap();
+    let path = home.path().join("tickets.db");
+    ledger(&path, "written before");
+    let mut dash = Dashboard::new(120, 40, &["--no-agent", "--db", path.to_str().unwrap()]);
+    let wal = home.path().join("tickets.db-wal");
+    dash.until(|s| s.contains("written before"));
+    wait_until("the monitor writes", || {
+        fs::metadata(&wal).is_ok_and(|file| file.len() > 0)
+    });
+    dash.send("q");
+    assert_eq!(dash.exit_code(), 0);
+    let left = fs::metadata(&wal).is_ok_and(|file| file.len() > 0);
+    assert!(!left, "a copy of the file alone would miss something");
+}
+
+#[test]
 fn a_pd_that_answers_garbage_or_nothing_is_unknown_and_keeps_nobody() {
     let answers: [&[u8]; 4] = [
         b"\x1b]0;PWN\x07\x1b[2J\xff\xfe\x00 HTTP/1.1",
