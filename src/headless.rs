@@ -179,6 +179,7 @@ impl Headless {
             match line.kind {
                 Kind::Command => self.say(&format!("agent         $ {text}")),
                 Kind::Why => self.say(&format!("                why: {text}")),
+                Kind::Changes | Kind::MayChange => self.say(&format!("                {text}")),
                 Kind::Good => self.say(&format!("                ✓ {text}")),
                 Kind::Bad => self.say(&format!("                ✗ {text}")),
                 Kind::Session | Kind::Child | Kind::Warning => {

@@ -8,6 +8,7 @@ pub mod cli;
 pub mod cluster_id;
 pub mod consent;
 pub mod control;
+pub mod effects;
 pub mod emit;
 pub mod http;
 pub mod keys;

@@ -60,6 +60,7 @@ pub fn entry(session: &SessionRow, row: &EntryRow) -> Option<Event> {
             tool: row.tool().to_owned(),
             input: row.input().to_owned(),
             reasoning: row.reasoning().to_owned(),
+            effect: row.effect.clone(),
         },
         EntryKind::ToolResult => Kind::ToolResult {
             call: call(),

@@ -6,7 +6,7 @@
 
 use super::{Kind, Ring, clean::Cleaner, clean::clean};
 use operator_ledger::{
-    FinishOutcome,
+    Effect, FinishOutcome, Stored,
     event::{self, Event, Kind as What, Level, Outcome, Stream, VerifyState},
 };
 use std::fmt::Write as _;
@@ -131,6 +131,7 @@ impl Composer {
                 tool,
                 input,
                 reasoning,
+                effect,
                 ..
             } => {
                 let shell = tool == "shell";
@@ -146,7 +147,18 @@ impl Composer {
                     let more = format!("… {} more lines", lines - COMMAND_LINES);
                     self.say(ring, Kind::CommandMore, more);
                 }
-                self.say(ring, Kind::Why, reasoning.replace('\n', " "));
+                let why = reasoning.replace('\n', " ");
+                let (kind, mark) = match effect.as_ref().and_then(Stored::known) {
+                    // What reads is not marked, and what an older agent did not judge cannot be.
+                    None | Some(Effect::Reads) => return self.say(ring, Kind::Why, why),
+                    Some(Effect::Changes) => (Kind::Changes, "CHANGES"),
+                    Some(Effect::Unknown) => (Kind::MayChange, "MAY CHANGE"),
+                };
+                if why.is_empty() {
+                    self.say(ring, kind, mark);
+                } else {
+                    self.say(ring, kind, format!("{mark} · why: {why}"));
+                }
             }
             What::Proposal { why, .. } => {
                 self.say(ring, Kind::Warning, format!("waits for approval: {why}"));
@@ -333,6 +345,29 @@ mod tests {
                 format!("{gap}{}{}", l.kind.marker(), l.text)
             })
             .collect()
+    }
+
+    #[test]
+    fn a_call_is_marked_unless_it_only_reads_or_nobody_judged_it() {
+        let shown = |effect: &str, why: &str| {
+            let call = format!(
+                r#""type":"tool_call","call":"c","tool":"shell","input":"x","reasoning":"{why}"{effect}"#
+            );
+            lines(&[&call])
+        };
+        assert_eq!(shown("", "so"), ["\n$ x", "  why: so"]);
+        assert_eq!(shown(r#","effect":"reads""#, "so"), ["\n$ x", "  why: so"]);
+        assert_eq!(
+            shown(r#","effect":"changes""#, "so"),
+            ["\n$ x", "  CHANGES · why: so"]
+        );
+        assert_eq!(shown(r#","effect":"changes""#, ""), ["\n$ x", "  CHANGES"]);
+        assert_eq!(
+            shown(r#","effect":"unknown""#, "so"),
+            ["\n$ x", "  MAY CHANGE · why: so"]
+        );
+        // A word of a later version is none of these.
+        assert_eq!(shown(r#","effect":"sings""#, "so"), ["\n$ x", "  why: so"]);
     }
 
     #[test]

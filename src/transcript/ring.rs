@@ -20,6 +20,10 @@ pub enum Kind {
     CommandMore,
     /// Why the command above is run.
     Why,
+    /// The command above changes something, and why it is run.
+    Changes,
+    /// The same, where nobody knows whether it does.
+    MayChange,
     Output,
     /// Output on stderr.
     ErrorOutput,
@@ -46,6 +50,7 @@ impl Kind {
             Self::Command => "$ ",
             Self::CommandMore => "  ",
             Self::Why => "  why: ",
+            Self::Changes | Self::MayChange => "  ",
             Self::Output => "│ ",
             Self::ErrorOutput => "┆ ",
             Self::Good => "✓ ",

@@ -119,7 +119,8 @@ pub fn role(kind: Kind) -> Role {
         Kind::Good => Role::Ok,
         Kind::Bad => Role::Bad,
         Kind::Waiting => Role::Claimed,
-        Kind::Warning => Role::Warn,
+        Kind::MayChange => Role::Unknown,
+        Kind::Changes | Kind::Warning => Role::Warn,
         Kind::Session => Role::Strong,
     }
 }

@@ -2,8 +2,8 @@
 
 use assert_cmd::Command;
 use operator_ledger::{
-    AgentLedger, ClaimRequest, Confidence, EntryKind, EntryMeta, Finish, FinishOutcome, Holder,
-    NewEntry, NewSession, NewTicket, OutputChunk, PersonLedger, SessionWriter, Stored,
+    AgentLedger, ClaimRequest, Confidence, Effect, EntryKind, EntryMeta, Finish, FinishOutcome,
+    Holder, NewEntry, NewSession, NewTicket, OutputChunk, PersonLedger, SessionWriter, Stored,
     event::{Mode, Outcome, Stream},
 };
 use serde_json::{Value, json};
@@ -66,6 +66,7 @@ impl Stage {
             tool: Some("shell".into()),
             params: Some(params),
             call: Some("c1".into()),
+            effect: Some(Effect::Changes),
             ..NewEntry::new(EntryKind::ToolCall, "shell: cat page")
         });
         let chunk = OutputChunk {
@@ -145,7 +146,7 @@ fn show_is_short_and_all_of_it_when_asked() {
     stage.end();
     let short = stage.out(&["audit", "show"]);
     assert!(
-        short.contains("$ cat page") && short.contains("why: to see"),
+        short.contains("$ cat page\n          CHANGES\n          why: to see"),
         "{short}"
     );
     assert!(
@@ -156,6 +157,8 @@ fn show_is_short_and_all_of_it_when_asked() {
     assert!(stage.out(&["audit", "show", "--all"]).contains("line 2"));
     let json: Value = serde_json::from_str(&stage.out(&["audit", "show", "--json"])).unwrap();
     assert_eq!(json["status"], "escalated");
+    assert_eq!(json["entries"][1]["effect"], "changes");
+    assert_eq!(json["entries"][0]["effect"], Value::Null);
     assert_eq!(json["entries"].as_array().unwrap().len(), 4);
     let list: Value = serde_json::from_str(&stage.out(&["audit", "list", "--json"])).unwrap();
     assert_eq!(list[0]["session_id"], json["session_id"]);

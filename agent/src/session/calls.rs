@@ -10,12 +10,13 @@ use super::{
     loops::Pace,
 };
 use crate::{
+    effects::{self, Effect},
     model::conversation::tool_result,
     prompt, summarize,
     tools::call::{Call, Request, Tool},
 };
 use operator_ledger::{
-    EntryKind, EntryMeta, Input, NewEntry,
+    EntryKind, EntryMeta, Input, NewEntry, Stored,
     event::{Kind, Level},
 };
 use serde_json::{Value, json};
@@ -182,12 +183,17 @@ impl Session<'_> {
         if request.tool == Tool::Shell {
             params["timeout_s"] = request.limit.as_secs().into();
         }
+        let effect = match request.tool {
+            Tool::Shell => effects::judge(request.input),
+            Tool::WebSearch | Tool::WebFetch => Effect::Reads,
+        };
         let text = format!("{tool}: {}", summarize::command(&input));
         // Durable when it returns: only then may it start.
         self.record(NewEntry {
             tool: Some(tool.into()),
             params: Some(params),
             call: Some(call.id.clone()),
+            effect: Some(effect),
             ..NewEntry::new(EntryKind::ToolCall, text)
         })
         .await?;
@@ -196,6 +202,7 @@ impl Session<'_> {
             tool: tool.into(),
             input,
             reasoning,
+            effect: Some(Stored::Known(effect)),
         });
         if let Some(Denied {
             why,

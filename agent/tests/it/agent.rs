@@ -3,9 +3,9 @@
 
 use crate::common::{stage::LONG, until};
 use operator_ledger::{
-    Check, EntryKind, EntryRow, MonitorLedger, NewTicket, Observation, PersonLedger, Reader,
-    Reading, Resolution, SessionRow, SessionStatus, Severity, Status, Stopwatch, SystemId, Ticket,
-    Verdict,
+    Check, Effect, EntryKind, EntryRow, MonitorLedger, NewTicket, Observation, PersonLedger,
+    Reader, Reading, Resolution, SessionRow, SessionStatus, Severity, Status, Stopwatch, Stored,
+    SystemId, Ticket, Verdict,
     event::{Event, Kind, Outcome, VerifyState, parse},
 };
 use rustix::process::Pid;
@@ -386,10 +386,25 @@ fn a_killed_store_is_repaired_and_proven() {
         ran.contains(&"operator-tui lab start tikv1".to_string()),
         "{ran:?}"
     );
-    let call = entries(&ledger, &session.session_id)
+    let entries = entries(&ledger, &session.session_id);
+    let effect_of = |command: &str| {
+        let call = entries.iter().find(|e| e.input() == command);
+        call.and_then(|call| call.effect.as_ref()?.known())
+    };
+    assert_eq!(
+        effect_of("operator-tui lab start tikv1"),
+        Some(Effect::Changes)
+    );
+    assert!(agent.saw(|k| matches!(
+        k,
+        Kind::ToolCall { input, effect: Some(Stored::Known(Effect::Changes)), .. }
+            if input == "operator-tui lab start tikv1"
+    )));
+    let call = entries
         .into_iter()
         .find(|e| e.entry_type == EntryKind::ToolCall)
         .unwrap();
+    assert_eq!(call.effect, Some(Stored::Known(Effect::Reads)), "{call:?}");
     let output = ledger
         .output(&session.session_id, &call.call_id.unwrap(), 100)
         .wait()

@@ -10,6 +10,7 @@ use crate::{
 };
 use rusqlite::{Connection, OptionalExtension, params};
 use serde::Serialize;
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 /// What a chain covers of one entry.
@@ -26,26 +27,29 @@ pub(crate) struct Link<'a> {
     pub omitted_bytes: i64,
     pub meta: Option<&'a str>,
     pub at: &'a str,
+    pub effect: Option<&'a str>,
 }
 
 impl Link<'_> {
     /// The hash of this entry after `previous`, hex.
     pub(crate) fn hash(&self, previous: &str) -> String {
-        let fields = serde_json::json!([
-            previous,
-            self.kind,
-            self.text,
-            self.tool,
-            self.params,
-            self.call,
-            self.exit_code,
-            self.duration_ms,
-            self.timed_out,
-            self.omitted_bytes,
-            self.meta,
-            self.at
-        ]);
-        digest(&fields.to_string())
+        let mut fields = vec![
+            json!(previous),
+            json!(self.kind),
+            json!(self.text),
+            json!(self.tool),
+            json!(self.params),
+            json!(self.call),
+            json!(self.exit_code),
+            json!(self.duration_ms),
+            json!(self.timed_out),
+            json!(self.omitted_bytes),
+            json!(self.meta),
+            json!(self.at),
+        ];
+        // A column that is younger than chains are: where it says nothing, the hash is that of old.
+        fields.extend(self.effect.map(|effect| json!(effect)));
+        digest(&Value::from(fields).to_string())
     }
 }
 
@@ -56,7 +60,7 @@ pub(crate) fn genesis(
     started: &str,
     model: Option<&str>,
 ) -> String {
-    digest(&serde_json::json!([session, ticket, started, model]).to_string())
+    digest(&json!([session, ticket, started, model]).to_string())
 }
 
 fn digest(text: &str) -> String {
@@ -101,7 +105,7 @@ fn for_each_link(
 ) -> Result<()> {
     let mut statement = conn.prepare_cached(
         "SELECT id, entry_type, raw_content, tool_name, tool_params, call_id, exit_code, duration_ms,
-           timed_out, omitted_bytes, meta, timestamp, hash
+           timed_out, omitted_bytes, meta, timestamp, hash, effect
          FROM agent_log_entries WHERE session_id = ?1 ORDER BY id",
     )?;
     let mut rows = statement.query([session])?;
@@ -119,6 +123,7 @@ fn for_each_link(
             omitted_bytes: r.get::<_, Option<i64>>(9)?.unwrap_or(0),
             meta: text(10)?,
             at: text(11)?.unwrap_or_default(),
+            effect: text(13)?,
         };
         if !f(r.get(0)?, &link, text(12)?) {
             break;
@@ -238,5 +243,33 @@ impl Engine {
             }
         }
         Ok(differ)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_column_that_came_later_changes_the_hash_only_of_rows_that_have_it() {
+        let link = |effect| Link {
+            kind: "tool_call",
+            text: None,
+            tool: Some("shell"),
+            params: Some("{}"),
+            call: Some("c"),
+            exit_code: None,
+            duration_ms: None,
+            timed_out: false,
+            omitted_bytes: 0,
+            meta: None,
+            at: "2026-01-30T10:11:12.345Z",
+            effect,
+        };
+        // As it was hashed before there was such a column.
+        let old = r#"["head","tool_call",null,"shell","{}","c",null,null,false,0,null,"2026-01-30T10:11:12.345Z"]"#;
+        assert_eq!(link(None).hash("head"), digest(old));
+        let hashes = [None, Some("reads"), Some("changes")].map(|effect| link(effect).hash("head"));
+        assert!(hashes[0] != hashes[1] && hashes[1] != hashes[2] && hashes[0] != hashes[2]);
     }
 }

@@ -1,6 +1,8 @@
 //! Entries of a session: what they are, and appending one to its chain.
 
-use crate::{EntryMeta, Finish, Stored, Tool, chain, clock, engine::Result, prose, stored::words};
+use crate::{
+    Effect, EntryMeta, Finish, Stored, Tool, chain, clock, engine::Result, prose, stored::words,
+};
 use jiff::Timestamp;
 use rusqlite::{Connection, params};
 use serde::{Deserialize, Serialize};
@@ -45,6 +47,8 @@ pub struct NewEntry {
     pub tool: Option<String>,
     pub params: Option<serde_json::Value>,
     pub call: Option<String>,
+    /// Of a call.
+    pub effect: Option<Effect>,
     pub exit_code: Option<i32>,
     pub duration_ms: Option<u64>,
     pub timed_out: bool,
@@ -61,6 +65,7 @@ impl NewEntry {
             tool: None,
             params: None,
             call: None,
+            effect: None,
             exit_code: None,
             duration_ms: None,
             timed_out: false,
@@ -83,6 +88,9 @@ pub struct EntryRow {
     pub tool_name: Option<String>,
     pub tool_params: Option<serde_json::Value>,
     pub call_id: Option<String>,
+    /// Of a call. None: not judged, in older files.
+    #[serde(default)]
+    pub effect: Option<Stored<Effect>>,
     pub exit_code: Option<i32>,
     pub duration_ms: Option<u64>,
     pub timed_out: bool,
@@ -158,13 +166,14 @@ pub(crate) fn insert(
         omitted_bytes: i64::try_from(entry.omitted_bytes).unwrap_or(i64::MAX),
         meta: meta.as_deref(),
         at: &at,
+        effect: entry.effect.map(Effect::as_str),
     };
     let hash = link.hash(head);
     tx.prepare_cached(
         "INSERT INTO agent_log_entries (session_id, entry_type, content, raw_content, tool_name,
            tool_params, exit_code, timestamp, created_at, call_id, duration_ms, timed_out,
-           omitted_bytes, meta, hash)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+           omitted_bytes, meta, hash, effect)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
     )?
     .execute(params![
         session,
@@ -180,7 +189,8 @@ pub(crate) fn insert(
         link.timed_out,
         link.omitted_bytes,
         link.meta,
-        hash
+        hash,
+        link.effect
     ])?;
     Ok((tx.last_insert_rowid(), hash))
 }

@@ -7,7 +7,7 @@
 
 pub mod delta;
 
-use crate::{Finish, Resolution, Stored, stored::words};
+use crate::{Effect, Finish, Resolution, Stored, stored::words};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use strum::{EnumIter, EnumString, IntoStaticStr};
@@ -84,6 +84,9 @@ pub enum Kind {
         input: String,
         #[serde(default)]
         reasoning: String,
+        /// None: not judged, by an agent that does not.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        effect: Option<Stored<Effect>>,
     },
     /// A call that waits for a person.
     Proposal {

@@ -30,7 +30,7 @@
 //! | `commands` | what people tell an agent they did not start |
 //! | `spending` | what agents spend, on a ticket and in a day |
 //! | `samples` | looks at the cluster, and which of them are kept; `observed_changes`, what changed from look to look; `faults`, those that were injected |
-//! | `system` | which system something is about; `tool`, what tools of an agent are called |
+//! | `system` | which system something is about; `tool`, what tools of an agent are called; `effect`, what their calls do |
 //! | `stored` | words of columns, also those that nobody here writes; `prose`, what older files say in sentences alone |
 //! | `clock` | wall time, a clock that does not jump, who holds a lease |
 
@@ -46,6 +46,7 @@ mod clock;
 mod commands;
 pub mod config;
 pub mod connections;
+mod effect;
 pub mod endpoints;
 mod engine;
 mod entries;
@@ -100,6 +101,7 @@ pub use check::{Check, CheckOutcome, Observation, Outside, Reading};
 pub use claim::{Claim, ClaimRequest, DEFAULT_LEASE, Lease, MAX_SESSIONS};
 pub use clock::{Holder, Stopwatch, parse_time};
 pub use commands::CommandRow;
+pub use effect::Effect;
 pub use entries::{EntryKind, EntryRow, NewEntry};
 pub use faults::Fault;
 pub use finding::Finding;

@@ -340,6 +340,7 @@ const COLUMNS: &[(&str, &[(&str, &str)])] = &[
             ("omitted_bytes", "INTEGER"),
             ("meta", "TEXT"),
             ("hash", "TEXT"),
+            ("effect", "TEXT"),
         ],
     ),
 ];

@@ -61,6 +61,7 @@ pub(crate) fn entry_from_row(r: &Row<'_>) -> rusqlite::Result<EntryRow> {
         tool_name: r.get("tool_name")?,
         tool_params: text("tool_params")?.and_then(|s| serde_json::from_str(&s).ok()),
         call_id: r.get("call_id")?,
+        effect: r.get("effect")?,
         exit_code: r.get("exit_code")?,
         duration_ms: r.get("duration_ms")?,
         timed_out: r.get::<_, Option<bool>>("timed_out")?.unwrap_or(false),

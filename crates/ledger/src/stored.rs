@@ -127,7 +127,7 @@ pub(crate) use words;
 mod tests {
     use super::*;
     use crate::{
-        ChangeKind, Confidence, EntryKind, FinishOutcome, NotificationKind, Resolution,
+        ChangeKind, Confidence, Effect, EntryKind, FinishOutcome, NotificationKind, Resolution,
         SessionStatus, Severity, Status, ThingKind, TicketEventKind,
         event::{Level, Mode, Outcome, Stream, VerifyState},
     };
@@ -147,6 +147,7 @@ mod tests {
 
     #[test]
     fn a_word_is_the_same_in_the_file_and_on_the_wire() {
+        same_word_everywhere::<Effect>();
         same_word_everywhere::<EntryKind>();
         same_word_everywhere::<FinishOutcome>();
         same_word_everywhere::<Confidence>();

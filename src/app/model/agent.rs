@@ -203,6 +203,7 @@ impl Agent {
                 tool,
                 input,
                 reasoning,
+                ..
             } => {
                 self.running = Some(Running {
                     call: call.clone(),

@@ -30,7 +30,7 @@ const TEMPLATES: [(&str, &str); 3] = [
 struct Entry {
     class: &'static str,
     at: Option<String>,
-    /// What kind of entry it is, in front of a text that stands by itself.
+    /// What kind of entry it is, in front of a text that stands by itself; of a call, what it does.
     kind: String,
     why: String,
     end: String,
@@ -86,6 +86,7 @@ impl Entry {
         Ok(match item {
             AuditItem::Call(e) => Self {
                 class: "call",
+                kind: item::effect_line(e).unwrap_or_default().to_owned(),
                 why: e.reasoning().to_owned(),
                 text: Some(item::call_line(e)),
                 ..Self::at(e)

@@ -2,7 +2,7 @@
 //! says. How it looks is the writers' affair.
 
 use crate::cli::tickets::took;
-use operator_ledger::{EntryKind, EntryRow, OutputChunk, Reader, clean::one_line};
+use operator_ledger::{Effect, EntryKind, EntryRow, OutputChunk, Reader, clean::one_line};
 use std::vec::IntoIter;
 
 /// Entries read from the ledger at a time: a session may be longer than memory.
@@ -137,6 +137,15 @@ pub(super) fn call_line(e: &EntryRow) -> String {
     match e.tool_name.as_deref() {
         None | Some("shell") => format!("$ {input}"),
         Some(tool) => format!("[{tool}] {input}"),
+    }
+}
+
+/// What a call does, where that is more than to read.
+pub(super) fn effect_line(e: &EntryRow) -> Option<&'static str> {
+    match e.effect.as_ref()?.known()? {
+        Effect::Reads => None,
+        Effect::Changes => Some("CHANGES"),
+        Effect::Unknown => Some("MAY CHANGE"),
     }
 }
 

@@ -45,7 +45,9 @@ pub(super) fn write(
         match item? {
             AuditItem::Call(e) => {
                 let why = escape(&one_line(e.reasoning()));
-                writeln!(out, "`{}` {why}", clock(e.at))?;
+                let effect = item::effect_line(&e).map(|effect| format!("**{effect}** "));
+                let effect = effect.unwrap_or_default();
+                writeln!(out, "`{}` {effect}{why}", clock(e.at))?;
                 fence(out, &item::call_line(&e))?;
             }
             AuditItem::Result(e) => {

@@ -72,6 +72,9 @@ fn print(
         AuditItem::Call(e) => {
             let call = indent(&item::call_line(e));
             writeln!(out, "\n{}  {}", time(e), call.trim_start())?;
+            if let Some(effect) = item::effect_line(e) {
+                writeln!(out, "          {effect}")?;
+            }
             let why = e.reasoning();
             if !why.is_empty() {
                 writeln!(out, "          why: {}", one_line(why))?;

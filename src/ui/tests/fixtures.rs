@@ -366,6 +366,7 @@ pub(super) fn output(stage: &Stage, lines: usize) -> Output {
         tool_name: Some("shell".into()),
         tool_params: Some(serde_json::json!({"command": "journalctl -u tikv --since -1h | tail"})),
         call_id: Some("d".into()),
+        effect: None,
         exit_code: Some(1),
         duration_ms: Some(2700),
         timed_out: false,

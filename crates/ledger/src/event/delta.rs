@@ -91,6 +91,7 @@ mod tests {
                 tool: "shell".into(),
                 input,
                 reasoning: String::new(),
+                effect: None,
             }),
             text.prop_map(|detail| Kind::Verify {
                 state: VerifyState::Proven,

@@ -14,14 +14,35 @@ fn an_event_is_one_flat_object_and_survives_the_way_there_and_back() {
             tool: "shell".into(),
             input: "ls".into(),
             reasoning: "look".into(),
+            effect: Some(Stored::Known(Effect::Reads)),
         },
     };
     let line = serde_json::to_string(&event).unwrap();
     assert_eq!(
         line,
-        r#"{"v":1,"seq":7,"at":"2026-01-30T10:11:12.345Z","session":"s","type":"tool_call","call":"c1","tool":"shell","input":"ls","reasoning":"look"}"#
+        r#"{"v":1,"seq":7,"at":"2026-01-30T10:11:12.345Z","session":"s","type":"tool_call","call":"c1","tool":"shell","input":"ls","reasoning":"look","effect":"reads"}"#
     );
     assert_eq!(parse(&line), Some(event));
+}
+
+#[test]
+fn an_effect_that_is_not_said_or_not_known_here_is_none_that_we_know() {
+    let effect = |said: &str| {
+        let line = format!(
+            r#"{{"v":1,"seq":1,"at":"2026-01-30T10:11:12Z","type":"tool_call","call":"c","tool":"shell","input":"ls"{said}}}"#
+        );
+        match parse(&line).unwrap().kind {
+            Kind::ToolCall { effect, .. } => effect,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(effect(""), None);
+    assert_eq!(effect(r#","effect":null"#), None);
+    assert_eq!(
+        effect(r#","effect":"changes""#),
+        Some(Stored::Known(Effect::Changes))
+    );
+    assert_eq!(effect(r#","effect":"sings""#).unwrap().known(), None);
 }
 
 #[test]
