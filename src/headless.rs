@@ -161,7 +161,7 @@ impl Headless {
                 self.fault_ticket = Some(ticket.id);
             }
             let mut line = format!("ticket #{:<5} {word}: {}", ticket.id, ticket.invariant);
-            if ["open", "reopened"].contains(&word) {
+            if ["open", "came back"].contains(&word) {
                 line.push_str(&format!(", {}", ticket.message));
             }
             if let Some(after) = after {
@@ -249,7 +249,7 @@ fn word(ticket: &Ticket) -> &'static str {
         (Status::Acknowledged, _) if ticket.claimed => "claimed",
         (Status::Acknowledged, _) => "acknowledged",
         (Status::Escalated, _) => "escalated",
-        (Status::Open, _) if ticket.flaps > 0 => "reopened",
+        (Status::Open, _) if ticket.flaps > 0 => "came back",
         (Status::Open, _) => "open",
     }
 }

@@ -3,11 +3,17 @@
 //! Turns them into one wish to stop and a queue of requests. What a request does is up to the
 //! session.
 
-use operator_ledger::event::{Control, MAX_MESSAGE};
+use operator_ledger::{
+    config::ConfigFile,
+    event::{Control, MAX_MESSAGE},
+    home::Home,
+};
 use std::{
     io::{self, BufRead, Read},
-    sync::Arc,
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        Arc, LazyLock,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 use tokio::{
     signal::unix::{SignalKind, signal},
@@ -94,12 +100,21 @@ pub struct Decision {
     pub why: String,
 }
 
-/// Who does something by hand at this machine, for the record.
+/// Who does something by hand at this machine, for the record: the `name` of the configuration file,
+/// else who is logged in where.
 pub fn person() -> String {
-    std::env::var("USER")
-        .ok()
-        .filter(|user| !user.is_empty())
-        .unwrap_or_else(|| A_PERSON.to_owned())
+    static NAME: LazyLock<String> = LazyLock::new(|| {
+        let file: Option<ConfigFile> = Home::from_env().ok().and_then(|home| home.config().ok());
+        let known = file.and_then(|file| file.name).map(name);
+        known.filter(|known| known != A_PERSON).unwrap_or_else(|| {
+            let user = std::env::var("USER").ok().filter(|user| !user.is_empty());
+            let user =
+                user.unwrap_or_else(|| format!("uid {}", rustix::process::getuid().as_raw()));
+            let host = rustix::system::uname();
+            name(format!("{user}@{}", host.nodename().to_string_lossy()))
+        })
+    });
+    NAME.clone()
 }
 
 /// A person whose name nobody said.

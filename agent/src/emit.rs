@@ -295,6 +295,7 @@ mod tests {
         for n in 0..2000 {
             emitter.emit(Kind::SessionStart {
                 ticket: n,
+                incident: None,
                 title: String::new(),
             });
         }
@@ -354,6 +355,7 @@ mod tests {
         let (emitter, writer) = Emitter::start(terminal, Form::Human, || ()).unwrap();
         emitter.emit(Kind::SessionStart {
             ticket: 1,
+            incident: None,
             title: said(1),
         });
         for (n, end) in [(2, false), (3, true)] {

@@ -3,16 +3,57 @@
 
 use operator_ledger::{AgentLedger, Lease, LedgerError, Result, Stopwatch};
 use std::{
-    sync::mpsc::{RecvTimeoutError, Sender, channel},
+    sync::{
+        Arc,
+        mpsc::{RecvTimeoutError, Sender, channel},
+    },
     time::Duration,
 };
 use tokio::sync::watch;
+
+/// Why the right to work is gone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Loss {
+    pub why: String,
+    /// A person took it away.
+    pub by_person: bool,
+}
+
+impl Loss {
+    fn of_time(why: impl Into<String>) -> Self {
+        Self {
+            why: why.into(),
+            by_person: false,
+        }
+    }
+}
+
+/// For whoever finds out that the lease is lost before it is to be renewed.
+#[derive(Debug, Clone)]
+pub struct Alarm {
+    tell_lost: watch::Sender<Option<Loss>>,
+    renewal: Arc<Renewal>,
+}
+
+impl Alarm {
+    pub fn ring(&self, loss: Loss) {
+        self.renewal.is_lost();
+        self.tell_lost.send_if_modified(|known| {
+            let first = known.is_none();
+            if first {
+                *known = Some(loss);
+            }
+            first
+        });
+    }
+}
 
 /// A lease that is being renewed. Dropping it ends the renewal, not the lease.
 #[derive(Debug)]
 pub struct LeaseKeeper {
     _stop: Sender<()>,
-    lost: watch::Receiver<Option<String>>,
+    lost: watch::Receiver<Option<Loss>>,
+    alarm: Alarm,
     until: Until,
 }
 
@@ -80,6 +121,12 @@ impl LeaseKeeper {
         let (renewal, until) = Until::after(duration);
         ledger.renew(&lease, duration).await?;
         let (tell_lost, lost) = watch::channel(None);
+        let renewal = Arc::new(renewal);
+        let alarm = Alarm {
+            tell_lost,
+            renewal: Arc::clone(&renewal),
+        };
+        let bell = alarm.clone();
         let (stop, stopped) = channel();
         let holds = until.clone();
         std::thread::Builder::new()
@@ -95,22 +142,21 @@ impl LeaseKeeper {
                     // One that comes after the lease was given back is refused.
                     let there = ledger.still_there().wait();
                     let renewed = there.and_then(|()| ledger.renew(&lease, duration).wait());
-                    let why = match renewed {
+                    let loss = match renewed {
                         Ok(()) => {
                             renewal.goes_on(asked, duration);
                             wait = duration / 3;
                             continue;
                         }
-                        Err(LedgerError::Fenced { why, .. }) => why,
-                        Err(e @ LedgerError::Lost { .. }) => e.to_string(),
+                        Err(LedgerError::Fenced { why, by_person, .. }) => Loss { why, by_person },
+                        Err(e @ LedgerError::Lost { .. }) => Loss::of_time(e.to_string()),
                         Err(_) if holds.holds() => {
                             wait = (duration / 10).min(Duration::from_millis(500));
                             continue;
                         }
-                        Err(e) => format!("it could not be renewed: {e}"),
+                        Err(e) => Loss::of_time(format!("it could not be renewed: {e}")),
                     };
-                    renewal.is_lost();
-                    tell_lost.send_replace(Some(why));
+                    bell.ring(loss);
                     return;
                 }
             })
@@ -118,27 +164,35 @@ impl LeaseKeeper {
         Ok(Self {
             _stop: stop,
             lost,
+            alarm,
             until,
         })
     }
 
     /// Why the lease is lost, if it is.
-    pub fn lost(&self) -> Option<String> {
-        if let Some(why) = self.lost.borrow().clone() {
-            return Some(why);
+    pub fn lost(&self) -> Option<Loss> {
+        if let Some(loss) = self.lost.borrow().clone() {
+            return Some(loss);
         }
-        (!self.until.holds()).then(|| "it ran out before it was renewed".to_string())
+        (!self.until.holds()).then(|| Loss::of_time("it ran out before it was renewed"))
+    }
+
+    pub fn alarm(&self) -> Alarm {
+        self.alarm.clone()
     }
 
     /// Waits until the lease is lost; says why.
-    pub fn until_lost(&self) -> impl Future<Output = String> + Send + 'static {
+    pub fn until_lost(&self) -> impl Future<Output = Loss> + Send + 'static {
         let mut lost = self.lost.clone();
         async move {
-            let why = lost.wait_for(Option::is_some).await.map(|why| why.clone());
-            match why {
-                Ok(why) => why.unwrap_or_default(),
+            match lost
+                .wait_for(Option::is_some)
+                .await
+                .map(|loss| loss.clone())
+            {
+                Ok(Some(loss)) => loss,
                 // Dropped, not lost.
-                Err(_) => std::future::pending().await,
+                Ok(None) | Err(_) => std::future::pending().await,
             }
         }
     }

@@ -2,7 +2,7 @@
 //! what the monitor says. Tells the model where it is, never the answer.
 
 use crate::tools::shell::Outcome;
-use operator_ledger::{SessionRow, Ticket, clean::one_line, event::Mode};
+use operator_ledger::{IncidentReport, SessionRow, Ticket, clean::one_line, event::Mode};
 use std::fmt::Write as _;
 
 /// Where things are, for the system prompt.
@@ -118,11 +118,16 @@ means of the system it belongs to.",
     text
 }
 
-/// The heading of what was done about a ticket before.
-pub const EARLIER: &str = "# Earlier sessions on this ticket";
+/// The heading of what was done about an incident before.
+pub const EARLIER: &str = "# Earlier sessions on this incident";
 
-/// The ticket, its siblings and what was done about it before.
-pub fn ticket(ticket: &Ticket, siblings: &[Ticket], earlier: &[Earlier]) -> String {
+/// The worst ticket of an incident, its others, what people said about it and what was done before.
+pub fn ticket(
+    ticket: &Ticket,
+    others: &[Ticket],
+    report: &IncidentReport,
+    earlier: &[Earlier],
+) -> String {
     let mut text = format!(
         "# Ticket {}\ninvariant: {}\nsubject: {}\nseverity: {}\nmessage: {}\n",
         ticket.id,
@@ -145,19 +150,53 @@ pub fn ticket(ticket: &Ticket, siblings: &[Ticket], earlier: &[Earlier]) -> Stri
     if let Some(context) = &ticket.subject_context {
         let _ = writeln!(text, "\n{}", context.trim());
     }
-    if !siblings.is_empty() {
-        text.push_str("\n# Opened by the same check\n");
-        for s in siblings {
-            let _ = writeln!(
-                text,
-                "- #{} {} {}: {} ({})",
-                s.id,
-                s.invariant,
-                s.store_id.as_deref().unwrap_or(""),
-                one_line(&s.message),
-                s.status.as_str()
-            );
+    if !others.is_empty() {
+        text.push_str(
+            "\n# Tickets of the same incident\nOne outage shows in several ways. It is repaired when all of them are.\n",
+        );
+        for other in others {
+            let _ = writeln!(text, "- {}", line(other));
         }
+    }
+    for hold in &report.incident.holds {
+        let _ = writeln!(
+            text,
+            "\n{} holds {}{}: leave it as it is, and everything that depends on that.",
+            hold.by,
+            hold.words(),
+            reason(&hold.why)
+        );
+    }
+    let said: Vec<_> = report
+        .orders
+        .iter()
+        .filter(|o| o.ended_at.is_none())
+        .collect();
+    if !said.is_empty() {
+        text.push_str("\n# What people said to whoever works on this\nIt still stands.\n");
+        for order in said {
+            let at = order.at.map(|at| format!(", {at}")).unwrap_or_default();
+            let _ = writeln!(text, "- {}{at}: {}", order.by, one_line(&order.text));
+        }
+    }
+    let back: Vec<_> = report
+        .tickets
+        .iter()
+        .filter(|t| t.resolution.is_some())
+        .collect();
+    if !back.is_empty() {
+        text.push_str("\n# Over, and of the same incident\n");
+        for over in back {
+            let _ = writeln!(text, "- {}", line(over));
+        }
+    }
+    if !report.earlier.is_empty() {
+        let numbers: Vec<String> = report.earlier.iter().map(|id| format!("#{id}")).collect();
+        let _ = writeln!(
+            text,
+            "\nThe same was wrong before, in incidents {}.",
+            numbers.join(", ")
+        );
     }
     if !earlier.is_empty() {
         let _ = writeln!(
@@ -183,6 +222,42 @@ pub fn ticket(ticket: &Ticket, siblings: &[Ticket], earlier: &[Earlier]) -> Stri
         }
     }
     text
+}
+
+fn line(ticket: &Ticket) -> String {
+    let end = match ticket.resolution {
+        Some(resolution) => <&str>::from(resolution),
+        None if ticket.held => "held by a person, and not yours",
+        None => ticket.status.as_str(),
+    };
+    format!(
+        "#{} {} {}: {} ({end})",
+        ticket.id,
+        ticket.invariant,
+        ticket
+            .subject_name
+            .as_deref()
+            .or(ticket.store_id.as_deref())
+            .unwrap_or(""),
+        one_line(&ticket.message),
+    )
+}
+
+fn reason(why: &str) -> String {
+    if why.is_empty() {
+        String::new()
+    } else {
+        format!(" ({})", one_line(why))
+    }
+}
+
+/// More was found to be wrong while the model worked.
+pub fn joined(tickets: &[Ticket]) -> String {
+    let lines: Vec<String> = tickets.iter().map(|t| format!("- {}", line(t))).collect();
+    format!(
+        "The monitor found more that belongs to this incident:\n{}",
+        lines.join("\n")
+    )
 }
 
 /// An earlier session, with what it ran.
@@ -254,7 +329,7 @@ pub fn result(outcome: &Outcome, output: &str) -> String {
 
 /// How the answer of a monitor that does not agree begins.
 pub const REFUTED: &str =
-    "The monitor has looked since your last command, and the invariant is still violated: ";
+    "The monitor has looked since your last command, and it is not repaired: ";
 
 /// The monitor does not agree.
 pub fn still_violated(detail: &str, ended: &[String]) -> String {

@@ -14,6 +14,7 @@ mod escalation;
 mod finish;
 mod gate;
 mod gauge;
+mod incident;
 mod loops;
 mod opening;
 mod proof;
@@ -27,7 +28,7 @@ use crate::{
     budget::Budget,
     control::{ControlInbox, Message, Stop},
     emit::Emitter,
-    lease_keeper::LeaseKeeper,
+    lease_keeper::{LeaseKeeper, Loss},
     model::{Conversation, Model, ModelError, Stop as Why, Turn, catalog::Facts},
     output_log::OutputLog,
     prompt::{self, Place},
@@ -106,7 +107,7 @@ pub struct SessionContext {
 #[derive(Debug)]
 enum Halt {
     /// The lease is lost: nothing more may be written.
-    Lost(String),
+    Lost(Loss),
     /// The agent is to end.
     Stopped(String),
     /// The ledger cannot be written, so nothing may be run.
@@ -117,7 +118,7 @@ enum Halt {
 impl From<LedgerError> for Halt {
     fn from(e: LedgerError) -> Self {
         match e {
-            LedgerError::Fenced { why, .. } => Self::Lost(why),
+            LedgerError::Fenced { why, by_person, .. } => Self::Lost(Loss { why, by_person }),
             e => Self::Ledger(e),
         }
     }
@@ -177,7 +178,11 @@ struct Session<'a> {
     context: &'a SessionContext,
     ledger: AgentLedger,
     writer: SessionWriter,
+    /// The worst of its incident, with which it began.
     ticket: Ticket,
+    incident: i64,
+    /// Tickets of the incident that the model knows of.
+    known: Vec<i64>,
     lease_keeper: LeaseKeeper,
     inbox: &'a mut ControlInbox,
     shell: Shell,
@@ -337,7 +342,7 @@ impl Session<'_> {
         });
         let time_is_up = self.time_is_up().await?;
         tokio::select! {
-            why = self.lease_keeper.until_lost() => return Err(Halt::Lost(why)),
+            loss = self.lease_keeper.until_lost() => return Err(Halt::Lost(loss)),
             why = self.context.stop.until_asked() => return Err(Halt::Stopped(why)),
             () = self.inbox.message() => {}
             () = time_is_up => return Ok(()),
@@ -360,6 +365,8 @@ impl Session<'_> {
                 ..NewEntry::new(EntryKind::Message, &shown)
             })
             .await?;
+            self.write(|ledger, session| ledger.hear(session, &shown, &text, &by))
+                .await?;
             self.notice(Level::Info, &format!("message of {by}: {shown}"));
             messages.push(prompt::from_person(&by, &text));
         }
@@ -388,8 +395,8 @@ impl Session<'_> {
 
     /// Stops what must not go on.
     fn check(&self) -> Result<(), Halt> {
-        if let Some(why) = self.lease_keeper.lost() {
-            return Err(Halt::Lost(why));
+        if let Some(loss) = self.lease_keeper.lost() {
+            return Err(Halt::Lost(loss));
         }
         self.context
             .stop

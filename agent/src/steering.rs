@@ -3,7 +3,10 @@
 //!
 //! Does not carry them out: to the session they are the same as control lines on stdin.
 
-use crate::control::Stop;
+use crate::{
+    control::Stop,
+    lease_keeper::{Alarm, Loss},
+};
 use operator_ledger::{AgentLedger, Lease, LedgerError, event::Control};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
@@ -18,13 +21,15 @@ pub struct Steering {
 }
 
 impl Steering {
-    /// Takes the commands to `session` from now on, as long as `lease` holds. Needs a runtime.
+    /// Takes the commands to `session` from now on, as long as `lease` holds, and rings when it is
+    /// taken away. Needs a runtime.
     pub fn follow(
         ledger: AgentLedger,
         session: String,
         lease: Lease,
         inbox: mpsc::Sender<Control>,
         stop: Stop,
+        alarm: Alarm,
     ) -> Self {
         let (keep, mut stopped) = oneshot::channel();
         tokio::spawn(async move {
@@ -38,7 +43,12 @@ impl Steering {
                 if !std::mem::take(&mut again) && !changed {
                     continue;
                 }
-                match ledger.take_commands(&lease, &session).await {
+                let there = ledger.check_lease(&lease).await;
+                let taken = match there {
+                    Ok(()) => ledger.take_commands(&lease, &session).await,
+                    Err(e) => Err(e),
+                };
+                match taken {
                     Ok(commands) => {
                         for command in commands {
                             if command == Control::Shutdown {
@@ -48,7 +58,10 @@ impl Steering {
                             }
                         }
                     }
-                    Err(LedgerError::Fenced { .. }) => return,
+                    Err(LedgerError::Fenced { why, by_person, .. }) => {
+                        alarm.ring(Loss { why, by_person });
+                        return;
+                    }
                     // Locked, or out of order for a while: what waits there stays.
                     Err(_) => again = true,
                 }

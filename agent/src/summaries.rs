@@ -197,14 +197,16 @@ impl Scribe {
     async fn may_pay(&self, ledger: &AgentLedger, session: &str) -> bool {
         let prompt = (SHOWN.head + SHOWN.tail) as u64 / 2;
         let most = self.small.facts.most(prompt, MAX_TOKENS).unwrap_or(0.0);
-        let ticket = ledger
+        let incident = ledger
             .session(session)
             .await
             .ok()
             .flatten()
-            .and_then(|s| s.ticket_id);
-        let Some(ticket) = ticket else { return false };
-        let spent = ledger.spent_on_ticket(ticket, None).await;
+            .and_then(|s| s.incident_id);
+        let Some(incident) = incident else {
+            return false;
+        };
+        let spent = ledger.spent_on_incident(incident, None).await;
         spent.is_ok_and(|s| s.usd + most <= self.summary_budget.ticket)
             && ledger
                 .spent_today()

@@ -8,7 +8,7 @@ use crate::{
 };
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use operator_ledger::{
-    AgentLedger, ClaimRequest, LedgerError, PRESENCE, Reader, SessionStatus, Status,
+    AgentLedger, ClaimRequest, HoldScope, LedgerError, PRESENCE, Reader, SessionStatus, Status,
     event::{Level, Outcome},
 };
 use std::time::{Duration, Instant};
@@ -245,7 +245,6 @@ async fn day_is_spent(
     }))
 }
 
-/// Why a ticket that is there is not to be had.
 /// Whether the agent that took a ticket has died, and its lease has not run out yet.
 async fn is_abandoned(ledger: &Reader, id: i64) -> Result<bool, LedgerError> {
     let ticket = ledger.ticket(id).await?;
@@ -256,8 +255,16 @@ async fn is_abandoned(ledger: &Reader, id: i64) -> Result<bool, LedgerError> {
     Ok(taken && newest.is_some_and(|s| s.status != SessionStatus::Running))
 }
 
+/// Why a ticket that is there is not to be had.
 async fn why_not(ledger: &Reader, id: i64) -> Result<String, LedgerError> {
     let ticket = ledger.ticket(id).await?.ok_or(LedgerError::NoTicket(id))?;
+    let mut holds = ledger.holds().await?.into_iter();
+    if let Some(pause) = holds.find(|h| h.scope == HoldScope::All) {
+        let by = pause.by;
+        return Ok(format!(
+            "{by} paused all agents; `operator-tui resume` ends that"
+        ));
+    }
     Ok(match ticket.status {
         Status::Resolved => "it is resolved".into(),
         _ if ticket.held => "a person holds it; `operator-tui tickets unhold` gives it back".into(),
@@ -267,7 +274,9 @@ async fn why_not(ledger: &Reader, id: i64) -> Result<String, LedgerError> {
             Some(at) => format!("it was escalated, and is tried again at {at}"),
             None => "it was escalated".into(),
         },
-        Status::Open => "the monitor no longer sees it violated".into(),
+        Status::Open => "the monitor no longer sees it violated, its incident is held, or another \
+                         incident of the same system is worked on"
+            .into(),
     })
 }
 

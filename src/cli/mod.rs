@@ -14,6 +14,7 @@ pub mod completions;
 mod config_file;
 mod connection;
 pub mod demo;
+pub mod incidents;
 pub mod lab;
 pub mod ledger;
 mod model_choice;
@@ -50,6 +51,12 @@ enum Command {
     Cluster(cluster::Args),
     /// Watch a cluster's invariants: open, prove and close tickets
     Monitor(monitor::Args),
+    /// List and show incidents; hold, take, finish, resolve them as a person
+    Incidents(incidents::Args),
+    /// Keep all agents of the ledger from working
+    Pause(incidents::PauseArgs),
+    /// Let agents work again after a pause
+    Resume(incidents::ResumeArgs),
     /// List, show and open tickets; resolve or hold them as a person
     Tickets(tickets::Args),
     /// Read what agents did, and check the record
@@ -108,6 +115,9 @@ fn dispatch(cli: Cli) -> CliResult {
         Some(Command::Demo(args)) => demo::run(args),
         Some(Command::Cluster(args)) => cluster::run(args),
         Some(Command::Monitor(args)) => monitor::run(args),
+        Some(Command::Incidents(args)) => incidents::run(args),
+        Some(Command::Pause(args)) => incidents::pause(args),
+        Some(Command::Resume(args)) => incidents::resume(args),
         Some(Command::Tickets(args)) => tickets::run(args),
         Some(Command::Audit(args)) => audit::run(args),
         Some(Command::Ledger(args)) => ledger::run(args),

@@ -262,7 +262,7 @@ fn stop_at_end_of_input(stop: CancellationToken) {
 /// Of a look between two checks: only what it changed.
 fn print_changes(report: &Report, json: bool) {
     let o = &report.outcome;
-    let changed = [&o.opened, &o.reopened, &o.proven, &o.refuted, &o.cleared];
+    let changed = [&o.opened, &o.returned, &o.proven, &o.refuted, &o.cleared];
     if changed.iter().all(|ids| ids.is_empty()) {
         return;
     }
@@ -283,7 +283,7 @@ fn print_tickets(out: &mut impl Write, report: &Report) {
     let o = &report.outcome;
     for (ids, word) in [
         (&o.opened, "Created ticket"),
-        (&o.reopened, "Reopened ticket"),
+        (&o.returned, "Came back: incident"),
         (&o.proven, "Proven: ticket"),
         (&o.refuted, "Not proven: ticket"),
         (&o.cleared, "Cleared ticket"),

@@ -54,6 +54,9 @@ enum Command {
         /// More for the agent to know
         #[arg(long)]
         context: Option<String>,
+        /// The incident it belongs to; else it is one of its own
+        #[arg(long, value_name = "ID")]
+        incident: Option<i64>,
         #[command(flatten)]
         common: Common,
     },
@@ -109,6 +112,7 @@ pub fn run(args: Args) -> CliResult {
             message,
             severity,
             context,
+            incident,
             common,
         } => {
             let ledger = PersonLedger::open(&common.ledger.path()?).wait()?;
@@ -119,6 +123,7 @@ pub fn run(args: Args) -> CliResult {
                     severity,
                     context: context.map(|text| redactor.apply(&text)),
                     cluster_id: None,
+                    incident,
                     by: person(),
                 })
                 .wait()?;
@@ -260,7 +265,7 @@ fn state(t: &Ticket) -> String {
         text.push_str(", needs a person");
     }
     if t.flaps > 0 {
-        text.push_str(&format!(", {} flaps", t.flaps));
+        text.push_str(&format!(", came back (time {})", t.flaps + 1));
     }
     text
 }
@@ -289,6 +294,9 @@ fn show(id: i64, common: &Common) -> color_eyre::Result<()> {
     let time = |t: Option<jiff::Timestamp>| t.map_or_else(|| "-".to_owned(), |t| format!("{t:.0}"));
     outln!("Ticket #{id}  {}", one_line(&ticket.message))?;
     outln!("  state       {}", state(&ticket))?;
+    if let Some(incident) = ticket.incident_id {
+        outln!("  incident    #{incident}")?;
+    }
     outln!("  key         {}", one_line(&ticket.violation_key))?;
     outln!("  severity    {}", one_line(ticket.severity.as_str()))?;
     outln!("  first seen  {}", time(ticket.first_seen_at))?;
@@ -362,7 +370,7 @@ fn show(id: i64, common: &Common) -> color_eyre::Result<()> {
 }
 
 /// What p99 is not to be above, in milliseconds. None: nothing says so.
-fn p99_limit() -> Option<f64> {
+pub(super) fn p99_limit() -> Option<f64> {
     let file = config_file::read().ok()?;
     let config = Config::new(file.monitor, Overrides::default()).ok()?;
     Some(config.rule(Invariant::HighLatency)?.threshold)

@@ -14,6 +14,7 @@ pub fn start(session: &SessionRow, ticket: Option<&Ticket>) -> Event {
         session.started_at,
         Kind::SessionStart {
             ticket: session.ticket_id.unwrap_or(0),
+            incident: session.incident_id,
             title: ticket.map_or_else(String::new, title),
         },
     )

@@ -201,9 +201,9 @@ impl Incident {
                         What::Claimed,
                         "claimed: the agent says it is repaired".to_owned(),
                     ),
-                    Some(VerifyState::Failed | VerifyState::Unverifiable) => {
-                        (What::NotProven, said.to_owned())
-                    }
+                    Some(
+                        VerifyState::Failed | VerifyState::Unverifiable | VerifyState::Withdrawn,
+                    ) => (What::NotProven, said.to_owned()),
                     _ => continue,
                 },
                 EntryKind::End => (What::Ended, format!("the session ends: {said}")),

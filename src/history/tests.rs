@@ -50,6 +50,7 @@ impl Desk {
         let claim = agent.claim(request).wait().unwrap().unwrap();
         let session = agent
             .begin_session(NewSession {
+                ticket: claim.ticket.id,
                 lease: claim.lease.clone(),
                 model: "rehearsal".into(),
                 mode: Mode::Propose,

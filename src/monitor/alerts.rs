@@ -8,11 +8,11 @@ mod crowd;
 mod seen;
 
 use super::config::AlertRules;
-use crate::span;
+use crate::{cluster::ClusterSnapshot, span};
 use jiff::Timestamp;
 use operator_ledger::{
     ALERT_KEY, AlertDetail, AlertState, LiveTicket, Observation, Outside, Reading, Severity,
-    Standing, StandingAlert, clean::one_line,
+    Standing, StandingAlert, SystemId, clean::one_line,
 };
 pub use seen::{NoRules, RuleState, Seen, Wanted, seen};
 use std::{collections::BTreeMap, collections::HashSet, time::Duration};
@@ -65,6 +65,26 @@ pub fn evaluate(standing: &Standing, look: Look<'_>, live: &[LiveTicket]) -> Vec
         }
     }
     out
+}
+
+/// Says of alerts whether their labels name the system that is watched: its id, or an address in it.
+pub fn belong(observations: &mut [Observation], system: &SystemId, snapshot: &ClusterSnapshot) {
+    let bare = |address: &str| {
+        let rest = address.split_once("://").map_or(address, |(_, rest)| rest);
+        rest.trim_end_matches('/').to_owned()
+    };
+    let stores = snapshot.stores.value.iter().flatten();
+    let members = snapshot.pd.value.iter().flatten();
+    let names: HashSet<String> = stores
+        .flat_map(|s| [Some(&s.address), s.status_address.as_ref()])
+        .flatten()
+        .map(|a| bare(a))
+        .chain(members.map(|m| bare(&m.address)))
+        .chain([system.to_string()])
+        .collect();
+    for outside in observations.iter_mut().filter_map(|o| o.outside.as_mut()) {
+        outside.of_system = outside.detail.labels.values().any(|v| names.contains(v));
+    }
 }
 
 /// What one alert reads.
@@ -133,6 +153,7 @@ fn read(
             detail: notice.detail.clone(),
             unseen: alert.state == AlertState::Firing && !notice.heartbeat,
             matched: read.matched && !alert.matched,
+            of_system: false,
         }),
     }
 }

@@ -4,7 +4,7 @@
 //! one waits for it to end and then takes over.
 
 use super::{
-    Config, MonitorError,
+    Config, MonitorError, alerts as of_alerts,
     desk::{Desk, When},
     evaluate::{evaluate, known_keys},
     invariants::ViolationKey,
@@ -210,7 +210,9 @@ impl Monitor {
     ) -> Result<Vec<Observation>, MonitorError> {
         let place = (&self.ledger, self.watched.id());
         let how = (&self.client, &self.config);
-        self.desk.look(when, how, place, live).await
+        let mut alerts = self.desk.look(when, how, place, live).await?;
+        of_alerts::belong(&mut alerts, self.watched.id(), &self.known);
+        Ok(alerts)
     }
 
     /// What was told since the last check becomes tickets: nobody is asked anything.

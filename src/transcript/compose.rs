@@ -78,7 +78,7 @@ impl Composer {
             What::ToolOutput { call, stream, text } => {
                 self.stream(ring, &Source::Output(call.clone(), *stream), text, false);
             }
-            What::Usage { .. } | What::Unknown => {}
+            What::Usage { .. } | What::Incident { .. } | What::Unknown => {}
             other => self.block(ring, other),
         }
     }
@@ -103,7 +103,7 @@ impl Composer {
                     format!("{agent} {version} · {model} · {mode} · pid {pid}"),
                 );
             }
-            What::SessionStart { ticket, title } => {
+            What::SessionStart { ticket, title, .. } => {
                 spaced(ring, Kind::Session, &format!("#{ticket} {title}"));
                 self.gap = true;
             }
@@ -215,6 +215,7 @@ impl Composer {
                     }
                     VerifyState::Failed => (Kind::Bad, "not proven"),
                     VerifyState::Unverifiable => (Kind::Bad, "claimed, could not be verified"),
+                    VerifyState::Withdrawn => (Kind::Waiting, "claim taken back"),
                 };
                 let detail = if detail.is_empty() {
                     String::new()
@@ -257,6 +258,7 @@ impl Composer {
             | What::Thinking { .. }
             | What::ToolOutput { .. }
             | What::Usage { .. }
+            | What::Incident { .. }
             | What::Unknown => {}
         }
     }

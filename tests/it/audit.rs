@@ -47,6 +47,7 @@ impl Stage {
             .unwrap();
         let session = ledger
             .begin_session(NewSession {
+                ticket: claim.ticket.id,
                 lease: claim.lease.clone(),
                 model: "claude-test".into(),
                 mode: Mode::Autonomous,
@@ -425,7 +426,10 @@ fn a_command_waits_for_the_agent_of_a_session_that_runs() {
         agent.join().unwrap(),
         [operator_ledger::event::Control::Message {
             text: "look at tikv1".into(),
-            by: "grace".into()
+            by: format!(
+                "grace@{}",
+                rustix::system::uname().nodename().to_str().unwrap()
+            )
         }]
     );
     stage.end();

@@ -161,7 +161,7 @@ fn what_is_unknown_in_the_config_file_is_refused_with_its_line_and_what_there_is
         (
             b"\n[notfy]\nurl = 'http://127.0.0.1:1'\n",
             &monitor,
-            "line 2: unknown field `notfy`, expected one of `pd`, `prometheus`",
+            "line 2: unknown field `notfy`, expected one of `name`, `pd`, `prometheus`",
         ),
         (b"pdd = 'http://x'", &cluster, "did you mean `pd`?"),
         (b"pd = 5", &cluster, "line 1: pd: invalid type: integer `5`"),

@@ -161,6 +161,7 @@ fn record(db: &Path) {
     };
     let claim = ledger.claim(request).wait().unwrap().unwrap();
     let new = NewSession {
+        ticket: claim.ticket.id,
         lease: claim.lease.clone(),
         model: hostile("modelword"),
         mode: Mode::Autonomous,

@@ -57,6 +57,7 @@ impl Stage {
         };
         let claim = agent.claim(request).wait().unwrap().unwrap();
         let session = NewSession {
+            ticket: claim.ticket.id,
             lease: claim.lease,
             model: "test".into(),
             mode: Mode::Autonomous,
@@ -148,7 +149,14 @@ fn a_service_is_listed_and_a_person_ends_it_with_what_it_started() {
     let all = stage.listed(&["--all"]);
     assert_eq!(
         (&all[0]["state"], &all[0]["ended_by"]),
-        (&"ended".into(), &"ada".into())
+        (
+            &"ended".into(),
+            &format!(
+                "ada@{}",
+                rustix::system::uname().nodename().to_str().unwrap()
+            )
+            .into()
+        )
     );
     let again = stage.stop(guest);
     assert!(!again.status.success());

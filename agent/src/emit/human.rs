@@ -64,7 +64,7 @@ impl Human {
                     format!("{mode:?}").to_lowercase()
                 )
             }
-            Kind::SessionStart { ticket, title } => writeln!(out, "\n== #{ticket} {title}\n"),
+            Kind::SessionStart { ticket, title, .. } => writeln!(out, "\n== #{ticket} {title}\n"),
             Kind::SessionEnd {
                 outcome,
                 summary,
@@ -147,6 +147,7 @@ impl Human {
                     VerifyState::External => "✓ cleared (reported from outside, not proven)",
                     VerifyState::Failed => "✗ not proven",
                     VerifyState::Unverifiable => "? could not be verified",
+                    VerifyState::Withdrawn => "↶ claim taken back",
                 };
                 writeln!(out, "{sign}: {detail}")
             }

@@ -123,7 +123,7 @@ impl Session<'_> {
     async fn spent(&self) -> Result<Spent, Halt> {
         Ok(self
             .ledger
-            .spent_on_ticket(self.ticket.id, Some((&self.writer.id, self.lasted())))
+            .spent_on_incident(self.incident, Some((&self.writer.id, self.lasted())))
             .await?)
     }
 

@@ -99,6 +99,10 @@ impl Session<'_> {
             return Ok(Some(Verdict::escalate(self.left_to_say(), why)));
         }
         self.conversation.user(results);
+        let joined = self.joined().await?;
+        if !joined.is_empty() {
+            self.tell(&prompt::joined(&joined)).await?;
+        }
         words.extend(self.take_messages().await?);
         if !self.pass_on(&words)
             && let Some(by) = interrupted
@@ -218,8 +222,8 @@ impl Session<'_> {
         self.ledger.check_lease(&self.writer.lease).await?;
         self.ledger.still_there().await?;
         let mut ran = self.run_tool(call, request).await?;
-        if let Some(why) = self.lease_keeper.lost() {
-            return Err(Halt::Lost(why));
+        if let Some(loss) = self.lease_keeper.lost() {
+            return Err(Halt::Lost(loss));
         }
         let pace = self.loops.note(tool, request.input, &ran.fingerprint);
         if let Pace::Again(times) | Pace::Stuck(times) = pace {

@@ -4,7 +4,7 @@
 use super::{Halt, Session, Verdict};
 use crate::{model::ModelError, summarize};
 use operator_ledger::{
-    LedgerError, Resolution, Status, Stored,
+    IncidentState, LedgerError, Resolution, Stored,
     event::{Kind, Level, Outcome},
 };
 use std::time::Duration;
@@ -41,15 +41,20 @@ impl Session<'_> {
             Ok(Verdict::Escalate { diagnosis, why, .. }) => {
                 format!("{why}: {}", summarize::extract(diagnosis))
             }
-            Err(Halt::Lost(why)) => format!("the lease on the ticket is lost: {why}"),
+            Err(Halt::Lost(loss)) if loss.by_person => loss.why.clone(),
+            Err(Halt::Lost(loss)) => format!("the lease on the incident is lost: {}", loss.why),
             Err(Halt::Stopped(why)) => format!("interrupted: {why}"),
             Err(Halt::Ledger(e)) => format!("the ledger cannot be written: {e}"),
             Err(Halt::Model(e)) => format!("the model cannot go on: {e}"),
         };
         let summary = self.context.redactor.apply(&summary);
-        if let Err(Halt::Lost(_)) = verdict {
+        if let Err(Halt::Lost(loss)) = &verdict {
             self.notice(
-                Level::Error,
+                if loss.by_person {
+                    Level::Warn
+                } else {
+                    Level::Error
+                },
                 &format!("{summary}; I stop and write nothing more"),
             );
             self.session_end(outcome, summary, String::new(), None);
@@ -109,8 +114,8 @@ impl Session<'_> {
             }) => (self.context.redactor.apply(diagnosis), why, *final_),
             Err(Halt::Model(ModelError::Hopeless(why))) => (summary.to_string(), why, false),
             Err(_) => {
-                let ticket = self.ledger.ticket(self.ticket.id).await?;
-                if ticket.is_some_and(|t| t.status == Status::Resolved) {
+                let incident = self.ledger.incident(self.incident).await?;
+                if incident.is_some_and(|i| i.state == IncidentState::Resolved) {
                     return Ok(head);
                 }
                 self.write(|ledger, session| ledger.release(&session.lease, summary))
@@ -151,6 +156,7 @@ fn outcome_of(verdict: &Result<Verdict, Halt>) -> Outcome {
             Outcome::Escalated
         }
         Err(Halt::Stopped(_)) => Outcome::Interrupted,
+        Err(Halt::Lost(loss)) if loss.by_person => Outcome::Interrupted,
         Err(Halt::Lost(_) | Halt::Ledger(_) | Halt::Model(_)) => Outcome::Failed,
     }
 }

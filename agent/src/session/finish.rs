@@ -9,7 +9,7 @@ use crate::{
     prompt,
     tools::{call::Call, finish},
 };
-use operator_ledger::{FINISH, Finish, FinishOutcome, Reading, event::Kind};
+use operator_ledger::{FINISH, Finish, FinishOutcome, Reading, Status, event::Kind};
 use std::time::{Duration, Instant};
 
 /// How often the ledger is asked what the monitor sees.
@@ -75,7 +75,10 @@ impl Session<'_> {
                 claim: said.cause,
                 detail,
             }),
-            Proof::Failed(detail) => self.refute(words, detail, "claimed"),
+            // What joined meanwhile is no more repaired than what the monitor still sees.
+            Proof::Failed(detail) | Proof::Withdrawn(detail) => {
+                self.refute(words, detail, "claimed")
+            }
             Proof::Unverifiable(detail) => {
                 let why = format!("claimed, could not be verified: {detail}");
                 Judged::Over(Verdict::escalate(words, why))
@@ -105,7 +108,7 @@ impl Session<'_> {
         if self.refuted <= FAILURES_ALLOWED {
             return Judged::Refuted { said, detail };
         }
-        let why = format!("{how}, and still violated; it was told so {FAILURES_ALLOWED} times");
+        let why = format!("{how}, and not borne out; it was told so {FAILURES_ALLOWED} times");
         Judged::Over(Verdict::escalate(
             format!("{said}\n\nThe monitor: {detail}"),
             why,
@@ -114,22 +117,30 @@ impl Session<'_> {
 
     /// What the monitor sees on data that is younger than now.
     async fn look(&mut self) -> Result<Look, Halt> {
-        if self.ticket.by_hand {
-            let why = "opened by hand: there is nothing that it could look at";
-            return Ok(Look::Unknown(why.into()));
-        }
         let began = Instant::now();
         let mut last = "it has not looked since".to_owned();
         loop {
             let waited = began.elapsed();
-            if let Some(seen) = self.ledger.sighting(self.ticket.id).await?
-                && seen.age < waited
-            {
-                match seen.reading {
-                    Reading::Clear => return Ok(Look::Clear(seen.detail)),
-                    Reading::Violated => return Ok(Look::Violated(seen.detail)),
-                    Reading::Unknown => last = seen.detail,
+            let mut tickets = self.ledger.tickets_of_incident(self.incident).await?;
+            tickets.retain(|t| t.status != Status::Resolved && !t.held && !t.by_hand);
+            if tickets.is_empty() {
+                let why = "nothing is left of it that it could look at";
+                return Ok(Look::Unknown(why.into()));
+            }
+            let (mut clear, count) = (Vec::new(), tickets.len());
+            for ticket in tickets {
+                if let Some(seen) = self.ledger.sighting(ticket.id).await?
+                    && seen.age < waited
+                {
+                    match seen.reading {
+                        Reading::Clear => clear.push(seen.detail),
+                        Reading::Violated => return Ok(Look::Violated(seen.detail)),
+                        Reading::Unknown => last = seen.detail,
+                    }
                 }
+            }
+            if clear.len() == count {
+                return Ok(Look::Clear(clear.join("; ")));
             }
             if let Some(why) = self.monitor_is_silent().await? {
                 return Ok(Look::Unknown(why));
@@ -138,7 +149,7 @@ impl Session<'_> {
                 return Ok(Look::Unknown(last));
             }
             tokio::select! {
-                why = self.lease_keeper.until_lost() => return Err(Halt::Lost(why)),
+                loss = self.lease_keeper.until_lost() => return Err(Halt::Lost(loss)),
                 why = self.context.stop.until_asked() => return Err(Halt::Stopped(why)),
                 () = tokio::time::sleep(POLL) => {}
             }

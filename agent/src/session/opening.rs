@@ -32,17 +32,21 @@ impl<'a> Session<'a> {
     ) -> Result<Self, LedgerError> {
         let Claim {
             ticket,
+            others,
             lease,
             recovered,
         } = claim;
+        let incident = lease.incident;
         let lease_keeper =
             LeaseKeeper::hold(context.watch.clone(), lease.clone(), context.lease).await?;
         let ledger = context.ledger.clone();
         let earlier = earlier_sessions(&ledger, ticket.id).await?;
-        let siblings = ledger.siblings(&ticket).await?;
+        let report = ledger.incident_report(incident).await?;
+        let report = report.ok_or(LedgerError::NoIncident(incident))?;
         let writer = ledger
             .begin_session(NewSession {
                 lease: lease.clone(),
+                ticket: ticket.id,
                 model: model.to_owned(),
                 mode: context.mode,
                 cluster_id: ticket.cluster_id.clone(),
@@ -84,12 +88,18 @@ impl<'a> Session<'a> {
             lease.clone(),
             inbox.door(),
             context.stop.clone(),
+            lease_keeper.alarm(),
         );
         let mut session = Self {
             context,
             ledger,
             writer,
+            known: std::iter::once(&ticket)
+                .chain(&others)
+                .map(|t| t.id)
+                .collect(),
             ticket,
+            incident,
             lease_keeper,
             inbox,
             shell,
@@ -120,6 +130,7 @@ impl<'a> Session<'a> {
         };
         session.emit(Kind::SessionStart {
             ticket: session.ticket.id,
+            incident: Some(incident),
             title: context.redactor.apply(&title(&session.ticket)),
         });
         if let Some(recovered) = recovered {
@@ -130,9 +141,10 @@ impl<'a> Session<'a> {
                 ),
             );
         }
-        let text = context
-            .redactor
-            .apply(&prompt::ticket(&session.ticket, &siblings, &earlier));
+        let text =
+            context
+                .redactor
+                .apply(&prompt::ticket(&session.ticket, &others, &report, &earlier));
         let system = session.conversation.system().to_string();
         let meta = EntryMeta {
             tools: Some(json!(session.conversation.tools())),

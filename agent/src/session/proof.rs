@@ -23,6 +23,8 @@ pub(super) enum Proof {
     External(String),
     /// Still violated; what the monitor sees.
     Failed(String),
+    /// Taken back: one more ticket is of the incident.
+    Withdrawn(String),
     /// Nobody could say.
     Unverifiable(String),
 }
@@ -70,6 +72,10 @@ impl Session<'_> {
                     self.verify(v.state, &v.detail).await?;
                     return Ok(Proof::Failed(v.detail));
                 }
+                VerifyState::Withdrawn => {
+                    self.verify(v.state, &v.detail).await?;
+                    return Ok(Proof::Withdrawn(v.detail));
+                }
                 VerifyState::Unverifiable => return self.unverifiable(v.detail).await,
                 VerifyState::Waiting => {}
             }
@@ -89,7 +95,7 @@ impl Session<'_> {
                 });
             }
             tokio::select! {
-                why = self.lease_keeper.until_lost() => return Err(Halt::Lost(why)),
+                loss = self.lease_keeper.until_lost() => return Err(Halt::Lost(loss)),
                 why = self.context.stop.until_asked() => stopped = Some(why),
                 () = tokio::time::sleep(POLL) => {}
             }

@@ -135,7 +135,7 @@ impl Session<'_> {
         let mut interrupted_by = None;
         let asked = look(context, request);
         let seen = tokio::select! {
-            why = self.lease_keeper.until_lost() => return Err(Halt::Lost(why)),
+            loss = self.lease_keeper.until_lost() => return Err(Halt::Lost(loss)),
             why = context.stop.until_asked() => return Err(Halt::Stopped(why)),
             by = self.inbox.interrupt() => {
                 interrupted_by = Some(by);

@@ -51,7 +51,7 @@ impl Session<'_> {
             tokio::pin!(turn, lost, stop, interrupt, time_is_up);
             loop {
                 tokio::select! {
-                    why = &mut lost => break Err(Halt::Lost(why)),
+                    loss = &mut lost => break Err(Halt::Lost(loss)),
                     why = &mut stop => break Err(Halt::Stopped(why)),
                     by = &mut interrupt => break Ok(TurnOutcome::Interrupted(by)),
                     () = &mut time_is_up => break Ok(TurnOutcome::OutOfTime),
@@ -183,7 +183,7 @@ impl Session<'_> {
             reason,
         });
         tokio::select! {
-            why = self.lease_keeper.until_lost() => Err(Halt::Lost(why)),
+            loss = self.lease_keeper.until_lost() => Err(Halt::Lost(loss)),
             why = self.context.stop.until_asked() => Err(Halt::Stopped(why)),
             () = tokio::time::sleep(wait) => Ok(()),
         }

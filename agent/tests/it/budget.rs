@@ -260,7 +260,7 @@ async fn what_an_agent_that_was_killed_had_set_aside_counts_on_the_ticket() {
         .unwrap();
     until("the question", LONG, || !stage.server.asked().is_empty());
     agent.kill().await.unwrap();
-    let spent = stage.ledger().spent_on_ticket(1, None).await.unwrap();
+    let spent = stage.ledger().spent_on_incident(1, None).await.unwrap();
     assert!(spent.usd > 0.3, "a turn at its dearest: {spent:?}");
     assert!((stage.ledger().spent_today().await.unwrap() - spent.usd).abs() < 1e-9);
 }
@@ -317,7 +317,7 @@ async fn time_in_which_nobody_was_at_work_is_not_time_spent() {
     let (session, _) = stage.session();
     let why = session.outcome_summary.unwrap();
     assert!(why.contains("hands it to a person"), "{why}");
-    let spent = ledger.spent_on_ticket(1, None).await.unwrap();
+    let spent = ledger.spent_on_incident(1, None).await.unwrap();
     assert!(spent.wall < Duration::from_secs(120), "{spent:?}");
 }
 

@@ -292,7 +292,7 @@ async fn a_claim_that_the_monitor_refutes_is_told_twice_and_then_handed_over() {
     for n in [2, 3] {
         let answer = &results(&asked[n].body)[0];
         assert!(
-            answer.0 == "f" && answer.1.contains("still violated: tikv1 is"),
+            answer.0 == "f" && answer.1.contains("it is not repaired: tikv1 is"),
             "{answer:?}"
         );
         assert!(!answer.2, "it was taken");
@@ -320,7 +320,7 @@ async fn nothing_is_wrong_only_if_the_monitor_sees_nothing_either() {
     assert!(
         results(&asked[2].body)[0]
             .1
-            .contains("still violated: tikv1 is")
+            .contains("it is not repaired: tikv1 is")
     );
     no_claim(&stage);
     let (session, _) = stage.session();
@@ -347,7 +347,7 @@ async fn who_says_again_and_again_that_nothing_is_wrong_is_not_believed() {
     assert_eq!(session.status, SessionStatus::Escalated);
     let why = session.outcome_summary.unwrap();
     assert!(
-        why.contains("said that nothing is wrong, and still violated"),
+        why.contains("said that nothing is wrong, and not borne out"),
         "{why}"
     );
     no_claim(&stage);

@@ -10,6 +10,7 @@ mod common;
 mod dialogue;
 mod finish;
 mod gate;
+mod holds;
 mod keys;
 mod ledger_away;
 mod long_session;

@@ -45,7 +45,7 @@ impl Engine {
             .prepare_cached(
                 "SELECT count(*) FROM (
                    SELECT holder FROM agents WHERE boot = ?1 AND at_ms >= ?2
-                   UNION SELECT lease_holder FROM tickets WHERE status = 'acknowledged'
+                   UNION SELECT lease_holder FROM incidents WHERE ended_at IS NULL
                      AND lease_boot = ?1 AND lease_until_ms > ?3)",
             )?
             .query_row(

@@ -1,7 +1,7 @@
 //! Arguments of a call on their way to the ledger's thread: copied or moved here, lent there.
 
 use crate::{
-    Check, ClaimRequest, NewEntry, NewSession, NewTicket, NotificationCursor, Reservation,
+    Check, ClaimRequest, NewEntry, NewHold, NewSession, NewTicket, NotificationCursor, Reservation,
     SideCost, Status, SystemId, Totals, event::Outcome,
 };
 use jiff::Timestamp;
@@ -120,6 +120,7 @@ moved!(
     ClaimRequest,
     Check,
     NewEntry,
+    NewHold,
     NewSession,
     NewTicket,
     Vec<NewEntry>

@@ -1,5 +1,5 @@
 //! What one check of the monitor writes, in one transaction: the state of each invariant, tickets
-//! opened, seen again, reopened and cleared.
+//! opened, seen again and cleared.
 //!
 //! It does not observe and does not know thresholds: it is told what each invariant reads and how
 //! long that must hold. Verdicts on claimed repairs are `proof`'s.
@@ -9,7 +9,9 @@ use crate::{
     TicketEventKind, alerts, claim,
     clock::{self, millis},
     engine::{Engine, Result},
-    heartbeat, manual, observed_changes, proof, samples,
+    heartbeat,
+    incident::place,
+    observed_changes, proof, samples,
     stored::words,
     tickets,
     transitions::{self, Change},
@@ -18,9 +20,6 @@ use jiff::Timestamp;
 use rusqlite::{OptionalExtension, Transaction, params};
 use serde::Serialize;
 use std::time::Duration;
-
-/// A ticket that comes back this soon after its resolution is the same ticket.
-const REOPEN_WINDOW: Duration = Duration::from_secs(600);
 
 /// What an invariant reads. Not knowing is neither of the others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, strum::EnumString, strum::IntoStaticStr)]
@@ -77,6 +76,9 @@ pub struct Outside {
     pub unseen: bool,
     /// Prometheus sees it, for the first time.
     pub matched: bool,
+    /// Its labels name the system that is watched. Otherwise it belongs to its group there, and to
+    /// no system that we know.
+    pub of_system: bool,
 }
 
 /// One check, whole.
@@ -107,7 +109,8 @@ pub struct Check {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct CheckOutcome {
     pub opened: Vec<i64>,
-    pub reopened: Vec<i64>,
+    /// Incidents that had ended, or in which the same had, and that one of `opened` came back to.
+    pub returned: Vec<i64>,
     pub cleared: Vec<i64>,
     pub proven: Vec<i64>,
     pub refuted: Vec<i64>,
@@ -164,11 +167,28 @@ impl Engine {
                 let why = "the same is another ticket of this cluster";
                 transitions::resolve(tx, &twin, Resolution::External, "monitor", why)?;
                 tx.execute(
-                    "UPDATE tickets SET cluster_id = ?2, fence = fence + 1, lease_holder = NULL,
-                       lease_boot = NULL, lease_until_ms = NULL WHERE id = ?1",
+                    "UPDATE tickets SET cluster_id = ?2 WHERE id = ?1",
                     params![twin.id, cluster_id],
                 )?;
             }
+            tx.execute(
+                "UPDATE incidents SET cluster_id = ?2, scope = CASE scope WHEN ?1 THEN ?2 ELSE scope END
+                 WHERE cluster_id = ?1",
+                params![provisional, cluster_id],
+            )?;
+            // One works on a system at a time, also where it had two names.
+            tx.execute(
+                "UPDATE incidents SET fence = fence + 1, lease_holder = NULL, lease_boot = NULL,
+                   lease_until_ms = NULL
+                 WHERE scope = ?1 AND lease_holder IS NOT NULL AND (ended_at IS NOT NULL
+                   OR id > (SELECT min(id) FROM incidents WHERE scope = ?1 AND ended_at IS NULL
+                     AND lease_holder IS NOT NULL))",
+                [cluster_id],
+            )?;
+            tx.execute(
+                "UPDATE holds SET cluster_id = ?2 WHERE cluster_id = ?1",
+                params![provisional, cluster_id],
+            )?;
             for table in ["invariant_states", "monitor_heartbeats", "alerts", "told"] {
                 tx.execute(
                     &format!("UPDATE OR REPLACE {table} SET cluster_id = ?2 WHERE cluster_id = ?1"),
@@ -210,7 +230,7 @@ fn observed(tx: &Transaction<'_>, check: &Check, data: &Mono) -> Result<CheckOut
                 let since = outside.map(|o| clock::text(o.since));
                 let since = since.as_deref().or(state.violated_since.as_deref());
                 let batch = outside.map_or(&batch, |o| &o.batch);
-                open_or_reopen(tx, check, observation, batch, since, &mut out)?;
+                open(tx, check, observation, batch, since, &mut out)?;
             }
             (Reading::Clear, live) if state.clear_ms >= millis(observation.hold) => {
                 if outside.is_some_and(|o| o.unseen) {
@@ -335,6 +355,12 @@ fn seen_again(tx: &Transaction<'_>, ticket: &Ticket, check: &Check, o: &Observat
         severity,
         outside.map(told)
     ])?;
+    if ticket.cluster_id.is_none() {
+        tx.execute(
+            "UPDATE incidents SET cluster_id = ?2, scope = ?2 WHERE id = ?1 AND cluster_id IS NULL",
+            params![ticket.incident_id, check.cluster_id.as_str()],
+        )?;
+    }
     Ok(())
 }
 
@@ -351,7 +377,15 @@ fn told(outside: &Outside) -> String {
     serde_json::to_string(&outside.detail).unwrap_or_default()
 }
 
-fn open_or_reopen(
+/// What one worker at a time works on: the system, or what belongs together at somebody else's.
+fn scope(check: &Check, o: &Observation) -> String {
+    match &o.outside {
+        Some(outside) if !outside.of_system => format!("alert:{}", outside.batch),
+        _ => check.cluster_id.to_string(),
+    }
+}
+
+fn open(
     tx: &Transaction<'_>,
     check: &Check,
     o: &Observation,
@@ -364,46 +398,6 @@ fn open_or_reopen(
     let last_word = o.outside.as_ref().and_then(|o| o.last_word);
     let seen = last_word.map_or_else(|| now.clone(), clock::text);
     let live_key = format!("{}/{}", check.cluster_id, o.key);
-    let recent = clock::text(clock::wall() - REOPEN_WINDOW);
-    let earlier = tickets::select(
-        tx,
-        "WHERE violation_key = ?1 AND cluster_id = ?2 AND status = 'resolved' AND resolved_at >= ?3
-           AND resolution != 'human' ORDER BY id DESC LIMIT 1",
-        params![o.key, check.cluster_id.as_str(), recent],
-    )?
-    .pop();
-    if let Some(ticket) = earlier {
-        tx.execute(
-            "UPDATE tickets SET status = 'open', resolution = NULL, resolved_at = NULL, live_key = ?2,
-               flaps = flaps + 1, claimed = 0, last_seen_at = ?3, message = ?4, batch_key = ?5,
-               occurrence_count = occurrence_count + 1, fence = fence + 1, lease_holder = NULL,
-               lease_boot = NULL, lease_until_ms = NULL,
-               subject_name = coalesce(?6, subject_name), alert = coalesce(?7, alert),
-               severity = coalesce(?8, severity) WHERE id = ?1",
-            params![
-                ticket.id,
-                live_key,
-                seen,
-                o.message,
-                batch,
-                o.subject_name,
-                o.outside.as_ref().map(told),
-                o.outside.as_ref().map(|_| o.severity)
-            ],
-        )?;
-        manual::renew_budget(tx, ticket.id)?;
-        let change = Change {
-            kind: TicketEventKind::Reopened,
-            from: Some(ticket.status),
-            to: Status::Open,
-            resolution: None,
-            by: "monitor",
-            why: &format!("came back: {}", o.message),
-        };
-        transitions::log(tx, ticket.id, &change)?;
-        out.reopened.push(ticket.id);
-        return Ok(());
-    }
     let context = match (&o.outside, check.subject_context.as_deref()) {
         (Some(outside), Some(place)) => Some(format!("{}\n\n{place}", outside.context)),
         (Some(outside), None) => Some(outside.context.clone()),
@@ -443,10 +437,13 @@ fn open_or_reopen(
     };
     transitions::log(tx, id, &change)?;
     out.opened.push(id);
+    let put = place::put(tx, id, &scope(check, o))?;
+    out.returned
+        .extend(put.filter(|p| p.returned).map(|p| p.incident));
     Ok(())
 }
 
-/// The violation has been gone for its hold time. A ticket that a living agent works on, that
+/// The violation has been gone for its hold time. A ticket whose incident somebody works on, that
 /// waits for proof, or that a person holds, is left to them.
 fn clear(
     tx: &Transaction<'_>,
@@ -454,37 +451,52 @@ fn clear(
     o: &Observation,
     out: &mut CheckOutcome,
 ) -> Result<()> {
-    if ticket.held || ticket.by_hand {
+    if ticket.held || ticket.by_hand || ticket.status == Status::Resolved {
         return Ok(());
     }
-    let resolution = match ticket.status {
-        Status::Open if ticket.attempts == 0 && o.outside.is_none() && !acted(tx, ticket.id)? => {
-            Resolution::Cleared
-        }
-        Status::Open | Status::Escalated => Resolution::External,
-        Status::Acknowledged
-            if claim::is_leased(tx, ticket.id)? || proof::is_waiting(tx, ticket.id)? =>
-        {
-            return Ok(());
-        }
-        Status::Acknowledged => Resolution::External,
-        Status::Resolved => return Ok(()),
+    let incident = ticket.incident_id.unwrap_or(ticket.id);
+    if claim::is_leased(tx, incident)? || proof::is_waiting(tx, incident)? {
+        return Ok(());
+    }
+    let whose = acted(tx, incident)?;
+    let resolution = match (&whose, &o.outside) {
+        (None, None) => Resolution::Cleared,
+        _ => Resolution::External,
     };
+    let whose = whose.map_or(String::new(), |who| format!("; {who} had worked on it"));
     let why = match &o.outside {
         Some(_) => o.message.clone(),
-        None => format!("not violated for {} s: {}", o.hold.as_secs(), o.message),
+        None => format!(
+            "not violated for {} s: {}{whose}",
+            o.hold.as_secs(),
+            o.message
+        ),
     };
     transitions::resolve(tx, ticket, resolution, "monitor", &why)?;
     out.cleared.push(ticket.id);
     Ok(())
 }
 
-/// Whether an agent ran anything for the ticket.
-fn acted(tx: &Transaction<'_>, ticket: i64) -> Result<bool> {
+/// Who did anything on the incident that may have changed something, if anybody did.
+fn acted(tx: &Transaction<'_>, incident: i64) -> Result<Option<String>> {
+    let session: Option<String> = tx
+        .prepare_cached(
+            "SELECT s.session_id FROM agent_sessions s JOIN agent_log_entries e USING (session_id)
+             WHERE s.incident_id = ?1 AND e.entry_type = 'tool_call'
+               AND coalesce(e.effect, '') != 'reads' AND e.timestamp >= coalesce(
+               (SELECT max(at) FROM incident_events WHERE incident_id = ?1 AND kind = 'reopened'), '')
+             ORDER BY s.id DESC LIMIT 1",
+        )?
+        .query_row([incident], |r| r.get(0))
+        .optional()?;
+    if let Some(session) = session {
+        return Ok(Some(format!("session {session}")));
+    }
     Ok(tx
         .prepare_cached(
-            "SELECT 1 FROM agent_sessions s JOIN agent_log_entries e USING (session_id)
-             WHERE s.ticket_id = ?1 AND e.entry_type = 'tool_call'",
+            "SELECT by FROM incident_events WHERE incident_id = ?1 AND kind = 'taken'
+             ORDER BY id DESC LIMIT 1",
         )?
-        .exists([ticket])?)
+        .query_row([incident], |r| r.get(0))
+        .optional()?)
 }

@@ -8,6 +8,7 @@ use crate::{
     engine::{Engine, Result},
     event::Control,
     ledger_chain::{self, Link},
+    orders,
 };
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension, params};
@@ -56,6 +57,9 @@ impl Engine {
             let id = tx.last_insert_rowid();
             let words = json!({ "session": session, "by": by, "command": text });
             ledger_chain::link(tx, Link::Decision, &id.to_string(), &words)?;
+            if let Control::Message { text, .. } = command {
+                orders::add(tx, session, text, by)?;
+            }
             Ok(id)
         })
     }

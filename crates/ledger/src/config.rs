@@ -2,6 +2,7 @@
 //! type than it must be is an error, at every level, that names the file, the line and what there is.
 //!
 //! ```toml
+//! name = "ada"
 //! pd = "http://pd0:2379,http://pd1:2379"
 //! prometheus = "http://prometheus:9090"
 //! theme = "sixteen"
@@ -37,6 +38,8 @@ use std::{
     bound = "A: Section, M: Section, N: Section"
 )]
 pub struct ConfigFile<A = IgnoredAny, M = IgnoredAny, N = IgnoredAny> {
+    /// What the person at this machine is called in the record; else `user@host`.
+    pub name: Option<String>,
     #[serde(deserialize_with = "address_or_table")]
     pub pd: PdSection,
     #[serde(deserialize_with = "address_or_table")]
@@ -171,7 +174,7 @@ mod tests {
         let cases: [(&[u8], &str); 9] = [
             (
                 b"pdd = 'http://x'",
-                "line 1: unknown field `pdd`, expected one of `pd`, `prometheus`, `tls`, \
+                "line 1: unknown field `pdd`, expected one of `name`, `pd`, `prometheus`, `tls`, \
                  `theme`, `agent`, `monitor`, `notify`; did you mean `pd`?",
             ),
             (b"\n\n[agnet.budget]\nusd = 1.0", "did you mean `agent`?"),

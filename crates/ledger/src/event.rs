@@ -7,7 +7,7 @@
 
 pub mod delta;
 
-use crate::{Effect, Finish, Resolution, Stored, stored::words};
+use crate::{Effect, Finish, IncidentState, Resolution, Stored, stored::words};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use strum::{EnumIter, EnumString, IntoStaticStr};
@@ -50,7 +50,10 @@ pub enum Kind {
         ledger: String,
     },
     SessionStart {
+        /// The worst of the incident's tickets.
         ticket: i64,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        incident: Option<i64>,
         title: String,
     },
     SessionEnd {
@@ -89,10 +92,7 @@ pub enum Kind {
         effect: Option<Stored<Effect>>,
     },
     /// A call that waits for a person.
-    Proposal {
-        call: String,
-        why: String,
-    },
+    Proposal { call: String, why: String },
     Decision {
         call: String,
         approved: bool,
@@ -122,6 +122,16 @@ pub enum Kind {
         state: VerifyState,
         #[serde(default)]
         detail: String,
+    },
+    /// How the incident of the session stands.
+    Incident {
+        id: i64,
+        state: IncidentState,
+        tickets: Vec<i64>,
+        #[serde(default)]
+        held: bool,
+        #[serde(default)]
+        paused: bool,
     },
     /// Totals of the session so far.
     Usage {
@@ -219,6 +229,8 @@ pub enum VerifyState {
     External,
     Failed,
     Unverifiable,
+    /// Taken back before there was a verdict: one more ticket joined, or somebody else has it.
+    Withdrawn,
 }
 
 #[derive(

@@ -73,6 +73,14 @@ pub enum Finding {
         first: i64,
         last: i64,
     },
+    RowDiffers {
+        table: String,
+        row: i64,
+    },
+    RowAdded {
+        table: String,
+        row: i64,
+    },
     /// Of rows that were there before there was a chain.
     FewerRows {
         table: String,
@@ -153,6 +161,15 @@ impl fmt::Display for Finding {
             }
             Self::RowsMissing { table, first, last } => {
                 write!(f, "rows {first} to {last} of {table} are missing")
+            }
+            Self::RowDiffers { table, row } => {
+                write!(f, "row {row} of {table} is not as it was written")
+            }
+            Self::RowAdded { table, row } => {
+                write!(
+                    f,
+                    "row {row} of {table} was added: no program of ours wrote it"
+                )
             }
             Self::FewerRows { table, had, has } => write!(
                 f,

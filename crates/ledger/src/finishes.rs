@@ -158,7 +158,7 @@ impl Engine {
         call: Option<&str>,
     ) -> Result<i64> {
         let mut head = session.head();
-        let ticket = session.lease.ticket;
+        let ticket = session.ticket;
         let (row, next) = self.write(|tx| {
             claim::hold(tx, &session.lease)?;
             note_time(tx, session)?;
@@ -204,7 +204,11 @@ impl Engine {
     pub(crate) fn finishes(&self, ticket: i64) -> Result<Vec<FinishRow>> {
         let rows = self
             .conn
-            .prepare_cached("SELECT * FROM finishes WHERE ticket_id = ?1 ORDER BY id DESC")?
+            .prepare_cached(
+                "SELECT f.* FROM finishes f JOIN tickets t ON t.id = f.ticket_id
+                 WHERE t.incident_id = (SELECT incident_id FROM tickets WHERE id = ?1)
+                 ORDER BY f.id DESC",
+            )?
             .query_map([ticket], finish_from_row)?
             .collect::<rusqlite::Result<_>>()?;
         Ok(rows)

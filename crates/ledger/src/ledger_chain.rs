@@ -29,17 +29,20 @@ pub(crate) enum Link {
     SessionStart,
     SessionEnd,
     TicketEvent,
+    IncidentEvent,
     Verdict,
     /// How a session said that it ends.
     Finish,
     Decision,
+    Hold,
+    Order,
     Prune,
 }
 
 words!(Link);
 
 /// Tables whose rows are numbered without gaps: rows of them are only ever added, or pruned.
-pub(crate) const NUMBERED: [&str; 9] = [
+pub(crate) const NUMBERED: [&str; 15] = [
     "tickets",
     "agent_sessions",
     "agent_log_entries",
@@ -49,6 +52,12 @@ pub(crate) const NUMBERED: [&str; 9] = [
     "faults",
     "finishes",
     "observed_changes",
+    "incident_events",
+    "verdicts",
+    "holds",
+    "hold_ends",
+    "orders",
+    "order_ends",
 ];
 
 /// What was there before there was a chain.
@@ -138,7 +147,11 @@ pub(crate) fn session_ended(
 
 /// Notes the ends of sessions whose agents could not: those that no row says an end of, and that no
 /// longer run.
-pub(crate) fn sessions_ended_by_others(tx: &Connection, ended: &[String]) -> rusqlite::Result<()> {
+pub(crate) fn sessions_ended_by_others(
+    tx: &Connection,
+    ended: &[String],
+    outcome: &str,
+) -> rusqlite::Result<()> {
     for session in ended {
         let head: Option<String> = tx
             .prepare_cached(
@@ -147,7 +160,7 @@ pub(crate) fn sessions_ended_by_others(tx: &Connection, ended: &[String]) -> rus
             .query_row([session], |r| r.get(0))
             .optional()?
             .flatten();
-        session_ended(tx, session, "failed", head.as_deref().unwrap_or_default())?;
+        session_ended(tx, session, outcome, head.as_deref().unwrap_or_default())?;
     }
     Ok(())
 }

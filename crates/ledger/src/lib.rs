@@ -14,10 +14,11 @@
 //! | `engine` | the connection; its calls are in the files below |
 //! | `file` | which file that is, and whether it still is; `identify`, whose it is; `private_copy`, reading what must stay as it is |
 //! | `schema` | tables, migrations, adoption of reference files |
+//! | `incident` | what an incident is, which ticket is of which, and what people hold; `orders`, what they told agents |
 //! | `tickets` | what a ticket is, and reading them; `manual` what people do to them |
 //! | `transitions` | changes of a ticket that more than one role makes, and their log |
 //! | `claim` | claim, lease, fencing, release, escalation |
-//! | `check` | what one check of the monitor does to tickets: sightings, reopening, clearing |
+//! | `check` | what one check of the monitor does to tickets: sightings, clearing |
 //! | `proof` | requests for proof of a repair, and the verdict |
 //! | `alerts` | what Alertmanager told the monitor |
 //! | `heartbeat` | when the monitor last looked; `agent_heartbeat`, when an agent was last there |
@@ -58,11 +59,13 @@ mod finishes;
 mod heartbeat;
 pub mod home;
 mod identify;
+mod incident;
 mod ledger_chain;
 mod manual;
 mod meta;
 mod notifications;
 mod observed_changes;
+mod orders;
 mod private_copy;
 mod proof;
 mod prose;
@@ -107,10 +110,15 @@ pub use faults::Fault;
 pub use finding::Finding;
 pub use finishes::{Confidence, FINISH, Finish, FinishOutcome, FinishRow};
 pub use heartbeat::{Heartbeat, InGrace};
+pub use incident::{
+    Incident, IncidentEvent, IncidentEventKind, IncidentReport, IncidentState,
+    hold::{HoldRow, HoldScope, NewHold},
+};
 pub use manual::NewTicket;
 pub use meta::{BudgetMeta, EntryMeta, Input};
 pub use notifications::{Notification, NotificationCursor, NotificationKind};
 pub use observed_changes::{ChangeKind, ObservedChange, ThingKind};
+pub use orders::OrderRow;
 pub use proof::{Verification, VerificationRow};
 pub use prune::PruneReport;
 pub use reading::{EntryMark, ListedSession, Measured, RunningSession, WaitingProposal};
@@ -164,11 +172,18 @@ pub enum LedgerError {
     },
     #[error("the ledger is locked by another writer for more than {} s", BUSY_TIMEOUT.as_secs())]
     Busy,
-    /// The lease on the ticket is gone: whoever held it must stop at once and write nothing more.
-    #[error("the lease on ticket #{ticket} is lost: {why}")]
-    Fenced { ticket: i64, why: String },
+    /// The lease on the incident is gone: whoever held it must stop at once and write nothing more.
+    #[error("the lease on incident #{incident} is lost: {why}")]
+    Fenced {
+        incident: i64,
+        why: String,
+        /// A person took it away.
+        by_person: bool,
+    },
     #[error("ticket #{0} not found")]
     NoTicket(i64),
+    #[error("incident #{0} not found")]
+    NoIncident(i64),
     #[error("session {0} not found")]
     NoSession(String),
     #[error("{0}")]

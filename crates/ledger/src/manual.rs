@@ -1,11 +1,15 @@
 //! What people, and the demo on their behalf, do to tickets: open, resolve, hold, retire.
 
 use crate::{
-    LedgerError, Resolution, Severity, Status, SystemId, Ticket, TicketEventKind, claim, clock,
+    IncidentEventKind, LedgerError, Resolution, Severity, Status, SystemId, Ticket,
+    TicketEventKind, claim, clock,
     engine::{Engine, Result},
-    ledger_chain,
+    incident::{
+        self, hold,
+        place::{self, Happened},
+    },
     tickets::{by_id, select},
-    transitions::{Change, log, resolve},
+    transitions::{self, Change, log, resolve},
 };
 use rusqlite::{OptionalExtension, Transaction, params};
 
@@ -17,6 +21,8 @@ pub struct NewTicket {
     /// Added to what the agent is told.
     pub context: Option<String>,
     pub cluster_id: Option<SystemId>,
+    /// The incident it is of. None: one of its own.
+    pub incident: Option<i64>,
     pub by: String,
 }
 
@@ -52,6 +58,19 @@ impl Engine {
                 why: "opened by hand",
             };
             log(tx, id, &change)?;
+            let ticket = by_id(tx, id)?.ok_or(LedgerError::NoTicket(id))?;
+            match new.incident {
+                None => place::begin(tx, &ticket, &place::scope_of_its_own(id))?,
+                Some(incident) => {
+                    let found = incident::by_id(tx, incident)?;
+                    let found = found.ok_or(LedgerError::NoIncident(incident))?;
+                    if found.state == incident::IncidentState::Resolved {
+                        let why = format!("incident #{incident} is over: reopen it first");
+                        return Err(LedgerError::Refused(why).into());
+                    }
+                    place::enter(tx, incident, &ticket, IncidentEventKind::Joined)?;
+                }
+            }
             Ok(id)
         })
     }
@@ -62,102 +81,64 @@ impl Engine {
             if ticket.status == Status::Resolved {
                 return Ok(false);
             }
-            resolve(tx, &ticket, Resolution::Human, by, "a person resolved it")?;
-            tx.execute(
-                "UPDATE tickets SET held = 0, fence = fence + 1, lease_holder = NULL,
-                   lease_boot = NULL, lease_until_ms = NULL WHERE id = ?1",
-                [id],
+            let why = "a person resolved it";
+            resolve(tx, &ticket, Resolution::Human, by, why)?;
+            over_for_its_worker(
+                tx,
+                &ticket,
+                by,
+                &format!("{by} resolved it while it was worked on"),
             )?;
-            // Whoever was at work on it neither died nor failed.
-            tx.execute(
-                "UPDATE agent_sessions SET outcome_summary = coalesce(outcome_summary, ?2)
-                 WHERE ticket_id = ?1 AND status = 'running'",
-                params![id, format!("{by} resolved the ticket while it was at work")],
-            )?;
-            claim::end_orphans(tx)?;
             Ok(true)
+        })
+    }
+
+    pub(crate) fn resolve_incident(&mut self, id: i64, by: &str) -> Result<usize> {
+        self.write(|tx| {
+            incident::by_id(tx, id)?.ok_or(LedgerError::NoIncident(id))?;
+            let live = select(tx, "WHERE incident_id = ?1 AND status != 'resolved'", [id])?;
+            for ticket in &live {
+                resolve(tx, ticket, Resolution::Human, by, "a person resolved it")?;
+            }
+            if let Some(last) = live.last() {
+                over_for_its_worker(
+                    tx,
+                    last,
+                    by,
+                    &format!("{by} resolved it while it was worked on"),
+                )?;
+            }
+            Ok(live.len())
         })
     }
 
     pub(crate) fn reopen_by_person(&mut self, id: i64, by: &str) -> Result<bool> {
         self.write(|tx| {
             let ticket = by_id(tx, id)?.ok_or(LedgerError::NoTicket(id))?;
-            if matches!(ticket.status, Status::Open | Status::Acknowledged) {
-                return Ok(false);
-            }
-            take_live_key(tx, &ticket)?;
-            tx.execute(
-                "UPDATE tickets SET status = 'open', resolution = NULL, resolved_at = NULL,
-                   claimed = 0, attempts = 0, retry_at = NULL, needs_person = 0, held = 0,
-                   fence = fence + 1, lease_holder = NULL, lease_boot = NULL, lease_until_ms = NULL
-                 WHERE id = ?1",
-                [id],
-            )?;
-            renew_budget(tx, id)?;
-            let change = Change {
-                kind: TicketEventKind::Reopened,
-                from: Some(ticket.status),
-                to: Status::Open,
-                resolution: None,
-                by,
-                why: "a person reopened it",
-            };
-            log(tx, id, &change)?;
-            Ok(true)
+            reopen(tx, &ticket, by)
         })
     }
 
-    pub(crate) fn set_held(&mut self, id: i64, held: bool, by: &str) -> Result<bool> {
+    pub(crate) fn reopen_incident(&mut self, id: i64, by: &str) -> Result<bool> {
         self.write(|tx| {
-            let ticket = by_id(tx, id)?.ok_or(LedgerError::NoTicket(id))?;
-            let give_back = !held && ticket.needs_person && ticket.status != Status::Resolved;
-            if ticket.held == held && !give_back {
-                return Ok(false);
+            let found = incident::by_id(tx, id)?.ok_or(LedgerError::NoIncident(id))?;
+            let mut all = select(tx, "WHERE incident_id = ?1 ORDER BY id", [id])?;
+            if found.state == incident::IncidentState::Resolved {
+                // The last of each check on a thing; what it was before is history.
+                let keys: Vec<String> = all.iter().map(|t| t.violation_key.clone()).collect();
+                let mut at = 0;
+                all.retain(|t| {
+                    at += 1;
+                    !keys[at..].contains(&t.violation_key)
+                });
+            } else {
+                all.retain(|t| t.status == Status::Escalated);
             }
-            let change = Change {
-                kind: if held {
-                    TicketEventKind::Held
-                } else {
-                    TicketEventKind::Unheld
-                },
-                from: Some(ticket.status),
-                to: ticket.status,
-                resolution: None,
-                by,
-                why: if held { "held" } else { "no longer held" },
-            };
-            if ticket.held != held {
-                tx.execute(
-                    "UPDATE tickets SET held = ?2 WHERE id = ?1",
-                    params![id, held],
-                )?;
-                log(tx, id, &change)?;
+            let mut any = false;
+            for ticket in &all {
+                any |= reopen(tx, ticket, by)?;
             }
-            let leased: Option<String> = tx
-                .query_row(
-                    "SELECT lease_holder FROM tickets WHERE id = ?1",
-                    [id],
-                    |r| r.get(0),
-                )
-                .optional()?
-                .flatten();
-            if give_back && leased.is_none() {
-                take_live_key(tx, &ticket)?;
-                tx.execute(
-                    "UPDATE tickets SET status = 'open', needs_person = 0, attempts = 0,
-                       retry_at = NULL WHERE id = ?1",
-                    [id],
-                )?;
-                renew_budget(tx, id)?;
-                let released = Change {
-                    kind: TicketEventKind::Released,
-                    to: Status::Open,
-                    why: "released to agents",
-                    ..change
-                };
-                log(tx, id, &released)?;
-            }
-            Ok(true)
+            Ok(any)
         })
     }
 
@@ -174,39 +155,86 @@ impl Engine {
             )?;
             for ticket in &left {
                 resolve(tx, ticket, Resolution::External, "operator", why)?;
+                let incident = ticket.incident_id.unwrap_or(ticket.id);
+                tx.execute("UPDATE tickets SET held = 0 WHERE id = ?1", [ticket.id])?;
+                claim::end_sessions(tx, incident, "failed", why)?;
                 tx.execute(
-                    "UPDATE tickets SET fence = fence + 1, held = 0, lease_holder = NULL,
+                    "UPDATE incidents SET fence = fence + 1, lease_holder = NULL,
                        lease_boot = NULL, lease_until_ms = NULL WHERE id = ?1",
-                    [ticket.id],
+                    [incident],
                 )?;
-                let ended: Vec<String> = tx
-                    .prepare_cached(
-                        "UPDATE agent_sessions SET status = 'failed', ended_at = ?2,
-                           outcome_summary = coalesce(outcome_summary, ?3)
-                         WHERE ticket_id = ?1 AND status = 'running' RETURNING session_id",
-                    )?
-                    .query_map(params![ticket.id, clock::stamp(), why], |r| r.get(0))?
-                    .collect::<rusqlite::Result<_>>()?;
-                ledger_chain::sessions_ended_by_others(tx, &ended)?;
             }
             Ok(left.len())
         })
     }
 }
 
-/// What sessions spent on the ticket so far no longer counts against its budget.
-pub(crate) fn renew_budget(tx: &Transaction<'_>, ticket: i64) -> Result<()> {
-    tx.execute(
-        "UPDATE tickets SET budget_from = (SELECT coalesce(max(id), 0) FROM agent_sessions)
-         WHERE id = ?1",
-        [ticket],
+/// When a person ends the last ticket of an incident, whoever works on it has nothing left to do.
+fn over_for_its_worker(tx: &Transaction<'_>, ticket: &Ticket, by: &str, why: &str) -> Result<()> {
+    tx.execute("UPDATE tickets SET held = 0 WHERE id = ?1", [ticket.id])?;
+    let Some(incident) = ticket.incident_id else {
+        return Ok(());
+    };
+    let left = select(
+        tx,
+        "WHERE incident_id = ?1 AND status != 'resolved' AND held = 0",
+        [incident],
     )?;
-    Ok(())
+    if !left.is_empty() {
+        return Ok(());
+    }
+    hold::interrupt(tx, incident, by, why)?;
+    transitions::withdraw(tx, incident, why)?;
+    claim::drop_lease(tx, incident)?;
+    claim::end_orphans(tx)
+}
+
+/// A ticket that is over, or was given up, is for agents again, as if it were new but with its history.
+fn reopen(tx: &Transaction<'_>, ticket: &Ticket, by: &str) -> Result<bool> {
+    if matches!(ticket.status, Status::Open | Status::Acknowledged) {
+        return Ok(false);
+    }
+    take_live_key(tx, ticket)?;
+    tx.execute(
+        "UPDATE tickets SET resolution = NULL, resolved_at = NULL, claimed = 0 WHERE id = ?1",
+        [ticket.id],
+    )?;
+    transitions::set_status(tx, ticket.id, Status::Open)?;
+    let why = "a person reopened it";
+    let change = Change {
+        kind: TicketEventKind::Reopened,
+        from: Some(ticket.status),
+        to: Status::Open,
+        resolution: None,
+        by,
+        why,
+    };
+    log(tx, ticket.id, &change)?;
+    let Some(incident) = ticket.incident_id else {
+        return Ok(true);
+    };
+    tx.execute(
+        "UPDATE incidents SET ended_at = NULL, resolution = NULL, attempts = 0, retry_at = NULL,
+           needs_person = 0, budget_from = (SELECT coalesce(max(id), 0) FROM agent_sessions),
+           fence = CASE WHEN ended_at IS NULL THEN fence ELSE fence + 1 END,
+           lease_holder = CASE WHEN ended_at IS NULL THEN lease_holder END,
+           lease_boot = CASE WHEN ended_at IS NULL THEN lease_boot END,
+           lease_until_ms = CASE WHEN ended_at IS NULL THEN lease_until_ms END
+         WHERE id = ?1",
+        [incident],
+    )?;
+    let event = Happened {
+        ticket: Some(ticket.id),
+        ..Happened::new(IncidentEventKind::Reopened, by, why)
+    };
+    place::log(tx, incident, &event)?;
+    place::mirror(tx, incident)?;
+    Ok(true)
 }
 
 /// Adoption leaves one live row a key. Another one can follow it only when that is resolved: the
 /// monitor closes what has the key.
-fn take_live_key(tx: &Transaction<'_>, ticket: &Ticket) -> Result<()> {
+pub(crate) fn take_live_key(tx: &Transaction<'_>, ticket: &Ticket) -> Result<()> {
     let twin: Option<i64> = tx
         .query_row(
             "SELECT id FROM tickets WHERE violation_key = ?1 AND id != ?2 AND live_key IS NOT NULL

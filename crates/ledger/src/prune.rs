@@ -31,11 +31,20 @@ impl Engine {
         self.write(|tx| {
             let tickets = over(
                 tx,
-                "SELECT id, resolved_at FROM tickets t WHERE status = 'resolved'
-                   AND NOT EXISTS (SELECT 1 FROM agent_sessions s
-                     WHERE s.ticket_id = t.id AND s.status = 'running')
+                "SELECT t.id, i.ended_at FROM tickets t JOIN incidents i ON i.id = t.incident_id
+                 WHERE NOT EXISTS (SELECT 1 FROM agent_sessions s
+                     WHERE s.incident_id = i.id AND s.status = 'running')
                    AND NOT EXISTS (SELECT 1 FROM verifications v
-                     WHERE v.ticket_id = t.id AND v.state = 'waiting')",
+                     WHERE v.incident_id = i.id AND v.state = 'waiting')",
+                before,
+            )?;
+            let incidents = over(
+                tx,
+                "SELECT id, ended_at FROM incidents i
+                 WHERE NOT EXISTS (SELECT 1 FROM agent_sessions s
+                     WHERE s.incident_id = i.id AND s.status = 'running')
+                   AND NOT EXISTS (SELECT 1 FROM verifications v
+                     WHERE v.incident_id = i.id AND v.state = 'waiting')",
                 before,
             )?;
             let loose = over(
@@ -76,6 +85,25 @@ impl Engine {
                 taken.of(tx, "ticket_events", "ticket_id", ticket)?;
                 taken.of(tx, "verifications", "ticket_id", ticket)?;
                 taken.of(tx, "tickets", "id", ticket)?;
+            }
+            for incident in &incidents {
+                for (table, ends, column) in [
+                    ("holds", "hold_ends", "hold_id"),
+                    ("orders", "order_ends", "order_id"),
+                ] {
+                    let mut rows =
+                        tx.prepare(&format!("SELECT id FROM {table} WHERE incident_id = ?1"))?;
+                    let rows = rows
+                        .query_map([incident], |r| r.get(0))?
+                        .collect::<rusqlite::Result<Vec<i64>>>()?;
+                    for row in rows {
+                        taken.of(tx, ends, column, &row)?;
+                        taken.of(tx, table, "id", &row)?;
+                    }
+                }
+                taken.of(tx, "incident_events", "incident_id", incident)?;
+                taken.of(tx, "verdicts", "incident_id", incident)?;
+                taken.others(tx, "incidents", "id = ?1", params![incident])?;
             }
             for (system, until) in systems(tx, before)? {
                 let (system, until) = (system.as_str().to_owned(), clock::text(until));

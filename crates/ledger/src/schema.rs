@@ -4,8 +4,12 @@
 //! every vintage of reference file takes the same path as an empty one.
 
 use crate::{
-    LedgerError, clock,
+    IncidentEventKind, LedgerError, clock,
     engine::{Result, explain},
+    incident::{
+        hold,
+        place::{self, Happened},
+    },
     ledger_chain, prose,
 };
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
@@ -241,6 +245,74 @@ CREATE TABLE IF NOT EXISTS ledger_identity (
     id INTEGER PRIMARY KEY CHECK (id = 1),
     uuid TEXT NOT NULL
 );
+CREATE TABLE IF NOT EXISTS incidents (
+    id INTEGER PRIMARY KEY,
+    cluster_id TEXT,
+    scope TEXT NOT NULL,
+    opened_at TEXT NOT NULL,
+    ended_at TEXT,
+    resolution TEXT,
+    attempts INTEGER NOT NULL DEFAULT 0,
+    retry_at TEXT,
+    needs_person INTEGER NOT NULL DEFAULT 0,
+    budget_from INTEGER NOT NULL DEFAULT 0,
+    fence INTEGER NOT NULL DEFAULT 0,
+    lease_holder TEXT,
+    lease_boot TEXT,
+    lease_until_ms INTEGER
+);
+CREATE TABLE IF NOT EXISTS incident_events (
+    id INTEGER PRIMARY KEY,
+    incident_id INTEGER NOT NULL,
+    kind TEXT NOT NULL,
+    ticket_id INTEGER,
+    session_id TEXT,
+    by TEXT NOT NULL,
+    why TEXT NOT NULL,
+    lasted_ms INTEGER,
+    at TEXT NOT NULL
+);
+CREATE TABLE IF NOT EXISTS verdicts (
+    id INTEGER PRIMARY KEY,
+    verification_id INTEGER NOT NULL,
+    incident_id INTEGER NOT NULL,
+    ticket_id INTEGER NOT NULL,
+    state TEXT NOT NULL,
+    held_ms INTEGER,
+    hold_ms INTEGER,
+    detail TEXT NOT NULL,
+    at TEXT NOT NULL
+);
+CREATE TABLE IF NOT EXISTS holds (
+    id INTEGER PRIMARY KEY,
+    incident_id INTEGER,
+    cluster_id TEXT,
+    thing TEXT,
+    names TEXT NOT NULL DEFAULT '[]',
+    by TEXT NOT NULL,
+    why TEXT NOT NULL,
+    at TEXT NOT NULL
+);
+CREATE TABLE IF NOT EXISTS hold_ends (
+    id INTEGER PRIMARY KEY,
+    hold_id INTEGER NOT NULL,
+    by TEXT NOT NULL,
+    at TEXT NOT NULL
+);
+CREATE TABLE IF NOT EXISTS orders (
+    id INTEGER PRIMARY KEY,
+    incident_id INTEGER NOT NULL,
+    session_id TEXT,
+    text TEXT NOT NULL,
+    by TEXT NOT NULL,
+    at TEXT NOT NULL
+);
+CREATE TABLE IF NOT EXISTS order_ends (
+    id INTEGER PRIMARY KEY,
+    order_id INTEGER NOT NULL,
+    by TEXT NOT NULL,
+    at TEXT NOT NULL
+);
 CREATE TABLE IF NOT EXISTS told (
     cluster_id TEXT PRIMARY KEY NOT NULL,
     event_id INTEGER NOT NULL,
@@ -285,6 +357,7 @@ const COLUMNS: &[(&str, &[(&str, &str)])] = &[
             ("subject_name", "TEXT"),
             // JSON of what an alert came with.
             ("alert", "TEXT"),
+            ("incident_id", "INTEGER"),
         ],
     ),
     (
@@ -301,6 +374,7 @@ const COLUMNS: &[(&str, &[(&str, &str)])] = &[
         ],
     ),
     ("ticket_events", &[("kind", "TEXT"), ("resolution", "TEXT")]),
+    ("verifications", &[("incident_id", "INTEGER")]),
     (
         "agent_sessions",
         &[
@@ -324,6 +398,7 @@ const COLUMNS: &[(&str, &[(&str, &str)])] = &[
             ("side_usd", "REAL NOT NULL DEFAULT 0"),
             // How long it was at work, on a clock that does not jump, as of its newest row.
             ("worked_ms", "INTEGER NOT NULL DEFAULT 0"),
+            ("incident_id", "INTEGER"),
         ],
     ),
     (
@@ -359,6 +434,17 @@ CREATE INDEX IF NOT EXISTS idx_session_output_call ON session_output(session_id,
 CREATE INDEX IF NOT EXISTS idx_verifications_waiting ON verifications(ticket_id) WHERE state = 'waiting';
 CREATE INDEX IF NOT EXISTS idx_finishes_ticket ON finishes(ticket_id);
 CREATE INDEX IF NOT EXISTS idx_finishes_session ON finishes(session_id);
+CREATE INDEX IF NOT EXISTS idx_tickets_incident ON tickets(incident_id);
+CREATE INDEX IF NOT EXISTS idx_tickets_key ON tickets(violation_key, incident_id);
+CREATE INDEX IF NOT EXISTS idx_sessions_incident ON agent_sessions(incident_id);
+CREATE INDEX IF NOT EXISTS idx_verifications_incident ON verifications(incident_id);
+CREATE INDEX IF NOT EXISTS idx_incidents_live ON incidents(scope) WHERE ended_at IS NULL;
+CREATE INDEX IF NOT EXISTS idx_incidents_ended ON incidents(scope, ended_at);
+CREATE INDEX IF NOT EXISTS idx_incident_events_incident ON incident_events(incident_id);
+CREATE INDEX IF NOT EXISTS idx_verdicts_incident ON verdicts(incident_id);
+CREATE INDEX IF NOT EXISTS idx_orders_incident ON orders(incident_id);
+CREATE INDEX IF NOT EXISTS idx_hold_ends_hold ON hold_ends(hold_id);
+CREATE INDEX IF NOT EXISTS idx_order_ends_order ON order_ends(order_id);
 CREATE INDEX IF NOT EXISTS idx_samples_cluster ON samples(cluster_id, id);
 CREATE INDEX IF NOT EXISTS idx_samples_at ON samples(cluster_id, at);
 CREATE INDEX IF NOT EXISTS idx_observed_changes ON observed_changes(cluster_id, at);
@@ -403,6 +489,7 @@ pub(crate) fn migrate(conn: &mut Connection, path: &Path) -> Result<()> {
         }
         let objects = unknown_objects(&tx).map_err(failed)?;
         ledger_chain::adopt(&tx, found, objects).map_err(failed)?;
+        adopt_incidents(&tx).map_err(failed)?;
         tx.pragma_update(None, "user_version", VERSION)
             .map_err(failed)?;
     }
@@ -570,4 +657,48 @@ fn adopt(tx: &Transaction<'_>) -> rusqlite::Result<()> {
         [],
     )?;
     Ok(())
+}
+
+/// Each ticket of a ledger that knew no incidents is one of its own, with its sessions and its claims;
+/// one that was held still is.
+fn adopt_incidents(tx: &Transaction<'_>) -> rusqlite::Result<()> {
+    let old: Vec<(i64, bool)> = tx
+        .prepare(
+            "SELECT id, held != 0 AND status != 'resolved' FROM tickets WHERE incident_id IS NULL
+             ORDER BY id",
+        )?
+        .query_map([], |r| Ok((r.get(0)?, r.get(1)?)))?
+        .collect::<rusqlite::Result<_>>()?;
+    if old.is_empty() {
+        return Ok(());
+    }
+    // Nothing happens to any ticket by this.
+    tx.execute_batch("DROP TRIGGER IF EXISTS tickets_updated_at")?;
+    tx.execute_batch(
+        "INSERT INTO incidents (id, cluster_id, scope, opened_at, ended_at, resolution, attempts,
+           retry_at, needs_person, budget_from, fence)
+         SELECT id, cluster_id, coalesce(cluster_id, 'ticket:' || id), first_seen_at,
+           CASE WHEN status = 'resolved' THEN coalesce(resolved_at, last_seen_at) END,
+           CASE WHEN status = 'resolved' THEN resolution END,
+           attempts, retry_at, needs_person, budget_from, fence
+         FROM tickets WHERE incident_id IS NULL;
+         UPDATE agent_sessions SET incident_id = ticket_id WHERE incident_id IS NULL;
+         UPDATE verifications SET incident_id = ticket_id WHERE incident_id IS NULL;
+         UPDATE tickets SET incident_id = id WHERE incident_id IS NULL;",
+    )?;
+    for (id, held) in old {
+        let event = Happened {
+            ticket: Some(id),
+            ..Happened::new(
+                IncidentEventKind::Adopted,
+                "adoption",
+                "a ticket of an older ledger",
+            )
+        };
+        place::log(tx, id, &event)?;
+        if held {
+            hold::adopt(tx, id)?;
+        }
+    }
+    tx.execute_batch(INDEXES)
 }

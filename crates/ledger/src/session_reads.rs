@@ -30,6 +30,7 @@ fn as_written(r: &Row<'_>) -> rusqlite::Result<SessionRow> {
     Ok(SessionRow {
         session_id: r.get("session_id")?,
         ticket_id: r.get("ticket_id")?,
+        incident_id: r.get("incident_id")?,
         status: r.get("status")?,
         started_at: time(r, "started_at")?,
         ended_at: time(r, "ended_at")?,
@@ -98,7 +99,10 @@ impl Engine {
     pub(crate) fn sessions_of_ticket(&self, ticket: i64) -> Result<Vec<SessionRow>> {
         let rows = self
             .conn
-            .prepare_cached("SELECT * FROM agent_sessions WHERE ticket_id = ?1 ORDER BY id")?
+            .prepare_cached(
+                "SELECT * FROM agent_sessions
+                 WHERE incident_id = (SELECT incident_id FROM tickets WHERE id = ?1) ORDER BY id",
+            )?
             .query_map([ticket], session_from_row)?
             .collect::<rusqlite::Result<_>>()?;
         Ok(rows)

@@ -4,8 +4,8 @@
 //! chunks that are written behind the work.
 
 use crate::{
-    EntryKind, EntryMeta, Holder, Lease, NewEntry, Reservation, Resolution, SideCost, Status,
-    Stopwatch, Stored, SystemId, chain, claim, clock,
+    EntryKind, EntryMeta, Holder, Lease, NewEntry, Reservation, Resolution, SideCost, Stopwatch,
+    Stored, SystemId, chain, claim, clock,
     engine::{Engine, Result},
     entries,
     event::{Mode, Outcome, Stream},
@@ -22,6 +22,8 @@ use strum::{EnumIter, EnumString, IntoStaticStr};
 #[derive(Debug, Clone)]
 pub struct NewSession {
     pub lease: Lease,
+    /// The ticket of the incident that it begins with.
+    pub ticket: i64,
     /// `rehearsal` or a model id.
     pub model: String,
     pub mode: Mode,
@@ -35,6 +37,8 @@ pub struct NewSession {
 pub struct SessionWriter {
     pub id: String,
     pub lease: Lease,
+    /// The ticket it began with.
+    pub ticket: i64,
     /// Changed by the engine alone, when the row it is the hash of is durable.
     head: Arc<Mutex<String>>,
     began: Stopwatch,
@@ -84,7 +88,9 @@ impl SessionStatus {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SessionRow {
     pub session_id: String,
+    /// The ticket it began with.
     pub ticket_id: Option<i64>,
+    pub incident_id: Option<i64>,
     pub status: Stored<SessionStatus>,
     pub started_at: Option<Timestamp>,
     pub ended_at: Option<Timestamp>,
@@ -138,13 +144,13 @@ impl Engine {
             // The first digits of a v7 id are the time; the last are random.
             &random[random.len() - 8..]
         );
-        let ticket = new.lease.ticket;
+        let ticket = new.ticket;
         self.write(|tx| {
             claim::hold(tx, &new.lease)?;
             tx.execute(
                 "INSERT INTO agent_sessions (session_id, ticket_id, status, started_at, model, mode,
-                   cluster_id, fence, holder, created_at)
-                 VALUES (?1, ?2, 'running', ?3, ?4, ?5, ?6, ?7, ?8, ?3)",
+                   cluster_id, fence, holder, incident_id, created_at)
+                 VALUES (?1, ?2, 'running', ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?3)",
                 params![
                     id,
                     ticket,
@@ -153,7 +159,8 @@ impl Engine {
                     new.mode,
                     new.cluster_id.as_ref().map(SystemId::as_str),
                     new.lease.fence,
-                    new.holder.to_string()
+                    new.holder.to_string(),
+                    new.lease.incident
                 ],
             )?;
             ledger_chain::session_started(tx, &id, ticket, &new.model)?;
@@ -163,6 +170,7 @@ impl Engine {
         Ok(SessionWriter {
             id,
             lease: new.lease.clone(),
+            ticket,
             head: Arc::new(Mutex::new(head)),
             began: Stopwatch::start(),
         })
@@ -270,11 +278,7 @@ impl Engine {
         let last = self.write(|tx| {
             claim::hold(tx, &session.lease)?;
             note_time(tx, session)?;
-            let (status, resolution): (Stored<Status>, Option<Stored<Resolution>>) = tx.query_row(
-                "SELECT status, resolution FROM tickets WHERE id = ?1",
-                [session.lease.ticket],
-                |r| Ok((r.get(0)?, r.get(1)?)),
-            )?;
+            let resolution = resolution(tx, session)?;
             let meta = EntryMeta {
                 outcome: Some(Stored::Known(outcome)),
                 resolution: Some(resolution.clone()),
@@ -298,14 +302,34 @@ impl Engine {
                 ],
             )?;
             ledger_chain::session_ended(tx, &session.id, outcome.as_str(), &last)?;
-            if status == Status::Resolved {
-                claim::drop_lease(tx, session.lease.ticket)?;
+            // Nothing is left to do under it; else it is given back, or up, in a moment.
+            let worked_on =
+                "SELECT 1 FROM tickets WHERE incident_id = ?1 AND status = 'acknowledged'";
+            if !tx
+                .prepare_cached(worked_on)?
+                .exists([session.lease.incident])?
+            {
+                claim::drop_lease(tx, session.lease.incident)?;
             }
             Ok(last)
         })?;
         head.clone_from(&last);
         Ok(last)
     }
+}
+
+/// How what a session worked on ended: its incident, or, where something of it is left, what it claimed.
+fn resolution(
+    tx: &Connection,
+    session: &SessionWriter,
+) -> rusqlite::Result<Option<Stored<Resolution>>> {
+    tx.prepare_cached(
+        "SELECT coalesce(resolution, (SELECT CASE state WHEN 'proven' THEN 'proven'
+             WHEN 'external' THEN 'external' END
+           FROM verifications WHERE session_id = ?2 ORDER BY id DESC LIMIT 1))
+         FROM incidents WHERE id = ?1",
+    )?
+    .query_row(params![session.lease.incident, session.id], |r| r.get(0))
 }
 
 /// How long the session is at work already.

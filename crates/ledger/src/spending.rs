@@ -1,4 +1,4 @@
-//! What agents spend: on a ticket, summed over its sessions, and in a day, reserved before it is
+//! What agents spend: on an incident, summed over its sessions, and in a day, reserved before it is
 //! spent, so that agents at work side by side never pass a cap together.
 //!
 //! A reservation that was never settled, because its agent died, counts in full.
@@ -42,9 +42,9 @@ pub struct Payment {
 }
 
 impl Engine {
-    pub(crate) fn spent_on_ticket(
+    pub(crate) fn spent_on_incident(
         &self,
-        ticket: i64,
+        incident: i64,
         running: Option<(&str, Duration)>,
     ) -> Result<Spent> {
         let (session, lasts) = running.unwrap_or_default();
@@ -57,10 +57,10 @@ impl Engine {
                    total(cost_usd) + total((SELECT total(usd) FROM spending p
                      WHERE p.session_id = s.session_id AND p.settled = 0)),
                    coalesce(sum(CASE WHEN session_id = ?2 THEN 0 ELSE worked_ms END), 0)
-                 FROM agent_sessions s WHERE ticket_id = ?1
-                   AND id > (SELECT budget_from FROM tickets WHERE id = ?1)",
+                 FROM agent_sessions s WHERE incident_id = ?1
+                   AND id > (SELECT budget_from FROM incidents WHERE id = ?1)",
             )?
-            .query_row(params![ticket, session], |r| {
+            .query_row(params![incident, session], |r| {
                 Ok((r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?))
             })?;
         Ok(Spent {

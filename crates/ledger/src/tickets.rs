@@ -148,15 +148,16 @@ pub struct Ticket {
     pub resolution: Option<Resolution>,
     /// An agent said that it repaired it. Not the same as [`Resolution::Proven`].
     pub claimed: bool,
-    /// How often it came back soon after its resolution.
+    /// How often the same had come back in its incident when it was opened.
     pub flaps: u32,
-    /// Sessions that worked on it since it was opened.
+    /// Sessions that worked on its incident.
     pub attempts: u32,
     /// When an escalated ticket is tried again.
     pub retry_at: Option<Timestamp>,
     /// No agent takes it any more.
     pub needs_person: bool,
     pub by_hand: bool,
+    pub incident_id: Option<i64>,
     /// What its alert came with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub alert: Option<AlertDetail>,
@@ -178,7 +179,7 @@ pub struct TicketEvent {
     pub at: Option<Timestamp>,
 }
 
-const COLUMNS: [&str; 28] = [
+const COLUMNS: [&str; 29] = [
     "id",
     "violation_key",
     "invariant_name",
@@ -207,6 +208,7 @@ const COLUMNS: [&str; 28] = [
     "by_hand",
     "subject_name",
     "alert",
+    "incident_id",
 ];
 
 static SELECTED: LazyLock<String> = LazyLock::new(|| COLUMNS.join(", "));
@@ -267,6 +269,7 @@ fn from_row(r: &Row<'_>) -> rusqlite::Result<Ticket> {
         retry_at: time(const { at("retry_at") })?,
         needs_person: r.get(const { at("needs_person") })?,
         by_hand: r.get(const { at("by_hand") })?,
+        incident_id: r.get(const { at("incident_id") })?,
         alert: text(const { at("alert") })?.and_then(|s| serde_json::from_str(&s).ok()),
     })
 }
@@ -343,13 +346,10 @@ impl Engine {
     }
 
     pub(crate) fn siblings(&self, ticket: &Ticket) -> Result<Vec<Ticket>> {
-        let Some(batch) = &ticket.batch_key else {
-            return Ok(Vec::new());
-        };
         Ok(select(
             &self.conn,
-            "WHERE batch_key = ?1 AND id != ?2 ORDER BY id LIMIT 50",
-            params![batch, ticket.id],
+            "WHERE incident_id = ?1 AND id != ?2 ORDER BY id LIMIT 50",
+            params![ticket.incident_id, ticket.id],
         )?)
     }
 

@@ -2,6 +2,8 @@
 
 use crate::{
     Resolution, Status, Ticket, TicketEventKind, clock,
+    engine::Result,
+    incident::place,
     ledger_chain::{self, Link},
 };
 use rusqlite::{Transaction, params};
@@ -49,20 +51,31 @@ pub(crate) fn log(tx: &Transaction<'_>, ticket: i64, change: &Change<'_>) -> rus
     ledger_chain::link(tx, Link::TicketEvent, &event.to_string(), &words)
 }
 
-/// Ends a ticket, whatever its status, and logs it. The caller decides about the lease.
+/// The one place where the status of a ticket that goes on is written.
+pub(crate) fn set_status(
+    tx: &Transaction<'_>,
+    ticket: i64,
+    status: Status,
+) -> rusqlite::Result<()> {
+    tx.prepare_cached("UPDATE tickets SET status = ?2 WHERE id = ?1")?
+        .execute(params![ticket, status])?;
+    Ok(())
+}
+
+/// Ends a ticket, whatever its status, and logs it; and its incident, if it was the last of it. The
+/// caller decides about the lease.
 pub(crate) fn resolve(
     tx: &Transaction<'_>,
     ticket: &Ticket,
     resolution: Resolution,
     by: &str,
     why: &str,
-) -> rusqlite::Result<()> {
+) -> Result<()> {
     tx.execute(
         "UPDATE tickets SET status = 'resolved', resolution = ?2, resolved_at = ?3, live_key = NULL,
            retry_at = NULL, needs_person = 0 WHERE id = ?1",
         params![ticket.id, resolution, clock::stamp()],
     )?;
-    withdraw(tx, ticket.id)?;
     let change = Change {
         kind: TicketEventKind::Resolved,
         from: Some(ticket.status),
@@ -71,15 +84,19 @@ pub(crate) fn resolve(
         by,
         why: &format!("{resolution}: {why}"),
     };
-    log(tx, ticket.id, &change)
+    log(tx, ticket.id, &change)?;
+    match ticket.incident_id {
+        Some(incident) => place::settle(tx, incident),
+        None => Ok(()),
+    }
 }
 
-/// Ends requests for proof that nobody waits for any more.
-pub(crate) fn withdraw(tx: &Transaction<'_>, ticket: i64) -> rusqlite::Result<()> {
+/// Takes back requests for proof that nobody waits for any more.
+pub(crate) fn withdraw(tx: &Transaction<'_>, incident: i64, why: &str) -> rusqlite::Result<()> {
     tx.prepare_cached(
-        "UPDATE verifications SET state = 'unverifiable', detail = 'withdrawn', decided_at = ?2
-         WHERE ticket_id = ?1 AND state = 'waiting'",
+        "UPDATE verifications SET state = 'withdrawn', detail = ?3, decided_at = ?2
+         WHERE incident_id = ?1 AND state = 'waiting'",
     )?
-    .execute(params![ticket, clock::stamp()])?;
+    .execute(params![incident, clock::stamp(), why])?;
     Ok(())
 }

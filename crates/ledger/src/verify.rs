@@ -33,6 +33,30 @@ pub struct LedgerReport {
     pub foreign: Vec<String>,
 }
 
+/// Tables whose rows are told in the chain one by one: the number they are told by, and what of them.
+const TOLD: [(&str, &str); 5] = [
+    (
+        "incident_events",
+        "id, json_object('incident', incident_id, 'kind', kind, 'ticket', ticket_id,
+           'session', session_id, 'by', by, 'why', why, 'at', at)",
+    ),
+    ("holds", "id, json_object('by', by, 'why', why, 'at', at)"),
+    ("hold_ends", "hold_id, json_object('by', by, 'at', at)"),
+    (
+        "orders",
+        "id, json_object('incident', incident_id, 'by', by, 'text', text, 'at', at)",
+    ),
+    ("order_ends", "order_id, json_object('by', by, 'at', at)"),
+];
+
+fn ended(table: &str) -> &str {
+    match table {
+        "hold_ends" => "holds",
+        "order_ends" => "orders",
+        other => other,
+    }
+}
+
 /// What events leave of a ticket.
 #[derive(Clone, Copy)]
 struct State<'a> {
@@ -93,6 +117,9 @@ impl Engine {
         self.judge_events(&told, &mut findings)?;
         self.judge_words(&told, &mut findings)?;
         self.judge_finishes(&told, &mut findings)?;
+        for (table, columns) in TOLD {
+            self.judge_told(&told, table, columns, &mut findings)?;
+        }
         self.judge_tickets(&told, &mut findings)?;
         self.judge_rows(&told, &mut findings)?;
         for object in schema::unknown_objects(&self.conn)? {
@@ -214,6 +241,48 @@ impl Engine {
         Ok(())
     }
 
+    /// Rows that each have one of the chain, by the number that is told of them.
+    fn judge_told(
+        &self,
+        told: &Told,
+        table: &'static str,
+        columns: &str,
+        findings: &mut Vec<Finding>,
+    ) -> Result<()> {
+        let mut rows = self
+            .conn
+            .prepare(&format!("SELECT {columns} FROM {table}"))?;
+        let mut found: BTreeMap<i64, Value> = rows
+            .query_map([], |r| {
+                let words: String = r.get(1)?;
+                Ok((r.get(0)?, serde_json::from_str(&words).unwrap_or_default()))
+            })?
+            .collect::<rusqlite::Result<_>>()?;
+        for ((of, row), words) in &told.rows {
+            if *of != table {
+                continue;
+            }
+            let (table, row) = (table.to_owned(), *row);
+            match found.remove(&row) {
+                // The end of something goes with it, and is told by its number.
+                None if told.is_pruned(ended(&table), row) => {}
+                None => findings.push(Finding::RowsMissing {
+                    table,
+                    first: row,
+                    last: row,
+                }),
+                Some(Value::Object(has)) if has.iter().all(|(k, v)| words.get(k) == Some(v)) => {}
+                Some(_) => findings.push(Finding::RowDiffers { table, row }),
+            }
+        }
+        let table = table.to_owned();
+        findings.extend(found.into_keys().map(|row| Finding::RowAdded {
+            table: table.clone(),
+            row,
+        }));
+        Ok(())
+    }
+
     /// A ticket is what its last event made of it, and proven only by a verdict.
     fn judge_tickets(&self, told: &Told, findings: &mut Vec<Finding>) -> Result<()> {
         let mut last: HashMap<i64, State<'_>> = HashMap::new();
@@ -222,9 +291,13 @@ impl Engine {
             let before = last.get(&ticket).copied();
             last.insert(ticket, State::after(words, before));
         }
-        let mut verdicts = self
-            .conn
-            .prepare("SELECT id, state FROM verifications WHERE ticket_id = ?1")?;
+        let mut verdicts = self.conn.prepare(
+            "SELECT v.id, CASE WHEN v.state IN ('proven', 'external') THEN d.state ELSE v.state END
+                 FROM verdicts d JOIN verifications v ON v.id = d.verification_id
+                 WHERE d.ticket_id = ?1
+                 UNION SELECT id, state FROM verifications v WHERE ticket_id = ?1
+                   AND NOT EXISTS (SELECT 1 FROM verdicts d WHERE d.verification_id = v.id)",
+        )?;
         let mut rows = self
             .conn
             .prepare("SELECT id, status, resolution FROM tickets ORDER BY id")?;

@@ -176,7 +176,7 @@ impl Agent {
                 self.model = Some(clean(model.as_bytes()).0);
                 self.enter(Phase::Idle, at);
             }
-            Kind::SessionStart { ticket, title } => {
+            Kind::SessionStart { ticket, title, .. } => {
                 self.ticket = Some(*ticket);
                 self.title = clean(title.as_bytes()).0;
                 self.session.clone_from(&event.session);

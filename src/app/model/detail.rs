@@ -251,6 +251,7 @@ impl Writing {
                 V::External => (Kind::Good, "cleared (reported from outside, not proven)"),
                 V::Failed => (Kind::Bad, "still violated"),
                 V::Unverifiable => (Kind::Bad, "could not be verified"),
+                V::Withdrawn => (Kind::Notice, "taken back"),
             };
             let at = self.clock(proof.requested_at);
             self.add(kind, &format!("{at}  {word}: {}", proof.detail));

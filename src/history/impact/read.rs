@@ -1,4 +1,4 @@
-//! The impact of a ticket: which samples, faults and other outages it is made from.
+//! The impact of a ticket or an incident: which samples, faults and other outages it is made from.
 
 use super::{Impact, Look, baseline, impact};
 use crate::cluster::ClusterSnapshot;
@@ -10,30 +10,44 @@ const AT_ONCE: SignedDuration = SignedDuration::from_mins(10);
 /// A fault so long before may be what was seen.
 const CAUSE: SignedDuration = SignedDuration::from_mins(10);
 
-/// From its first sight, or the fault that was injected before that, to its end. None: nothing was
-/// sampled then.
+/// The impact of one ticket. None: nothing was sampled then.
 pub fn of_ticket(
     ledger: &Reader,
     ticket: &Ticket,
     p99_limit_ms: Option<f64>,
 ) -> Result<Option<Impact>> {
-    let (Some(system), Some(seen)) = (&ticket.cluster_id, ticket.first_seen_at) else {
+    of(ledger, &[ticket], p99_limit_ms)
+}
+
+/// The impact of an incident: of all its tickets, the time between two of them included.
+pub fn of_incident(
+    ledger: &Reader,
+    tickets: &[Ticket],
+    p99_limit_ms: Option<f64>,
+) -> Result<Option<Impact>> {
+    of(ledger, &tickets.iter().collect::<Vec<_>>(), p99_limit_ms)
+}
+
+/// From their first sight, or the fault that was injected before that, to their end.
+fn of(ledger: &Reader, tickets: &[&Ticket], p99_limit_ms: Option<f64>) -> Result<Option<Impact>> {
+    let system = tickets.iter().find_map(|t| t.cluster_id.as_ref());
+    let seen = tickets.iter().filter_map(|t| t.first_seen_at).min();
+    let (Some(system), Some(seen)) = (system, seen) else {
         return Ok(None);
     };
+    let now = Timestamp::now();
+    let ends = tickets.iter().map(|t| t.resolved_at.unwrap_or(now));
     let faults = ledger.faults(system).wait()?;
     let caused = faults.iter().filter_map(|fault| fault.at);
     let caused = caused.filter(|at| *at <= seen && *at >= seen - CAUSE).max();
-    let span = (
-        caused.unwrap_or(seen),
-        ticket.resolved_at.unwrap_or_else(Timestamp::now),
-    );
+    let span = (caused.unwrap_or(seen), ends.max().unwrap_or(now));
     let earlier = span.0 - baseline::LENGTH;
     let others = ledger
         .tickets_between(Some(system), earlier, span.0)
         .wait()?;
     let leave_out: Vec<_> = others
         .iter()
-        .filter(|other| other.id != ticket.id)
+        .filter(|other| tickets.iter().all(|t| t.id != other.id))
         .filter_map(|other| Some((other.first_seen_at?, other.resolved_at.unwrap_or(span.1))))
         .collect();
     let looks = looks(ledger, system, earlier - baseline::LENGTH, span.1)?;

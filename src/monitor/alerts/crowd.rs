@@ -39,6 +39,7 @@ pub(super) fn read(crowd: &StandingCrowd, look: Look<'_>) -> Observation {
             detail,
             unseen: false,
             matched: false,
+            of_system: false,
         }),
         message,
     }

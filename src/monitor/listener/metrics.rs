@@ -77,6 +77,7 @@ pub(super) fn text(
         VerifyState::External,
         VerifyState::Failed,
         VerifyState::Unverifiable,
+        VerifyState::Withdrawn,
     ] {
         let n = figures.claims.get(&Stored::Known(state)).copied();
         claims

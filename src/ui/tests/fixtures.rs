@@ -152,6 +152,7 @@ pub(super) fn session(
     SessionRow {
         session_id: id.into(),
         ticket_id: Some(ticket),
+        incident_id: Some(ticket),
         status: Stored::read(status),
         started_at: Some(begun),
         ended_at: ended.then(|| begun + SignedDuration::from_secs(took)),

@@ -3,10 +3,10 @@
 use super::{Carry, Reader, Reply, calls};
 use crate::{
     ChainReport, CommandRow, CrowdMember, EntryMark, EntryRow, Fault, FinishRow, Heartbeat,
-    InGrace, LedgerReport, ListedSession, LiveTicket, Measured, Notification, NotificationCursor,
-    ObservedChange, OutputChunk, Payment, RunningSession, Sample, ServiceRow, SessionRow, Sighting,
-    Standing, Statistics, Status, SystemId, Ticket, TicketEvent, Verification, VerificationRow,
-    WaitingProposal, usage::Spent,
+    HoldRow, InGrace, Incident, IncidentReport, LedgerReport, ListedSession, LiveTicket, Measured,
+    Notification, NotificationCursor, ObservedChange, OrderRow, OutputChunk, Payment,
+    RunningSession, Sample, ServiceRow, SessionRow, Sighting, Standing, Statistics, Status,
+    SystemId, Ticket, TicketEvent, Verification, VerificationRow, WaitingProposal, usage::Spent,
 };
 use jiff::Timestamp;
 use std::{path::Path, time::Duration};
@@ -25,13 +25,30 @@ calls!(Reader {
 
     fn ticket(id: i64) -> Option<Ticket>;
 
+    fn incident(id: i64) -> Option<Incident>;
+
+    /// The newest `limit` incidents, newest first, all that are not over before the others.
+    fn incidents(limit: usize) -> Vec<Incident>;
+
+    /// An incident with its tickets, what happened to it, what people said, and those before it.
+    fn incident_report(id: i64) -> Option<IncidentReport>;
+
+    /// Tickets of an incident: those that are not over first, of them the worst.
+    fn tickets_of_incident(id: i64) -> Vec<Ticket>;
+
+    /// What people told agents in an incident, oldest first.
+    fn orders(incident: i64) -> Vec<OrderRow>;
+
+    /// What people keep agents from at present.
+    fn holds() -> Vec<HoldRow>;
+
     /// The newest `limit` tickets, newest first, all unresolved ones before the others.
     fn tickets(limit: usize) -> Vec<Ticket>;
 
     /// Tickets with one status, newest first.
     fn tickets_with_status(status: Status, limit: usize) -> Vec<Ticket>;
 
-    /// Tickets of the same check, oldest first, without `ticket` itself.
+    /// Tickets of the same incident, oldest first, without `ticket` itself.
     fn siblings(ticket: &Ticket) -> Vec<Ticket>;
 
     /// How many tickets are resolved, and how many are not.
@@ -55,10 +72,10 @@ calls!(Reader {
 
     fn verification(id: i64) -> Verification;
 
-    /// Requests for proof of one ticket, oldest first.
+    /// Requests for proof of a ticket's incident, oldest first.
     fn verifications(ticket: i64) -> Vec<VerificationRow>;
 
-    /// How sessions said that they end their work on a ticket, the newest first.
+    /// How sessions said that they end their work on a ticket's incident, the newest first.
     fn finishes(ticket: i64) -> Vec<FinishRow>;
 
     /// How one session said that it ends, the newest first.
@@ -79,7 +96,7 @@ calls!(Reader {
     /// Sessions older than the one at `before` (None: from the newest), newest first.
     fn session_list(before: Option<i64>, limit: usize) -> Vec<ListedSession>;
 
-    /// Sessions on one ticket, oldest first.
+    /// Sessions on a ticket's incident, oldest first.
     fn sessions_of_ticket(ticket: i64) -> Vec<SessionRow>;
 
     /// Sessions marked running, the oldest first. None: of every cluster.
@@ -149,9 +166,9 @@ calls!(Reader {
     /// All commands to a session, oldest first.
     fn commands(session: &str) -> Vec<CommandRow>;
 
-    /// What was spent on a ticket since it was opened, or opened again. `running` is the session
-    /// that is not over, and how long it lasts already.
-    fn spent_on_ticket(ticket: i64, running: Option<(&str, Duration)>) -> Spent;
+    /// What was spent on an incident since it began, or a person opened it again. `running` is the
+    /// session that is not over, and how long it lasts already.
+    fn spent_on_incident(incident: i64, running: Option<(&str, Duration)>) -> Spent;
 
     /// US dollars spent or set aside today, UTC, by all agents of this ledger.
     fn spent_today() -> f64;

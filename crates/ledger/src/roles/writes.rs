@@ -3,17 +3,17 @@
 use super::{AgentLedger, Carry, MonitorLedger, PersonLedger, Reply, calls};
 use crate::{
     AlertNotice, Check, CheckOutcome, Claim, ClaimRequest, Crowd, Finish, Holder, Lease, Mono,
-    NewEntry, NewService, NewSession, NewTicket, NotificationCursor, OutputChunk, PruneReport,
-    Received, Reservation, SessionWriter, SideCost, SystemId, Totals,
+    NewEntry, NewHold, NewService, NewSession, NewTicket, NotificationCursor, OutputChunk,
+    PruneReport, Received, Reservation, SessionWriter, SideCost, SystemId, Totals,
     event::{Control, Outcome},
 };
 use jiff::Timestamp;
 use std::time::Duration;
 
 calls!(AgentLedger {
-    /// Takes the oldest ticket there is to take: open, or escalated and due again, or held by an
-    /// agent whose lease ran out. Passes over what the monitor no longer sees violated: clearing
-    /// that is the monitor's.
+    /// Takes the worst incident there is to take: open, or escalated and due again, or of an agent
+    /// whose lease ran out; never beside another of the same system that is worked on. Passes over
+    /// what the monitor no longer sees violated: clearing that is the monitor's.
     fn claim(request: ClaimRequest) -> Option<Claim>;
 
     /// Makes the lease last for another `duration` from now.
@@ -22,10 +22,10 @@ calls!(AgentLedger {
     /// Whether the lease still holds; the error says why it does not.
     fn check_lease(lease: &Lease) -> ();
 
-    /// Gives the ticket back, open, as if it had not been taken.
+    /// Gives the incident back, open, as if it had not been taken.
     fn release(lease: &Lease, why: &str) -> ();
 
-    /// Gives the ticket up. It is tried again after a wait that doubles, [`MAX_SESSIONS`](crate::MAX_SESSIONS) times in
+    /// Gives the incident up. It is tried again after a wait that doubles, [`MAX_SESSIONS`](crate::MAX_SESSIONS) times in
     /// all; then, or at once if this is `final_`, it waits for a person.
     fn escalate(lease: &Lease, diagnosis: &str, why: &str, final_: bool) -> ();
 
@@ -36,11 +36,15 @@ calls!(AgentLedger {
     /// nothing, and changes no ticket.
     fn finish(session: &SessionWriter, finish: &Finish, call: Option<&str>) -> i64;
 
-    /// Asks the monitor to prove a repair by data younger than now. A ticket opened by hand has no
+    /// Keeps what a person said in a session with its incident: `text` as it is stored, `raw` as it was
+    /// said. Once each.
+    fn hear(session: &SessionWriter, text: &str, raw: &str, by: &str) -> ();
+
+    /// Asks the monitor to prove a repair by data younger than now. What was opened by hand has no
     /// invariant that could prove it: answered at once.
     fn request_verification(lease: &Lease, session: &str) -> i64;
 
-    /// Opens a session on a claimed ticket.
+    /// Opens a session on a claimed incident.
     fn begin_session(new: NewSession) -> SessionWriter;
 
     /// Appends an entry. Durable when it returns; refused when the lease is lost.
@@ -66,8 +70,8 @@ calls!(AgentLedger {
     /// Fills in an entry's short form, if there is one, and counts what it cost. The chain does not cover it.
     fn set_summary(entry: i64, session: &str, summary: Option<&str>, paid: SideCost) -> ();
 
-    /// Ends the session with its last entry. Returns the head of its chain, hex. The ticket keeps
-    /// its status and its lease: end the session first, then release, escalate or leave it.
+    /// Ends the session with its last entry. Returns the head of its chain, hex. The incident keeps
+    /// its state and its lease: end the session first, then release, escalate or leave it.
     fn end_session(session: &SessionWriter, outcome: Outcome, summary: &str) -> String;
 
     /// What is waiting for the holder of `lease` in its session, oldest first, each once. `by` is
@@ -118,10 +122,38 @@ calls!(PersonLedger {
     /// unresolved ticket has the same key.
     fn reopen_by_person(id: i64, by: &str) -> bool;
 
-    /// Holds a ticket (no agent takes it, the monitor does not clear it) or lets it go again. One
-    /// that waited for a person is then open to agents anew, whether it was held or not. False: it
-    /// already was so. Refused where another unresolved ticket has the same key.
+    /// Holds what a ticket is about (no agent takes it, the monitor does not clear it), or its
+    /// incident where it is about no certain thing; or lets that go again. What waited for a person
+    /// is then open to agents anew, whether it was held or not. False: it already was so. Refused
+    /// where another unresolved ticket has the same key.
     fn set_held(id: i64, held: bool, by: &str) -> bool;
+
+    /// Keeps agents from an incident, a thing, a system or everything. Whoever is at work there
+    /// stops: its session is interrupted in the same transaction. Returns the hold's number; refused
+    /// where the same is held already.
+    fn hold(new: NewHold) -> i64;
+
+    /// Ends a hold. False: there is none with this number, or it has ended.
+    fn end_hold(id: i64, by: &str) -> bool;
+
+    /// Gives an incident to agents: ends its holds and those on its things, a person's claim, and its
+    /// waiting for one. Holds on the whole system and a pause stay. False: there was nothing to end.
+    fn release_incident(incident: i64, by: &str) -> bool;
+
+    /// A person works on it: no agent does, on this one or another of the same system.
+    fn take_incident(incident: i64, by: &str) -> ();
+
+    /// Whoever took an incident says that it is repaired: the monitor is asked to prove it.
+    fn finish_by_person(incident: i64, by: &str) -> i64;
+
+    /// A person says that it is done: all its tickets. Returns how many that were.
+    fn resolve_incident(id: i64, by: &str) -> usize;
+
+    /// Opens an incident again that is over or was given up, for agents to take.
+    fn reopen_incident(id: i64, by: &str) -> bool;
+
+    /// What somebody said is not to be told to agents any more. False: it was taken back before.
+    fn take_order_back(id: i64, by: &str) -> bool;
 
     /// Closes what is left of clusters that are gone for good: a lab that was made anew. Sessions
     /// still marked running on them are marked failed. Returns how many tickets that were.

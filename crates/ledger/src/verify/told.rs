@@ -15,6 +15,8 @@ pub(super) struct Told {
     pub(super) verdicts: BTreeMap<i64, Value>,
     pub(super) words: BTreeMap<i64, Value>,
     pub(super) finishes: BTreeMap<i64, Value>,
+    /// Of incidents, holds and what people said, by table and row.
+    pub(super) rows: BTreeMap<(&'static str, i64), Value>,
     pub(super) pruned: Vec<Pruned>,
 }
 
@@ -48,6 +50,22 @@ impl Told {
             }
             Link::Decision => {
                 self.words.insert(row, words);
+            }
+            Link::IncidentEvent => {
+                self.rows.insert(("incident_events", row), words);
+            }
+            // A row of its own has the end of one; it is told under the same number.
+            Link::Hold if words.get("ended").is_none() => {
+                self.rows.insert(("holds", row), words);
+            }
+            Link::Order if words.get("taken_back").is_none() => {
+                self.rows.insert(("orders", row), words);
+            }
+            Link::Hold => {
+                self.rows.insert(("hold_ends", row), words);
+            }
+            Link::Order => {
+                self.rows.insert(("order_ends", row), words);
             }
             Link::Prune => {
                 let pruned: Pruned = serde_json::from_value(words).unwrap_or_default();
@@ -95,13 +113,21 @@ impl Told {
     }
 
     pub(super) fn proves(&self, verification: i64, ticket: i64) -> bool {
-        self.verdicts.get(&verification).is_some_and(|words| {
-            let ms = |name: &str| words[name].as_i64();
-            words["state"] == "proven"
-                && words["ticket"] == ticket
+        let Some(words) = self.verdicts.get(&verification) else {
+            return false;
+        };
+        let proves = |of: &Value| {
+            let ms = |name: &str| of[name].as_i64();
+            of["state"] == "proven"
+                && of["ticket"] == ticket
                 && ms("held_ms")
                     .zip(ms("hold_ms"))
                     .is_some_and(|(held, hold)| held >= hold)
-        })
+        };
+        // A verdict of before there were incidents is about one ticket.
+        match words["tickets"].as_array() {
+            Some(tickets) => tickets.iter().any(proves),
+            None => proves(words),
+        }
     }
 }

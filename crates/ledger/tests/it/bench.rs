@@ -13,6 +13,25 @@ pub(crate) fn cluster() -> SystemId {
     SystemId::new("7001")
 }
 
+/// No grace, a hold of ten seconds.
+pub(crate) fn observation(invariant: &str, subject: Option<&str>, reading: Reading) -> Observation {
+    Observation {
+        key: match subject {
+            Some(subject) => format!("{invariant}:{subject}"),
+            None => invariant.to_owned(),
+        },
+        invariant: invariant.into(),
+        subject: subject.map(str::to_owned),
+        subject_name: subject.map(|s| format!("tikv{s}")),
+        reading,
+        message: format!("{reading:?}"),
+        severity: Severity::Critical,
+        grace: Duration::ZERO,
+        hold: Duration::from_secs(10),
+        outside: None,
+    }
+}
+
 pub(crate) struct Bench {
     pub agent: AgentLedger,
     pub monitor: MonitorLedger,
@@ -66,22 +85,19 @@ impl Bench {
 
     fn check_with(&mut self, reading: Reading, grace: Duration) -> CheckOutcome {
         let observation = Observation {
-            key: "store_down:2".into(),
-            invariant: "store_down".into(),
-            subject: Some("2".into()),
-            subject_name: None,
-            reading,
-            message: format!("{reading:?}"),
-            severity: Severity::Critical,
             grace,
-            hold: Duration::from_secs(10),
-            outside: None,
+            ..observation("store_down", Some("2"), reading)
         };
+        self.look(vec![observation])
+    }
+
+    /// One check that reads this.
+    pub(crate) fn look(&mut self, observations: Vec<Observation>) -> CheckOutcome {
         self.monitor
             .record_check(Check {
                 cluster_id: cluster(),
                 age: Duration::ZERO,
-                observations: vec![observation],
+                observations,
                 metric_snapshot: Some(serde_json::json!({"stores": 2})),
                 subject_context: Some("PD is at http://127.0.0.1:1".into()),
                 sample: None,
@@ -121,6 +137,7 @@ impl Bench {
         self.agent
             .begin_session(NewSession {
                 lease: claim.lease.clone(),
+                ticket: claim.ticket.id,
                 model: "rehearsal".into(),
                 mode: Mode::Autonomous,
                 cluster_id: Some(cluster()),

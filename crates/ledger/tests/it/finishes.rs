@@ -104,7 +104,7 @@ fn without_the_lease_nothing_of_it_is_written() {
     let ended = b.ledger.session(&session.id).wait().unwrap().unwrap();
     assert_eq!(
         ended.outcome_summary.as_deref(),
-        Some("ada resolved the ticket while it was at work"),
+        Some("ada resolved it while it was worked on"),
         "and not that its agent died"
     );
 }

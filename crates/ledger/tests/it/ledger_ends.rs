@@ -30,7 +30,10 @@ fn ran(b: &mut Bench, session: &operator_ledger::SessionWriter) {
 fn a_ticket_whose_agent_died_after_its_repair_is_closed_when_the_violation_is_gone() {
     let mut b = Bench::new();
     b.check(Reading::Violated);
-    b.claim(GONE).unwrap();
+    let claim = b.claim(LONG).unwrap();
+    let session = b.session(&claim);
+    ran(&mut b, &session);
+    b.agent.renew(&claim.lease, GONE).wait().unwrap();
     let_it_run_out();
     b.later(1).check(Reading::Clear);
     assert!(b.claim(LONG).is_none(), "nothing to repair any more");
@@ -110,7 +113,7 @@ fn a_request_for_proof_ends_with_the_claim_it_was_made_under() {
     let_it_run_out();
     let second = b.claim(LONG).expect("still violated");
     let state = b.ledger.verification(request).wait().unwrap().state;
-    assert_eq!(state, VerifyState::Unverifiable);
+    assert_eq!(state, VerifyState::Withdrawn);
     let session = b.session(&second);
     ran(&mut b, &session);
     b.later(1).check(Reading::Clear);
@@ -135,11 +138,15 @@ fn a_request_for_proof_ends_when_a_person_resolves_the_ticket() {
     b.person.resolve_by_person(1, "ada").wait().unwrap();
     assert_eq!(
         b.ledger.verification(request).wait().unwrap().state,
-        VerifyState::Unverifiable
+        VerifyState::Withdrawn
     );
     b.later(1).check(Reading::Clear);
     let row = b.ledger.session(&session.id).wait().unwrap().unwrap();
-    assert_eq!(row.status, SessionStatus::Failed, "its agent is fenced off");
+    assert_eq!(
+        row.status,
+        SessionStatus::Interrupted,
+        "its agent is fenced off"
+    );
 }
 
 #[test]
@@ -193,7 +200,7 @@ fn a_person_gives_an_exhausted_ticket_back_to_agents() {
             .wait()
             .unwrap();
         b.ledger_conn(
-            "UPDATE tickets SET retry_at = '2000-01-01T00:00:00.000Z' WHERE retry_at IS NOT NULL",
+            "UPDATE incidents SET retry_at = '2000-01-01T00:00:00.000Z' WHERE retry_at IS NOT NULL",
         );
     }
     assert!(b.claim(LONG).is_none());

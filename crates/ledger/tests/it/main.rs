@@ -5,6 +5,7 @@ mod adoption;
 mod bench;
 mod files;
 mod finishes;
+mod incidents;
 mod ledger_ends;
 mod life_cycle;
 mod observed;

@@ -1,8 +1,9 @@
 //! The ledger, through its public interface: life cycle, leases, proof, adoption, damage.
 
 use operator_ledger::{
-    AgentLedger, ClaimRequest, EntryKind, Holder, LedgerError, NewEntry, NewTicket, PersonLedger,
-    Reader, Reading, Resolution, SessionStatus, SideCost, Status, SystemId, Verdict,
+    AgentLedger, ClaimRequest, EntryKind, Holder, IncidentEventKind, IncidentState, LedgerError,
+    NewEntry, NewTicket, PersonLedger, Reader, Reading, Resolution, SessionStatus, SideCost,
+    Status, SystemId, Verdict,
     event::{Outcome, VerifyState},
 };
 use std::{
@@ -145,24 +146,41 @@ fn a_violation_gone_before_anyone_acted_is_cleared_without_a_session() {
 }
 
 #[test]
-fn what_comes_back_soon_is_the_same_ticket_and_a_flap() {
+fn what_comes_back_soon_is_a_new_ticket_of_the_same_incident() {
     let mut b = Bench::new();
     b.check(Reading::Violated);
     b.later(1).check(Reading::Clear);
     b.later(11).check(Reading::Clear);
+    let over = b.ledger.incident(1).wait().unwrap().unwrap();
+    assert_eq!(over.state, IncidentState::Resolved);
     let out = b.later(1).check(Reading::Violated);
-    assert_eq!((out.opened.len(), out.reopened), (0, vec![1]));
-    let ticket = b.ledger.ticket(1).wait().unwrap().unwrap();
-    assert_eq!((ticket.flaps, ticket.status), (1, Status::Open));
-    let words: Vec<_> = b
-        .ledger
-        .ticket_events(1)
-        .wait()
-        .unwrap()
-        .into_iter()
-        .map(|e| e.to)
+    assert_eq!((out.opened, out.returned), (vec![2], vec![1]));
+    let ticket = b.ledger.ticket(2).wait().unwrap().unwrap();
+    assert_eq!(
+        (ticket.flaps, ticket.status, ticket.incident_id),
+        (1, Status::Open, Some(1))
+    );
+    let first = b.ledger.ticket(1).wait().unwrap().unwrap();
+    assert_eq!(
+        (first.status, first.resolution),
+        (Status::Resolved, Some(Resolution::Cleared)),
+        "nothing reopens a ticket but a person"
+    );
+    let report = b.ledger.incident_report(1).wait().unwrap().unwrap();
+    assert_eq!(report.incident.state, IncidentState::Open);
+    let kinds: Vec<_> = report
+        .events
+        .iter()
+        .map(|e| e.kind.known().unwrap())
         .collect();
-    assert_eq!(words, [Status::Open, Status::Resolved, Status::Open]);
+    assert_eq!(
+        kinds,
+        [
+            IncidentEventKind::Began,
+            IncidentEventKind::Ended,
+            IncidentEventKind::Returned
+        ]
+    );
 }
 
 #[test]
@@ -239,7 +257,7 @@ fn a_ticket_escalates_with_growing_waits_and_ends_with_a_person() {
         // Time passes.
         rusqlite::Connection::open(b.path())
             .unwrap()
-            .execute("UPDATE tickets SET retry_at = '2020-01-01T00:00:00.000Z' WHERE retry_at IS NOT NULL", [])
+            .execute("UPDATE incidents SET retry_at = '2020-01-01T00:00:00.000Z' WHERE retry_at IS NOT NULL", [])
             .unwrap();
     }
     assert!(waits[0] < waits[1] && waits[2].is_none());
@@ -272,7 +290,7 @@ fn a_person_who_resolves_it_fences_the_agent_off() {
         .wait()
         .unwrap_err()
         .to_string();
-    assert!(err.contains("a person resolved"), "{err}");
+    assert!(err.contains("op resolved it"), "{err}");
 }
 
 #[test]
