@@ -483,6 +483,7 @@ fn a_store_that_falls_behind_says_so_itself() {
     for word in ["87 of 100", "limit 50", "812 pending"] {
         assert!(slow.message.contains(word), "{}", slow.message);
     }
-    assert_eq!(of("slow_store:2").reading, Reading::Violated);
+    // That it is busy is no fault of its own: a calm store says so too.
+    assert_eq!(of("slow_store:2").reading, Reading::Clear);
     assert_eq!(of("slow_store:3").reading, Reading::Clear);
 }
