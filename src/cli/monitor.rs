@@ -61,6 +61,9 @@ struct RunArgs {
     /// Over which rates and percentiles are taken [default: 10s]
     #[arg(long, value_parser = span::parse)]
     rate_window: Option<Duration>,
+    /// What p99 of a store is not to be above, as in 100ms [default: high_latency's threshold]
+    #[arg(long, value_parser = span::parse)]
+    latency_limit: Option<Duration>,
     /// The cluster's id, if it is known before PD is asked
     #[arg(long)]
     cluster_id: Option<SystemId>,
@@ -107,6 +110,7 @@ pub fn run(args: Args) -> CliResult {
         heartbeat_limit: args.heartbeat_limit,
         election_limit: args.election_limit,
         rate_window: args.rate_window,
+        latency_limit: args.latency_limit,
     };
     let file = config_file::read()?;
     let config = Config::new(file.monitor, overrides)?;
@@ -118,6 +122,7 @@ pub fn run(args: Args) -> CliResult {
         args.pd.options()?
     };
     look.rate_window = config.rate_window;
+    look.latency_limit = config.latency_limit();
     look.heartbeat_limit = config.heartbeat_limit;
     look.prometheus = args.prometheus.client(look.timeout)?;
     let options = RunOptions {

@@ -1,15 +1,10 @@
 //! `operator-tui tickets`: list, show, open, resolve, hold, unhold.
 
 use super::{
-    CliResult, config_file, out, table,
+    CliResult, out, table,
     target::{self, LedgerArgs},
 };
-use crate::{
-    app::model::detail::alert_lines,
-    history::impact,
-    monitor::{Config, Invariant, config::Overrides},
-    span,
-};
+use crate::{app::model::detail::alert_lines, history::impact, span};
 use agent_lab::{control::person, redact::Redactor};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use color_eyre::eyre::eyre;
@@ -280,7 +275,7 @@ fn show(id: i64, common: &Common) -> color_eyre::Result<()> {
     let sessions = ledger.sessions_of_ticket(id).wait()?;
     let proofs = ledger.verifications(id).wait()?;
     let finishes = ledger.finishes(id).wait()?;
-    let impact = impact::read::of_ticket(&ledger, &ticket, p99_limit())?;
+    let impact = impact::read::of_ticket(&ledger, &ticket)?;
     if common.json {
         let mut value = serde_json::to_value(&ticket)?;
         value["events"] = serde_json::to_value(&events)?;
@@ -367,13 +362,6 @@ fn show(id: i64, common: &Common) -> color_eyre::Result<()> {
         _ => {}
     }
     Ok(())
-}
-
-/// What p99 is not to be above, in milliseconds. None: nothing says so.
-pub(super) fn p99_limit() -> Option<f64> {
-    let file = config_file::read().ok()?;
-    let config = Config::new(file.monitor, Overrides::default()).ok()?;
-    Some(config.rule(Invariant::HighLatency)?.threshold)
 }
 
 /// With a capital letter.

@@ -42,6 +42,8 @@ pub struct Options {
     pub timeout: Duration,
     /// Over which rates and percentiles are taken.
     pub rate_window: Duration,
+    /// What p99 of a store is not to be above. None: whoever looks does not judge.
+    pub latency_limit: Option<Duration>,
     /// With what PD and the stores are asked.
     pub access: Access,
     /// After this much silence a store is not counted as alive.
@@ -63,6 +65,7 @@ impl Options {
             access,
             timeout: Duration::from_secs(2),
             rate_window: Duration::from_secs(10),
+            latency_limit: None,
             heartbeat_limit: Duration::from_secs(20),
             prometheus: None,
         }
@@ -212,6 +215,7 @@ impl Client {
             },
             traffic,
             rate_window_ms: u64::try_from(self.options.rate_window.as_millis()).ok(),
+            p99_limit_ms: self.options.latency_limit.map(|l| l.as_secs_f64() * 1e3),
             at: Timestamp::now(),
         }
     }

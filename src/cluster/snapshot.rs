@@ -148,6 +148,9 @@ pub struct ClusterSnapshot {
     /// Over how many milliseconds rates are taken. None: nobody said.
     #[serde(default)]
     pub rate_window_ms: Option<u64>,
+    /// What p99 of a store is not to be above, in milliseconds. None: who looked does not judge it.
+    #[serde(default)]
+    pub p99_limit_ms: Option<f64>,
 }
 
 /// In JSON "there is none" and "nobody knows" are the same null: it is known if it was read and
@@ -181,6 +184,7 @@ impl ClusterSnapshot {
             regions: Observed::unknown(why),
             traffic: Observed::unknown(why),
             rate_window_ms: None,
+            p99_limit_ms: None,
         }
     }
 

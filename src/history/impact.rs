@@ -79,12 +79,10 @@ struct Piece<'a> {
 }
 
 /// `looks`: in order, from ten minutes before. `leave_out`: other outages, in which nothing was usual.
-/// `p99_limit_ms`: what p99 is not to be above. None: there is no look at it.
 pub fn impact(
     mut looks: Vec<Look>,
     (from, to): (Timestamp, Timestamp),
     leave_out: &[(Timestamp, Timestamp)],
-    p99_limit_ms: Option<f64>,
 ) -> Option<Impact> {
     look::settle(&mut looks);
     let looks = looks.as_slice();
@@ -123,10 +121,10 @@ pub fn impact(
         .filter_map(|p| p.look.whole_ops())
         .reduce(f64::min);
     let worst = during.iter().filter_map(|p| p.look.p99_ms).reduce(f64::max);
-    let above = p99_limit_ms.map(|limit| {
-        let above = during
-            .iter()
-            .filter(|p| p.look.p99_ms.is_some_and(|p99| p99 > limit));
+    // The limit may have been another later. What is said is the last one; each look has its own.
+    let p99_limit_ms = during.iter().rev().find_map(|p| p.look.p99_limit_ms);
+    let above = p99_limit_ms.map(|_| {
+        let above = during.iter().filter(|p| p.look.is_slow());
         above.map(|p| p.seconds).sum()
     });
     let sum = |rate: &dyn Fn(&Look) -> Option<f64>| -> f64 {

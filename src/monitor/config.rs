@@ -68,6 +68,7 @@ pub struct Overrides {
     pub heartbeat_limit: Option<Duration>,
     pub election_limit: Option<Duration>,
     pub rate_window: Option<Duration>,
+    pub latency_limit: Option<Duration>,
 }
 
 /// Faster than this the monitor would be a burden on what it watches.
@@ -111,6 +112,11 @@ impl Config {
             rule.severity = section.severity.unwrap_or(rule.severity);
             rule.enabled = section.enabled.unwrap_or(rule.enabled);
         }
+        if let (Some(limit), Some(rule)) =
+            (over.latency_limit, rules.get_mut(&Invariant::HighLatency))
+        {
+            rule.threshold = limit.as_secs_f64() * 1e3;
+        }
         Ok(Self {
             interval,
             heartbeat_limit: over
@@ -127,6 +133,12 @@ impl Config {
     /// The rule of an invariant. None: it is switched off.
     pub fn rule(&self, invariant: Invariant) -> Option<&Rule> {
         self.rules.get(&invariant).filter(|r| r.enabled)
+    }
+
+    /// What p99 of a store is not to be above. None: nobody judges it.
+    pub fn latency_limit(&self) -> Option<Duration> {
+        let rule = self.rule(Invariant::HighLatency)?;
+        Duration::try_from_secs_f64(rule.threshold / 1e3).ok()
     }
 
     /// How long an invariant must read clear before it is believed: twice the time it takes to
@@ -193,6 +205,18 @@ mod tests {
         };
         let c = Config::new(section("[monitor]\ninterval='9s'").unwrap(), over).unwrap();
         assert_eq!(c.interval, Duration::from_secs(1));
+        let over = Overrides {
+            latency_limit: Some(Duration::from_millis(450)),
+            ..Default::default()
+        };
+        let file = section("[monitor.high_latency]\nthreshold=50").unwrap();
+        let c = Config::new(file, over).unwrap();
+        assert_eq!(c.latency_limit(), Some(Duration::from_millis(450)));
+        let rule = c.rule(Invariant::HighLatency).unwrap();
+        assert!((rule.threshold - 450.0).abs() < 1e-9);
+        let off = section("[monitor.high_latency]\nenabled=false").unwrap();
+        let c = Config::new(off, Overrides::default()).unwrap();
+        assert_eq!(c.latency_limit(), None);
     }
 
     #[test]

@@ -72,6 +72,7 @@ fn healthy() -> ClusterSnapshot {
         ),
         traffic: Observed::known(Traffic::default(), now),
         rate_window_ms: None,
+        p99_limit_ms: None,
     }
 }
 

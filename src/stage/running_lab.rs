@@ -7,7 +7,7 @@ use crate::stage::{
     error::StageError,
     which::{Which, pd, which},
 };
-use operator_lab::{Lab, LabError, LabInfo, Progress, UpOptions, timing::MONITOR_TIMES, up};
+use operator_lab::{Lab, LabError, LabInfo, Progress, UpOptions, timing::MONITOR_LIMITS, up};
 use operator_process::executable;
 use std::ffi::OsString;
 
@@ -113,7 +113,7 @@ impl Launch {
     pub fn embedded() -> Self {
         Self {
             agent: vec![executable().into(), "agent".into()],
-            monitor: Monitor::Start(MONITOR_TIMES.map(OsString::from).to_vec()),
+            monitor: Monitor::Start(MONITOR_LIMITS.map(OsString::from).to_vec()),
         }
     }
 }

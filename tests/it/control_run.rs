@@ -6,7 +6,7 @@
 //! is slow most of the time may a ticket say that the lab is. What a lab costs at rest is measured
 //! by `cargo bench --bench dashboard -- lab`.
 
-use operator_lab::timing::MONITOR_TIMES;
+use operator_lab::timing::MONITOR_LIMITS;
 use serde_json::Value;
 use std::{
     collections::BTreeMap,
@@ -165,7 +165,7 @@ fn a_lab_that_nobody_breaks_opens_no_ticket() {
     let mut monitor = lab
         .command(&["monitor", "run", "--json", "--pd", &lab.pd(), "--db"])
         .arg(&ledger)
-        .args(MONITOR_TIMES)
+        .args(MONITOR_LIMITS)
         .stdout(Stdio::piped())
         .spawn()
         .map(Monitor)

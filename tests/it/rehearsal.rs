@@ -1,7 +1,7 @@
 //! The rehearsal on a real lab, with the real monitor: what it repairs is proven, what it cannot
 //! repair it escalates. Each from the evidence alone.
 
-use operator_lab::timing::MONITOR_TIMES;
+use operator_lab::timing::MONITOR_LIMITS;
 use std::{
     fs,
     path::Path,
@@ -39,7 +39,7 @@ impl Stage {
             .trim()
             .to_owned();
         let monitor = operator(home.path(), &pd, &["monitor", "run", "--lab"])
-            .args(MONITOR_TIMES)
+            .args(MONITOR_LIMITS)
             .stdout(Stdio::null())
             .spawn()
             .unwrap();

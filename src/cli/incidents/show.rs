@@ -2,7 +2,7 @@
 
 use super::{state, word, worker};
 use crate::{
-    cli::{out, tickets::p99_limit},
+    cli::out,
     history::{changes::words, impact},
     span,
 };
@@ -22,7 +22,7 @@ pub(super) fn show(ledger: &Reader, id: i64, as_json: bool) -> color_eyre::Resul
     let sessions = ledger.sessions_of_ticket(first).wait()?;
     let proofs = ledger.verifications(first).wait()?;
     let finishes = ledger.finishes(first).wait()?;
-    let impact = impact::read::of_incident(ledger, &report.tickets, p99_limit())?;
+    let impact = impact::read::of_incident(ledger, &report.tickets)?;
     let changes = changes(ledger, &report)?;
     if as_json {
         let mut value = serde_json::to_value(&report)?;

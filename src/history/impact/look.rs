@@ -28,6 +28,8 @@ pub struct Look {
     pub window_s: f64,
     pub ops_per_s: Option<f64>,
     pub p99_ms: Option<f64>,
+    /// What that was not to be above, for the monitor that looked.
+    pub p99_limit_ms: Option<f64>,
     pub refused_per_s: Option<f64>,
 }
 
@@ -59,8 +61,16 @@ impl Look {
             window_s: snapshot.rate_window_ms.unwrap_or(0) as f64 / 1000.0,
             ops_per_s: traffic.ops_per_s,
             p99_ms: traffic.p99_ms,
+            p99_limit_ms: snapshot.p99_limit_ms,
             refused_per_s: traffic.refused_per_s,
         }
+    }
+
+    /// Whether p99 was above the limit of then.
+    pub(super) fn is_slow(&self) -> bool {
+        self.p99_ms
+            .zip(self.p99_limit_ms)
+            .is_some_and(|(p99, limit)| p99 > limit)
     }
 
     /// What succeeded, where all that serves was seen.

@@ -11,25 +11,17 @@ const AT_ONCE: SignedDuration = SignedDuration::from_mins(10);
 const CAUSE: SignedDuration = SignedDuration::from_mins(10);
 
 /// The impact of one ticket. None: nothing was sampled then.
-pub fn of_ticket(
-    ledger: &Reader,
-    ticket: &Ticket,
-    p99_limit_ms: Option<f64>,
-) -> Result<Option<Impact>> {
-    of(ledger, &[ticket], p99_limit_ms)
+pub fn of_ticket(ledger: &Reader, ticket: &Ticket) -> Result<Option<Impact>> {
+    of(ledger, &[ticket])
 }
 
 /// The impact of an incident: of all its tickets, the time between two of them included.
-pub fn of_incident(
-    ledger: &Reader,
-    tickets: &[Ticket],
-    p99_limit_ms: Option<f64>,
-) -> Result<Option<Impact>> {
-    of(ledger, &tickets.iter().collect::<Vec<_>>(), p99_limit_ms)
+pub fn of_incident(ledger: &Reader, tickets: &[Ticket]) -> Result<Option<Impact>> {
+    of(ledger, &tickets.iter().collect::<Vec<_>>())
 }
 
 /// From their first sight, or the fault that was injected before that, to their end.
-fn of(ledger: &Reader, tickets: &[&Ticket], p99_limit_ms: Option<f64>) -> Result<Option<Impact>> {
+fn of(ledger: &Reader, tickets: &[&Ticket]) -> Result<Option<Impact>> {
     let system = tickets.iter().find_map(|t| t.cluster_id.as_ref());
     let seen = tickets.iter().filter_map(|t| t.first_seen_at).min();
     let (Some(system), Some(seen)) = (system, seen) else {
@@ -51,7 +43,7 @@ fn of(ledger: &Reader, tickets: &[&Ticket], p99_limit_ms: Option<f64>) -> Result
         .filter_map(|other| Some((other.first_seen_at?, other.resolved_at.unwrap_or(span.1))))
         .collect();
     let looks = looks(ledger, system, earlier - baseline::LENGTH, span.1)?;
-    Ok(impact(looks, span, &leave_out, p99_limit_ms))
+    Ok(impact(looks, span, &leave_out))
 }
 
 fn looks(ledger: &Reader, system: &SystemId, from: Timestamp, to: Timestamp) -> Result<Vec<Look>> {

@@ -14,6 +14,7 @@ fn look(second: i64, ops: f64, p99: f64, refused: f64) -> Look {
         window_s: 0.0,
         ops_per_s: Some(ops),
         p99_ms: Some(p99),
+        p99_limit_ms: Some(100.0),
         refused_per_s: Some(refused),
     }
 }
@@ -39,7 +40,7 @@ fn span(from: i64, to: i64) -> (Timestamp, Timestamp) {
 #[test]
 fn an_outage_that_was_seen_whole_has_its_figures() {
     // It was found seven seconds after it began.
-    let found = impact(film(-700..40, outage), span(7, 40), &[], Some(100.0)).unwrap();
+    let found = impact(film(-700..40, outage), span(7, 40), &[]).unwrap();
     assert_eq!((found.from, found.to), (at(0), at(40)));
     let usual = found.baseline.unwrap();
     assert_eq!((usual.ops_per_s, usual.p99_ms), (400.0, Some(12.0)));
@@ -85,7 +86,7 @@ fn what_nobody_saw_makes_bounds() {
             look.refused_per_s = None;
         }
     }
-    let found = impact(looks, span(0, 40), &[], Some(100.0)).unwrap();
+    let found = impact(looks, span(0, 40), &[]).unwrap();
     assert!(
         (9.0..=11.0).contains(&found.unknown_s),
         "{}",
@@ -128,7 +129,7 @@ fn a_store_that_cannot_be_read_is_unknown_and_one_that_died_served_nothing() {
         6..=20 => unread(second, true),
         _ => look(second, 400.0, 12.0, 0.0),
     };
-    let found = impact(film(-100..40, died), span(0, 40), &[], None).unwrap();
+    let found = impact(film(-100..40, died), span(0, 40), &[]).unwrap();
     assert_eq!(
         found.lost_operations,
         Some(Figure::new(3000.0, Trust::About))
@@ -145,7 +146,7 @@ fn a_store_that_cannot_be_read_is_unknown_and_one_that_died_served_nothing() {
         1..=20 => unread(second, false),
         _ => look(second, 400.0, 12.0, 0.0),
     };
-    let found = impact(film(-100..40, hidden), span(0, 40), &[], None).unwrap();
+    let found = impact(film(-100..40, hidden), span(0, 40), &[]).unwrap();
     assert_eq!(
         found.lost_operations,
         Some(Figure::new(0.0, Trust::AtLeast))
@@ -166,7 +167,7 @@ fn the_usual_is_of_before_outside_outages_and_after_the_loads_last_change() {
         _ => look(second, 400.0, 12.0, 0.0),
     };
     let others = [span(-120, -60)];
-    let found = impact(film(-700..40, changed), span(0, 40), &others, None).unwrap();
+    let found = impact(film(-700..40, changed), span(0, 40), &others).unwrap();
     let usual = found.baseline.unwrap();
     assert_eq!(usual.ops_per_s.round() as i64, 400);
     assert!(
@@ -180,7 +181,7 @@ fn the_usual_is_of_before_outside_outages_and_after_the_loads_last_change() {
         ..-18 => look(second, 0.0, 0.0, 0.0),
         _ => look(second, 400.0, 12.0, 0.0),
     };
-    let found = impact(film(-29..40, just), span(0, 40), &[], None).unwrap();
+    let found = impact(film(-29..40, just), span(0, 40), &[]).unwrap();
     assert_eq!(found.baseline, None);
     assert_eq!((found.lowest_percent, found.lost_operations), (None, None));
     let text = format!("{:?}", words(&found));
@@ -200,16 +201,20 @@ fn noise_is_no_loss_and_nothing_seen_is_no_impact() {
             0.0,
         )
     };
-    let found = impact(film(-700..100, noisy), span(0, 100), &[], None).unwrap();
+    let found = impact(film(-700..100, noisy), span(0, 100), &[]).unwrap();
     assert_eq!(found.lost_operations.unwrap().value.round() as i64, 0);
     assert_eq!(found.from, at(0));
-    assert_eq!(
-        impact(film(-700..-600, noisy), span(0, 100), &[], None),
-        None
-    );
-    assert_eq!(impact(Vec::new(), span(0, 100), &[], None), None);
+    assert_eq!(impact(film(-700..-600, noisy), span(0, 100), &[]), None);
+    assert_eq!(impact(Vec::new(), span(0, 100), &[]), None);
+    // Nobody said from when on a store is slow.
+    let unjudged = |second| Look {
+        p99_limit_ms: None,
+        ..noisy(second)
+    };
+    let found = impact(film(-700..100, unjudged), span(0, 100), &[]).unwrap();
+    assert_eq!((found.above_limit_s, found.p99_limit_ms), (None, None));
     // A span that ends before it begins, as clocks that were set may make it.
-    assert_eq!(impact(film(-9..40, noisy), span(9, 0), &[], None), None);
+    assert_eq!(impact(film(-9..40, noisy), span(9, 0), &[]), None);
 }
 
 /// Rates over four seconds: of a store that died they end at once, of those that serve in its place
@@ -231,11 +236,11 @@ fn rates_that_lag_behind_make_no_loss() {
             ..look(second, if dead { others } else { 400.0 }, 12.0, 0.0)
         }
     };
-    let found = impact(film(-100..40, lagging), span(0, 40), &[], None).unwrap();
+    let found = impact(film(-100..40, lagging), span(0, 40), &[]).unwrap();
     let lost = found.lost_operations.unwrap().value;
     assert!(lost < 60.0, "{lost}");
     // A monitor that was started a minute ago knows when it began too.
-    let found = impact(film(-60..40, outage), span(7, 40), &[], None).unwrap();
+    let found = impact(film(-60..40, outage), span(7, 40), &[]).unwrap();
     assert_eq!(found.from, at(0));
 }
 

@@ -315,5 +315,6 @@ pub(super) fn snapshot(broken: bool, now: Timestamp) -> ClusterSnapshot {
             now,
         ),
         rate_window_ms: None,
+        p99_limit_ms: None,
     }
 }

@@ -1,7 +1,7 @@
 //! A lab with a monitor, and what that said.
 
 use super::harness::{LONG, Lab, executable, until};
-use operator_lab::timing::MONITOR_TIMES;
+use operator_lab::timing::MONITOR_LIMITS;
 use serde_json::Value;
 use std::{
     io::{BufRead, BufReader},
@@ -22,7 +22,7 @@ impl Monitor {
         let mut process = Command::new(executable())
             .args(["monitor", "run", "--json", "--pd", &pd, "--db"])
             .arg(ledger)
-            .args(MONITOR_TIMES)
+            .args(MONITOR_LIMITS)
             .env("OPERATOR_HOME", lab.dir().with_file_name("record"))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
