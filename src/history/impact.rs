@@ -125,7 +125,8 @@ pub fn impact(
     let p99_limit_ms = during.iter().rev().find_map(|p| p.look.p99_limit_ms);
     let above = p99_limit_ms.map(|_| {
         let above = during.iter().filter(|p| p.look.is_slow());
-        above.map(|p| p.seconds).sum()
+        // The sum of none of them is a minus nothing.
+        above.map(|p| p.seconds).sum::<f64>().abs()
     });
     let sum = |rate: &dyn Fn(&Look) -> Option<f64>| -> f64 {
         let parts = during.iter();

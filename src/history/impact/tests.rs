@@ -140,7 +140,6 @@ fn a_store_that_cannot_be_read_is_unknown_and_one_that_died_served_nothing() {
     );
     // What it would have refused was counted by nobody.
     assert_eq!(found.refused.unwrap().is, Trust::AtLeast);
-    assert_eq!((found.above_limit_s, found.p99_limit_ms), (None, None));
     // Not readable, and that was all.
     let hidden = |second| match second {
         1..=20 => unread(second, false),
