@@ -36,7 +36,7 @@ use crate::{
     steering::Steering,
     summaries::Summaries,
     tools::{
-        call::calls,
+        call::{Ids, calls},
         environment::{RunFolder, Surroundings},
         orphans::Adopter,
         output_file::OutputFiles,
@@ -196,6 +196,8 @@ struct Session<'a> {
     /// What the conversation began with; it stays in it whatever else is dropped.
     opening: String,
     actions: Actions,
+    /// Of its calls.
+    ids: Ids,
     /// The model's own words, the newest at the end.
     words: VecDeque<String>,
     loops: Loops,
@@ -263,7 +265,7 @@ impl Session<'_> {
             let said = self
                 .record_turn(model.name(), &turn, wasted, allowance)
                 .await?;
-            let calls = calls(&turn.content);
+            let calls = calls(&turn.content, &mut self.ids);
             let mut turn = turn;
             if turn.stop == Why::MaxTokens {
                 turn::drop_cut_thinking(&mut turn.content);

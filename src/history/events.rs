@@ -62,6 +62,7 @@ pub fn entry(session: &SessionRow, row: &EntryRow) -> Option<Event> {
             input: row.input().to_owned(),
             reasoning: row.reasoning().to_owned(),
             effect: row.effect.clone(),
+            server_call: meta.and_then(|m| m.server_call.clone()),
         },
         EntryKind::ToolResult => Kind::ToolResult {
             call: call(),

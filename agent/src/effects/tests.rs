@@ -66,6 +66,9 @@ fn fuzz_inputs_are_judged() {
 }
 
 proptest! {
+    // In a process of its own: a text that ends that one, or keeps it, is named, and made short.
+    #![proptest_config(ProptestConfig { fork: true, timeout: 10_000, ..ProptestConfig::default() })]
+
     /// It ends, in time, without a panic; and what is added to a change is still one.
     #[test]
     fn fuzz_no_command_is_too_odd(bytes in scribbled(FUZZ)) {

@@ -1,7 +1,7 @@
 //! What was done in a session, call by call, in one line each: what stays with the model when the
 //! conversation is cut, and by which number it names a call.
 
-use crate::tools::call::Request;
+use crate::tools::call::{Call, Request};
 use std::fmt::Write as _;
 
 /// Characters of a call, of why it was made, and of how it ended.
@@ -10,13 +10,13 @@ const MAX_LEN: usize = 300;
 #[derive(Debug, Default)]
 pub(super) struct Actions {
     lines: Vec<String>,
-    /// The id of each call.
-    calls: Vec<String>,
+    /// The id of each call, and the server's.
+    calls: Vec<(String, String)>,
 }
 
 impl Actions {
     /// A call that ended: `how` in one line. Returns its number, the first being 1.
-    pub(super) fn push(&mut self, call: &str, request: &Request<'_>, how: &str) -> usize {
+    pub(super) fn push(&mut self, call: &Call, request: &Request<'_>, how: &str) -> usize {
         let sign = match request.tool.name() {
             "shell" => "$".to_string(),
             other => format!("[{other}]"),
@@ -27,17 +27,20 @@ impl Actions {
         }
         let _ = write!(line, " -> {}", short(how));
         self.lines.push(line);
-        self.calls.push(call.to_owned());
+        self.calls.push((call.id.clone(), call.server_id.clone()));
         self.calls.len()
     }
 
-    /// The id of the call that has this number, or this id.
+    /// The id of the call that has this number, or this id. The model knows no ids but the server's;
+    /// of several that have one, the newest is meant.
     pub(super) fn call(&self, name: &str) -> Option<String> {
         let number = name.parse::<usize>().ok();
         let numbered = number.and_then(|n| self.calls.get(n.checked_sub(1)?));
+        let mut newest = self.calls.iter().rev();
         numbered
-            .or_else(|| self.calls.iter().find(|id| *id == name))
-            .cloned()
+            .or_else(|| newest.find(|(_, theirs)| theirs == name))
+            .or_else(|| self.calls.iter().find(|(ours, _)| ours == name))
+            .map(|(ours, _)| ours.clone())
     }
 
     pub(super) fn len(&self) -> usize {
@@ -101,7 +104,12 @@ mod tests {
         for n in 0..1_000 {
             let input = format!("cmd {n} {}", "x".repeat(400));
             actions.push(
-                &format!("call_{n}"),
+                &Call {
+                    id: format!("c{}", n + 1),
+                    server_id: format!("call_{n}"),
+                    name: "shell".into(),
+                    input: serde_json::Value::Null,
+                },
                 &Request {
                     tool: Tool::Shell,
                     input: &input,
@@ -115,8 +123,8 @@ mod tests {
         assert!(list.len() <= 20_100, "{}", list.len());
         assert!(list.starts_with("1. $ cmd 0 "));
         assert!(list.contains("1000. $ cmd 999 ") && list.contains("actions not listed"));
-        for name in ["1000", "call_999"] {
-            assert_eq!(actions.call(name).as_deref(), Some("call_999"));
+        for name in ["1000", "call_999", "c1000"] {
+            assert_eq!(actions.call(name).as_deref(), Some("c1000"));
         }
         for name in ["0", "1001", "-1", "call_1000", ""] {
             assert_eq!(actions.call(name), None, "{name}");

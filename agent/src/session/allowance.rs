@@ -103,7 +103,7 @@ impl Session<'_> {
                         .await?;
                     let calls = match turn.stop {
                         // One that was cut off is no call.
-                        Stop::EndTurn | Stop::ToolUse => calls(&turn.content),
+                        Stop::EndTurn | Stop::ToolUse => calls(&turn.content, &mut self.ids),
                         _ => Vec::new(),
                     };
                     verdict = Some(self.close_with(&said, &calls, &why).await?);

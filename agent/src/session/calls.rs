@@ -138,7 +138,7 @@ impl Session<'_> {
         .await?;
         self.gauge.add(text.len());
         Ok(Answer {
-            result: tool_result(&call.id, text, false),
+            result: tool_result(&call.server_id, text, false),
             interrupted_by: None,
             stuck: None,
         })
@@ -157,6 +157,7 @@ impl Session<'_> {
         let cut = input.floor_char_boundary(REFUSED);
         let meta = EntryMeta {
             input: Some(Input::Call(redactor.apply(&input[..cut]))),
+            server_call: Some(redactor.apply(&call.shown_server_id())),
             ..EntryMeta::default()
         };
         self.record(NewEntry {
@@ -168,7 +169,7 @@ impl Session<'_> {
         .await?;
         self.notice(Level::Warn, &text);
         Ok(Answer {
-            result: tool_result(&call.id, &answer, true),
+            result: tool_result(&call.server_id, &answer, true),
             interrupted_by: None,
             stuck: pace.stuck(),
         })
@@ -192,11 +193,17 @@ impl Session<'_> {
             Tool::WebSearch | Tool::WebFetch => Effect::Reads,
         };
         let text = format!("{tool}: {}", summarize::command(&input));
+        let server_call = Some(redactor.apply(&call.shown_server_id()));
+        let meta = EntryMeta {
+            server_call: server_call.clone(),
+            ..EntryMeta::default()
+        };
         // Durable when it returns: only then may it start.
         self.record(NewEntry {
             tool: Some(tool.into()),
             params: Some(params),
             call: Some(call.id.clone()),
+            meta: Some(meta),
             effect: Some(effect),
             ..NewEntry::new(EntryKind::ToolCall, text)
         })
@@ -207,13 +214,14 @@ impl Session<'_> {
             input,
             reasoning,
             effect: Some(Stored::Known(effect)),
+            server_call,
         });
         if let Some(Denied {
             why,
             interrupted_by,
-        }) = self.gate(call, request).await?
+        }) = self.gate(call, request, effect).await?
         {
-            self.actions.push(&call.id, request, "not run: rejected");
+            self.actions.push(call, request, "not run: rejected");
             return Ok(Answer {
                 interrupted_by,
                 ..self.refuse(call, &why).await?
@@ -230,7 +238,7 @@ impl Session<'_> {
             ran.text.push_str(&prompt::again(times));
         }
         let summary = summary_of(&ran.text);
-        let number = self.actions.push(&call.id, request, &summary);
+        let number = self.actions.push(call, request, &summary);
         ran.text = prompt::numbered(&ran.text, number);
         let duration = u64::try_from(ran.duration.as_millis()).unwrap_or(u64::MAX);
         self.output.flush(Duration::from_millis(500)).await;
@@ -265,7 +273,7 @@ impl Session<'_> {
         }
         self.check()?;
         Ok(Answer {
-            result: tool_result(&call.id, &ran.text, ran.is_error),
+            result: tool_result(&call.server_id, &ran.text, ran.is_error),
             interrupted_by: ran.interrupted_by,
             stuck: pace.stuck(),
         })

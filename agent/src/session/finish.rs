@@ -9,7 +9,7 @@ use crate::{
     prompt,
     tools::{call::Call, finish},
 };
-use operator_ledger::{FINISH, Finish, FinishOutcome, Reading, Status, event::Kind};
+use operator_ledger::{FINISH, Finish, FinishCall, FinishOutcome, Reading, Status, event::Kind};
 use std::time::{Duration, Instant};
 
 /// How often the ledger is asked what the monitor sees.
@@ -52,7 +52,11 @@ impl Session<'_> {
             Ok(said) => self.redacted(said),
             Err(why) => return Ok(Judged::Faulty(why)),
         };
-        self.write_finish(&said, Some(&call.id)).await?;
+        let call = FinishCall {
+            id: call.id.clone(),
+            server_call: self.context.redactor.apply(&call.shown_server_id()),
+        };
+        self.write_finish(&said, Some(&call)).await?;
         self.odd = 0;
         Ok(match said.outcome.known() {
             Some(FinishOutcome::Repaired) => self.claim(said).await?,
@@ -248,7 +252,7 @@ impl Session<'_> {
     }
 
     /// Durable when it returns; shown after.
-    async fn write_finish(&mut self, said: &Finish, call: Option<&str>) -> Result<(), Halt> {
+    async fn write_finish(&mut self, said: &Finish, call: Option<&FinishCall>) -> Result<(), Halt> {
         self.write(|ledger, session| ledger.finish(session, said, call))
             .await?;
         self.emit(Kind::Finish(said.clone()));

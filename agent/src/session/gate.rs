@@ -1,14 +1,12 @@
-//! Whether a call may run: in `autonomous` always; else only single, simple, read-only commands by
-//! themselves, and in `propose` whatever a person approves. The model is never asked.
+//! Whether a call may run: in `autonomous` always; else by itself only a command that is known to read,
+//! and in `propose` whatever a person approves. What nobody can tell of is no look-up. The model is
+//! never asked.
 
 use super::{Halt, Session};
 use crate::{
     control::Decision,
-    effects, prompt,
-    tools::{
-        call::{Call, Request, Tool},
-        read_only,
-    },
+    prompt,
+    tools::call::{Call, Request, Tool},
 };
 use operator_ledger::{
     Effect, EntryKind, EntryMeta, HoldScope, NewEntry, SystemId,
@@ -28,13 +26,14 @@ impl Session<'_> {
         &mut self,
         call: &Call,
         request: &Request<'_>,
+        effect: Effect,
     ) -> Result<Option<Denied>, Halt> {
         let mode = self.context.mode;
-        let reads = request.tool == Tool::Shell && read_only::is_read_only(request.input);
-        if reads {
+        // What leaves for the web reads there, and tells others of us.
+        if request.tool == Tool::Shell && effect == Effect::Reads {
             return Ok(None);
         }
-        let held = self.touches_held(request).await?;
+        let held = self.touches_held(request, effect).await?;
         if mode == Mode::Autonomous && held.is_none() {
             return Ok(None);
         }
@@ -85,12 +84,12 @@ impl Session<'_> {
     /// Why a command must not run by itself: a person holds a thing that it names, or may mean where
     /// nobody can tell what it does. On a host this is a rule, and no wall: a command may call a thing
     /// by a name that nobody told us.
-    async fn touches_held(&self, request: &Request<'_>) -> Result<Option<String>, Halt> {
+    async fn touches_held(
+        &self,
+        request: &Request<'_>,
+        effect: Effect,
+    ) -> Result<Option<String>, Halt> {
         if request.tool != Tool::Shell {
-            return Ok(None);
-        }
-        let effect = effects::judge(request.input);
-        if effect == Effect::Reads {
             return Ok(None);
         }
         let holds = self.ledger.holds().await?;

@@ -11,7 +11,7 @@ use crate::{
     prompt::{self, Earlier},
     steering::Steering,
     summarize,
-    tools::{self, environment::environment, output_file::OutputFiles, shell::Shell},
+    tools::{self, call::Ids, environment::environment, output_file::OutputFiles, shell::Shell},
 };
 use operator_ledger::{
     BudgetMeta, Claim, EntryKind, EntryMeta, LedgerError, NewEntry, NewSession, Reader, Stopwatch,
@@ -113,6 +113,7 @@ impl<'a> Session<'a> {
             ),
             opening: String::new(),
             actions: Actions::default(),
+            ids: Ids::default(),
             words: VecDeque::new(),
             loops: Loops::default(),
             dialogue: Dialogue::default(),

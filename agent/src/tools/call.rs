@@ -1,26 +1,43 @@
-//! Calls of tools as the model wrote them, read into what they ask for.
+//! Calls of tools as the model wrote them, read into what they ask for. Each gets an id of ours: what a
+//! server calls it may come again, within a turn or after it.
 
 use super::shell::{DEFAULT_LIMIT, HIGHEST_LIMIT};
 use crate::model::Block;
 pub use operator_ledger::Tool;
+use operator_ledger::clean::one_line;
 use serde_json::{Value, json};
 use std::time::Duration;
 
 /// One call of a turn.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Call {
+    /// Ours: no other call of the session has it.
     pub id: String,
+    /// The server's, by which it is answered.
+    pub server_id: String,
     pub name: String,
     pub input: Value,
 }
 
+/// Gives the calls of a session their ids.
+#[derive(Debug, Default)]
+pub struct Ids(u64);
+
+impl Ids {
+    fn next(&mut self) -> String {
+        self.0 += 1;
+        format!("c{}", self.0)
+    }
+}
+
 /// The calls of a turn, in order.
-pub fn calls(content: &[Value]) -> Vec<Call> {
+pub fn calls(content: &[Value], ids: &mut Ids) -> Vec<Call> {
     content
         .iter()
         .filter_map(|b| match Block::of(b) {
             Block::ToolUse { id, name, input } => Some(Call {
-                id: id.into(),
+                id: ids.next(),
+                server_id: id.into(),
                 name: name.into(),
                 input: input.clone(),
             }),
@@ -40,7 +57,16 @@ pub struct Request<'c> {
     pub limit: Duration,
 }
 
+/// Bytes of a server's id that are kept.
+const MAX_SERVER_ID: usize = 128;
+
 impl Call {
+    /// The server's id as it is kept and shown.
+    pub fn shown_server_id(&self) -> String {
+        let cut = self.server_id.floor_char_boundary(MAX_SERVER_ID);
+        one_line(&self.server_id[..cut])
+    }
+
     /// What it asks for; the error is for the model.
     pub fn request(&self) -> Result<Request<'_>, String> {
         let Some(tool) = Tool::parse(&self.name) else {
@@ -84,7 +110,8 @@ mod tests {
 
     fn read(name: &str, input: Value) -> Result<(Tool, String, Duration), String> {
         let call = Call {
-            id: "c".into(),
+            id: "c1".into(),
+            server_id: "t".into(),
             name: name.into(),
             input,
         };

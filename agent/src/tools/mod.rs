@@ -8,7 +8,6 @@ pub mod finish;
 pub mod orphans;
 pub mod output_file;
 pub mod public_address;
-pub mod read_only;
 pub mod runner;
 pub mod shell;
 pub mod web_fetch;

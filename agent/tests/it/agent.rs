@@ -250,6 +250,7 @@ impl Monitor {
                     invariant: "store_down".into(),
                     subject: Some("tikv1".into()),
                     subject_name: None,
+                    extent: None,
                     reading: if down {
                         Reading::Violated
                     } else {

@@ -99,8 +99,8 @@ async fn a_nudge_is_enough_for_a_model_that_forgot() {
     assert_eq!(rows.len(), 1);
     assert_eq!(
         (rows[0].call_id.as_deref(), &rows[0].finish.evidence[..]),
-        (Some("f"), &["a".to_owned()][..]),
-        "its evidence is named by id"
+        (Some("c2"), &["c1".to_owned()][..]),
+        "its evidence is named by our id"
     );
     let events = events(&done);
     let at = |f: &dyn Fn(&Kind) -> bool| events.iter().position(|e| f(&e.kind)).unwrap();
@@ -138,7 +138,7 @@ async fn what_stands_beside_a_finish_runs_first_and_the_last_finish_counts() {
     no_claim(&stage);
     let rows = finishes(&stage);
     assert_eq!(rows.len(), 1);
-    assert_eq!(rows[0].call_id.as_deref(), Some("f2"));
+    assert_eq!(rows[0].call_id.as_deref(), Some("c2"));
     let (_, entries) = stage.session();
     let at = |kind: EntryKind| entries.iter().position(|e| e.entry_type == kind).unwrap();
     assert!(at(EntryKind::ToolResult) < at(EntryKind::Finish));

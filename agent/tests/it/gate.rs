@@ -43,6 +43,9 @@ fn cases(mark: &str) -> Vec<Case> {
     vec![
         case("changes", Tool::Shell, &format!("touch {mark}"), false),
         case("reads", Tool::Shell, "pwd", true),
+        case("pipes", Tool::Shell, "pwd 2>/dev/null | wc -c", true),
+        // Nobody can tell what it does.
+        case("unknown", Tool::Shell, "some-program --look", false),
         // Refused as an address that is not public, which is how one sees that it was asked for.
         case("fetches", Tool::WebFetch, "http://127.0.0.1:9/page", false),
         case("searches", Tool::WebSearch, "how stores are drained", false),
@@ -76,9 +79,14 @@ async fn run(mode: &str, says: Says) -> (BTreeMap<String, String>, BTreeMap<Stri
     stage
         .steered(&["--mode", mode], |kind| match kind {
             Kind::ToolCall {
-                call, tool, input, ..
+                call,
+                tool,
+                input,
+                server_call,
+                ..
             } => {
-                called.insert(call.clone(), (tool.clone(), input.clone()));
+                let named = server_call.clone().unwrap();
+                called.insert(call.clone(), (tool.clone(), input.clone(), named));
                 None
             }
             Kind::Proposal { call, .. } => {
@@ -90,7 +98,7 @@ async fn run(mode: &str, says: Says) -> (BTreeMap<String, String>, BTreeMap<Stri
                     (&waits.call, &waits.tool, &waits.input),
                     (call, &told.0, &told.1)
                 );
-                shown.insert(call.clone(), waits.input);
+                shown.insert(told.2.clone(), waits.input);
                 let (call, by, why) = (call.clone(), "ada".into(), "because".into());
                 match says {
                     Says::Yes => Some(Control::Approve { call, why, by }),
@@ -105,7 +113,9 @@ async fn run(mode: &str, says: Says) -> (BTreeMap<String, String>, BTreeMap<Stri
     let mut ran = BTreeMap::new();
     for case in &cases {
         let of_call = |kind: EntryKind| {
-            let id = Some(case.id);
+            let mut named = called.iter();
+            let id = named.find(|(_, (.., server))| server == case.id);
+            let id = id.map(|(call, _)| call.as_str());
             let mut all = entries.iter();
             all.find(|e| e.entry_type == kind && e.call_id.as_deref() == id)
         };

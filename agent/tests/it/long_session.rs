@@ -168,9 +168,17 @@ async fn sixty_rounds_of_everything() {
         assert_eq!(a.body["system"], last["system"]);
     }
 
+    let ours = |id: &str| {
+        let called = entries.iter().find(|e| {
+            let named = e.meta.as_ref().and_then(|m| m.server_call.as_deref());
+            e.entry_type == EntryKind::ToolCall && named == Some(id)
+        });
+        called.and_then(|e| e.call_id.clone())
+    };
     let result = |id: &str| {
+        let ours = ours(id);
         let found = |e: &&operator_ledger::EntryRow| {
-            e.entry_type == EntryKind::ToolResult && e.call_id.as_deref() == Some(id)
+            e.entry_type == EntryKind::ToolResult && e.call_id == ours
         };
         entries
             .iter()
@@ -189,7 +197,7 @@ async fn sixty_rounds_of_everything() {
     let file = std::fs::metadata(meta.file.as_ref().unwrap()).unwrap();
     assert_eq!(file.len(), 3_000_000 + 6);
     let stored: usize = ledger
-        .output(&session.session_id, "r5c0", 100_000)
+        .output(&session.session_id, &ours("r5c0").unwrap(), 100_000)
         .await
         .unwrap()
         .iter()

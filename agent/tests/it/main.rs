@@ -5,6 +5,7 @@
 
 mod agent;
 mod budget;
+mod call_ids;
 mod claude_session;
 mod common;
 mod dialogue;

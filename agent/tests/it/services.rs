@@ -194,7 +194,7 @@ async fn a_service_is_in_the_record_and_outlives_an_agent_that_is_killed() {
     assert_eq!(service.command, "sleep 300");
     assert_eq!(
         (service.call_id.as_str(), service.ticket_id),
-        ("toolu_a", Some(1))
+        ("c1", Some(1))
     );
     // The model hears of both, each by its kind.
     let told = agent.server.asked()[1].body.to_string();

@@ -277,7 +277,10 @@ async fn a_clock_that_goes_back_changes_nothing() {
     let work = async {
         while let Some(line) = lines.next_line().await.unwrap() {
             match parse(&line).unwrap().kind {
-                Kind::ToolCall { call, .. } if call == "a" => {
+                Kind::ToolCall {
+                    server_call: Some(id),
+                    ..
+                } if id == "a" => {
                     fs::write(&offset, "-2d\n").unwrap();
                     // Longer than the lease: it must be renewed by another clock.
                     tokio::time::sleep(Duration::from_secs(4)).await;

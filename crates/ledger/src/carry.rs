@@ -1,8 +1,8 @@
 //! Arguments of a call on their way to the ledger's thread: copied or moved here, lent there.
 
 use crate::{
-    Check, ClaimRequest, NewEntry, NewHold, NewSession, NewTicket, NotificationCursor, Reservation,
-    SideCost, Status, SystemId, Totals, event::Outcome,
+    Check, ClaimRequest, FinishCall, NewEntry, NewHold, NewSession, NewTicket, NotificationCursor,
+    Reservation, SideCost, Status, SystemId, Totals, event::Outcome,
 };
 use jiff::Timestamp;
 use std::time::Duration;
@@ -77,6 +77,19 @@ impl Carry for Option<&SystemId> {
     }
 
     fn lend(owned: &Option<SystemId>) -> Option<&SystemId> {
+        owned.as_ref()
+    }
+}
+
+impl Carry for Option<&FinishCall> {
+    type Owned = Option<FinishCall>;
+    type Lent<'a> = Option<&'a FinishCall>;
+
+    fn own(self) -> Option<FinishCall> {
+        self.cloned()
+    }
+
+    fn lend(owned: &Option<FinishCall>) -> Option<&FinishCall> {
         owned.as_ref()
     }
 }

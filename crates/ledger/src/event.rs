@@ -90,6 +90,9 @@ pub enum Kind {
         /// None: not judged, by an agent that does not.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         effect: Option<Stored<Effect>>,
+        /// What the server calls it. `call` is the agent's own, and no other call of the session has it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        server_call: Option<String>,
     },
     /// A call that waits for a person.
     Proposal { call: String, why: String },

@@ -2,7 +2,7 @@
 //! append-only; it proves nothing, and changes no ticket.
 
 use crate::{
-    EntryKind, NewEntry, SessionWriter, Stored, claim,
+    EntryKind, EntryMeta, NewEntry, SessionWriter, Stored, claim,
     clock::{self, parse_time},
     engine::{Engine, Result},
     entries,
@@ -149,14 +149,27 @@ pub struct FinishRow {
     pub at: Option<Timestamp>,
 }
 
+/// The call that a finish came with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FinishCall {
+    pub id: String,
+    /// What its server calls it.
+    pub server_call: String,
+}
+
 impl Engine {
     /// Its row, its entry in the session and its link in the ledger's chain, all or none.
     pub(crate) fn finish(
         &mut self,
         session: &SessionWriter,
         finish: &Finish,
-        call: Option<&str>,
+        call: Option<&FinishCall>,
     ) -> Result<i64> {
+        let id = call.map(|call| call.id.clone());
+        let meta = call.map(|call| EntryMeta {
+            server_call: Some(call.server_call.clone()),
+            ..EntryMeta::default()
+        });
         let mut head = session.head();
         let ticket = session.ticket;
         let (row, next) = self.write(|tx| {
@@ -165,7 +178,8 @@ impl Engine {
             let entry = NewEntry {
                 tool: Some(FINISH.to_owned()),
                 params: Some(json!(finish)),
-                call: call.map(str::to_owned),
+                call: id.clone(),
+                meta,
                 ..NewEntry::new(EntryKind::Finish, finish.told())
             };
             let (_, next) = entries::insert(tx, &session.id, &head, &entry)?;
@@ -176,7 +190,7 @@ impl Engine {
                 params![
                     session.id,
                     ticket,
-                    call,
+                    id,
                     finish.outcome,
                     finish.cause,
                     json!(finish.evidence).to_string(),

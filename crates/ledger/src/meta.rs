@@ -13,6 +13,10 @@ use serde_json::{Map, Value};
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct EntryMeta {
+    /// Of a call: what its server calls it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub server_call: Option<String>,
+
     // Of a result: which chunks of output are its own, and their hash.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub not_shown_to_model: Option<u64>,

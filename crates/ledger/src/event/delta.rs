@@ -92,6 +92,7 @@ mod tests {
                 input,
                 reasoning: String::new(),
                 effect: None,
+                server_call: None,
             }),
             text.prop_map(|detail| Kind::Verify {
                 state: VerifyState::Proven,

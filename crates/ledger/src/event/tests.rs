@@ -15,6 +15,7 @@ fn an_event_is_one_flat_object_and_survives_the_way_there_and_back() {
             input: "ls".into(),
             reasoning: "look".into(),
             effect: Some(Stored::Known(Effect::Reads)),
+            server_call: None,
         },
     };
     let line = serde_json::to_string(&event).unwrap();

@@ -2,9 +2,9 @@
 
 use super::{AgentLedger, Carry, MonitorLedger, PersonLedger, Reply, calls};
 use crate::{
-    AlertNotice, Check, CheckOutcome, Claim, ClaimRequest, Crowd, Finish, Holder, Lease, Mono,
-    NewEntry, NewHold, NewService, NewSession, NewTicket, NotificationCursor, OutputChunk,
-    PruneReport, Received, Reservation, SessionWriter, SideCost, SystemId, Totals,
+    AlertNotice, Check, CheckOutcome, Claim, ClaimRequest, Crowd, Finish, FinishCall, Holder,
+    Lease, Mono, NewEntry, NewHold, NewService, NewSession, NewTicket, NotificationCursor,
+    OutputChunk, PruneReport, Received, Reservation, SessionWriter, SideCost, SystemId, Totals,
     event::{Control, Outcome},
 };
 use jiff::Timestamp;
@@ -34,7 +34,7 @@ calls!(AgentLedger {
 
     /// Writes down how the session says that it ends, in its record and in the ledger's. Proves
     /// nothing, and changes no ticket.
-    fn finish(session: &SessionWriter, finish: &Finish, call: Option<&str>) -> i64;
+    fn finish(session: &SessionWriter, finish: &Finish, call: Option<&FinishCall>) -> i64;
 
     /// Keeps what a person said in a session with its incident: `text` as it is stored, `raw` as it was
     /// said. Once each.

@@ -3,8 +3,8 @@
 
 use crate::bench::Bench;
 use operator_ledger::{
-    Confidence, EntryKind, Finding, Finish, FinishOutcome, LedgerError, Reader, Reading, Stored,
-    Verdict, event::Outcome,
+    Confidence, EntryKind, Finding, Finish, FinishCall, FinishOutcome, LedgerError, Reader,
+    Reading, Stored, Verdict, event::Outcome,
 };
 use std::time::Duration;
 
@@ -37,8 +37,12 @@ fn bench() -> (Bench, [String; 2]) {
     b.agent.release(&claim.lease, "again").wait().unwrap();
     let claim = b.claim(LEASE).unwrap();
     let second = b.session(&claim);
+    let call = FinishCall {
+        id: "c2".into(),
+        server_call: "toolu_f".into(),
+    };
     b.agent
-        .finish(&second, &said(), Some("toolu_f"))
+        .finish(&second, &said(), Some(&call))
         .wait()
         .unwrap();
     b.agent
@@ -58,7 +62,7 @@ fn it_is_in_the_ledger_the_session_and_both_chains() {
         (&second, &first)
     );
     assert_eq!(rows[0].finish, said());
-    assert_eq!(rows[0].call_id.as_deref(), Some("toolu_f"));
+    assert_eq!(rows[0].call_id.as_deref(), Some("c2"));
     assert_eq!(rows[1].finish, Finish::escalated("the disk is gone"));
     assert_eq!(
         b.ledger.finishes_of_session(&first).wait().unwrap(),
