@@ -63,9 +63,15 @@ kills rounds="200" seed="1000":
     OPERATOR_DRILL_ROUNDS={{rounds}} OPERATOR_DRILL_SEED={{seed}} cargo test -p operator-tui --test it \
         two_hundred_kills -- --ignored --nocapture
 
+# Two agents, two people, kills and faults in whatever order they come; a seed that went wrong is played
+# alone by `just interleavings 1 SEED`
+interleavings rounds="50" seed="1000":
+    OPERATOR_DRILL_ROUNDS={{rounds}} OPERATOR_DRILL_SEED={{seed}} cargo test -p operator-tui --test it \
+        fifty_interleavings -- --ignored --nocapture
+
 # Kills at random moments again and again, the ledger taken away in every way there is, text that a
 # terminal would obey through every source, and properties with many cases; takes long
-drills rounds="20": kills
+drills rounds="20": kills interleavings
     PROPTEST_CASES=20000 cargo test --workspace --lib
     cargo test -p agent_lab --test it ledger_away -- --nocapture
     cargo test -p operator-tui --test it injection

@@ -1,10 +1,13 @@
 //! `operator-tui incidents`: list, show, hold, release, take, finish, resolve, reopen; and `pause` and
 //! `resume`, which are the same for everything. What they change, the ledger's rules decide.
 
+pub mod sections;
 mod show;
 
 use super::{
-    CliResult, out, table,
+    CliResult,
+    confirm::{self, Agreed},
+    out, table,
     target::{self, LedgerArgs},
 };
 use crate::{cluster::ClusterSnapshot, span};
@@ -90,6 +93,8 @@ enum Command {
     /// Give an incident that is over, or was given up, to agents again
     Reopen {
         id: i64,
+        #[command(flatten)]
+        agreed: Agreed,
         #[command(flatten)]
         common: Common,
     },
@@ -209,8 +214,13 @@ pub fn run(args: Args) -> CliResult {
             };
             common.answer(&ledger, id, &said)?;
         }
-        Command::Reopen { id, common } => {
+        Command::Reopen { id, agreed, common } => {
             let ledger = common.open_for_change("reopening an incident")?;
+            let over = known(&ledger, id)?.state == IncidentState::Resolved;
+            let tickets = ledger.tickets_of_incident(id).wait()?;
+            if over && let Some(not_done) = confirm::reopening(&agreed, &tickets)? {
+                return not_done;
+            }
             let said = if ledger.reopen_incident(id, &person()).wait()? {
                 format!("Incident #{id} is open to agents again, with the whole of its budget")
             } else {
@@ -452,7 +462,7 @@ fn list(limit: usize, common: &Common) -> color_eyre::Result<()> {
             incident.severity.to_string(),
             incident.tickets.to_string(),
             incident
-                .opened_at
+                .since()
                 .map_or_else(|| "?".into(), |at| span::short(span::since(at))),
             lasted(incident),
             incident
@@ -486,7 +496,7 @@ fn state(incident: &Incident) -> String {
 }
 
 fn lasted(incident: &Incident) -> String {
-    match (incident.opened_at, incident.ended_at) {
+    match (incident.since(), incident.ended_at) {
         (Some(from), Some(to)) => span::short(span::between(from, to)),
         _ => "-".into(),
     }

@@ -12,6 +12,7 @@ pub mod audit;
 pub mod cluster;
 pub mod completions;
 mod config_file;
+mod confirm;
 mod connection;
 pub mod demo;
 pub mod incidents;

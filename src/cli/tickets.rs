@@ -1,7 +1,9 @@
 //! `operator-tui tickets`: list, show, open, resolve, hold, unhold.
 
 use super::{
-    CliResult, out, table,
+    CliResult,
+    confirm::{self, Agreed},
+    out, table,
     target::{self, LedgerArgs},
 };
 use crate::{app::model::detail::alert_lines, history::impact, span};
@@ -64,6 +66,8 @@ enum Command {
     /// Give a ticket that is over to agents again
     Reopen {
         id: i64,
+        #[command(flatten)]
+        agreed: Agreed,
         #[command(flatten)]
         common: Common,
     },
@@ -134,9 +138,13 @@ pub fn run(args: Args) -> CliResult {
             };
             answer(&ledger, id, common.json, &said)?;
         }
-        Command::Reopen { id, common } => {
+        Command::Reopen { id, agreed, common } => {
             target::refuse_in_agent_shell("reopening a ticket", ONLY_PEOPLE)?;
             let ledger = common.open_for_change()?;
+            let ticket = ledger.ticket(id).wait()?;
+            if let Some(not_done) = confirm::reopening(&agreed, ticket.as_slice())? {
+                return not_done;
+            }
             let said = if ledger.reopen_by_person(id, &person()).wait()? {
                 format!("Reopened ticket #{id}, with the whole of its budget")
             } else {
@@ -280,7 +288,7 @@ fn show(id: i64, common: &Common) -> color_eyre::Result<()> {
         let mut value = serde_json::to_value(&ticket)?;
         value["events"] = serde_json::to_value(&events)?;
         value["sessions"] = serde_json::to_value(&sessions)?;
-        value["verifications"] = serde_json::to_value(&proofs)?;
+        value["proofs"] = serde_json::to_value(&proofs)?;
         value["finishes"] = serde_json::to_value(&finishes)?;
         value["impact"] = serde_json::to_value(&impact)?;
         out::json(&value)?;
@@ -300,6 +308,13 @@ fn show(id: i64, common: &Common) -> color_eyre::Result<()> {
         time(ticket.last_seen_at),
         ticket.occurrence_count
     )?;
+    if let Some(worst) = ticket.was_worse() {
+        outln!(
+            "  at worst    {}  {}",
+            time(Some(worst.at)),
+            one_line(&worst.message)
+        )?;
+    }
     outln!("  resolved    {}", time(ticket.resolved_at))?;
     if let Some(at) = ticket.retry_at {
         outln!("  next try    {}", time(Some(at)))?;

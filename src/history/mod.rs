@@ -3,6 +3,7 @@
 //!
 //! Reads the ledger, knows events and transcripts, nothing of the dashboard.
 
+pub mod account;
 pub mod changes;
 pub mod events;
 pub mod follow;

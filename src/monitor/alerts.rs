@@ -55,6 +55,7 @@ pub fn evaluate(standing: &Standing, look: Look<'_>, live: &[LiveTicket]) -> Vec
                 invariant: ticket.invariant.clone(),
                 subject: ticket.subject.clone(),
                 subject_name: None,
+                extent: None,
                 reading: Reading::Unknown,
                 message: "nothing more was told of this alert".into(),
                 severity: Severity::Warning,
@@ -130,6 +131,7 @@ fn read(
         invariant: notice.name.clone(),
         subject: about.map(|about| one_line(&about)),
         subject_name: None,
+        extent: None,
         reading: read.reading,
         message: read.message,
         severity: if notice.heartbeat {

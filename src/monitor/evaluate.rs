@@ -6,6 +6,7 @@
 use super::{
     Config,
     config::Rule,
+    extent::extent,
     invariants::{Invariant, Judge, Judgement, Scene, ViolationKey, unknown, unlisted},
 };
 use crate::cluster::{ClusterSnapshot, StoreState};
@@ -208,7 +209,9 @@ impl Evaluation<'_> {
 
     fn add(&mut self, rule: &Rule, key: ViolationKey, (reading, message): Judgement) {
         let grace = self.grace(key.invariant, rule);
+        let violated = reading == Reading::Violated;
         self.out.push(Observation {
+            extent: extent(self.snapshot, &key).filter(|_| violated),
             key: key.to_string(),
             invariant: key.invariant.to_string(),
             hold: self.config.hold(key.invariant),

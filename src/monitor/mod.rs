@@ -11,6 +11,7 @@ pub mod config;
 mod desk;
 mod error;
 mod evaluate;
+mod extent;
 pub mod invariants;
 pub mod listener;
 pub mod lock;

@@ -20,7 +20,8 @@ use minijinja::{
     value::{Serde, Value},
 };
 use operator_ledger::{
-    LedgerError, MonitorLedger, Notification, NotificationKind, Severity, Stored, SystemId,
+    Incident, LedgerError, MonitorLedger, Notification, NotificationKind, Severity, Stored,
+    SystemId,
 };
 use reqwest::Url;
 use serde::Deserialize;
@@ -121,6 +122,8 @@ impl Notify {
                     at => notification.at.map(|at| at.to_string()),
                     // As `tickets show --json` prints it.
                     ticket => Value::from(Serde(ticket)),
+                    // As `incidents list --json` prints it.
+                    incident => Value::from(Serde(&notification.incident)),
                 })
             })
             .map_err(|e| e.to_string())?;
@@ -134,7 +137,11 @@ impl Notify {
 fn sentence(notification: &Notification) -> String {
     let ticket = &notification.ticket;
     let subject = ticket.store_id.as_deref().unwrap_or("the cluster");
-    let head = format!("#{} {} on {subject}", ticket.id, ticket.invariant);
+    let what = format!("ticket #{}: {} on {subject}", ticket.id, ticket.invariant);
+    let head = match ticket.incident_id {
+        Some(incident) => format!("Incident #{incident}, {what}"),
+        None => what,
+    };
     match notification.kind {
         NotificationKind::Opened => format!("[{}] {head}: {}", ticket.severity, ticket.message),
         NotificationKind::Escalated => format!("{head} needs a person: {}", notification.detail),
@@ -152,9 +159,15 @@ fn example() -> Notification {
         kind: NotificationKind::Opened,
         at: None,
         detail: String::new(),
+        incident: Some(Incident {
+            id: 1,
+            tickets: 1,
+            ..Incident::default()
+        }),
         told: NotificationCursor::default(),
         ticket: Ticket {
             id: 1,
+            incident_id: Some(1),
             violation_key: "store_down:1".into(),
             invariant: "store_down".into(),
             store_id: Some("1".into()),

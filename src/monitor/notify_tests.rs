@@ -43,6 +43,7 @@ async fn check(ledger: &MonitorLedger, store: u64, reading: Reading) {
         invariant: "store_down".into(),
         subject: Some(store.to_string()),
         subject_name: None,
+        extent: None,
         reading,
         message: "tikv \"1\" is down".into(),
         severity: Severity::Critical,
@@ -132,7 +133,8 @@ async fn each_thing_is_told_once_whatever_is_in_between() {
     ]);
     desk.tell().await;
     desk.tell().await;
-    let expected = r#"{"text": "[critical] #2 store_down on 2: tikv \"1\" is down"}"#;
+    let expected =
+        r#"{"text": "[critical] Incident #1, ticket #2: store_down on 2: tikv \"1\" is down"}"#;
     assert_eq!(ear.got(), [expected]);
     // Seen again is no news, and neither is another cluster's.
     check(&desk.ledger, 2, Reading::Violated).await;

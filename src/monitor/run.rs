@@ -13,9 +13,14 @@ use super::{
     report::{Happened, Report},
     standing::Standing,
 };
-use crate::cluster::{Client, ClusterSnapshot, UnknownReason};
+use crate::{
+    cluster::{Client, ClusterSnapshot, UnknownReason},
+    history::impact::Look,
+};
 use jiff::Timestamp;
-use operator_ledger::{Check, LiveTicket, MonitorLedger, Observation, Stopwatch, SystemId};
+use operator_ledger::{
+    Check, LiveTicket, MonitorLedger, NewSample, Observation, Stopwatch, SystemId,
+};
 use std::{fs::File, path::PathBuf, sync::Arc, time::Duration};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -150,7 +155,11 @@ impl Monitor {
         let detail = failed.map(ToString::to_string).unwrap_or_default();
         let failed = failed.is_some();
         let numbers = snapshot.as_ref().and_then(|s| serde_json::to_value(s).ok());
-        let sample = numbers.as_ref().map(ToString::to_string);
+        let sample = snapshot.as_ref().zip(numbers.as_ref());
+        let sample = sample.map(|(look, numbers)| NewSample {
+            snapshot: numbers.to_string(),
+            figures: Look::of(look.at, look).figures(),
+        });
         let mut standing = self.standing(&system).await?;
         let changes = snapshot.as_ref().map(|look| standing.note(look));
         let changes = changes.unwrap_or_default();

@@ -2,8 +2,9 @@
 
 use assert_cmd::Command;
 use operator_ledger::{
-    AgentLedger, ClaimRequest, Confidence, Effect, EntryKind, EntryMeta, Finish, FinishOutcome,
-    Holder, NewEntry, NewSession, NewTicket, OutputChunk, PersonLedger, SessionWriter, Stored,
+    AgentLedger, ClaimRequest, Confidence, Effect, EntryKind, EntryMeta, Finish, FinishCall,
+    FinishOutcome, HoldScope, Holder, NewEntry, NewHold, NewSession, NewTicket, OutputChunk,
+    PersonLedger, SessionWriter, Stored,
     event::{Mode, Outcome, Stream},
 };
 use serde_json::{Value, json};
@@ -177,7 +178,11 @@ fn what_a_session_said_at_its_end_is_shown_everywhere_with_whose_word_it_is() {
         next: "find out *who*".into(),
         confidence: Some(Stored::Known(Confidence::Low)),
     };
-    let finish = stage.agent.finish(&stage.session, &said, Some("c2"));
+    let call = FinishCall {
+        id: "c2".into(),
+        server_call: "toolu_1".into(),
+    };
+    let finish = stage.agent.finish(&stage.session, &said, Some(&call));
     finish.wait().unwrap();
     stage.end();
     stage
@@ -261,6 +266,9 @@ fn every_export_holds_everything_and_nothing_in_it_is_markup() {
             "ticket",
             "ticket_event",
             "ticket_event",
+            "incident",
+            "incident_event",
+            "incident_event",
             "entry",
             "entry",
             "entry",
@@ -270,8 +278,8 @@ fn every_export_holds_everything_and_nothing_in_it_is_markup() {
             "chain_means"
         ]
     );
-    assert_eq!(records[8]["text"], OUTPUT);
-    assert_eq!(records[10]["verdict"]["verdict"], "intact");
+    assert_eq!(records[11]["text"], OUTPUT);
+    assert_eq!(records[13]["verdict"]["verdict"], "intact");
 
     let file = stage.home.path().join("report.html");
     stage.out(&["audit", "export", "--out", file.to_str().unwrap()]);
@@ -443,4 +451,67 @@ fn a_command_waits_for_the_agent_of_a_session_that_runs() {
             .err(&["steer", "interrupt", "--session", &id])
             .contains("has ended")
     );
+}
+
+#[test]
+fn what_people_said_and_what_was_seen_stands_by_the_same_names_wherever_an_incident_is_told() {
+    let mut stage = Stage::new();
+    stage.end();
+    let person = PersonLedger::open(&stage.home.path().join("tickets.db"));
+    let person = person.wait().unwrap();
+    let id = stage.session.id.clone();
+    let order = "leave <tikv0> alone";
+    let hear = stage.agent.hear(&stage.session, order, order, "ada");
+    hear.wait().unwrap();
+    let hold = person.hold(NewHold {
+        scope: HoldScope::Incident(1),
+        names: Vec::new(),
+        by: "ada".into(),
+        why: "I look".into(),
+    });
+    let hold = hold.wait().unwrap();
+    assert!(person.end_hold(hold, "bob").wait().unwrap());
+    let shown: Value =
+        serde_json::from_str(&stage.out(&["incidents", "show", "1", "--json"])).unwrap();
+    let audit: Value = serde_json::from_str(&stage.out(&["audit", "show", "--json"])).unwrap();
+    for name in [
+        "holds",
+        "orders",
+        "finishes",
+        "proofs",
+        "impact",
+        "observed_changes",
+    ] {
+        assert!(shown.get(name).is_some(), "{name}: {shown}");
+        assert_eq!(audit["of_incident"][name], shown[name], "{name}");
+    }
+    assert_eq!(shown["holds"][0]["ended_by"], "bob");
+    assert_eq!(shown["orders"][0]["text"], "leave <tikv0> alone");
+    let lines = stage.out(&["audit", "export", &id]);
+    let of = |kind: &str| -> Vec<Value> {
+        let records = lines.lines().map(|l| serde_json::from_str(l).unwrap());
+        records.filter(|r: &Value| r["record"] == kind).collect()
+    };
+    assert_eq!(of("hold")[0]["why"], "I look");
+    assert_eq!(of("order")[0]["by"], "ada");
+    for text in [
+        stage.out(&["incidents", "show", "1"]),
+        stage.out(&["audit", "show"]),
+    ] {
+        for words in [
+            "incident #1 by ada: I look  (let go by bob",
+            "ada: leave <tikv0> alone",
+            "unknown: nothing was sampled then",
+        ] {
+            assert!(text.contains(words), "{words}: {text}");
+        }
+    }
+    let markdown = stage.out(&["audit", "export", &id, "--format", "markdown"]);
+    for words in [
+        r"ada told agents: leave \<tikv0\> alone",
+        r"ada held incident \#1: I look",
+        r"bob let go of incident \#1",
+    ] {
+        assert!(markdown.contains(words), "{words}: {markdown}");
+    }
 }

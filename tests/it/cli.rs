@@ -504,3 +504,35 @@ fn what_cannot_be_a_connection_is_said_at_once() {
         );
     }
 }
+
+#[test]
+fn what_was_proven_is_reopened_only_by_who_means_it() {
+    let home = tempfile::tempdir().unwrap();
+    let home = home.path();
+    out(home, &["tickets", "open", "--message", "it is slow"]);
+    let prove = || {
+        out(home, &["tickets", "resolve", "1"]);
+        rusqlite::Connection::open(home.join("tickets.db"))
+            .unwrap()
+            .execute("UPDATE tickets SET resolution = 'proven'", [])
+            .unwrap();
+    };
+    for what in ["tickets", "incidents"] {
+        prove();
+        let done = operator(home)
+            .args([what, "reopen", "1"])
+            .assert()
+            .failure();
+        let said = String::from_utf8_lossy(&done.get_output().stderr).into_owned();
+        assert!(
+            said.contains("This withdraws the proof of ticket #1, which has held for")
+                && said.contains("--yes"),
+            "{said}"
+        );
+        let shown = out(home, &["tickets", "show", "1", "--json"]);
+        let json: serde_json::Value = serde_json::from_str(&shown).unwrap();
+        assert_eq!(json["resolution"], "proven", "nothing was changed");
+        out(home, &[what, "reopen", "1", "--yes"]);
+        assert!(out(home, &["incidents", "show", "1"]).contains("proof withdrawn"));
+    }
+}

@@ -10,6 +10,7 @@ mod control_run;
 mod demo;
 mod docker;
 mod injection;
+mod interleavings;
 mod keys;
 mod lab;
 mod ledger;

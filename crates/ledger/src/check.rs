@@ -5,8 +5,8 @@
 //! long that must hold. Verdicts on claimed repairs are `proof`'s.
 
 use crate::{
-    AlertDetail, Mono, ObservedChange, Resolution, Severity, Status, Stored, SystemId, Ticket,
-    TicketEventKind, alerts, claim,
+    AlertDetail, Mono, NewSample, ObservedChange, Resolution, Severity, Status, Stored, SystemId,
+    Ticket, TicketEventKind, alerts, claim,
     clock::{self, millis},
     engine::{Engine, Result},
     heartbeat,
@@ -47,6 +47,9 @@ pub struct Observation {
     /// The raw condition, grace period left aside.
     pub reading: Reading,
     pub message: String,
+    /// How bad it is, in whatever its check counts: more is worse. None: it is violated or it is not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub extent: Option<f64>,
     pub severity: Severity,
     /// How long it must be violated before it is a ticket.
     pub grace: Duration,
@@ -93,7 +96,7 @@ pub struct Check {
     pub metric_snapshot: Option<serde_json::Value>,
     pub subject_context: Option<String>,
     /// JSON of what was observed, kept (bounded) for replay.
-    pub sample: Option<String>,
+    pub sample: Option<NewSample>,
     /// What changed since earlier looks.
     pub changes: Vec<ObservedChange>,
     /// PD's addresses, separated by commas: where this cluster is.
@@ -343,7 +346,11 @@ fn seen_again(tx: &Transaction<'_>, ticket: &Ticket, check: &Check, o: &Observat
         "UPDATE tickets SET last_seen_at = coalesce(?2, last_seen_at), message = ?3,
            occurrence_count = occurrence_count + ?6, cluster_id = ?4,
            live_key = ?4 || '/' || violation_key, subject_name = coalesce(?5, subject_name),
-           severity = coalesce(?7, severity), alert = coalesce(?8, alert) WHERE id = ?1",
+           severity = coalesce(?7, severity), alert = coalesce(?8, alert),
+           worst_message = CASE WHEN ?9 > coalesce(worst_extent, -1e300) THEN ?3 ELSE worst_message END,
+           worst_at = CASE WHEN ?9 > coalesce(worst_extent, -1e300) THEN ?10 ELSE worst_at END,
+           worst_extent = CASE WHEN ?9 > coalesce(worst_extent, -1e300) THEN ?9 ELSE worst_extent END
+         WHERE id = ?1",
     )?
     .execute(params![
         ticket.id,
@@ -353,7 +360,9 @@ fn seen_again(tx: &Transaction<'_>, ticket: &Ticket, check: &Check, o: &Observat
         o.subject_name,
         times,
         severity,
-        outside.map(told)
+        outside.map(told),
+        o.extent,
+        clock::stamp()
     ])?;
     if ticket.cluster_id.is_none() {
         tx.execute(
@@ -406,8 +415,10 @@ fn open(
     tx.execute(
         "INSERT INTO tickets (violation_key, invariant_name, store_id, status, batch_key,
            first_seen_at, last_seen_at, message, severity, metric_snapshot, subject_context,
-           live_key, cluster_id, subject_name, alert, created_at, updated_at)
-         VALUES (?1, ?2, ?3, 'open', ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?15)",
+           live_key, cluster_id, subject_name, alert, created_at, updated_at, worst_extent,
+           worst_message, worst_at)
+         VALUES (?1, ?2, ?3, 'open', ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?15, ?16,
+           CASE WHEN ?16 IS NOT NULL THEN ?7 END, CASE WHEN ?16 IS NOT NULL THEN ?15 END)",
         params![
             o.key,
             o.invariant,
@@ -423,7 +434,8 @@ fn open(
             check.cluster_id.as_str(),
             o.subject_name,
             o.outside.as_ref().map(told),
-            now
+            now,
+            o.extent
         ],
     )?;
     let id = tx.last_insert_rowid();

@@ -84,12 +84,15 @@ pub enum IncidentEventKind {
 words!(IncidentState, IncidentEventKind);
 
 /// One incident.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Incident {
     pub id: i64,
     pub cluster_id: Option<SystemId>,
     pub state: IncidentState,
     pub opened_at: Option<Timestamp>,
+    /// When the present outage began, or the last of them, where it had been over before. Earlier ones
+    /// are in its events, and add to no duration.
+    pub returned_at: Option<Timestamp>,
     pub ended_at: Option<Timestamp>,
     pub resolution: Option<Stored<Resolution>>,
     /// Of its worst ticket; of those that are not over, while there are any.
@@ -133,6 +136,8 @@ pub struct IncidentReport {
     pub tickets: Vec<Ticket>,
     pub events: Vec<IncidentEvent>,
     pub orders: Vec<OrderRow>,
+    /// What kept agents from it, ended or not.
+    pub holds: Vec<HoldRow>,
     /// Incidents before this one that had a ticket of the same check on the same thing.
     pub earlier: Vec<i64>,
 }
@@ -144,7 +149,12 @@ const COLUMNS: &str = "id, cluster_id, opened_at, ended_at, resolution, attempts
     (SELECT severity FROM tickets t WHERE t.incident_id = i.id
        ORDER BY t.status = 'resolved', CASE t.severity WHEN 'critical' THEN 0 WHEN 'info' THEN 2
        ELSE 1 END LIMIT 1),
-    EXISTS (SELECT 1 FROM tickets t WHERE t.incident_id = i.id AND t.status = 'escalated')";
+    EXISTS (SELECT 1 FROM tickets t WHERE t.incident_id = i.id AND t.status = 'escalated'),
+    (SELECT min(e.at) FROM incident_events e
+       WHERE e.incident_id = i.id AND e.kind IN ('returned', 'reopened') AND e.id >
+         (SELECT max(x.id) FROM incident_events x WHERE x.incident_id = i.id AND x.kind = 'ended'
+            AND x.id < (SELECT max(l.id) FROM incident_events l WHERE l.incident_id = i.id
+              AND l.kind IN ('returned', 'reopened'))))";
 
 fn from_row(r: &Row<'_>, now: &Mono) -> rusqlite::Result<Incident> {
     let time = |column: usize| -> rusqlite::Result<Option<Timestamp>> {
@@ -177,6 +187,7 @@ fn from_row(r: &Row<'_>, now: &Mono) -> rusqlite::Result<Incident> {
         cluster_id: r.get::<_, Option<String>>(1)?.map(SystemId::new),
         state,
         opened_at: time(2)?,
+        returned_at: time(15)?,
         ended_at,
         resolution: r.get(4)?,
         severity: r.get::<_, Option<_>>(13)?.unwrap_or_default(),
@@ -221,6 +232,12 @@ pub(crate) fn by_id(conn: &Connection, id: i64) -> rusqlite::Result<Option<Incid
     Ok(select(conn, "WHERE id = ?1", [id])?.pop())
 }
 
+/// How the incidents that are not over stand.
+pub(crate) fn live_states(conn: &Connection) -> rusqlite::Result<Vec<IncidentState>> {
+    let live = select(conn, "WHERE ended_at IS NULL", [])?;
+    Ok(live.into_iter().map(|incident| incident.state).collect())
+}
+
 pub(crate) fn event_from_row(r: &Row<'_>) -> rusqlite::Result<IncidentEvent> {
     Ok(IncidentEvent {
         id: r.get("id")?,
@@ -233,6 +250,13 @@ pub(crate) fn event_from_row(r: &Row<'_>) -> rusqlite::Result<IncidentEvent> {
         lasted_ms: r.get("lasted_ms")?,
         at: parse_time(&r.get::<_, String>("at")?),
     })
+}
+
+impl Incident {
+    /// Since when there is the present outage, or was the last.
+    pub fn since(&self) -> Option<Timestamp> {
+        self.returned_at.or(self.opened_at)
+    }
 }
 
 impl Engine {
@@ -262,8 +286,10 @@ impl Engine {
         let Some(incident) = by_id(&self.conn, id)? else {
             return Ok(None);
         };
+        let tickets = self.tickets_of_incident(id)?;
         Ok(Some(IncidentReport {
-            tickets: self.tickets_of_incident(id)?,
+            holds: hold::of_incident(&self.conn, &incident, &tickets)?,
+            tickets,
             events: self
                 .conn
                 .prepare_cached("SELECT * FROM incident_events WHERE incident_id = ?1 ORDER BY id")?

@@ -108,7 +108,7 @@ pub use effect::Effect;
 pub use entries::{EntryKind, EntryRow, NewEntry};
 pub use faults::Fault;
 pub use finding::Finding;
-pub use finishes::{Confidence, FINISH, Finish, FinishOutcome, FinishRow};
+pub use finishes::{Confidence, FINISH, Finish, FinishCall, FinishOutcome, FinishRow};
 pub use heartbeat::{Heartbeat, InGrace};
 pub use incident::{
     Incident, IncidentEvent, IncidentEventKind, IncidentReport, IncidentState,
@@ -124,7 +124,7 @@ pub use prune::PruneReport;
 pub use reading::{EntryMark, ListedSession, Measured, RunningSession, WaitingProposal};
 pub use reply::Reply;
 pub use roles::{AgentLedger, MonitorLedger, PersonLedger, Reader};
-pub use samples::Sample;
+pub use samples::{NewSample, Sample, SampleFigures};
 pub use services::{NewService, ServiceRow};
 pub use sessions::{
     NewSession, OutputChunk, SessionRow, SessionStatus, SessionWriter, Totals, UsageTotals,
@@ -134,7 +134,9 @@ pub use spending::{Payment, Reservation, SideCost};
 pub use statistics::Statistics;
 pub use stored::{Stored, Word};
 pub use system::SystemId;
-pub use tickets::{LiveTicket, Resolution, Severity, Status, Ticket, TicketEvent, TicketEventKind};
+pub use tickets::{
+    LiveTicket, Resolution, Severity, Status, Ticket, TicketEvent, TicketEventKind, WorstLook,
+};
 pub use tool::{Tool, spoken};
 pub use verify::LedgerReport;
 

@@ -228,6 +228,8 @@ fn reopen(tx: &Transaction<'_>, ticket: &Ticket, by: &str) -> Result<bool> {
         ..Happened::new(IncidentEventKind::Reopened, by, why)
     };
     place::log(tx, incident, &event)?;
+    let words = format!("ticket #{} was proven, and {by} reopened it", ticket.id);
+    place::withdraw_proof(tx, incident, ticket, by, &words)?;
     place::mirror(tx, incident)?;
     Ok(true)
 }

@@ -2,7 +2,7 @@
 //! wait for approval; and how far that was told. Tells nobody itself.
 
 use crate::{
-    Resolution, Status, SystemId, Ticket, TicketEvent, TicketEventKind,
+    Incident, Resolution, Status, SystemId, Ticket, TicketEvent, TicketEventKind,
     engine::{Engine, Result},
     spoken,
     stored::words,
@@ -53,6 +53,8 @@ pub struct Notification {
     pub at: Option<Timestamp>,
     /// As it is now, not as it was.
     pub ticket: Ticket,
+    /// The incident that the ticket is of, as it is now.
+    pub incident: Option<Incident>,
     /// Why, or the command that waits.
     pub detail: String,
     /// How far one has read with this.
@@ -131,6 +133,7 @@ impl Engine {
                 out.push(Notification {
                     kind,
                     at: event.at,
+                    incident: self.incident_of(&ticket)?,
                     ticket,
                     detail: event.why,
                     told: seen,
@@ -167,6 +170,7 @@ impl Engine {
                 out.push(Notification {
                     kind: NotificationKind::Approval,
                     at: proposal.since,
+                    incident: self.incident_of(&ticket)?,
                     ticket,
                     detail: spoken(&proposal.tool, &proposal.input).into_owned(),
                     told: seen,
@@ -175,6 +179,15 @@ impl Engine {
         }
         upto.entry = upto.entry.max(newest);
         Ok((out, upto))
+    }
+}
+
+impl Engine {
+    fn incident_of(&self, ticket: &Ticket) -> Result<Option<Incident>> {
+        match ticket.incident_id {
+            Some(id) => self.incident(id),
+            None => Ok(None),
+        }
     }
 }
 

@@ -3,6 +3,9 @@
 //! All from ten minutes before an incident to ten minutes after it stay as they are; of others one a
 //! minute does, for a week. It is decided once for each sample, when it is old enough that no incident
 //! can still be found that it would be of, so that a check looks at no more than a few of them.
+//!
+//! A sample is long. What is asked of many at a time stands beside it in short, as its figures, in an
+//! index of its own, so that no sample is read for it. What they are, who looks and who asks agree on.
 
 use crate::{
     SystemId,
@@ -36,6 +39,24 @@ pub struct Sample {
     pub snapshot: String,
 }
 
+/// A look to be stored.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct NewSample {
+    /// JSON of a cluster snapshot.
+    pub snapshot: String,
+    /// What is asked of many at a time. None: it is read out of the snapshot.
+    pub figures: Option<String>,
+}
+
+/// What one of many samples says in short.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SampleFigures {
+    pub at: Option<Timestamp>,
+    pub figures: Option<String>,
+    /// The whole of it, where it has no figures.
+    pub snapshot: Option<String>,
+}
+
 pub(crate) fn from_row(r: &Row<'_>) -> rusqlite::Result<Sample> {
     Ok(Sample {
         id: r.get(0)?,
@@ -45,13 +66,25 @@ pub(crate) fn from_row(r: &Row<'_>) -> rusqlite::Result<Sample> {
 }
 
 /// Stores a sample, and takes away those that need not be kept any more.
-pub(crate) fn add(tx: &Transaction<'_>, system: &SystemId, snapshot: &str) -> Result<()> {
-    add_at(tx, system, snapshot, clock::wall())
+pub(crate) fn add(tx: &Transaction<'_>, system: &SystemId, sample: &NewSample) -> Result<()> {
+    add_at(tx, system, sample, clock::wall())
 }
 
-fn add_at(tx: &Transaction<'_>, system: &SystemId, snapshot: &str, now: Timestamp) -> Result<()> {
-    tx.prepare_cached("INSERT INTO samples (cluster_id, at, snapshot) VALUES (?1, ?2, ?3)")?
-        .execute(params![system.as_str(), clock::text(now), snapshot])?;
+fn add_at(
+    tx: &Transaction<'_>,
+    system: &SystemId,
+    sample: &NewSample,
+    now: Timestamp,
+) -> Result<()> {
+    tx.prepare_cached(
+        "INSERT INTO samples (cluster_id, at, snapshot, figures) VALUES (?1, ?2, ?3, ?4)",
+    )?
+    .execute(params![
+        system.as_str(),
+        clock::text(now),
+        sample.snapshot,
+        sample.figures
+    ])?;
     let newest = tx.last_insert_rowid();
     let was = Upkeep::read(tx, system)?;
     // Where all rows were pruned, their numbers are given again.
@@ -274,6 +307,39 @@ impl Engine {
                     MOST
                 ],
                 from_row,
+            )?
+            .collect::<rusqlite::Result<_>>()?;
+        Ok(rows)
+    }
+}
+
+impl Engine {
+    pub(crate) fn sample_figures(
+        &self,
+        cluster_id: &SystemId,
+        from: Timestamp,
+        to: Timestamp,
+    ) -> Result<Vec<SampleFigures>> {
+        let rows = self
+            .conn
+            .prepare_cached(
+                "SELECT at, figures, CASE WHEN figures IS NULL THEN snapshot END FROM samples
+                 WHERE cluster_id = ?1 AND at >= ?2 AND at <= ?3 ORDER BY at, id LIMIT ?4",
+            )?
+            .query_map(
+                params![
+                    cluster_id.as_str(),
+                    clock::text(from),
+                    clock::text(to),
+                    MOST
+                ],
+                |r| {
+                    Ok(SampleFigures {
+                        at: parse_time(&r.get::<_, String>(0)?),
+                        figures: r.get(1)?,
+                        snapshot: r.get(2)?,
+                    })
+                },
             )?
             .collect::<rusqlite::Result<_>>()?;
         Ok(rows)

@@ -8,6 +8,20 @@ fn minutes(n: i64) -> SignedDuration {
     SignedDuration::from_mins(n)
 }
 
+fn sample() -> NewSample {
+    NewSample {
+        snapshot: r#"{"at":1}"#.into(),
+        figures: None,
+    }
+}
+
+fn numbered(n: i64) -> NewSample {
+    NewSample {
+        snapshot: n.to_string(),
+        figures: None,
+    }
+}
+
 struct Played {
     _dir: tempfile::TempDir,
     ledger: Engine,
@@ -31,7 +45,7 @@ impl Played {
             .write(|tx| {
                 let mut now = from;
                 while now < to {
-                    add_at(tx, &system, r#"{"at":1}"#, now)?;
+                    add_at(tx, &system, &sample(), now)?;
                     now += step;
                 }
                 Ok(())
@@ -161,8 +175,8 @@ fn samples_of_one_system_are_bounded_whatever_others_add() {
         .ledger
         .write(|tx| {
             for n in 0..10 {
-                add_at(tx, &system, &n.to_string(), start())?;
-                add_at(tx, &other, &n.to_string(), start())?;
+                add_at(tx, &system, &numbered(n), start())?;
+                add_at(tx, &other, &numbered(n), start())?;
                 keep_newest(tx, &system, 4)?;
             }
             Ok(())
@@ -226,4 +240,52 @@ fn a_check_looks_at_a_few_samples_only() {
         rows = left;
         assert!(checks <= 5_000 / AT_ONCE as usize + 1, "{rows} are left");
     }
+}
+
+#[test]
+fn figures_are_read_without_the_samples_that_have_them() {
+    let mut played = Played::new();
+    let system = played.system.clone();
+    played
+        .ledger
+        .write(|tx| {
+            for (second, figures) in [(0, Some("short")), (1, None)] {
+                let sample = NewSample {
+                    snapshot: "long".into(),
+                    figures: figures.map(str::to_owned),
+                };
+                add_at(tx, &system, &sample, start() + SECOND * second)?;
+            }
+            Ok(())
+        })
+        .unwrap();
+    let read = played
+        .ledger
+        .sample_figures(&system, start(), start() + SECOND * 5);
+    let read = read.unwrap();
+    let said: Vec<_> = read
+        .iter()
+        .map(|s| (s.at, s.figures.as_deref(), s.snapshot.as_deref()))
+        .collect();
+    assert_eq!(
+        said,
+        [
+            (Some(start()), Some("short"), None),
+            (Some(start() + SECOND), None, Some("long")),
+        ]
+    );
+    let plan: Vec<String> = played
+        .ledger
+        .conn
+        .prepare(
+            "EXPLAIN QUERY PLAN SELECT at, figures, CASE WHEN figures IS NULL THEN snapshot END
+             FROM samples WHERE cluster_id = 'x' AND at >= 'a' AND at <= 'b' ORDER BY at, id",
+        )
+        .unwrap()
+        .query_map([], |r| r.get(3))
+        .unwrap()
+        .collect::<rusqlite::Result<_>>()
+        .unwrap();
+    assert_eq!(plan.len(), 1, "it is sorted: {plan:?}");
+    assert!(plan[0].contains("idx_samples_figures"), "{plan:?}");
 }

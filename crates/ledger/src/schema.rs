@@ -358,6 +358,10 @@ const COLUMNS: &[(&str, &[(&str, &str)])] = &[
             // JSON of what an alert came with.
             ("alert", "TEXT"),
             ("incident_id", "INTEGER"),
+            // The look that was the worst, for checks that count how bad it is.
+            ("worst_extent", "REAL"),
+            ("worst_message", "TEXT"),
+            ("worst_at", "TEXT"),
         ],
     ),
     (
@@ -374,6 +378,7 @@ const COLUMNS: &[(&str, &[(&str, &str)])] = &[
         ],
     ),
     ("ticket_events", &[("kind", "TEXT"), ("resolution", "TEXT")]),
+    ("samples", &[("figures", "TEXT")]),
     ("verifications", &[("incident_id", "INTEGER")]),
     (
         "agent_sessions",
@@ -446,7 +451,8 @@ CREATE INDEX IF NOT EXISTS idx_orders_incident ON orders(incident_id);
 CREATE INDEX IF NOT EXISTS idx_hold_ends_hold ON hold_ends(hold_id);
 CREATE INDEX IF NOT EXISTS idx_order_ends_order ON order_ends(order_id);
 CREATE INDEX IF NOT EXISTS idx_samples_cluster ON samples(cluster_id, id);
-CREATE INDEX IF NOT EXISTS idx_samples_at ON samples(cluster_id, at);
+DROP INDEX IF EXISTS idx_samples_at;
+CREATE INDEX IF NOT EXISTS idx_samples_figures ON samples(cluster_id, at, id, figures);
 CREATE INDEX IF NOT EXISTS idx_observed_changes ON observed_changes(cluster_id, at);
 CREATE INDEX IF NOT EXISTS idx_tickets_resolved ON tickets(cluster_id, resolved_at);
 CREATE INDEX IF NOT EXISTS idx_agent_sessions_ended ON agent_sessions(cluster_id, ended_at);

@@ -2,9 +2,10 @@
 //! here (see `heartbeat`).
 
 use crate::{
-    Resolution, SessionStatus, Status, Stored,
+    IncidentState, Resolution, SessionStatus, Status, Stored,
     engine::{Engine, Result},
     event::VerifyState,
+    incident,
     stored::Word,
 };
 use serde::Serialize;
@@ -17,6 +18,10 @@ pub struct Statistics {
     pub tickets: BTreeMap<Stored<Status>, u64>,
     /// Tickets that are, by resolution.
     pub resolved: BTreeMap<Stored<Resolution>, u64>,
+    /// Incidents that are not over, by state.
+    pub incidents: BTreeMap<Stored<IncidentState>, u64>,
+    /// Incidents that are, by resolution.
+    pub ended: BTreeMap<Stored<Resolution>, u64>,
     /// Claims of a repair, by what became of them.
     pub claims: BTreeMap<Stored<VerifyState>, u64>,
     /// Sessions by status.
@@ -44,6 +49,11 @@ impl Engine {
                 "SELECT coalesce(resolution, 'unknown'), count(*) FROM tickets
                  WHERE status = 'resolved' GROUP BY 1",
             )?,
+            incidents: self.incident_states()?,
+            ended: self.count(
+                "SELECT coalesce(resolution, 'unknown'), count(*) FROM incidents
+                 WHERE ended_at IS NOT NULL GROUP BY 1",
+            )?,
             claims: self.count("SELECT state, count(*) FROM verifications GROUP BY 1")?,
             sessions: self.count("SELECT status, count(*) FROM agent_sessions GROUP BY 1")?,
             usd_today: self.spent_today()?,
@@ -69,6 +79,14 @@ impl Engine {
             out.waiting += u64::from(running.proposal.is_some());
         }
         Ok(out)
+    }
+
+    fn incident_states(&self) -> Result<BTreeMap<Stored<IncidentState>, u64>> {
+        let mut states = BTreeMap::new();
+        for state in incident::live_states(&self.conn)? {
+            *states.entry(Stored::Known(state)).or_default() += 1;
+        }
+        Ok(states)
     }
 
     fn count<T: Word + Eq>(&self, sql: &str) -> Result<BTreeMap<Stored<T>, u64>> {

@@ -161,6 +161,23 @@ pub struct Ticket {
     /// What its alert came with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub alert: Option<AlertDetail>,
+    /// What was seen when it was at its worst. None: its check does not count how bad it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub worst: Option<WorstLook>,
+}
+
+/// What one look at a ticket's thing saw.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WorstLook {
+    pub message: String,
+    pub at: Timestamp,
+}
+
+impl Ticket {
+    /// What was seen when it was at its worst, where that is not what was seen last.
+    pub fn was_worse(&self) -> Option<&WorstLook> {
+        self.worst.as_ref().filter(|w| w.message != self.message)
+    }
 }
 
 /// One change of a ticket's status, append-only.
@@ -179,7 +196,7 @@ pub struct TicketEvent {
     pub at: Option<Timestamp>,
 }
 
-const COLUMNS: [&str; 29] = [
+const COLUMNS: [&str; 31] = [
     "id",
     "violation_key",
     "invariant_name",
@@ -209,6 +226,8 @@ const COLUMNS: [&str; 29] = [
     "subject_name",
     "alert",
     "incident_id",
+    "worst_message",
+    "worst_at",
 ];
 
 static SELECTED: LazyLock<String> = LazyLock::new(|| COLUMNS.join(", "));
@@ -271,6 +290,9 @@ fn from_row(r: &Row<'_>) -> rusqlite::Result<Ticket> {
         by_hand: r.get(const { at("by_hand") })?,
         incident_id: r.get(const { at("incident_id") })?,
         alert: text(const { at("alert") })?.and_then(|s| serde_json::from_str(&s).ok()),
+        worst: text(const { at("worst_message") })?
+            .zip(time(const { at("worst_at") })?)
+            .map(|(message, at)| WorstLook { message, at }),
     })
 }
 

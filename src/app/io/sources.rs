@@ -282,7 +282,7 @@ mod tests {
     use super::*;
     use crate::cluster::Observed;
     use futures_util::FutureExt;
-    use operator_ledger::{Check, MonitorLedger, SystemId};
+    use operator_ledger::{Check, MonitorLedger, NewSample, SystemId};
     use tokio::net::TcpListener;
 
     /// A monitor's check that saw this.
@@ -293,7 +293,10 @@ mod tests {
             observations: Vec::new(),
             metric_snapshot: None,
             subject_context: None,
-            sample: Some(serde_json::to_string(snapshot).unwrap()),
+            sample: Some(NewSample {
+                snapshot: serde_json::to_string(snapshot).unwrap(),
+                figures: None,
+            }),
             changes: Vec::new(),
             place: format!("http://elsewhere,{pd}"),
             interval: Duration::from_millis(200),

@@ -163,6 +163,13 @@ impl Writing {
             let _ = write!(facts, " · {sessions}");
         }
         self.add(Kind::Notice, &facts);
+        if let Some(worst) = ticket.was_worse() {
+            let at = self.clock(Some(worst.at));
+            self.add(
+                Kind::Notice,
+                &format!("at its worst {at}: {}", worst.message),
+            );
+        }
         if let Some(resolution) = ticket.resolution {
             let at = self.clock(ticket.resolved_at);
             self.add(Kind::Good, &format!("resolved {at}: {resolution}"));

@@ -113,11 +113,30 @@ fn lines(out: &mut impl Write, story: &Story, ledger: &Reader) -> color_eyre::Re
     for event in &story.events {
         line("ticket_event", serde_json::to_value(event)?)?;
     }
-    for proof in &story.proofs {
-        line("proof", serde_json::to_value(proof)?)?;
-    }
-    for finish in &story.finishes {
-        line("finish", serde_json::to_value(finish)?)?;
+    if let Some(account) = &story.account {
+        let report = &account.report;
+        line("incident", serde_json::to_value(&report.incident)?)?;
+        for event in &report.events {
+            line("incident_event", serde_json::to_value(event)?)?;
+        }
+        for hold in &report.holds {
+            line("hold", serde_json::to_value(hold)?)?;
+        }
+        for order in &report.orders {
+            line("order", serde_json::to_value(order)?)?;
+        }
+        for proof in &account.proofs {
+            line("proof", serde_json::to_value(proof)?)?;
+        }
+        for finish in &account.finishes {
+            line("finish", serde_json::to_value(finish)?)?;
+        }
+        if let Some(impact) = &account.impact {
+            line("impact", serde_json::to_value(impact)?)?;
+        }
+        for change in &account.observed_changes {
+            line("observed_change", serde_json::to_value(change)?)?;
+        }
     }
     for fault in &story.faults {
         line("fault", serde_json::to_value(fault)?)?;

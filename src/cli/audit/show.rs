@@ -1,7 +1,10 @@
 //! `audit show`: one session for a reader, its short forms or all of it.
 
 use super::item::{self, AuditItem, items};
-use crate::cli::{out, tickets::indent};
+use crate::{
+    cli::{incidents::sections, out, tickets::indent},
+    history::account::Account,
+};
 use operator_ledger::{
     EntryKind, EntryRow, LedgerError, Reader,
     clean::{one_line, visible_json},
@@ -16,10 +19,23 @@ pub(super) fn run(id: &str, all: bool, json: bool, ledger: &Reader) -> color_eyr
         .session(id)
         .wait()?
         .ok_or_else(|| LedgerError::NoSession(id.to_owned()))?;
+    let account = match session.incident_id {
+        Some(incident) => Account::read(ledger, incident)?,
+        None => None,
+    };
     let mut out = out::stdout();
     if json {
         // Entry by entry: all of them at once may be more than memory.
-        let head = serde_json::to_string(&session)?;
+        let mut head = serde_json::to_value(&session)?;
+        if let Some(account) = &account {
+            let mut account = serde_json::to_value(account)?;
+            if let Some(fields) = account.as_object_mut() {
+                // What is left is the incident's, by the names of `incidents show --json`.
+                fields.retain(|name, _| name != "sessions" && name != "tickets");
+            }
+            head["of_incident"] = account;
+        }
+        let head = serde_json::to_string(&head)?;
         let head = visible_json(&head);
         write!(
             out,
@@ -58,6 +74,11 @@ pub(super) fn run(id: &str, all: bool, json: bool, ledger: &Reader) -> color_eyr
     }
     for item in items(ledger, id) {
         print(&mut out, &item?, all, ledger)?;
+    }
+    if let Some(account) = &account {
+        let incident = &account.report.incident;
+        writeln!(out, "\nOf incident #{}", incident.id)?;
+        sections::write(&mut out, account)?;
     }
     Ok(out.flush()?)
 }

@@ -2,11 +2,15 @@
 //! them.
 
 use super::verify;
-use crate::{app::model::detail::alert_lines, span};
+use crate::{
+    app::model::detail::alert_lines,
+    history::{account::Account, changes, impact},
+    span,
+};
 use jiff::Timestamp;
 use operator_ledger::{
     ChainReport, CommandRow, Fault, FinishRow, LedgerError, Payment, Reader, Resolution,
-    SessionRow, Status, Stored, Ticket, TicketEvent, VerificationRow, clean::one_line,
+    SessionRow, Status, Stored, Ticket, TicketEvent, TicketEventKind, clean::one_line,
 };
 use std::time::Duration;
 
@@ -15,17 +19,14 @@ pub(super) struct Story {
     pub session: SessionRow,
     pub ticket: Option<Ticket>,
     pub events: Vec<TicketEvent>,
-    pub proofs: Vec<VerificationRow>,
-    /// How sessions on the ticket said that they end, the newest first.
-    pub finishes: Vec<FinishRow>,
+    /// The incident it is of, with its proofs, its finishes, and what people said.
+    pub account: Option<Account>,
     /// Faults that were injected into the cluster while the ticket was there.
     pub faults: Vec<Fault>,
     /// What people told the agent through the ledger.
     pub commands: Vec<CommandRow>,
     /// What was paid for.
     pub payments: Vec<Payment>,
-    /// Sessions on the same ticket, this one included.
-    pub sessions: Vec<SessionRow>,
     pub chain: ChainReport,
 }
 
@@ -42,15 +43,15 @@ impl Story {
             Some(ticket) => ledger.ticket(ticket).wait()?,
             None => None,
         };
-        let of_ticket = ticket.as_ref().map(|t| t.id);
-        let (mut events, mut proofs, mut sessions) = (Vec::new(), Vec::new(), Vec::new());
-        let mut finishes = ledger.finishes_of_session(id).wait()?;
-        if let Some(ticket) = of_ticket {
-            events = ledger.ticket_events(ticket).wait()?;
-            proofs = ledger.verifications(ticket).wait()?;
-            sessions = ledger.sessions_of_ticket(ticket).wait()?;
-            finishes = ledger.finishes(ticket).wait()?;
+        let mut events = Vec::new();
+        if let Some(ticket) = &ticket {
+            events = ledger.ticket_events(ticket.id).wait()?;
         }
+        let of_ticket = ticket.as_ref().and_then(|t| t.incident_id);
+        let account = match session.incident_id.or(of_ticket) {
+            Some(incident) => Account::read(ledger, incident)?,
+            None => None,
+        };
         let faults = match (&session.cluster_id, &ticket) {
             (Some(cluster), Some(ticket)) => {
                 let from = ticket.first_seen_at.map(|t| t - BEFORE);
@@ -72,10 +73,8 @@ impl Story {
             session,
             ticket,
             events,
-            proofs,
-            finishes,
+            account,
             faults,
-            sessions,
         })
     }
 
@@ -95,19 +94,33 @@ impl Story {
         let mut facts = Vec::new();
         if let Some(t) = &self.ticket {
             facts.push(("What was seen", one_line(&t.message)));
+            if let Some(worst) = t.was_worse() {
+                let text = format!("{}, at {}", one_line(&worst.message), time(Some(worst.at)));
+                facts.push(("At its worst", text));
+            }
             facts.push(("Severity", one_line(t.severity.as_str())));
             facts.push(("First seen", time(t.first_seen_at)));
             for (title, lines) in t.alert.iter().flat_map(alert_lines) {
                 facts.push((title, lines.join("; ")));
             }
             facts.push(("How it ended", Self::ending(t)));
-            if let (Some(from), Some(to)) = (t.first_seen_at, t.resolved_at) {
+            if let (Some(from), Some(to)) = (self.began(t), t.resolved_at) {
                 facts.push((
                     "From first sight to end",
                     span::exact(span::between(from, to)),
                 ));
             }
-            facts.push(("Sessions on it", self.sessions.len().to_string()));
+        }
+        if let Some(account) = &self.account {
+            let incident = &account.report.incident;
+            let tickets = account.report.tickets.iter().map(|t| format!("#{}", t.id));
+            let tickets: Vec<String> = tickets.collect();
+            let text = format!("#{}, with ticket {}", incident.id, tickets.join(", "));
+            facts.push(("Incident", text));
+            facts.push(("Sessions on it", account.sessions.len().to_string()));
+            for (name, text) in account.impact.iter().flat_map(impact::words::words) {
+                facts.push(("Impact", format!("{name}: {text}")));
+            }
         }
         facts.push(("This session", one_line(&s.session_id)));
         facts.push(("It ended", one_line(s.status.as_str())));
@@ -140,6 +153,20 @@ impl Story {
         facts
     }
 
+    /// When the outage that ended began: one that a person reopened is another.
+    fn began(&self, ticket: &Ticket) -> Option<Timestamp> {
+        let reopened = self.events.iter().rev().find(|e| {
+            let was_over = e.from.as_ref().is_some_and(|f| *f == Status::Resolved);
+            let kind = e.kind.as_ref().and_then(Stored::known);
+            was_over && kind == Some(TicketEventKind::Reopened)
+        });
+        reopened.and_then(|e| e.at).or(ticket.first_seen_at)
+    }
+
+    fn finishes(&self) -> &[FinishRow] {
+        self.account.as_ref().map_or(&[], |a| &a.finishes)
+    }
+
     fn ending(t: &Ticket) -> String {
         let claim = if t.claimed {
             "the agent claimed a repair"
@@ -161,7 +188,7 @@ impl Story {
 
     /// What sessions said, each with whose word it is: a title, and its fields.
     pub(super) fn said(&self) -> Vec<(String, Vec<(&'static str, String)>)> {
-        let said = self.finishes.iter().map(|row| {
+        let said = self.finishes().iter().map(|row| {
             let title = format!(
                 "Session {} {}, at {}",
                 one_line(&row.session_id),
@@ -176,7 +203,7 @@ impl Story {
     /// What was left on the ticket, unless this session said it when it finished.
     pub(super) fn diagnosis(&self) -> Option<&str> {
         let finished = self
-            .finishes
+            .finishes()
             .iter()
             .any(|row| row.session_id == self.session.session_id);
         let ticket = self.ticket.as_ref()?;
@@ -212,18 +239,52 @@ impl Story {
             let text = format!("{} ({}): {}", e.to, e.by, e.why);
             line.push((e.at, one_line(&text)));
         }
-        for p in &self.proofs {
-            line.push((
-                p.requested_at,
-                "the agent claimed a repair and asked for proof".into(),
-            ));
+        for p in self.account.iter().flat_map(|a| &a.proofs) {
+            let who = match p.session_id.as_str() {
+                "" => "a person".to_owned(),
+                session => format!("session {}", one_line(session)),
+            };
+            let text = format!("{who} claimed a repair and asked for proof");
+            line.push((p.requested_at, text));
             let text = format!("the monitor decided: {:?}: {}", p.state, p.detail);
             if p.decided_at.is_some() {
                 line.push((p.decided_at, one_line(&text)));
             }
         }
+        if let Some(account) = &self.account {
+            Self::around(account, &mut line);
+        }
         line.sort_by_key(|(at, _)| *at);
         line
+    }
+}
+
+impl Story {
+    /// What people said, and what the monitor saw change.
+    fn around(account: &Account, line: &mut Vec<(Option<Timestamp>, String)>) {
+        for o in &account.report.orders {
+            let text = format!("{} told agents: {}", o.by, o.text);
+            line.push((o.at, one_line(&text)));
+            if let Some(by) = &o.ended_by {
+                let text = format!("{by} took back: {}", o.text);
+                line.push((o.ended_at, one_line(&text)));
+            }
+        }
+        for h in &account.report.holds {
+            let (what, why) = (h.words(), h.why.as_str());
+            let text = match why {
+                "" => format!("{} held {what}", h.by),
+                why => format!("{} held {what}: {why}", h.by),
+            };
+            line.push((h.at, one_line(&text)));
+            if let Some(by) = &h.ended_by {
+                line.push((h.ended_at, one_line(&format!("{by} let go of {what}"))));
+            }
+        }
+        for change in &account.observed_changes {
+            let text = format!("the monitor saw a change: {}", changes::words(change));
+            line.push((Some(change.at), one_line(&text)));
+        }
     }
 }
 

@@ -1,76 +1,41 @@
 //! `operator-tui incidents show`: one incident on paper, each sentence with who said it.
 
-use super::{state, word, worker};
-use crate::{
-    cli::out,
-    history::{changes::words, impact},
-    span,
+use super::{
+    sections::{self, time},
+    state, word, worker,
 };
-use jiff::{SignedDuration, Timestamp};
+use crate::{cli::out, history::account::Account, span};
+use jiff::Timestamp;
 use operator_ledger::{
-    IncidentEventKind, IncidentReport, LedgerError, ObservedChange, OrderRow, Reader, SessionRow,
-    Ticket, clean::one_line,
+    IncidentEventKind, IncidentReport, LedgerError, Reader, SessionRow, Ticket, clean::one_line,
 };
-use serde_json::json;
+use std::io::Write;
 
 pub(super) fn show(ledger: &Reader, id: i64, as_json: bool) -> color_eyre::Result<()> {
-    let report = ledger
-        .incident_report(id)
-        .wait()?
-        .ok_or(LedgerError::NoIncident(id))?;
-    let first = report.tickets.first().map_or(id, |t| t.id);
-    let sessions = ledger.sessions_of_ticket(first).wait()?;
-    let proofs = ledger.verifications(first).wait()?;
-    let finishes = ledger.finishes(first).wait()?;
-    let impact = impact::read::of_incident(ledger, &report.tickets)?;
-    let changes = changes(ledger, &report)?;
+    let account = Account::read(ledger, id)?.ok_or(LedgerError::NoIncident(id))?;
     if as_json {
-        let mut value = serde_json::to_value(&report)?;
-        value["sessions"] = json!(sessions);
-        value["verifications"] = json!(proofs);
-        value["finishes"] = json!(finishes);
-        value["impact"] = json!(impact);
-        value["changes"] = json!(changes);
-        return Ok(out::json(&value)?);
+        return Ok(out::json(&account)?);
     }
-    head(&report)?;
+    let Account {
+        report,
+        sessions,
+        proofs,
+        finishes,
+        ..
+    } = &account;
+    head(report)?;
     outln!("\nTickets")?;
     for ticket in &report.tickets {
         outln!("  {}", line(ticket))?;
-    }
-    if !report.incident.holds.is_empty() {
-        outln!("\nHeld")?;
-        for hold in &report.incident.holds {
-            let why = reason(&hold.why);
-            outln!(
-                "  {}  {} by {}{why}",
-                time(hold.at),
-                one_line(&hold.words()),
-                one_line(&hold.by)
-            )?;
+        if let Some(worst) = ticket.was_worse() {
+            let (at, text) = (time(Some(worst.at)), one_line(&worst.message));
+            outln!("      at its worst {at}: {text}")?;
         }
     }
-    if !report.orders.is_empty() {
-        outln!("\nWhat people told agents")?;
-        for order in &report.orders {
-            outln!("  {}", said(order))?;
-        }
-    }
-    outln!("\nImpact")?;
-    match &impact {
-        Some(impact) => {
-            for (name, text) in impact::words::words(impact) {
-                outln!("  {name:<11} {text}")?;
-            }
-        }
-        None => outln!("  unknown: nothing was sampled then")?,
-    }
-    if !changes.is_empty() {
-        outln!("\nWhat the monitor saw change, whoever changed it")?;
-        for change in &changes {
-            outln!("  {}  {}", time(Some(change.at)), one_line(&words(change)))?;
-        }
-    }
+    let mut out = out::stdout();
+    sections::write(&mut out, &account)?;
+    out.flush()?;
+    drop(out);
     outln!("\nWhat happened")?;
     for event in &report.events {
         let lasted = match (event.kind.known(), event.lasted_ms) {
@@ -91,7 +56,7 @@ pub(super) fn show(ledger: &Reader, id: i64, as_json: bool) -> color_eyre::Resul
             one_line(&event.why)
         )?;
     }
-    for session in &sessions {
+    for session in sessions {
         outln!("\n{}", work(session))?;
         if let Some(summary) = &session.outcome_summary {
             outln!("  it ended: {}", one_line(summary))?;
@@ -106,7 +71,7 @@ pub(super) fn show(ledger: &Reader, id: i64, as_json: bool) -> color_eyre::Resul
             }
         }
     }
-    for proof in &proofs {
+    for proof in proofs {
         let of = match proof.session_id.as_str() {
             "" => "a person".to_owned(),
             session => format!("session {}", one_line(session)),
@@ -121,18 +86,6 @@ pub(super) fn show(ledger: &Reader, id: i64, as_json: bool) -> color_eyre::Resul
     Ok(())
 }
 
-/// What changed from just before the incident to its end.
-fn changes(ledger: &Reader, report: &IncidentReport) -> color_eyre::Result<Vec<ObservedChange>> {
-    const BEFORE: SignedDuration = SignedDuration::from_mins(2);
-    let incident = &report.incident;
-    let seen = report.tickets.iter().filter_map(|t| t.first_seen_at).min();
-    let (Some(system), Some(seen)) = (&incident.cluster_id, seen) else {
-        return Ok(Vec::new());
-    };
-    let to = incident.ended_at.unwrap_or_else(Timestamp::now);
-    Ok(ledger.observed_changes(system, seen - BEFORE, to).wait()?)
-}
-
 fn head(report: &IncidentReport) -> color_eyre::Result<()> {
     let incident = &report.incident;
     let worst = report.tickets.first().map_or("", |t| t.message.as_str());
@@ -143,7 +96,14 @@ fn head(report: &IncidentReport) -> color_eyre::Result<()> {
         outln!("  system      {}", one_line(system.as_str()))?;
     }
     outln!("  opened      {}", time(incident.opened_at))?;
-    match (incident.opened_at, incident.ended_at) {
+    for (from, to) in earlier_outages(report) {
+        let lasted = span::exact(span::between(from, to));
+        outln!("  was over    {}  after {lasted}", time(Some(to)))?;
+    }
+    if let Some(at) = incident.returned_at {
+        outln!("  again       {}", time(Some(at)))?;
+    }
+    match (incident.since(), incident.ended_at) {
         (Some(from), Some(to)) => {
             outln!(
                 "  ended       {}  after {}",
@@ -164,6 +124,25 @@ fn head(report: &IncidentReport) -> color_eyre::Result<()> {
         outln!("  before      the same was wrong in {}", numbers.join(", "))?;
     }
     Ok(())
+}
+
+/// Outages of it before the present one, or the last: from when to when. Their lengths are not added up.
+fn earlier_outages(report: &IncidentReport) -> Vec<(Timestamp, Timestamp)> {
+    let mut outages = Vec::new();
+    let (mut from, mut to) = (report.incident.opened_at, None);
+    for event in &report.events {
+        match event.kind.known() {
+            Some(IncidentEventKind::Ended) => to = event.at,
+            Some(IncidentEventKind::Returned | IncidentEventKind::Reopened) => {
+                if let Some(outage) = from.zip(to.take()) {
+                    outages.push(outage);
+                    from = event.at;
+                }
+            }
+            _ => {}
+        }
+    }
+    outages
 }
 
 fn line(ticket: &Ticket) -> String {
@@ -187,23 +166,6 @@ fn line(ticket: &Ticket) -> String {
     )
 }
 
-fn said(order: &OrderRow) -> String {
-    let back = order.ended_by.as_ref().map_or(String::new(), |by| {
-        format!(
-            "  (taken back by {} {})",
-            one_line(by),
-            time(order.ended_at)
-        )
-    });
-    format!(
-        "{}  {}  {}: {}{back}",
-        order.id,
-        time(order.at),
-        one_line(&order.by),
-        one_line(&order.text)
-    )
-}
-
 fn work(session: &SessionRow) -> String {
     let took = match (session.started_at, session.ended_at) {
         (Some(a), Some(b)) => span::exact(span::between(a, b)),
@@ -215,16 +177,4 @@ fn work(session: &SessionRow) -> String {
         one_line(session.model.as_deref().unwrap_or("model unknown")),
         one_line(session.status.as_str())
     )
-}
-
-fn reason(why: &str) -> String {
-    if why.is_empty() {
-        String::new()
-    } else {
-        format!(": {}", one_line(why))
-    }
-}
-
-fn time(at: Option<Timestamp>) -> String {
-    at.map_or_else(|| "-".to_owned(), |t| format!("{t:.0}"))
 }

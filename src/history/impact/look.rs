@@ -1,11 +1,14 @@
-//! What one look says of requests, and what later looks make of it.
+//! What one look says of requests, and what later looks make of it. The monitor keeps it beside each
+//! sample, so that hours of them are read in a moment.
 
 use crate::cluster::{ClusterSnapshot, Engine, Life, Store, StoreState};
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 use std::collections::{HashMap, HashSet};
 
 /// How much of what a look saw there was to see.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Seen {
     /// Each store was read.
     All,
@@ -16,8 +19,10 @@ pub enum Seen {
 }
 
 /// What one look says of requests.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Look {
+    /// The sample's own.
+    #[serde(skip)]
     pub at: Timestamp,
     pub seen: Seen,
     /// Stores that were not read, and whether they are known to be silent.
@@ -64,6 +69,17 @@ impl Look {
             p99_limit_ms: snapshot.p99_limit_ms,
             refused_per_s: traffic.refused_per_s,
         }
+    }
+
+    /// As it stands beside its sample.
+    pub fn figures(&self) -> Option<String> {
+        serde_json::to_string(self).ok()
+    }
+
+    /// None: they say nothing that is understood here.
+    pub(super) fn of_figures(at: Timestamp, figures: &str) -> Option<Self> {
+        let look: Self = serde_json::from_str(figures).ok()?;
+        Some(Self { at, ..look })
     }
 
     /// Whether p99 was above the limit of then.

@@ -3,9 +3,9 @@
 use super::{Impact, Look, baseline, impact};
 use crate::cluster::ClusterSnapshot;
 use jiff::{SignedDuration, Timestamp};
-use operator_ledger::{Reader, Result, SystemId, Ticket};
+use operator_ledger::{Reader, Result, SampleFigures, SystemId, Ticket};
 
-/// So much is read at once: samples are long, and what is wanted of each is short.
+/// So much is read at once: of a monitor that kept no figures, samples are long.
 const AT_ONCE: SignedDuration = SignedDuration::from_mins(10);
 /// A fault so long before may be what was seen.
 const CAUSE: SignedDuration = SignedDuration::from_mins(10);
@@ -51,11 +51,10 @@ fn looks(ledger: &Reader, system: &SystemId, from: Timestamp, to: Timestamp) -> 
     let mut begin = from;
     while begin < to {
         let end = (begin + AT_ONCE).min(to);
-        for sample in ledger.samples(system, begin, end).wait()? {
-            let Ok(snapshot) = serde_json::from_str::<ClusterSnapshot>(&sample.snapshot) else {
+        for sample in ledger.sample_figures(system, begin, end).wait()? {
+            let Some(look) = sample.at.and_then(|at| look(at, &sample)) else {
                 continue;
             };
-            let look = Look::of(sample.at.unwrap_or(snapshot.at), &snapshot);
             // Both ends of a stretch are read, and one of them twice.
             if looks.last().is_none_or(|last| last.at < look.at) {
                 looks.push(look);
@@ -64,4 +63,13 @@ fn looks(ledger: &Reader, system: &SystemId, from: Timestamp, to: Timestamp) -> 
         begin = end;
     }
     Ok(looks)
+}
+
+fn look(at: Timestamp, sample: &SampleFigures) -> Option<Look> {
+    let short = sample.figures.as_deref();
+    if let Some(look) = short.and_then(|text| Look::of_figures(at, text)) {
+        return Some(look);
+    }
+    let snapshot: ClusterSnapshot = serde_json::from_str(sample.snapshot.as_deref()?).ok()?;
+    Some(Look::of(at, &snapshot))
 }

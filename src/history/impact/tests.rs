@@ -294,6 +294,9 @@ fn a_look_says_what_it_saw_of_the_stores() {
         ..store(3, Life::Alive, Observed::unknown("no"))
     };
     assert_eq!(seen(tombstone), Seen::All);
+    let look = Look::of(now, &with(store(3, Life::Silent, Observed::unknown("no"))));
+    let figures = look.figures().unwrap();
+    assert_eq!(Look::of_figures(now, &figures), Some(look), "{figures}");
     let nothing = Look::of(now, &ClusterSnapshot::unknown("no answer"));
     assert_eq!(nothing.seen, Seen::Nothing);
     assert_eq!(nothing.ops_per_s, None);

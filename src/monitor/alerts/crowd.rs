@@ -26,6 +26,7 @@ pub(super) fn read(crowd: &StandingCrowd, look: Look<'_>) -> Observation {
         invariant: crowd.name.clone().unwrap_or_else(|| SEVERAL.into()),
         subject: None,
         subject_name: None,
+        extent: None,
         reading,
         severity: crowd.severity,
         grace: Duration::ZERO,

@@ -3,10 +3,18 @@
 //! Made anew for each scrape from what is stored, so that a restart loses no count.
 
 use operator_ledger::{
-    Heartbeat, Resolution, SessionStatus, Statistics, Status, Stored, event::VerifyState,
+    Heartbeat, IncidentState, Resolution, SessionStatus, Statistics, Status, Stored,
+    event::VerifyState,
 };
 use prometheus::{Encoder, Gauge, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder, core};
 use std::time::Duration;
+
+const RESOLUTIONS: [Resolution; 4] = [
+    Resolution::Proven,
+    Resolution::Cleared,
+    Resolution::Human,
+    Resolution::External,
+];
 
 /// All figures as text. `beat`: none if this monitor has not looked yet.
 pub(super) fn text(
@@ -39,6 +47,34 @@ pub(super) fn text(
     )?;
     info.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
 
+    let incidents = gauges(
+        "operator_incidents",
+        "Incidents that are not over, by state; waiting ones need a person.",
+        "state",
+    )?;
+    for state in [
+        IncidentState::Open,
+        IncidentState::Claimed,
+        IncidentState::Verifying,
+        IncidentState::Escalated,
+        IncidentState::Waiting,
+    ] {
+        let n = figures.incidents.get(&Stored::Known(state)).copied();
+        incidents
+            .with_label_values(&[state.as_str()])
+            .set(n.unwrap_or(0) as i64);
+    }
+    let ended = counters(
+        "operator_incidents_ended_total",
+        "Incidents that are over, by resolution; proven is what was repaired and the monitor saw.",
+        &["resolution"],
+    )?;
+    for word in RESOLUTIONS {
+        let n = figures.ended.get(&Stored::Known(word)).copied();
+        ended
+            .with_label_values(&[word.as_str()])
+            .inc_by(n.unwrap_or(0));
+    }
     let tickets = gauges(
         "operator_tickets",
         "Tickets that are not resolved, by status.",
@@ -55,12 +91,7 @@ pub(super) fn text(
         "Tickets that are resolved, by resolution; proven is what an agent repaired and the monitor saw.",
         &["resolution"],
     )?;
-    for word in [
-        Resolution::Proven,
-        Resolution::Cleared,
-        Resolution::Human,
-        Resolution::External,
-    ] {
+    for word in RESOLUTIONS {
         let n = figures.resolved.get(&Stored::Known(word)).copied();
         resolved
             .with_label_values(&[word.as_str()])

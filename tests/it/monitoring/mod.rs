@@ -173,6 +173,7 @@ fn a_killed_store_goes_all_the_way_round() {
     promtool(&["check", "metrics"], Some(&figures));
     let has = |line: &str| assert!(figures.lines().any(|l| l == line), "{line}\n{figures}");
     has("operator_tickets_resolved_total{resolution=\"proven\"} 0");
+    has("operator_incidents_ended_total{resolution=\"proven\"} 0");
     has("operator_agent_up 1");
     has("operator_webhook_notifications_total{result=\"malformed\"} 0");
     assert!(
@@ -183,7 +184,7 @@ fn a_killed_store_goes_all_the_way_round() {
     // And people elsewhere were told.
     let told = stage.told();
     assert!(
-        told[0].starts_with("{\"text\": \"[critical] #1 store_down on "),
+        told[0].starts_with("{\"text\": \"[critical] Incident #1, ticket #1: store_down on "),
         "{told:?}"
     );
 }

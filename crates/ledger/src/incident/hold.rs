@@ -4,7 +4,7 @@
 //! It keeps a ledger's agents from claiming and from writing, at once and whatever they are doing.
 //! It is no wall around the thing: what a command may do is the session's to ask.
 
-use super::{IncidentEventKind, IncidentState, place};
+use super::{Incident, IncidentEventKind, IncidentState, place};
 use crate::{
     LedgerError, Status, Stored, SystemId, Ticket, TicketEventKind, claim,
     clock::{self, parse_time},
@@ -99,10 +99,15 @@ pub struct HoldRow {
     pub by: String,
     pub why: String,
     pub at: Option<Timestamp>,
+    /// Who ended it, and when.
+    #[serde(default)]
+    pub ended_by: Option<String>,
+    #[serde(default)]
+    pub ended_at: Option<Timestamp>,
 }
 
-const LIVE: &str = "SELECT id, incident_id, cluster_id, thing, names, by, why, at FROM holds h
-    WHERE NOT EXISTS (SELECT 1 FROM hold_ends e WHERE e.hold_id = h.id)";
+const ROWS: &str = "SELECT h.id, incident_id, cluster_id, thing, names, h.by, why, h.at, e.by, e.at
+    FROM holds h LEFT JOIN hold_ends e ON e.hold_id = h.id";
 
 fn from_row(r: &Row<'_>) -> rusqlite::Result<HoldRow> {
     let system: Option<SystemId> = r.get::<_, Option<String>>(2)?.map(SystemId::new);
@@ -119,14 +124,44 @@ fn from_row(r: &Row<'_>) -> rusqlite::Result<HoldRow> {
         by: r.get(5)?,
         why: r.get(6)?,
         at: parse_time(&r.get::<_, String>(7)?),
+        ended_by: r.get(8)?,
+        ended_at: r
+            .get::<_, Option<String>>(9)?
+            .as_deref()
+            .and_then(parse_time),
     })
 }
 
 /// Holds that nobody has ended.
 pub(crate) fn live(conn: &Connection) -> rusqlite::Result<Vec<HoldRow>> {
-    conn.prepare_cached(&format!("{LIVE} ORDER BY id"))?
+    conn.prepare_cached(&format!("{ROWS} WHERE e.id IS NULL ORDER BY h.id"))?
         .query_map([], from_row)?
         .collect()
+}
+
+/// All that ever kept agents from an incident, or from everything while it lasted.
+pub(crate) fn of_incident(
+    conn: &Connection,
+    incident: &Incident,
+    tickets: &[Ticket],
+) -> rusqlite::Result<Vec<HoldRow>> {
+    let system = incident.cluster_id.as_ref();
+    let covers = |hold: &HoldRow| {
+        hold.scope == HoldScope::All
+            || hold.scope.covers_incident(incident.id, system)
+            || tickets.iter().any(|t| hold.scope.covers_ticket(t))
+    };
+    let meanwhile = |hold: &HoldRow| {
+        let over = incident.ended_at.zip(hold.at);
+        let before = hold.ended_at.zip(incident.opened_at);
+        over.is_none_or(|(end, at)| at <= end) && before.is_none_or(|(end, at)| end >= at)
+    };
+    let mut rows: Vec<HoldRow> = conn
+        .prepare_cached(&format!("{ROWS} ORDER BY h.id"))?
+        .query_map([], from_row)?
+        .collect::<rusqlite::Result<_>>()?;
+    rows.retain(|hold| covers(hold) && meanwhile(hold));
+    Ok(rows)
 }
 
 /// Whether a ticket is held, by itself or with something it is of.

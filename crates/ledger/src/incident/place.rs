@@ -163,18 +163,9 @@ pub(crate) fn enter(
         [incident],
         |r| r.get(0),
     )?;
-    if let Some(earlier) = before.filter(|t| t.resolution == Some(Resolution::Proven)) {
-        let lasted = earlier
-            .resolved_at
-            .map(|at| clock::wall().duration_since(at).as_millis());
-        let lasted = lasted.map(|ms| i64::try_from(ms.max(0)).unwrap_or(i64::MAX));
+    if let Some(earlier) = before {
         let why = format!("ticket #{} was proven, and came back", earlier.id);
-        let event = Happened {
-            ticket: Some(earlier.id),
-            lasted_ms: lasted,
-            ..Happened::new(IncidentEventKind::ProofWithdrawn, "monitor", &why)
-        };
-        log(tx, incident, &event)?;
+        withdraw_proof(tx, incident, &earlier, "monitor", &why)?;
     }
     if was_over {
         tx.execute(
@@ -189,6 +180,29 @@ pub(crate) fn enter(
     transitions::withdraw(tx, incident, &why)?;
     mirror(tx, incident)?;
     follow(tx, incident, ticket, was_over)
+}
+
+/// Writes down that a ticket's proof did not last, and how long it did; nothing where there was none.
+pub(crate) fn withdraw_proof(
+    tx: &Transaction<'_>,
+    incident: i64,
+    ticket: &Ticket,
+    by: &str,
+    why: &str,
+) -> rusqlite::Result<()> {
+    if ticket.resolution != Some(Resolution::Proven) {
+        return Ok(());
+    }
+    let lasted = ticket
+        .resolved_at
+        .map(|at| clock::wall().duration_since(at).as_millis());
+    let lasted = lasted.map(|ms| i64::try_from(ms.max(0)).unwrap_or(i64::MAX));
+    let event = Happened {
+        ticket: Some(ticket.id),
+        lasted_ms: lasted,
+        ..Happened::new(IncidentEventKind::ProofWithdrawn, by, why)
+    };
+    log(tx, incident, &event)
 }
 
 /// A ticket is as its incident is: worked on, given up, or at its end of sessions.

@@ -5,8 +5,9 @@ use crate::{
     ChainReport, CommandRow, CrowdMember, EntryMark, EntryRow, Fault, FinishRow, Heartbeat,
     HoldRow, InGrace, Incident, IncidentReport, LedgerReport, ListedSession, LiveTicket, Measured,
     Notification, NotificationCursor, ObservedChange, OrderRow, OutputChunk, Payment,
-    RunningSession, Sample, ServiceRow, SessionRow, Sighting, Standing, Statistics, Status,
-    SystemId, Ticket, TicketEvent, Verification, VerificationRow, WaitingProposal, usage::Spent,
+    RunningSession, Sample, SampleFigures, ServiceRow, SessionRow, Sighting, Standing, Statistics,
+    Status, SystemId, Ticket, TicketEvent, Verification, VerificationRow, WaitingProposal,
+    usage::Spent,
 };
 use jiff::Timestamp;
 use std::{path::Path, time::Duration};
@@ -213,6 +214,9 @@ calls!(Reader {
 
     /// Samples of a cluster between two times, oldest first.
     fn samples(cluster_id: &SystemId, from: Timestamp, to: Timestamp) -> Vec<Sample>;
+
+    /// What samples of a cluster between two times say in short, oldest first.
+    fn sample_figures(cluster_id: &SystemId, from: Timestamp, to: Timestamp) -> Vec<SampleFigures>;
 
     /// The newest samples of a cluster up to a time, oldest first.
     fn samples_upto(cluster_id: &SystemId, upto: Timestamp, limit: usize) -> Vec<Sample>;

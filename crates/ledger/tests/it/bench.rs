@@ -25,6 +25,7 @@ pub(crate) fn observation(invariant: &str, subject: Option<&str>, reading: Readi
         subject_name: subject.map(|s| format!("tikv{s}")),
         reading,
         message: format!("{reading:?}"),
+        extent: None,
         severity: Severity::Critical,
         grace: Duration::ZERO,
         hold: Duration::from_secs(10),

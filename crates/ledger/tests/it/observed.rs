@@ -2,7 +2,7 @@
 
 use crate::bench::{Bench, cluster};
 use jiff::{SignedDuration, Timestamp};
-use operator_ledger::{ChangeKind, Check, ObservedChange, Stored, SystemId, ThingKind};
+use operator_ledger::{ChangeKind, Check, NewSample, ObservedChange, Stored, SystemId, ThingKind};
 use std::time::Duration;
 
 fn change(at: Timestamp) -> ObservedChange {
@@ -26,7 +26,10 @@ fn record(bench: &Bench, system: &SystemId, changes: Vec<ObservedChange>) {
         observations: Vec::new(),
         metric_snapshot: None,
         subject_context: None,
-        sample: Some("{}".into()),
+        sample: Some(NewSample {
+            snapshot: "{}".into(),
+            figures: None,
+        }),
         changes,
         place: String::new(),
         interval: Duration::from_secs(1),

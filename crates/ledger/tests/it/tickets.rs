@@ -2,8 +2,8 @@
 
 use operator_ledger::{
     AgentLedger, ClaimRequest, EntryKind, Holder, IncidentEventKind, IncidentState, LedgerError,
-    NewEntry, NewTicket, PersonLedger, Reader, Reading, Resolution, SessionStatus, SideCost,
-    Status, SystemId, Verdict,
+    NewEntry, NewTicket, Observation, PersonLedger, Reader, Reading, Resolution, SessionStatus,
+    SideCost, Status, SystemId, Verdict,
     event::{Outcome, VerifyState},
 };
 use std::{
@@ -12,7 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::bench::{Bench, cluster};
+use crate::bench::{Bench, cluster, observation};
 
 const LONG: Duration = Duration::from_secs(60);
 
@@ -585,4 +585,66 @@ fn what_is_violated_and_no_ticket_yet_is_told_with_its_words() {
     // A ticket says it itself.
     assert_eq!(b.check(Reading::Violated).opened, [1]);
     assert_eq!(b.ledger.in_grace(&cluster()).wait().unwrap(), []);
+}
+
+#[test]
+fn a_ticket_keeps_the_worst_look_with_its_time_beside_the_last() {
+    let mut b = Bench::new();
+    let mut look = |extent: Option<f64>, message: &str| {
+        b.look(vec![Observation {
+            extent,
+            message: message.into(),
+            ..observation("region_unavailable", None, Reading::Violated)
+        }]);
+        b.ledger.ticket(1).wait().unwrap().unwrap()
+    };
+    let first = look(Some(2.0), "2 of 6");
+    assert_eq!(first.was_worse(), None, "the worst is the last");
+    look(Some(6.0), "6 of 6");
+    look(None, "not counted");
+    let last = look(Some(1.0), "1 of 6");
+    assert_eq!(last.message, "1 of 6");
+    let worst = last.was_worse().unwrap();
+    assert_eq!(worst.message, "6 of 6");
+    assert!(worst.at >= first.created_at.unwrap() && worst.at <= last.last_seen_at.unwrap());
+    // A check that counts nothing has no worst.
+    b.look(vec![observation(
+        "store_down",
+        Some("2"),
+        Reading::Violated,
+    )]);
+    assert_eq!(b.ledger.ticket(2).wait().unwrap().unwrap().worst, None);
+}
+
+#[test]
+fn a_person_who_reopens_what_was_proven_withdraws_the_proof_in_the_record() {
+    let mut b = Bench::new();
+    b.check(Reading::Violated);
+    let claim = b.claim(LONG).unwrap();
+    let session = b.session(&claim);
+    let asked = b.agent.request_verification(&claim.lease, &session.id);
+    asked.wait().unwrap();
+    for _ in 0..10 {
+        b.later(4).check(Reading::Clear);
+    }
+    let ticket = b.ledger.ticket(1).wait().unwrap().unwrap();
+    assert_eq!(ticket.resolution, Some(Resolution::Proven));
+    let before = b.ledger.incident(1).wait().unwrap().unwrap();
+    assert!(before.ended_at.is_some() && before.returned_at.is_none());
+    assert!(b.person.reopen_incident(1, "ada").wait().unwrap());
+    let report = b.ledger.incident_report(1).wait().unwrap().unwrap();
+    let withdrawn: Vec<_> = report
+        .events
+        .iter()
+        .filter(|e| e.kind == IncidentEventKind::ProofWithdrawn)
+        .collect();
+    assert_eq!(withdrawn.len(), 1, "{:?}", report.events);
+    assert_eq!(
+        (withdrawn[0].by.as_str(), withdrawn[0].ticket_id),
+        ("ada", Some(1))
+    );
+    assert!(withdrawn[0].lasted_ms.is_some());
+    // Its outages are two, and none is as long as both and what was between.
+    assert!(report.incident.since() >= before.ended_at);
+    assert_eq!(report.incident.opened_at, before.opened_at);
 }

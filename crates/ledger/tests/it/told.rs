@@ -4,9 +4,9 @@
 use crate::bench::{Bench, cluster};
 use jiff::Timestamp;
 use operator_ledger::{
-    AlertDetail, AlertNotice, Check, CheckOutcome, Crowd, EntryKind, NewEntry, NotificationCursor,
-    NotificationKind, Observation, Outside, Reading, Resolution, SessionStatus, Severity, Status,
-    Stored,
+    AlertDetail, AlertNotice, Check, CheckOutcome, Crowd, EntryKind, IncidentState, NewEntry,
+    NotificationCursor, NotificationKind, Observation, Outside, Reading, Resolution, SessionStatus,
+    Severity, Status, Stored,
     event::{Outcome, VerifyState},
 };
 use std::time::Duration;
@@ -47,6 +47,7 @@ fn check(bench: &mut Bench) -> CheckOutcome {
             invariant: alert.notice.name.clone(),
             subject: None,
             subject_name: None,
+            extent: None,
             reading: if alert.notice.firing {
                 Reading::Violated
             } else {
@@ -168,6 +169,7 @@ fn a_claim_on_an_alert_ends_by_its_word_and_is_never_proven() {
     let figures = bench.ledger.figures().wait().unwrap();
     assert_eq!(figures.claims[&Stored::Known(VerifyState::External)], 1);
     assert_eq!(figures.resolved[&Stored::Known(Resolution::External)], 1);
+    assert_eq!(figures.ended[&Stored::Known(Resolution::External)], 1);
     assert_eq!(figures.sessions[&Stored::Known(SessionStatus::Resolved)], 1);
     assert!(
         !figures
@@ -257,7 +259,11 @@ fn news_are_what_people_would_want_to_know_each_once() {
     );
     let (_, told) = kinds(&bench, told);
     assert!(kinds(&bench, told).0.is_empty());
-    assert_eq!(bench.ledger.figures().wait().unwrap().waiting, 1);
+    let incident = news[0].incident.as_ref().unwrap();
+    assert_eq!((incident.id, incident.state), (1, IncidentState::Claimed));
+    let figures = bench.ledger.figures().wait().unwrap();
+    assert_eq!(figures.waiting, 1);
+    assert_eq!(figures.incidents[&Stored::Known(IncidentState::Claimed)], 1);
 
     // Given up, and then gone.
     bench
