@@ -35,6 +35,7 @@ fn scenes() -> Vec<(&'static str, Stage)> {
         ("watch", at_work(false)),
         ("zoom", zoom()),
         ("frozen", frozen()),
+        ("finished", finished()),
         ("elsewhere", elsewhere()),
         ("record", record()),
         ("ticket", ticket()),
@@ -162,6 +163,24 @@ fn frozen() -> Stage {
     stage.show(80, 24);
     stage.enter("/row 4");
     stage.agent(&[r#""type":"tool_result","call":"d","exit_code":0,"duration_ms":4200"#]);
+    stage
+}
+
+/// What commands do, and how the session says that it ends.
+fn finished() -> Stage {
+    let mut stage = at_work(false);
+    stage.agent(&[
+        r#""type":"tool_result","call":"d","exit_code":0,"duration_ms":90"#,
+        r#""type":"tool_call","call":"e","tool":"shell","input":"operator-tui lab start tikv1","reasoning":"its process ended and can be started again","effect":"changes""#,
+        r#""type":"tool_result","call":"e","exit_code":0,"duration_ms":800"#,
+        r#""type":"tool_call","call":"f","tool":"shell","input":"./check-stores --settle","reasoning":"","effect":"unknown""#,
+        r#""type":"tool_result","call":"f","exit_code":0,"duration_ms":300"#,
+        r#""type":"tool_call","call":"g","tool":"shell","input":"operator-tui cluster","reasoning":"do all stores send heartbeats again?","effect":"reads""#,
+        r#""type":"tool_result","call":"g","exit_code":0,"duration_ms":120"#,
+        r#""type":"finish","outcome":"repaired","cause":"tikv1 was ended by signal 9; its log ends without an error","evidence":["c2","c3"],"actions":"started tikv1","checked":"all three stores are up and every region has a leader","next":"find out who sent the signal","confidence":"high""#,
+        r#""type":"verify","state":"waiting","detail":"store_down has been clear for 2 of 10 s""#,
+    ]);
+    stage.keys("z");
     stage
 }
 

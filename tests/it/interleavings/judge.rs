@@ -4,7 +4,7 @@
 use super::stage::{Stage, forbids_all};
 use operator_ledger::{
     EntryKind, EntryRow, HoldScope, IncidentEventKind, IncidentReport, SessionRow, SessionStatus,
-    Status, TicketEventKind,
+    Status, Stored, TicketEventKind,
 };
 use std::{collections::BTreeMap, ops::RangeInclusive};
 
@@ -57,7 +57,7 @@ pub(super) fn judge(stage: &Stage, seed: u64) {
     assert!(verified.status.success(), "seed {seed}: {said}");
     let findings = stage.ledger.verify_ledger().wait().unwrap().findings;
     assert_eq!(findings, [], "seed {seed}");
-    println!(
+    eprintln!(
         "  {} incidents, {} sessions, {ran} commands, {holds} holds",
         reports.len(),
         sessions.len()
@@ -194,7 +194,7 @@ fn explained(stage: &Stage, report: &IncidentReport, seed: u64) {
             "seed {seed}: {end:?}"
         );
         assert_eq!(
-            end.resolution.as_ref().and_then(|r| r.known()),
+            end.resolution.as_ref().and_then(Stored::known),
             ticket.resolution,
             "seed {seed}"
         );

@@ -25,7 +25,7 @@ fn setting(name: &str, default: u64) -> u64 {
 
 fn play(first: u64, rounds: u64) {
     for seed in first..first + rounds {
-        println!("seed {seed}");
+        eprintln!("seed {seed}");
         let stage = Stage::set(seed);
         let until = Instant::now() + ROUND;
         thread::scope(|scope| {
