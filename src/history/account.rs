@@ -4,7 +4,8 @@
 use super::impact::{self, Impact};
 use jiff::{SignedDuration, Timestamp};
 use operator_ledger::{
-    FinishRow, IncidentReport, ObservedChange, Reader, Result, SessionRow, VerificationRow,
+    FinishRow, IncidentEventKind, IncidentReport, ObservedChange, Reader, Result, SessionRow,
+    VerificationRow, clean::one_line,
 };
 use serde::Serialize;
 
@@ -40,6 +41,19 @@ impl Account {
             observed_changes: changes(ledger, &report)?,
             report,
         }))
+    }
+}
+
+impl Account {
+    /// Who claimed a repair with this request for proof, in words.
+    pub fn claimed_by(&self, proof: &VerificationRow) -> String {
+        if !proof.session_id.is_empty() {
+            return format!("session {}", one_line(&proof.session_id));
+        }
+        let said = self.report.events.iter().rev().find(|event| {
+            event.kind == IncidentEventKind::Finished && event.at <= proof.requested_at
+        });
+        said.map_or_else(|| "a person".to_owned(), |event| one_line(&event.by))
     }
 }
 

@@ -9,10 +9,23 @@ use operator_ledger::{
     Effect, FinishOutcome, Stored,
     event::{self, Event, Kind as What, Level, Outcome, Stream, VerifyState},
 };
-use std::fmt::Write as _;
+use std::{collections::VecDeque, fmt::Write as _};
 
 /// Lines of one command that are shown; the ledger has them all.
 const COMMAND_LINES: usize = 20;
+
+/// Calls that are known by their ids, and letters of each.
+const CALLS: usize = 200;
+const SHORT: usize = 48;
+
+fn short(input: &str) -> String {
+    let line = input.lines().next().unwrap_or_default();
+    match line.char_indices().nth(SHORT) {
+        Some((end, _)) => format!("{}…", &line[..end]),
+        None if input.lines().nth(1).is_some() => format!("{line} …"),
+        None => line.to_owned(),
+    }
+}
 
 /// Turns the output of one child into the lines of one ring.
 #[derive(Debug, Default)]
@@ -20,6 +33,8 @@ pub struct Composer {
     open: Option<Open>,
     /// The next line of text begins a paragraph.
     gap: bool,
+    /// The newest calls by their ids, each in short: what a finish names as its evidence.
+    calls: VecDeque<(String, String)>,
 }
 
 /// A line that is not ended.
@@ -83,6 +98,16 @@ impl Composer {
         }
     }
 
+    /// Calls as people know them: by what they ran.
+    fn named(&self, evidence: &[String]) -> String {
+        let name = |id: &String| {
+            let found = self.calls.iter().rev().find(|(call, _)| call == id);
+            found.map_or_else(|| id.clone(), |(_, text)| format!("`{text}`"))
+        };
+        let names: Vec<String> = evidence.iter().map(name).collect();
+        names.join(", ")
+    }
+
     /// Whole lines, one block an event.
     fn block(&mut self, ring: &mut Ring, what: &What) {
         self.open = None;
@@ -128,12 +153,17 @@ impl Composer {
                 self.say(ring, kind, summary);
             }
             What::ToolCall {
+                call,
                 tool,
                 input,
                 reasoning,
                 effect,
                 ..
             } => {
+                self.calls.push_back((call.clone(), short(input)));
+                if self.calls.len() > CALLS {
+                    self.calls.pop_front();
+                }
                 let shell = tool == "shell";
                 let lines = input.lines().count();
                 for (n, line) in input.lines().take(COMMAND_LINES).enumerate() {
@@ -203,6 +233,11 @@ impl Composer {
                 let (text, omitted) = clean(said.headline().as_bytes());
                 ring.push_line(kind, format!("finish: {text}"), omitted, true);
                 for (name, text) in said.fields() {
+                    let text = if name == "evidence" {
+                        self.named(&said.evidence)
+                    } else {
+                        text
+                    };
                     self.say(ring, Kind::CommandMore, format!("{name}: {text}"));
                 }
             }
@@ -405,7 +440,7 @@ mod tests {
                 "  from outside",
                 "  actions: started tikv1",
                 "  confidence: high",
-                "  evidence: c",
+                "  evidence: `operator-tui lab ps`",
                 "✓ proven: held for 24 s",
                 "\n── session resolved, proven · 41 s",
                 "Started tikv1.",

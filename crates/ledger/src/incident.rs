@@ -70,6 +70,9 @@ pub enum IncidentEventKind {
     Claimed,
     /// A person took it.
     Taken,
+    /// The person who took it says that it is repaired, and asks for proof. An agent's word for that is
+    /// a finish.
+    Finished,
     Released,
     Escalated,
     Held,
@@ -166,8 +169,10 @@ fn from_row(r: &Row<'_>, now: &Mono) -> rusqlite::Result<Incident> {
     let holder: Option<String> = r.get(8)?;
     let (boot, until): (Option<String>, Option<i64>) = (r.get(9)?, r.get(10)?);
     // A person's claim has no end of its own.
-    let taken = holder.is_some() && boot.is_none();
-    let works = taken || (boot.as_ref() == Some(&now.boot) && until.is_some_and(|u| u > now.ms));
+    let taken = holder.is_some() && boot.is_none() && ended_at.is_none();
+    let leased = ended_at.is_none() && boot.is_some();
+    let works =
+        taken || (leased && boot.as_ref() == Some(&now.boot) && until.is_some_and(|u| u > now.ms));
     let (verifying, given_up): (bool, bool) = (r.get(12)?, r.get(14)?);
     let state = if r.get::<_, Option<String>>(3)?.is_some() {
         IncidentState::Resolved

@@ -6,12 +6,15 @@
 //! claimed or not.
 
 use crate::{
-    Check, CheckOutcome, Lease, LedgerError, Mono, Observation, Reading, Resolution, Stored,
-    SystemId, Ticket, claim,
+    Check, CheckOutcome, IncidentEventKind, Lease, LedgerError, Mono, Observation, Reading,
+    Resolution, Stored, SystemId, Ticket, claim,
     clock::{self, millis},
     engine::{Engine, Result},
     event::VerifyState,
-    incident::{self, hold},
+    incident::{
+        self, hold,
+        place::{self, Happened},
+    },
     ledger_chain::{self, Link},
     tickets, transitions,
 };
@@ -75,6 +78,9 @@ impl Engine {
                 "UPDATE tickets SET claimed = 1 WHERE incident_id = ?1 AND status = 'acknowledged'",
                 [incident],
             )?;
+            let why = "says that it is repaired, and asks for proof";
+            let finished = Happened::new(IncidentEventKind::Finished, by, why);
+            place::log(tx, incident, &finished)?;
             ask(tx, incident, "")
         })
     }

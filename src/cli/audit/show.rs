@@ -92,7 +92,9 @@ fn print(
     match item {
         AuditItem::Call(e) => {
             let call = indent(&item::call_line(e));
-            writeln!(out, "\n{}  {}", time(e), call.trim_start())?;
+            // By its id the evidence of a finish names it.
+            let id = one_line(e.call_id.as_deref().unwrap_or_default());
+            writeln!(out, "\n{}  {id}  {}", time(e), call.trim_start())?;
             if let Some(effect) = item::effect_line(e) {
                 writeln!(out, "          {effect}")?;
             }

@@ -239,11 +239,9 @@ impl Story {
             let text = format!("{} ({}): {}", e.to, e.by, e.why);
             line.push((e.at, one_line(&text)));
         }
-        for p in self.account.iter().flat_map(|a| &a.proofs) {
-            let who = match p.session_id.as_str() {
-                "" => "a person".to_owned(),
-                session => format!("session {}", one_line(session)),
-            };
+        let account = self.account.iter();
+        for (account, p) in account.flat_map(|a| a.proofs.iter().map(move |p| (a, p))) {
+            let who = account.claimed_by(p);
             let text = format!("{who} claimed a repair and asked for proof");
             line.push((p.requested_at, text));
             let text = format!("the monitor decided: {:?}: {}", p.state, p.detail);

@@ -72,10 +72,7 @@ pub(super) fn show(ledger: &Reader, id: i64, as_json: bool) -> color_eyre::Resul
         }
     }
     for proof in proofs {
-        let of = match proof.session_id.as_str() {
-            "" => "a person".to_owned(),
-            session => format!("session {}", one_line(session)),
-        };
+        let of = account.claimed_by(proof);
         outln!(
             "\nProof  asked for by {of} at {}\n  the monitor: {}: {}",
             time(proof.requested_at),

@@ -177,7 +177,7 @@ fn finished() -> Stage {
         r#""type":"tool_result","call":"f","exit_code":0,"duration_ms":300"#,
         r#""type":"tool_call","call":"g","tool":"shell","input":"operator-tui cluster","reasoning":"do all stores send heartbeats again?","effect":"reads""#,
         r#""type":"tool_result","call":"g","exit_code":0,"duration_ms":120"#,
-        r#""type":"finish","outcome":"repaired","cause":"tikv1 was ended by signal 9; its log ends without an error","evidence":["c2","c3"],"actions":"started tikv1","checked":"all three stores are up and every region has a leader","next":"find out who sent the signal","confidence":"high""#,
+        r#""type":"finish","outcome":"repaired","cause":"tikv1 was ended by signal 9; its log ends without an error","evidence":["d","g"],"actions":"started tikv1","checked":"all three stores are up and every region has a leader","next":"find out who sent the signal","confidence":"high""#,
         r#""type":"verify","state":"waiting","detail":"store_down has been clear for 2 of 10 s""#,
     ]);
     stage.keys("z");

@@ -148,7 +148,13 @@ fn left_to_people(reports: &[IncidentReport], sessions: &BTreeMap<String, Sessio
                 continue;
             }
             let rest = report.events[n + 1..].iter();
-            let end = rest.clone().find(|e| e.kind != IncidentEventKind::Joined);
+            let stays = |kind| {
+                matches!(
+                    kind,
+                    IncidentEventKind::Joined | IncidentEventKind::Finished
+                )
+            };
+            let end = rest.clone().find(|e| !e.kind.known().is_some_and(stays));
             let force = in_force(event.at, end.and_then(|e| e.at));
             let calls = sessions.values().flat_map(|s| &s.calls);
             for call in calls {

@@ -319,6 +319,15 @@ fn what_a_person_took_is_proven_by_the_same_rules() {
     b.later(6).check(Clear);
     assert_eq!(b.verdict(asked), VerifyState::Proven);
     assert_eq!(b.state(1), IncidentState::Resolved);
+    // It is on record who said so, and nobody works on what is over.
+    let report = b.ledger.incident_report(1).wait().unwrap().unwrap();
+    let said = |e: &&operator_ledger::IncidentEvent| e.kind == IncidentEventKind::Finished;
+    let finished = report.events.iter().find(said).unwrap();
+    assert_eq!(finished.by, "ada");
+    assert_eq!(
+        (report.incident.worker, report.incident.taken),
+        (None, false)
+    );
 }
 
 #[test]
