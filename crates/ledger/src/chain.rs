@@ -28,6 +28,7 @@ pub(crate) struct Link<'a> {
     pub meta: Option<&'a str>,
     pub at: &'a str,
     pub effect: Option<&'a str>,
+    pub original_hash: Option<&'a str>,
 }
 
 impl Link<'_> {
@@ -47,8 +48,12 @@ impl Link<'_> {
             json!(self.meta),
             json!(self.at),
         ];
-        // A column that is younger than chains are: where it says nothing, the hash is that of old.
-        fields.extend(self.effect.map(|effect| json!(effect)));
+        // Columns that are younger than chains are: where they say nothing, the hash is that of old.
+        let mut younger = vec![self.effect, self.original_hash];
+        while younger.last().is_some_and(Option::is_none) {
+            younger.pop();
+        }
+        fields.extend(younger.into_iter().map(|column| json!(column)));
         digest(&Value::from(fields).to_string())
     }
 }
@@ -105,7 +110,7 @@ fn for_each_link(
 ) -> Result<()> {
     let mut statement = conn.prepare_cached(
         "SELECT id, entry_type, raw_content, tool_name, tool_params, call_id, exit_code, duration_ms,
-           timed_out, omitted_bytes, meta, timestamp, hash, effect
+           timed_out, omitted_bytes, meta, timestamp, hash, effect, original_hash
          FROM agent_log_entries WHERE session_id = ?1 ORDER BY id",
     )?;
     let mut rows = statement.query([session])?;
@@ -124,6 +129,7 @@ fn for_each_link(
             meta: text(10)?,
             at: text(11)?.unwrap_or_default(),
             effect: text(13)?,
+            original_hash: text(14)?,
         };
         if !f(r.get(0)?, &link, text(12)?) {
             break;
@@ -249,10 +255,11 @@ impl Engine {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::HashSet;
 
     #[test]
     fn a_column_that_came_later_changes_the_hash_only_of_rows_that_have_it() {
-        let link = |effect| Link {
+        let link = |effect, original_hash| Link {
             kind: "tool_call",
             text: None,
             tool: Some("shell"),
@@ -265,11 +272,18 @@ mod tests {
             meta: None,
             at: "2026-01-30T10:11:12.345Z",
             effect,
+            original_hash,
         };
         // As it was hashed before there was such a column.
         let old = r#"["head","tool_call",null,"shell","{}","c",null,null,false,0,null,"2026-01-30T10:11:12.345Z"]"#;
-        assert_eq!(link(None).hash("head"), digest(old));
-        let hashes = [None, Some("reads"), Some("changes")].map(|effect| link(effect).hash("head"));
-        assert!(hashes[0] != hashes[1] && hashes[1] != hashes[2] && hashes[0] != hashes[2]);
+        assert_eq!(link(None, None).hash("head"), digest(old));
+        let with_effect = old.replace(']', r#","reads"]"#);
+        assert_eq!(link(Some("reads"), None).hash("head"), digest(&with_effect));
+        let words = [None, Some("reads"), Some("changes")];
+        let hashes: HashSet<_> = words
+            .iter()
+            .flat_map(|effect| words.map(|original| link(*effect, original).hash("head")))
+            .collect();
+        assert_eq!(hashes.len(), 9, "each is another");
     }
 }

@@ -70,6 +70,8 @@ pub(crate) struct Engine {
     writes: i64,
     /// Found by reading: another ledger, or another state of it, was copied over the file.
     copied_over: Option<Lost>,
+    /// Of who reads, and goes on with what is there: what became of what was opened first.
+    taken_away: Option<Lost>,
     /// When the whole file was last read for damage, and how long that took.
     checked: Option<(Instant, Duration)>,
 }
@@ -155,6 +157,7 @@ impl Engine {
             source,
             writes,
             copied_over: None,
+            taken_away: None,
             checked: None,
         }
     }
@@ -202,13 +205,44 @@ impl Engine {
         match &mut self.source {
             Source::Still(stamp) if *stamp == Stamp::of(&self.path) => return Ok(()),
             Source::Still(_) => {}
-            Source::Shared(_) => match self.look() {
-                Err(_) if self.conn.is_readonly("main").unwrap_or(false) => {}
-                looked => return looked,
+            Source::Shared(_) => match self.look_at_files() {
+                Ok(()) => return Ok(()),
+                Err(what) if self.conn.is_readonly("main").unwrap_or(false) => {
+                    self.taken_away.get_or_insert(what);
+                }
+                Err(what) => return Err(lost(&self.path, what)),
             },
         }
+        let taken_away = self.taken_away;
         *self = Self::open_reader(&self.path)?;
+        self.taken_away = taken_away;
         Ok(())
+    }
+
+    /// What became of what was opened first, for who reads: once it was taken away it stays so, whatever
+    /// is there now. Does not read all of it for damage.
+    pub(crate) fn taken_away(&mut self) -> Result<Option<Lost>> {
+        if self.taken_away.is_none() {
+            self.taken_away = self.find_taken_away()?;
+        }
+        Ok(self.taken_away)
+    }
+
+    fn find_taken_away(&mut self) -> Result<Option<Lost>> {
+        let Source::Shared(file) = &mut self.source else {
+            return Ok(None);
+        };
+        if let Err(what) = file.log_is_whole() {
+            return Ok(Some(what));
+        }
+        match file.was_written() {
+            Ok(Written::No) => Ok(None),
+            Ok(Written::Yes | Written::Shorter(_)) => match self.same_ledger() {
+                Err(_) if self.copied_over.is_some() => Ok(self.copied_over),
+                other => other.map(|_| None),
+            },
+            Err(what) => Ok(Some(what)),
+        }
     }
 
     pub(crate) fn changed(&self) -> Result<bool> {
@@ -245,6 +279,10 @@ impl Engine {
 
     /// Whether the ledger is still the file that was opened.
     fn look(&mut self) -> Result<()> {
+        self.look_at_files().map_err(|what| lost(&self.path, what))
+    }
+
+    fn look_at_files(&mut self) -> std::result::Result<(), Lost> {
         let Source::Shared(file) = &mut self.source else {
             return Ok(());
         };
@@ -257,7 +295,7 @@ impl Engine {
                 }
                 Ok(())
             }
-            Err(what) => Err(lost(&self.path, what)),
+            Err(what) => Err(what),
         }
     }
 
@@ -293,19 +331,9 @@ impl Engine {
     /// Reads the file as somebody who has not read it yet, and so not from memory. It was written
     /// by a checkpoint, as a rule; or by somebody who copied another file over it.
     fn fresh_look(&mut self) -> Result<()> {
+        let conn = self.same_ledger()?;
         let path = &self.path;
-        let conn = connect(path, &path.to_string_lossy(), READ_ONLY)?;
         let said = |e| unreadable(path, e);
-        if schema::identity(&conn).map_err(said)? != schema::identity(&self.conn).map_err(said)? {
-            self.copied_over = Some(Lost::Replaced);
-            return Err(lost(path, Lost::Replaced));
-        }
-        let writes = schema::writes(&conn).map_err(said)?;
-        if writes < self.writes {
-            self.copied_over = Some(Lost::Older);
-            return Err(lost(path, Lost::Older));
-        }
-        self.writes = writes;
         if self
             .checked
             .is_some_and(|(at, took)| at.elapsed() < took * CHECK_SELDOM)
@@ -325,6 +353,24 @@ impl Engine {
             detail: found,
         }
         .into())
+    }
+
+    /// Whether it is the same ledger, and no earlier state of it, for a connection that is new.
+    fn same_ledger(&mut self) -> Result<Connection> {
+        let path = &self.path;
+        let conn = connect(path, &path.to_string_lossy(), READ_ONLY)?;
+        let said = |e| unreadable(path, e);
+        if schema::identity(&conn).map_err(said)? != schema::identity(&self.conn).map_err(said)? {
+            self.copied_over = Some(Lost::Replaced);
+            return Err(lost(path, Lost::Replaced));
+        }
+        let writes = schema::writes(&conn).map_err(said)?;
+        if writes < self.writes {
+            self.copied_over = Some(Lost::Older);
+            return Err(lost(path, Lost::Older));
+        }
+        self.writes = writes;
+        Ok(conn)
     }
 
     /// What a call's failure means for who made it.

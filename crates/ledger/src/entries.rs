@@ -49,6 +49,8 @@ pub struct NewEntry {
     pub call: Option<String>,
     /// Of a call.
     pub effect: Option<Effect>,
+    /// Of a call whose input is not kept as it ran: a hash of the whole, under a key.
+    pub original_hash: Option<String>,
     pub exit_code: Option<i32>,
     pub duration_ms: Option<u64>,
     pub timed_out: bool,
@@ -66,6 +68,7 @@ impl NewEntry {
             params: None,
             call: None,
             effect: None,
+            original_hash: None,
             exit_code: None,
             duration_ms: None,
             timed_out: false,
@@ -91,6 +94,10 @@ pub struct EntryRow {
     /// Of a call. None: not judged, in older files.
     #[serde(default)]
     pub effect: Option<Stored<Effect>>,
+    /// Of a call whose input held a secret, which was replaced: a hash of the whole under
+    /// `record.key`. None: it is as it ran, or there was no key.
+    #[serde(default)]
+    pub original_hash: Option<String>,
     pub exit_code: Option<i32>,
     pub duration_ms: Option<u64>,
     pub timed_out: bool,
@@ -167,13 +174,14 @@ pub(crate) fn insert(
         meta: meta.as_deref(),
         at: &at,
         effect: entry.effect.map(Effect::as_str),
+        original_hash: entry.original_hash.as_deref(),
     };
     let hash = link.hash(head);
     tx.prepare_cached(
         "INSERT INTO agent_log_entries (session_id, entry_type, content, raw_content, tool_name,
            tool_params, exit_code, timestamp, created_at, call_id, duration_ms, timed_out,
-           omitted_bytes, meta, hash, effect)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
+           omitted_bytes, meta, hash, effect, original_hash)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
     )?
     .execute(params![
         session,
@@ -190,7 +198,8 @@ pub(crate) fn insert(
         link.omitted_bytes,
         link.meta,
         hash,
-        link.effect
+        link.effect,
+        link.original_hash
     ])?;
     Ok((tx.last_insert_rowid(), hash))
 }

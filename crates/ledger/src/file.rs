@@ -48,7 +48,7 @@ struct Beside {
 
 /// What happened to a ledger that is open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Lost {
+pub enum Lost {
     Gone,
     Replaced,
     CutOff,
@@ -61,7 +61,7 @@ pub(crate) enum Lost {
 }
 
 impl Lost {
-    pub(crate) fn in_words(self) -> &'static str {
+    pub fn in_words(self) -> &'static str {
         match self {
             Self::Gone => "it was moved or deleted",
             Self::Replaced => "another file is in its place",

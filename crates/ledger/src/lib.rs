@@ -107,6 +107,7 @@ pub use commands::CommandRow;
 pub use effect::Effect;
 pub use entries::{EntryKind, EntryRow, NewEntry};
 pub use faults::Fault;
+pub use file::Lost;
 pub use finding::Finding;
 pub use finishes::{Confidence, FINISH, Finish, FinishCall, FinishOutcome, FinishRow};
 pub use heartbeat::{Heartbeat, InGrace};

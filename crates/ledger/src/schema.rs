@@ -421,6 +421,7 @@ const COLUMNS: &[(&str, &[(&str, &str)])] = &[
             ("meta", "TEXT"),
             ("hash", "TEXT"),
             ("effect", "TEXT"),
+            ("original_hash", "TEXT"),
         ],
     ),
 ];
@@ -434,6 +435,7 @@ CREATE INDEX IF NOT EXISTS idx_tickets_batch ON tickets(batch_key) WHERE batch_k
 CREATE INDEX IF NOT EXISTS idx_agent_sessions_ticket ON agent_sessions(ticket_id);
 CREATE INDEX IF NOT EXISTS idx_agent_sessions_status ON agent_sessions(status);
 CREATE INDEX IF NOT EXISTS idx_agent_log_entries_session ON agent_log_entries(session_id);
+CREATE INDEX IF NOT EXISTS idx_agent_log_entries_hashed ON agent_log_entries(id) WHERE original_hash IS NOT NULL;
 CREATE INDEX IF NOT EXISTS idx_ticket_events_ticket ON ticket_events(ticket_id);
 CREATE INDEX IF NOT EXISTS idx_session_output_call ON session_output(session_id, call_id);
 CREATE INDEX IF NOT EXISTS idx_verifications_waiting ON verifications(ticket_id) WHERE state = 'waiting';

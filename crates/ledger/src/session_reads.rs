@@ -63,6 +63,7 @@ pub(crate) fn entry_from_row(r: &Row<'_>) -> rusqlite::Result<EntryRow> {
         tool_params: text("tool_params")?.and_then(|s| serde_json::from_str(&s).ok()),
         call_id: r.get("call_id")?,
         effect: r.get("effect")?,
+        original_hash: r.get("original_hash")?,
         exit_code: r.get("exit_code")?,
         duration_ms: r.get("duration_ms")?,
         timed_out: r.get::<_, Option<bool>>("timed_out")?.unwrap_or(false),
@@ -121,6 +122,11 @@ impl Engine {
             )?
             .collect::<rusqlite::Result<_>>()?;
         Ok(rows)
+    }
+
+    pub(crate) fn has_original_hashes(&self) -> Result<bool> {
+        let any = "SELECT 1 FROM agent_log_entries WHERE original_hash IS NOT NULL";
+        Ok(self.conn.prepare_cached(any)?.exists([])?)
     }
 
     pub(crate) fn output(

@@ -368,6 +368,7 @@ pub(super) fn output(stage: &Stage, lines: usize) -> Output {
         tool_params: Some(serde_json::json!({"command": "journalctl -u tikv --since -1h | tail"})),
         call_id: Some("d".into()),
         effect: None,
+        original_hash: None,
         exit_code: Some(1),
         duration_ms: Some(2700),
         timed_out: false,

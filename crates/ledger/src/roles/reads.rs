@@ -3,8 +3,8 @@
 use super::{Carry, Reader, Reply, calls};
 use crate::{
     ChainReport, CommandRow, CrowdMember, EntryMark, EntryRow, Fault, FinishRow, Heartbeat,
-    HoldRow, InGrace, Incident, IncidentReport, LedgerReport, ListedSession, LiveTicket, Measured,
-    Notification, NotificationCursor, ObservedChange, OrderRow, OutputChunk, Payment,
+    HoldRow, InGrace, Incident, IncidentReport, LedgerReport, ListedSession, LiveTicket, Lost,
+    Measured, Notification, NotificationCursor, ObservedChange, OrderRow, OutputChunk, Payment,
     RunningSession, Sample, SampleFigures, ServiceRow, SessionRow, Sighting, Standing, Statistics,
     Status, SystemId, Ticket, TicketEvent, Verification, VerificationRow, WaitingProposal,
     usage::Spent,
@@ -23,6 +23,9 @@ calls!(Reader {
     /// Whether the ledger is there and whole, as far as can be told without reading all of it. To be
     /// asked before anything is done that must be on record.
     fn still_there() -> ();
+
+    /// What became of the ledger that was opened first, where this reads on in what is there now.
+    fn taken_away() -> Option<Lost>;
 
     fn ticket(id: i64) -> Option<Ticket>;
 
@@ -123,6 +126,9 @@ calls!(Reader {
 
     /// Entries of a session after entry `after` (0: from the first), oldest first.
     fn entries(session: &str, after: i64, limit: usize) -> Vec<EntryRow>;
+
+    /// Whether some command has a hash under a `record.key`.
+    fn has_original_hashes() -> bool;
 
     /// The last `limit` entries of a session before entry `before`, oldest first.
     fn entries_before(session: &str, before: i64, limit: usize) -> Vec<EntryRow>;
