@@ -17,6 +17,7 @@ pub mod log;
 pub mod model;
 pub mod output_log;
 pub mod prompt;
+mod record_key;
 pub mod redact;
 pub mod roles;
 pub mod session;

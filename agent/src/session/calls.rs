@@ -192,6 +192,11 @@ impl Session<'_> {
             Tool::Shell => effects::judge(request.input),
             Tool::WebSearch | Tool::WebFetch => Effect::Reads,
         };
+        let original_hash = if input == request.input {
+            None
+        } else {
+            self.hash_of_whole(request.input).await?
+        };
         let text = format!("{tool}: {}", summarize::command(&input));
         let server_call = Some(redactor.apply(&call.shown_server_id()));
         let meta = EntryMeta {
@@ -205,6 +210,7 @@ impl Session<'_> {
             call: Some(call.id.clone()),
             meta: Some(meta),
             effect: Some(effect),
+            original_hash,
             ..NewEntry::new(EntryKind::ToolCall, text)
         })
         .await?;

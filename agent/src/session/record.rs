@@ -3,6 +3,7 @@
 use super::{Halt, Session, allowance::Allowance};
 use crate::{
     model::{Block, Turn},
+    record_key::RecordKey,
     summarize,
 };
 use operator_ledger::{
@@ -11,6 +12,7 @@ use operator_ledger::{
     usage::Usage,
 };
 use serde_json::json;
+use std::io;
 
 /// Bytes of the model's own words that a session keeps at hand.
 const WORDS: usize = 24 * 1024;
@@ -149,6 +151,37 @@ impl Session<'_> {
                     }
                 }
                 other => return other,
+            }
+        }
+    }
+
+    /// Of an input that is not kept as it runs: what tells later which it was. None: there is no key
+    /// for it, which is said, and nothing else fails for that.
+    pub(super) async fn hash_of_whole(&mut self, input: &str) -> Result<Option<String>, Halt> {
+        let (home, text) = (self.context.home.clone(), input.to_owned());
+        let hashing = tokio::task::spawn_blocking(move || {
+            RecordKey::of(&home).map(|key| (key.hash(&text), key.made))
+        });
+        let path = RecordKey::path(&self.context.home);
+        let path = path.display();
+        match hashing.await.unwrap_or_else(|e| Err(io::Error::other(e))) {
+            Ok((hash, made)) => {
+                if made && self.ledger.has_original_hashes().await? {
+                    let text = format!(
+                        "{path} was not there any more, and a new one was made: of commands that held \
+                         a secret before, nobody can tell any more which they were"
+                    );
+                    self.record_notice(Level::Warn, &text).await?;
+                }
+                Ok(Some(hash))
+            }
+            Err(why) => {
+                let text = format!(
+                    "{path} cannot be used: {why}. A command that holds a secret is on record without \
+                     a hash of the whole"
+                );
+                self.record_notice(Level::Warn, &text).await?;
+                Ok(None)
             }
         }
     }

@@ -16,6 +16,7 @@ mod keys;
 mod ledger_away;
 mod long_session;
 mod messages_api;
+mod record_key;
 mod restarts;
 mod services;
 mod shell;

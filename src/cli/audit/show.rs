@@ -102,6 +102,10 @@ fn print(
             if !why.is_empty() {
                 writeln!(out, "          why: {}", one_line(why))?;
             }
+            if let Some(hash) = &e.original_hash {
+                let hash = one_line(hash);
+                writeln!(out, "          a secret was taken out; the whole: {hash}")?;
+            }
         }
         AuditItem::Result(e) => {
             let text = match &e.raw_content {
