@@ -3,8 +3,8 @@
 use assert_cmd::Command;
 use operator_ledger::{
     AgentLedger, ClaimRequest, Confidence, Effect, EntryKind, EntryMeta, Finish, FinishCall,
-    FinishOutcome, HoldScope, Holder, NewEntry, NewHold, NewSession, NewTicket, OutputChunk,
-    PersonLedger, SessionWriter, Stored,
+    FinishOutcome, HoldScope, Holder, NewEntry, NewHold, NewService, NewSession, NewTicket,
+    OutputChunk, PersonLedger, SessionWriter, Stored,
     event::{Mode, Outcome, Stream},
 };
 use serde_json::{Value, json};
@@ -307,6 +307,97 @@ fn every_export_holds_everything_and_nothing_in_it_is_markup() {
     ] {
         assert!(markdown.contains(text), "{text} in {markdown}");
     }
+}
+
+#[test]
+fn what_was_left_running_is_in_every_export_with_who_ended_it() {
+    let mut stage = Stage::new();
+    let service = |pid, command: &str| NewService {
+        pid,
+        start_ticks: 7,
+        began: None,
+        command: command.into(),
+    };
+    let left = [
+        service(71, "redis-server *:6379 <x>"),
+        service(72, "nginx: master\x1b[2J"),
+    ];
+    let written = stage.agent.record_services(&stage.session, "c1", &left);
+    written.wait().unwrap();
+    let person = PersonLedger::open(&stage.home.path().join("tickets.db"))
+        .wait()
+        .unwrap();
+    person.end_service(1, "grace").wait().unwrap();
+    stage.end();
+
+    let lines = stage.out(&["audit", "export"]);
+    let services: Vec<Value> = lines
+        .lines()
+        .map(|l| serde_json::from_str(l).unwrap())
+        .filter(|r: &Value| r["record"] == "service")
+        .collect();
+    let said: Vec<_> = services
+        .iter()
+        .map(|s| {
+            (
+                s["pid"].as_i64(),
+                s["call_id"].as_str(),
+                s["ended_by"].as_str(),
+            )
+        })
+        .collect();
+    assert_eq!(
+        said,
+        [
+            (Some(71), Some("c1"), Some("grace")),
+            (Some(72), Some("c1"), None)
+        ]
+    );
+    let markdown = stage.out(&["audit", "export", "--format", "markdown"]);
+    let html = stage.out(&["audit", "export", "--format", "html"]);
+    for (text, redis) in [
+        (&markdown, r"redis-server \*:6379 \<x\> (ended by grace"),
+        (&html, "redis-server *:6379 &lt;x&gt; (ended by grace"),
+    ] {
+        assert!(text.contains("What it left running"), "{text}");
+        assert!(
+            text.contains("pid 71 on ") && text.contains(redis),
+            "{text}"
+        );
+        assert!(text.contains("nginx: master (nobody ended it"), "{text}");
+        assert!(text.contains("still runs is not recorded"), "{text}");
+    }
+}
+
+#[test]
+fn the_hash_of_a_command_with_a_secret_is_shown_and_covered_and_a_reader_makes_no_key() {
+    let mut stage = Stage::new();
+    let hash = "hmac-sha256:00000000:11";
+    stage.append(NewEntry {
+        tool: Some("shell".into()),
+        params: Some(json!({ "command": "mysql -p[redacted]", "reasoning": "" })),
+        call: Some("c2".into()),
+        effect: Some(Effect::Unknown),
+        original_hash: Some(hash.into()),
+        ..NewEntry::new(EntryKind::ToolCall, "shell: mysql")
+    });
+    stage.end();
+    let shown = stage.out(&["audit", "show"]);
+    assert!(
+        shown.contains(&format!("a secret was taken out; the whole: {hash}")),
+        "{shown}"
+    );
+    let json: Value = serde_json::from_str(&stage.out(&["audit", "show", "--json"])).unwrap();
+    assert_eq!(json["entries"][1]["original_hash"], Value::Null);
+    assert_eq!(json["entries"][3]["original_hash"], hash);
+    assert!(stage.out(&["audit", "export"]).contains(hash));
+    stage.out(&["audit", "verify"]);
+    stage
+        .sql("UPDATE agent_log_entries SET original_hash = 'hmac-sha256:00000000:12' WHERE id = 4");
+    let done = stage.operator(&["audit", "verify"]).assert().failure();
+    let text = String::from_utf8_lossy(&done.get_output().stdout).into_owned();
+    assert!(text.contains("BROKEN at row 4"), "{text}");
+    assert!(!stage.home.path().join("record.key").exists());
 }
 
 #[test]

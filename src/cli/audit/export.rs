@@ -144,6 +144,9 @@ fn lines(out: &mut impl Write, story: &Story, ledger: &Reader) -> color_eyre::Re
     for command in &story.commands {
         line("command", serde_json::to_value(command)?)?;
     }
+    for service in &story.services {
+        line("service", serde_json::to_value(service)?)?;
+    }
     for payment in &story.payments {
         line("payment", serde_json::to_value(payment)?)?;
     }

@@ -47,14 +47,20 @@ pub(super) fn write(
     ledger: &Reader,
 ) -> color_eyre::Result<()> {
     let page = environment()?;
-    let timeline = story.timeline().into_iter();
-    let timeline: Vec<_> = timeline.map(|(at, text)| (clock(at), text)).collect();
+    let timed = |lines: Vec<(_, String)>| -> Vec<_> {
+        lines
+            .into_iter()
+            .map(|(at, text)| (clock(at), text))
+            .collect()
+    };
+    let (timeline, left) = (timed(story.timeline()), timed(story.left()));
     let head = page.get_template("head.html")?.render(context! {
         title => story.title(),
         facts => Value::from(Serde(story.facts())),
         timeline => Value::from(Serde(timeline)),
         said => Value::from(Serde(story.said())),
         diagnosis => story.diagnosis(),
+        left => Value::from(Serde(left)),
     })?;
     out.write_all(head.as_bytes())?;
     let template = page.get_template("entry.html")?;

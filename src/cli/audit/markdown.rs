@@ -40,6 +40,13 @@ pub(super) fn write(
             writeln!(out, "> {}", escape(line))?;
         }
     }
+    let left = story.left();
+    if !left.is_empty() {
+        writeln!(out, "\n## What it left running\n")?;
+    }
+    for (at, text) in left {
+        writeln!(out, "- `{}` {}", clock(at), escape(&text))?;
+    }
     writeln!(out, "\n## What it did\n")?;
     for item in items(ledger, &story.session.session_id) {
         match item? {

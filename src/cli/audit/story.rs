@@ -10,7 +10,7 @@ use crate::{
 use jiff::Timestamp;
 use operator_ledger::{
     ChainReport, CommandRow, Fault, FinishRow, LedgerError, Payment, Reader, Resolution,
-    SessionRow, Status, Stored, Ticket, TicketEvent, TicketEventKind, clean::one_line,
+    ServiceRow, SessionRow, Status, Stored, Ticket, TicketEvent, TicketEventKind, clean::one_line,
 };
 use std::time::Duration;
 
@@ -25,6 +25,8 @@ pub(super) struct Story {
     pub faults: Vec<Fault>,
     /// What people told the agent through the ledger.
     pub commands: Vec<CommandRow>,
+    /// What its commands left running on purpose, the oldest first.
+    pub services: Vec<ServiceRow>,
     /// What was paid for.
     pub payments: Vec<Payment>,
     pub chain: ChainReport,
@@ -66,7 +68,11 @@ impl Story {
             }
             _ => Vec::new(),
         };
+        let mut services = ledger.services().wait()?;
+        services.retain(|service| service.session_id == session.session_id);
+        services.reverse();
         Ok(Self {
+            services,
             commands: ledger.commands(id).wait()?,
             payments: ledger.payments(id).wait()?,
             chain: ledger.verify_session(id).wait()?,
@@ -210,6 +216,19 @@ impl Story {
         ticket.diagnosis.as_deref().filter(|_| !finished)
     }
 
+    /// What it left running, and what is known of how that ended.
+    pub(super) fn left(&self) -> Vec<(Option<Timestamp>, String)> {
+        let left = self.services.iter().map(|s| {
+            let what = format!("pid {} on {}: {}", s.pid, s.host, s.command);
+            let end = match &s.ended_by {
+                Some(by) => format!("ended by {by}, {}", time(s.ended_at)),
+                None => "nobody ended it by a command of Operator".to_owned(),
+            };
+            (s.began_at.or(s.at), one_line(&format!("{what} ({end})")))
+        });
+        left.collect()
+    }
+
     /// What this record does not say, or cannot prove.
     pub(super) fn gaps(&self) -> Vec<String> {
         let mut gaps = Vec::new();
@@ -223,6 +242,9 @@ impl Story {
         }
         if self.session.usage.cost_usd.is_none() {
             gaps.push("What the session cost is not known.".into());
+        }
+        if self.services.iter().any(|s| s.ended_by.is_none()) {
+            gaps.push("Whether what it left still runs is not recorded.".into());
         }
         gaps.push(verify::CANNOT.into());
         gaps
