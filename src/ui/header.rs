@@ -52,7 +52,7 @@ pub(super) fn draw(frame: &mut Frame, area: Rect, state: &State, theme: Theme) {
     // A ledger that is gone comes before all that is read from it.
     let order = match fate(state) {
         Fate::Same => [3, 4, 5, 6, 1, 7, 0, 2],
-        Fate::Gone | Fate::Replaced => [6, 3, 4, 5, 1, 7, 0, 2],
+        Fate::Lost(_) | Fate::Damaged => [6, 3, 4, 5, 1, 7, 0, 2],
     };
     for index in order {
         let wide = width(&parts[index]);
@@ -173,13 +173,8 @@ fn fate(state: &State) -> Fate {
 /// When the monitor last looked, whoever runs it. Where the ledger is not the one that was there
 /// first, nobody records.
 fn monitor(state: &State, theme: Theme) -> Vec<Span<'static>> {
-    let lost = match fate(state) {
-        Fate::Same => None,
-        Fate::Gone => Some("✗ LEDGER GONE"),
-        Fate::Replaced => Some("✗ LEDGER REPLACED"),
-    };
-    if let Some(lost) = lost {
-        return vec![Span::styled(lost, theme.style(Role::Bad))];
+    if let Some(lost) = fate(state).in_short() {
+        return vec![Span::styled(format!("✗ {lost}"), theme.style(Role::Bad))];
     }
     let Some(seen) = state.tickets.monitor_age(state.now) else {
         return vec![Span::styled(

@@ -13,6 +13,7 @@ use crate::app::model::{
     pane::{Areas, Geometry},
     replay::Replay,
 };
+use operator_ledger::clean::one_line;
 use ratatui::{Frame, layout::Rect, text::Span};
 
 /// Returns the sizes of the stage, and where the timeline is.
@@ -74,7 +75,10 @@ pub(super) fn draw(
 }
 
 fn waiting(frame: &mut Frame, area: Rect, replay: &Replay, theme: Theme) {
-    let title = vec![Span::raw(format!("Replay of session {}", replay.session))];
+    let title = vec![Span::raw(format!(
+        "Replay of session {}",
+        one_line(&replay.session)
+    ))];
     let inner = panel(frame, area, title, Vec::new(), true, theme);
     let (text, role) = match &replay.error {
         Some(why) => (format!("? It cannot be played back: {why}"), Role::Unknown),

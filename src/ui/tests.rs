@@ -2,6 +2,7 @@
 //! events.
 
 mod fixtures;
+mod hostile;
 mod reading;
 mod replay;
 mod scenes;

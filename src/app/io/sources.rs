@@ -218,7 +218,7 @@ impl Reading {
                 view
             }
             Err(error) => {
-                self.file.close();
+                self.file.close(&error);
                 self.looks.nobody();
                 let text = error.to_string();
                 if self.told.as_ref() == Some(&text) {
@@ -246,8 +246,9 @@ impl Reading {
 
     /// None: nothing changed.
     fn read(&mut self) -> Result<Option<LedgerView>, LedgerError> {
+        let lost = self.file.look()?;
         let ledger = self.file.ledger()?.clone();
-        if !ledger.changed().wait()? {
+        if !ledger.changed().wait()? && !lost {
             return Ok(None);
         }
         self.looks.read(&ledger, &mut self.sample)?;

@@ -1,5 +1,6 @@
 //! The list of sessions: what agents did before, newest first, read as far as it is looked at.
 
+use super::rows::clean_session;
 use crate::{
     app::request::SESSIONS,
     transcript::{Needle, clean::clean_text},
@@ -40,9 +41,7 @@ impl Browser {
         }
         self.end = found.len() < SESSIONS;
         for mut session in found {
-            if let Some(summary) = &mut session.session.outcome_summary {
-                clean_text(summary);
-            }
+            clean_session(&mut session.session);
             let mut name = session.ticket.as_ref().map_or_else(String::new, title);
             clean_text(&mut name);
             self.titles.push(name);

@@ -1,7 +1,8 @@
 //! One ticket with what the ledger holds of it, as lines to read. What its sessions did is read in
 //! the agent's pane (`record`).
 
-use crate::transcript::{Composer, Kind, Line, Ring, compose::seconds};
+use super::rows::clean_ticket;
+use crate::transcript::{Composer, Kind, Line, Ring, clean::clean_text, compose::seconds};
 use jiff::{Timestamp, tz::TimeZone};
 use operator_ledger::{
     AlertDetail, FinishOutcome, FinishRow, SessionRow, SessionStatus, Ticket, TicketEvent,
@@ -45,6 +46,11 @@ impl Text {
 }
 
 impl Detail {
+    /// Makes of it what may stand beside its text, each on one line.
+    pub fn clean(&mut self) {
+        self.ticket.as_mut().map(clean_ticket);
+    }
+
     pub fn text(&self, zone: &TimeZone) -> Text {
         let mut text = Writing {
             ring: Ring::unbounded(),
@@ -134,7 +140,9 @@ impl Writing {
     }
 
     fn heading(&mut self, text: &str) {
-        self.ring.push_line(Kind::Session, text.into(), 0, true);
+        let mut text = text.to_owned();
+        clean_text(&mut text);
+        self.ring.push_line(Kind::Session, text, 0, true);
     }
 
     /// Day and time where the reader is.

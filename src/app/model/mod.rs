@@ -22,5 +22,6 @@ pub mod process;
 pub mod prompt;
 pub mod record;
 pub mod replay;
+mod rows;
 pub mod state;
 pub mod tickets;

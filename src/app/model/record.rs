@@ -1,5 +1,6 @@
 //! An earlier session as far as it was read, by pages, never as a whole.
 
+use super::rows::clean_session;
 use crate::{
     app::request::Request,
     history::{Page, Which, page::entry_of},
@@ -89,7 +90,9 @@ impl Record {
     pub fn take(&mut self, which: &Which, page: Page, size: Size) {
         self.loading = false;
         self.span = page.span;
-        self.row = Some(page.session);
+        let mut row = page.session;
+        clean_session(&mut row);
+        self.row = Some(row);
         let mut lines: VecDeque<Line> = self.doc.raw().clone();
         let near = |ids: &VecDeque<(i64, Option<Timestamp>)>, id: i64, front: bool| {
             let end = if front { ids.front() } else { ids.back() };

@@ -1,8 +1,9 @@
 //! Tickets as last read from the ledger, and which one the reader stands on.
 
+use super::rows::{clean_session, clean_ticket};
 use crate::transcript::clean::clean_text;
 use jiff::{SignedDuration, Timestamp};
-use operator_ledger::{Heartbeat, InGrace, Resolution, RunningSession, Status, Ticket};
+use operator_ledger::{Heartbeat, InGrace, Lost, Resolution, RunningSession, Status, Ticket};
 use std::path::PathBuf;
 
 /// The ledger is looked at all the time: what was read so long ago is not known to hold any more.
@@ -31,15 +32,33 @@ pub struct LedgerView {
     pub running: Vec<RunningSession>,
 }
 
-/// What became of the ledger's file since it was first read.
+/// What became of the ledger's files since they were first read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Fate {
     #[default]
     Same,
-    /// Moved or deleted.
-    Gone,
-    /// Another file is in its place.
-    Replaced,
+    Lost(Lost),
+    /// It is there, and cannot be read for damage.
+    Damaged,
+}
+
+impl Fate {
+    /// For the first line.
+    pub fn in_short(self) -> Option<&'static str> {
+        Some(match self {
+            Self::Same => return None,
+            Self::Damaged => "LEDGER DAMAGED",
+            Self::Lost(what) => match what {
+                Lost::Gone => "LEDGER GONE",
+                Lost::Replaced | Lost::Older => "LEDGER REPLACED",
+                Lost::CutOff => "LEDGER CUT OFF",
+                Lost::LogGone => "LEDGER'S LOG GONE",
+                Lost::LogReplaced => "LEDGER'S LOG REPLACED",
+                Lost::LogDamaged => "LEDGER'S LOG DAMAGED",
+                Lost::IndexGone => "LEDGER'S INDEX GONE",
+            },
+        })
+    }
 }
 
 #[derive(Debug)]
@@ -102,11 +121,14 @@ impl Tickets {
     }
 
     pub fn read(&mut self, mut view: LedgerView) {
-        for ticket in &mut view.tickets {
-            clean_text(&mut ticket.message);
-            clean_text(&mut ticket.invariant);
-            ticket.store_id.as_mut().map(clean_text);
-            ticket.subject_name.as_mut().map(clean_text);
+        view.error.as_mut().map(clean_text);
+        view.tickets.iter_mut().for_each(clean_ticket);
+        for seen in &mut view.in_grace {
+            clean_text(&mut seen.message);
+        }
+        for running in &mut view.running {
+            clean_session(&mut running.session);
+            running.ticket.as_mut().map(clean_ticket);
         }
         if let Some(heartbeat) = &mut view.heartbeat {
             clean_text(&mut heartbeat.detail);

@@ -180,7 +180,9 @@ pub(super) fn found(state: &mut State, found: Response) -> Vec<Effect> {
                     view.doc = Doc::new(view.text.lines.clone()).with_cursor();
                     view.doc.start(over);
                 }
-                view.detail = Some(detail.clone());
+                let mut shown = detail.clone();
+                shown.clean();
+                view.detail = Some(shown);
             }
         }
         Response::Sessions(before, sessions) => {

@@ -12,6 +12,7 @@ use crate::{
         theme::{Role, Theme},
     },
 };
+use operator_ledger::clean::one_line;
 use ratatui::{
     Frame,
     layout::Rect,
@@ -42,7 +43,7 @@ pub(super) fn draw(
         let whose = if state.agent.session.as_ref() == Some(session) {
             " · our agent".to_owned()
         } else {
-            format!(" · session {session}")
+            format!(" · session {}", one_line(session))
         };
         title.push(Span::styled(whose, theme.style(Role::Dim)));
     }

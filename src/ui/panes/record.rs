@@ -12,7 +12,7 @@ use crate::{
         theme::{Role, Theme},
     },
 };
-use operator_ledger::{Resolution, SessionRow, SessionStatus};
+use operator_ledger::{Resolution, SessionRow, SessionStatus, clean::one_line};
 use ratatui::{Frame, layout::Rect, text::Span};
 
 pub(crate) fn draw(
@@ -42,7 +42,7 @@ pub(crate) fn draw(
             paragraph(&text, columns, theme.style(Role::Unknown)),
         );
     } else if record.row.is_none() {
-        let text = format!("Reading session {} …", record.session);
+        let text = format!("Reading session {} …", one_line(&record.session));
         lines(
             frame,
             inner,
@@ -59,7 +59,7 @@ fn title(state: &State, record: &Record, theme: Theme) -> Vec<Span<'static>> {
     let dim = theme.style(Role::Dim);
     let mut spans = vec![Span::raw("Session")];
     match &record.row {
-        None => spans.push(Span::raw(format!(" {}", record.session))),
+        None => spans.push(Span::raw(format!(" {}", one_line(&record.session)))),
         Some(row) => {
             if let Some(ticket) = row.ticket_id {
                 spans.push(Span::raw(format!(" on #{ticket}")));
@@ -118,5 +118,5 @@ pub(crate) fn outcome(session: &SessionRow) -> (char, String, Role) {
         Some(SessionStatus::Interrupted) => ('‖', Role::Warn),
         Some(SessionStatus::Failed) | None => ('✗', Role::Bad),
     };
-    (glyph, session.status.to_string(), role)
+    (glyph, one_line(session.status.as_str()), role)
 }

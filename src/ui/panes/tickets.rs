@@ -17,7 +17,7 @@ use crate::{
         theme::{Role, Theme},
     },
 };
-use operator_ledger::Ticket;
+use operator_ledger::{Lost, Ticket};
 use ratatui::{
     Frame,
     layout::Rect,
@@ -109,7 +109,7 @@ fn nothing(state: &State, columns: usize, theme: Theme) -> Vec<Line<'static>> {
     let mut text = Vec::new();
     let (said, role) = match &tickets.view {
         None => (format!("? Reading {path} …"), Role::Unknown),
-        Some(view) if view.fate == Fate::Gone => (
+        Some(view) if view.fate == Fate::Lost(Lost::Gone) => (
             format!(
                 "✗ The ledger {path} is gone: it was moved or deleted. Who had it open records \
                  nothing and starts nothing. Put it back, or start Operator again for a new one."

@@ -160,6 +160,15 @@ impl Stage {
         self.send(Event::Ledger(Box::new(view)));
     }
 
+    /// It cannot be read.
+    pub(super) fn ledger_in_trouble(&mut self, why: String) {
+        let view = LedgerView {
+            error: Some(why),
+            ..self.view(Vec::new(), Vec::new())
+        };
+        self.send(Event::Ledger(Box::new(view)));
+    }
+
     fn view(&self, tickets: Vec<Ticket>, running: Vec<RunningSession>) -> LedgerView {
         let open = tickets
             .iter()

@@ -290,6 +290,60 @@ fn a_ledger_that_is_deleted_or_replaced_is_never_shown_as_if_it_were_there() {
     assert_eq!(dash.exit_code(), 0);
 }
 
+/// What is done to a ledger.
+type Deed = fn(&Path);
+
+fn beside(path: &Path, end: &str) -> PathBuf {
+    PathBuf::from(format!("{}{end}", path.display()))
+}
+
+#[test]
+fn what_became_of_a_ledgers_log_is_said_in_the_first_line() {
+    let ways: [(&str, Deed); 5] = [
+        ("LEDGER'S LOG GONE", |path| {
+            fs::remove_file(beside(path, "-wal")).unwrap();
+        }),
+        ("LEDGER'S LOG REPLACED", |path| {
+            let wal = beside(path, "-wal");
+            fs::copy(&wal, beside(path, "-new")).unwrap();
+            fs::rename(beside(path, "-new"), &wal).unwrap();
+        }),
+        ("LEDGER'S LOG DAMAGED", |path| {
+            let wal = fs::File::options().write(true).open(beside(path, "-wal"));
+            wal.unwrap().write_all(&[0x5a; 4096]).unwrap();
+        }),
+        ("LEDGER'S INDEX GONE", |path| {
+            fs::remove_file(beside(path, "-shm")).unwrap();
+        }),
+        ("LEDGER DAMAGED", |path| {
+            let mut file = fs::File::options().write(true).open(path).unwrap();
+            let size = usize::try_from(file.metadata().unwrap().len()).unwrap();
+            file.write_all(&vec![0x5a; size]).unwrap();
+        }),
+    ];
+    for (words, deed) in ways {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("tickets.db");
+        ledger(&path, "there is one");
+        // Somebody has it open all the time, as a monitor or an agent has.
+        let other = PersonLedger::open(&path).wait().unwrap();
+        let written = other.open_ticket(NewTicket {
+            message: "only in its log".into(),
+            ..NewTicket::default()
+        });
+        written.wait().unwrap();
+        let args = ["--no-monitor", "--no-agent", "--db", path.to_str().unwrap()];
+        let mut dash = Dashboard::new(120, 40, &args);
+        dash.until(|s| s.contains("only in its log"));
+        assert!(!dash.screen().contains("LEDGER"), "{}", dash.screen());
+        deed(&path);
+        dash.until(|s| s.lines().next().is_some_and(|line| line.contains(words)));
+        dash.send("q");
+        assert_eq!(dash.exit_code(), 0, "{words}");
+        drop(other);
+    }
+}
+
 #[test]
 fn what_is_left_when_it_is_quit_is_one_file() {
     let home = tempfile::tempdir().unwrap();

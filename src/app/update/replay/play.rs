@@ -19,6 +19,7 @@ use crate::{
         Incident,
         scene::{Item, Moment, Stretch},
     },
+    transcript::clean::clean,
 };
 use jiff::{SignedDuration, Timestamp};
 use operator_ledger::{Heartbeat, Status, SystemId};
@@ -161,7 +162,8 @@ impl Replay {
             self.stage.agent.last_event_at = Some(event.at);
             self.stage.agent.apply_event(event, event.at);
         }
-        self.stage.agent.model = self.incident.as_ref().and_then(|i| i.session.model.clone());
+        let model = self.incident.as_ref().and_then(|i| i.session.model.clone());
+        self.stage.agent.model = model.map(|model| clean(model.as_bytes()).0);
         self.tickets(moment.at);
     }
 
