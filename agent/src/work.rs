@@ -8,7 +8,8 @@ use crate::{
 };
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use operator_ledger::{
-    AgentLedger, ClaimRequest, HoldScope, LedgerError, PRESENCE, Reader, SessionStatus, Status,
+    AgentLedger, ClaimRequest, HoldScope, Incident, LedgerError, PRESENCE, Reader, Reading,
+    SessionStatus, Status, Ticket,
     event::{Level, Outcome},
 };
 use std::time::{Duration, Instant};
@@ -247,12 +248,22 @@ async fn day_is_spent(
 
 /// Whether the agent that took a ticket has died, and its lease has not run out yet.
 async fn is_abandoned(ledger: &Reader, id: i64) -> Result<bool, LedgerError> {
-    let ticket = ledger.ticket(id).await?;
-    let taken = ticket.is_some_and(|t| t.status == Status::Acknowledged && !t.held);
+    let ticket = ledger.ticket(id).await?.ok_or(LedgerError::NoTicket(id))?;
+    let leased = incident_of(ledger, &ticket)
+        .await?
+        .is_some_and(|i| i.worker.is_some() && !i.taken);
     // One whose agent is gone reads as ended.
     let sessions = ledger.sessions_of_ticket(id).await?;
     let newest = sessions.last();
-    Ok(taken && newest.is_some_and(|s| s.status != SessionStatus::Running))
+    let ended = newest.is_some_and(|s| s.status != SessionStatus::Running);
+    Ok(leased && ended && ticket.status == Status::Acknowledged && !ticket.held)
+}
+
+async fn incident_of(ledger: &Reader, ticket: &Ticket) -> Result<Option<Incident>, LedgerError> {
+    match ticket.incident_id {
+        Some(id) => ledger.incident(id).await,
+        None => Ok(None),
+    }
 }
 
 /// Why a ticket that is there is not to be had.
@@ -269,15 +280,41 @@ async fn why_not(ledger: &Reader, id: i64) -> Result<String, LedgerError> {
         Status::Resolved => "it is resolved".into(),
         _ if ticket.held => "a person holds it; `operator-tui tickets unhold` gives it back".into(),
         _ if ticket.needs_person => "it waits for a person".into(),
-        Status::Acknowledged => "another agent works on it".into(),
+        Status::Acknowledged => {
+            let incident = incident_of(ledger, &ticket).await?;
+            match incident {
+                Some(Incident {
+                    worker: Some(worker),
+                    taken: true,
+                    ..
+                }) => format!("{worker} took it"),
+                Some(Incident {
+                    worker: Some(_), ..
+                }) => "another agent works on it".into(),
+                // Who took it is dead, or has lost it.
+                _ if reads_clear(ledger, id).await? => "its agent is gone, and the monitor no \
+                    longer sees it violated: it ends when that has lasted"
+                    .into(),
+                _ => format!("its agent is gone; now {OTHERS}"),
+            }
+        }
         Status::Escalated => match ticket.retry_at {
             Some(at) => format!("it was escalated, and is tried again at {at}"),
             None => "it was escalated".into(),
         },
-        Status::Open => "the monitor no longer sees it violated, its incident is held, or another \
-                         incident of the same system is worked on"
-            .into(),
+        Status::Open if reads_clear(ledger, id).await? => {
+            "the monitor no longer sees it violated: it ends when that has lasted".into()
+        }
+        Status::Open => OTHERS.into(),
     })
+}
+
+/// What else keeps a ticket from agents.
+const OTHERS: &str = "its incident is held, or another incident of the same system is worked on";
+
+async fn reads_clear(ledger: &Reader, id: i64) -> Result<bool, LedgerError> {
+    let seen = ledger.sighting(id).await?;
+    Ok(seen.is_some_and(|seen| seen.reading == Reading::Clear))
 }
 
 #[cfg(test)]

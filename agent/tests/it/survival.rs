@@ -171,6 +171,34 @@ async fn a_ticket_asked_for_by_number_is_taken_when_the_lease_of_a_dead_agent_ha
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_ticket_that_reads_clear_is_nobodys_work_once_its_agent_is_dead() {
+    let stage = Stage::new(vec![turn(&[shell("t0", "sleep 60")], "tool_use")]).await;
+    let mut dead = stage
+        .command(&["--lease", "4"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    until("it works", LONG, || !stage.server.asked().is_empty());
+    dead.kill().await.unwrap();
+    let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap();
+    let sql = format!(
+        "UPDATE tickets SET cluster_id = 'c', by_hand = 0; UPDATE incidents SET cluster_id = 'c';
+         INSERT INTO invariant_states (cluster_id, violation_key, state, detail, boot, observed_ms)
+           SELECT 'c', violation_key, 'clear', '', '{}', 1 FROM tickets",
+        boot.trim()
+    );
+    let ledger = rusqlite::Connection::open(stage.db()).unwrap();
+    ledger.execute_batch(&sql).unwrap();
+    let next = stage.run(&[]).await;
+    let told = String::from_utf8_lossy(&next.stderr);
+    assert!(
+        told.contains("its agent is gone, and the monitor no longer sees it violated"),
+        "{told}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn on_a_full_disk_nothing_runs_unrecorded_and_the_work_goes_on_later() {
     let scratch = tempfile::tempdir().unwrap();
     let ran = scratch.path().join("ran");
