@@ -1,6 +1,7 @@
 //! Arguments of the agent, and putting it together: which model, which ledger, who may steer it.
 
 use crate::{
+    access::{Access, Whose},
     cluster_id::ClusterId,
     consent::{self, Consent},
     control::{self, ControlInbox, Stop},
@@ -16,6 +17,7 @@ use crate::{
     session::SessionContext,
     settings::{ConfigFile, Flags, Settings},
     summaries::{Summaries, SummaryBudget},
+    tls_args::TlsArgs,
     tools::{
         environment::{LAB, RunFolder, Surroundings},
         orphans::Adopter,
@@ -28,7 +30,8 @@ use crate::{
 use clap::{Parser, ValueEnum};
 use color_eyre::eyre::{Context, Report, bail, eyre};
 use operator_ledger::{
-    AgentLedger, DEFAULT_LEASE, Holder, SystemId, endpoints,
+    AgentLedger, DEFAULT_LEASE, Holder, SystemId,
+    endpoints::{self, ExposeSecret},
     event::{Kind, Mode, Outcome},
     home::{Home, lab_dir},
 };
@@ -105,13 +108,20 @@ pub struct Args {
     #[arg(long, value_name = "ID")]
     pub cluster_id: Option<SystemId>,
     /// PD addresses, separated by commas
-    #[arg(long, env = "PD_ENDPOINT", value_name = "URL")]
+    #[arg(long, env = "PD_ENDPOINT", hide_env_values = true, value_name = "URL")]
     pub pd: Option<String>,
+    #[command(flatten)]
+    pub tls: TlsArgs,
     /// Prometheus address
-    #[arg(long, env = "PROMETHEUS_URL", value_name = "URL")]
+    #[arg(
+        long,
+        env = "PROMETHEUS_URL",
+        hide_env_values = true,
+        value_name = "URL"
+    )]
     pub prometheus: Option<String>,
     /// The lab that the shell is in, as whoever starts the agent knows it
-    #[arg(long = "lab-kind", env = LAB, value_parser = Lab::parse, default_value = "", hide = true)]
+    #[arg(long = "lab-kind", env = LAB, hide_env_values = true, value_parser = Lab::parse, default_value = "", hide = true)]
     pub lab: Lab,
     /// Seconds a claim lasts without renewal
     #[arg(long, value_name = "SECONDS", hide = true)]
@@ -348,6 +358,8 @@ async fn agent(
     let folder = RunFolder::create(home.dir())
         .wrap_err_with(|| format!("cannot use {}", home.dir().display()))?;
     let tell = |e: String| eyre!(e);
+    let (endpoints, access) = pd(args, home)?;
+    let pd = (!endpoints.is_empty()).then(|| endpoints.join(","));
     let search = Search::new(&settings.search, api.as_ref(), settings.small.as_ref());
     let summary_budget = SummaryBudget {
         ticket: settings.budget.usd * SUMMARIES_UP_TO,
@@ -380,7 +392,7 @@ async fn agent(
         redactor: Redactor::new(secrets),
         holder: Holder::this_process(),
         place: Place {
-            pd: shown(args.pd.as_deref()),
+            pd: pd.clone(),
             prometheus: shown(args.prometheus.as_deref()),
             dashboard: folder.has_dashboard(),
             compose: args.lab == Lab::Compose,
@@ -389,7 +401,7 @@ async fn agent(
         },
         around: Surroundings {
             lab_dir: lab_dir()?,
-            pd: shown(args.pd.as_deref()),
+            pd,
             prometheus: shown(args.prometheus.as_deref()),
         },
         folder,
@@ -417,7 +429,7 @@ async fn agent(
         emitter.notice(None, operator_ledger::event::Level::Warn, warning.clone());
     }
     let plan = Plan {
-        cluster: ClusterId::find(args.cluster_id.clone(), args.pd.as_deref()),
+        cluster: ClusterId::find(args.cluster_id.clone(), endpoints, access),
         once: args.once,
         ticket: args.ticket,
     };
@@ -440,6 +452,22 @@ async fn agent(
     .await;
     writer.close(FLUSH);
     finished.map_err(Report::from)
+}
+
+/// The addresses of PD, which may be shown, and with what it is asked: as given, else as it is written
+/// in `config.toml`. A dashboard gives an agent no login; that of the file is for the same address alone.
+fn pd(args: &Args, home: &Home) -> color_eyre::Result<(Vec<String>, Access)> {
+    let config: ConfigFile = home.config()?;
+    let mut access = Access::new(Whose::Cluster, args.tls.settle(config.tls));
+    let mut take = |text: &str| access.take_logins(endpoints::read(text));
+    let given = args.pd.as_deref().map(&mut take).unwrap_or_default();
+    let written = config.pd.url.map(|url| take(url.expose_secret()));
+    let endpoints = if given.is_empty() {
+        written.unwrap_or_default()
+    } else {
+        given
+    };
+    Ok((endpoints, access))
 }
 
 /// Addresses without the passwords that may be in them: neither a model nor a shell is told those.

@@ -4,10 +4,17 @@
 //! asked of PD; without an address, of whichever monitor writes the same ledger. Knows nothing else
 //! about PD.
 
-use crate::http;
-use operator_ledger::{Reader, SystemId, endpoints};
+use crate::{
+    access::{Access, AccessError},
+    http,
+};
+use operator_ledger::{Reader, SystemId};
+use reqwest::{Client, RequestBuilder, redirect::Policy};
 use serde_json::Value;
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 use tokio::sync::{Notify, watch};
 
 const TIMEOUT: Duration = Duration::from_secs(2);
@@ -30,12 +37,11 @@ pub enum ClusterId {
 }
 
 impl ClusterId {
-    /// `pd`: addresses, separated by commas. Needs a runtime: PD is asked by a task of its own.
-    pub fn find(given: Option<SystemId>, pd: Option<&str>) -> Self {
+    /// `endpoints`: of PD. Needs a runtime: PD is asked by a task of its own, with what `access` says.
+    pub fn find(given: Option<SystemId>, endpoints: Vec<String>, access: Access) -> Self {
         if let Some(id) = given {
             return Self::Given(id);
         }
-        let endpoints = endpoints::parse(pd.unwrap_or_default());
         if endpoints.is_empty() {
             return Self::FromLedger;
         }
@@ -44,23 +50,25 @@ impl ClusterId {
         let wake = Arc::new(Notify::new());
         let wanted = wake.clone();
         tokio::spawn(async move {
-            let Ok(client) = reqwest::Client::builder()
-                .timeout(TIMEOUT)
-                .no_proxy()
-                .build()
-            else {
-                return;
+            let mut pd = Pd {
+                encrypted: asked.iter().any(|url| url.starts_with("https:")),
+                access,
+                client: None,
             };
             loop {
                 wanted.notified().await;
                 for endpoint in &asked {
-                    if let Some(id) = ask(&client, endpoint).await {
-                        tell.send_if_modified(|known| {
-                            let new = known.as_ref() != Some(&id);
-                            *known = Some(id);
-                            new
-                        });
-                        break;
+                    match pd.ask(endpoint).await {
+                        Ok(Some(id)) => {
+                            tell.send_if_modified(|known| {
+                                let new = known.as_ref() != Some(&id);
+                                *known = Some(id);
+                                new
+                            });
+                            break;
+                        }
+                        Ok(None) => {}
+                        Err(why) => tracing::warn!(%endpoint, %why, "PD cannot be asked"),
                     }
                 }
                 if tell.is_closed() {
@@ -112,13 +120,47 @@ impl ClusterId {
     }
 }
 
-/// The id as text: it can be above 2^53.
-async fn ask(client: &reqwest::Client, endpoint: &str) -> Option<SystemId> {
-    let answer = client
-        .get(format!("{endpoint}/pd/api/v1/cluster"))
-        .send()
-        .await
-        .ok()?;
+/// Who is asked.
+struct Pd {
+    access: Access,
+    encrypted: bool,
+    /// And of which files it was made.
+    client: Option<(Stamp, Client)>,
+}
+
+type Stamp = Vec<Option<(SystemTime, u64)>>;
+
+impl Pd {
+    /// The id as text: it can be above 2^53. No redirect is followed, as by the dashboard: it would
+    /// lead past what people named.
+    async fn ask(&mut self, endpoint: &str) -> Result<Option<SystemId>, AccessError> {
+        let url = format!("{endpoint}/pd/api/v1/cluster");
+        let request = self.client()?.get(&url);
+        let request = self.access.dress(request, &url)?;
+        Ok(answer(request).await)
+    }
+
+    fn client(&mut self) -> Result<&Client, AccessError> {
+        let now = self.access.stamp();
+        let made = self.client.take().filter(|(of, _)| *of == now);
+        let made = match made {
+            Some(made) => made,
+            None => {
+                let builder = Client::builder()
+                    .timeout(TIMEOUT)
+                    .redirect(Policy::none())
+                    .no_proxy();
+                let builder = self.access.secure(builder, self.encrypted)?;
+                let client = builder.build();
+                (now, client.map_err(|e| AccessError(http::cause(&e)))?)
+            }
+        };
+        Ok(&self.client.insert(made).1)
+    }
+}
+
+async fn answer(request: RequestBuilder) -> Option<SystemId> {
+    let answer = request.send().await.ok()?;
     if !answer.status().is_success() {
         return None;
     }
@@ -157,8 +199,9 @@ mod tests {
         });
         // No time limit: it ends by itself, as enough was read.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let client = reqwest::Client::builder().no_proxy().build().unwrap();
-        assert_eq!(ask(&client, &format!("http://{address}")).await, None);
+        let client = Client::builder().no_proxy().build().unwrap();
+        let request = client.get(format!("http://{address}/pd/api/v1/cluster"));
+        assert_eq!(answer(request).await, None);
         assert!(server.await.unwrap() > 64);
     }
 }

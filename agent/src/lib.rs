@@ -3,6 +3,7 @@
 //!
 //! It knows nothing of the dashboard that may be watching.
 
+pub mod access;
 pub mod budget;
 pub mod cli;
 pub mod cluster_id;
@@ -25,6 +26,7 @@ pub mod settings;
 pub mod steering;
 pub mod summaries;
 pub mod summarize;
+pub mod tls_args;
 pub mod tools;
 pub mod work;
 

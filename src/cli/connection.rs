@@ -9,7 +9,7 @@ use crate::cluster::{
     access::{Access, Whose},
     prometheus::Filter,
 };
-use clap::builder::{OsStringValueParser, TypedValueParser};
+use agent_lab::tls_args::{TlsArgs, file, file_name};
 use color_eyre::eyre::{WrapErr, eyre};
 use operator_ledger::{
     connections::{PrometheusSection, TlsFiles},
@@ -30,33 +30,8 @@ pub(super) struct PdArgs {
     /// Addresses of PD, separated by commas [default: http://127.0.0.1:2379]
     #[arg(long, env = "PD_ENDPOINT", hide_env_values = true, value_name = "URL")]
     pd: Option<String>,
-    /// Whom to trust when PD and the stores speak TLS: certificates of authorities, in PEM
-    #[arg(
-        long,
-        env = "OPERATOR_TLS_CA",
-        value_parser = file_name(),
-        value_name = "FILE",
-        help_heading = "TLS of PD and the stores"
-    )]
-    tls_ca: Option<PathBuf>,
-    /// The client certificate that PD asks for, in PEM
-    #[arg(
-        long,
-        env = "OPERATOR_TLS_CERT",
-        value_parser = file_name(),
-        value_name = "FILE",
-        help_heading = "TLS of PD and the stores"
-    )]
-    tls_cert: Option<PathBuf>,
-    /// Its key, in PEM
-    #[arg(
-        long,
-        env = "OPERATOR_TLS_KEY",
-        value_parser = file_name(),
-        value_name = "FILE",
-        help_heading = "TLS of PD and the stores"
-    )]
-    tls_key: Option<PathBuf>,
+    #[command(flatten)]
+    tls: TlsArgs,
 }
 
 impl PdArgs {
@@ -96,11 +71,7 @@ impl PdArgs {
         let written = config_file::read()?;
         let given = self.pd.clone().filter(|pd| !pd.is_empty());
         let pd = given.map(SecretString::from).or(written.pd.url);
-        let tls = TlsFiles {
-            ca: file(self.tls_ca.as_ref(), written.tls.ca),
-            cert: file(self.tls_cert.as_ref(), written.tls.cert),
-            key: file(self.tls_key.as_ref(), written.tls.key),
-        };
+        let tls = self.tls.settle(written.tls);
         Ok((pd.unwrap_or_else(|| DEFAULT_PD.into()), tls))
     }
 }
@@ -117,23 +88,28 @@ pub(super) struct PrometheusArgs {
     )]
     prometheus: Option<String>,
     /// Which series there are of this cluster, as in '{cluster="a"}'
-    #[arg(long, env = "OPERATOR_PROMETHEUS_MATCH", value_name = "MATCHERS")]
+    #[arg(
+        long,
+        env = "OPERATOR_PROMETHEUS_MATCH",
+        hide_env_values = true,
+        value_name = "MATCHERS"
+    )]
     prometheus_match: Option<String>,
     /// A file with the bearer token that Prometheus asks for; read anew when it changes
-    #[arg(long, env = "OPERATOR_PROMETHEUS_TOKEN_FILE", value_parser = file_name(), value_name = "FILE")]
+    #[arg(long, env = "OPERATOR_PROMETHEUS_TOKEN_FILE", hide_env_values = true, value_parser = file_name(), value_name = "FILE")]
     prometheus_token_file: Option<PathBuf>,
     /// A header for each request, as in 'X-Scope-OrgID: team-a'; one that is secret is better
     /// written in config.toml
     #[arg(long, env = HEADERS, hide_env_values = true, value_delimiter = '\n', value_name = "HEADER")]
     prometheus_header: Vec<String>,
     /// Whom to trust when Prometheus speaks TLS, in place of the system's authorities
-    #[arg(long, env = "OPERATOR_PROMETHEUS_CA", value_parser = file_name(), value_name = "FILE")]
+    #[arg(long, env = "OPERATOR_PROMETHEUS_CA", hide_env_values = true, value_parser = file_name(), value_name = "FILE")]
     prometheus_ca: Option<PathBuf>,
     /// The client certificate that Prometheus asks for, in PEM
-    #[arg(long, env = "OPERATOR_PROMETHEUS_CERT", value_parser = file_name(), value_name = "FILE")]
+    #[arg(long, env = "OPERATOR_PROMETHEUS_CERT", hide_env_values = true, value_parser = file_name(), value_name = "FILE")]
     prometheus_cert: Option<PathBuf>,
     /// Its key, in PEM
-    #[arg(long, env = "OPERATOR_PROMETHEUS_KEY", value_parser = file_name(), value_name = "FILE")]
+    #[arg(long, env = "OPERATOR_PROMETHEUS_KEY", hide_env_values = true, value_parser = file_name(), value_name = "FILE")]
     prometheus_key: Option<PathBuf>,
 }
 
@@ -223,17 +199,6 @@ impl PrometheusArgs {
         }
         Ok(said)
     }
-}
-
-/// A variable may be there and empty, which says that there is none.
-fn file_name() -> impl TypedValueParser<Value = PathBuf> {
-    OsStringValueParser::new().map(PathBuf::from)
-}
-
-/// As given, or as written; an empty one is none.
-fn file(given: Option<&PathBuf>, written: Option<PathBuf>) -> Option<PathBuf> {
-    let is_one = |file: &PathBuf| !file.as_os_str().is_empty();
-    given.cloned().filter(is_one).or(written).filter(is_one)
 }
 
 /// An address may hold a password, and a header be one.

@@ -80,7 +80,7 @@ enum Command {
         #[arg(long, value_name = "PATH", default_value = "/var/run/docker.sock")]
         socket: PathBuf,
         /// The compose project
-        #[arg(long, env = compose::PROJECT_VAR, value_name = "NAME")]
+        #[arg(long, env = compose::PROJECT_VAR, hide_env_values = true, value_name = "NAME")]
         project: String,
     },
     /// Run a program in a container of the lab, as if it ran here

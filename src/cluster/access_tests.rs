@@ -6,8 +6,10 @@ use crate::cluster::{
     Client, Options, Prometheus,
     http::{Http, get},
 };
+use agent_lab::cluster_id::ClusterId;
 use hyper::{Request, Response, body::Incoming, service::service_fn};
 use hyper_util::rt::TokioIo;
+use operator_ledger::{PersonLedger, SystemId, connections::TlsFiles, endpoints};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::{
     RootCertStore, ServerConfig,
@@ -16,6 +18,8 @@ use rustls::{
 };
 use std::{
     convert::Infallible,
+    fs,
+    path::Path,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -284,6 +288,37 @@ async fn a_login_of_pd_goes_to_pd_alone_and_a_prefix_is_kept() {
     let why = seen.stores.error.unwrap();
     assert!(why.as_str().contains("/pd-proxy/pd/api/v1/"), "{why}");
     assert!(!why.as_str().contains("secret"), "{why}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_asks_pd_which_cluster_it_is_with_the_same_certificate_and_login() {
+    let tmp = tempfile::tempdir().unwrap();
+    let authority = Authority::new();
+    let answer = r#"{"id":7468201134512345678}"#;
+    let (pd, asked) = serve(&authority, true, move |_| answer.to_owned()).await;
+    let tls = authority.files(tmp.path(), Some("operator"));
+    let mut access = Access::new(Whose::Cluster, tls);
+    let url = format!("https://op:secret@localhost:{pd}");
+    let endpoints = access.take_logins(endpoints::read(&url));
+    let ledger = PersonLedger::open(&tmp.path().join("tickets.db"))
+        .await
+        .unwrap();
+    let cluster = ClusterId::find(None, endpoints, access);
+    let told = async {
+        loop {
+            if let Some(id) = cluster.now(&ledger).await {
+                return id;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let told = tokio::time::timeout(Duration::from_secs(30), told).await;
+    assert_eq!(told.unwrap(), SystemId::from(7_468_201_134_512_345_678));
+    let (path, headers) = asked.lock().unwrap()[0].clone();
+    assert_eq!(path, "/pd/api/v1/cluster");
+    // op:secret in base64.
+    assert!(headers.contains("Basic b3A6c2VjcmV0"), "{headers}");
+    assert!(!format!("{cluster:?}").contains("secret"));
 }
 
 #[tokio::test]

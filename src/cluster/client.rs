@@ -312,7 +312,7 @@ impl Client {
         let check = |what: &'static str| async move {
             let path = format!("/regions/check/{what}");
             let (_, answer) = this.first::<RegionsAnswer>(from, &path).await?;
-            Ok(answer.regions.unwrap_or_default())
+            Ok::<_, HttpError>(answer.regions.unwrap_or_default())
         };
         let (down, miss, pending) = tokio::try_join!(
             check("down-peer"),

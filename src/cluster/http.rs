@@ -132,7 +132,8 @@ impl Http {
             }
             state.client.clone()
         };
-        access.dress(client.request(method, url).timeout(self.limit), url)
+        let request = client.request(method, url).timeout(self.limit);
+        Ok(access.dress(request, url)?)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

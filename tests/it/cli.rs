@@ -31,6 +31,67 @@ fn home() -> TempDir {
     tempfile::tempdir().unwrap()
 }
 
+/// Each variable that is documented, and what the help names besides.
+const VARIABLES: &[&str] = &[
+    "OPERATOR_HOME",
+    "OPERATOR_DB",
+    "OPERATOR_LAB_DIR",
+    "OPERATOR_LAB",
+    "OPERATOR_LAB_PROJECT",
+    "OPERATOR_LOG",
+    "OPERATOR_NOTIFY_URL",
+    "OPERATOR_WEBHOOK_TOKEN",
+    "PD_ENDPOINT",
+    "OPERATOR_TLS_CA",
+    "OPERATOR_TLS_CERT",
+    "OPERATOR_TLS_KEY",
+    "PROMETHEUS_URL",
+    "OPERATOR_PROMETHEUS_MATCH",
+    "OPERATOR_PROMETHEUS_TOKEN_FILE",
+    "OPERATOR_PROMETHEUS_HEADERS",
+    "OPERATOR_PROMETHEUS_CA",
+    "OPERATOR_PROMETHEUS_CERT",
+    "OPERATOR_PROMETHEUS_KEY",
+    "COMPOSE_PROJECT_NAME",
+    "ANTHROPIC_API_KEY",
+    "ANTHROPIC_AUTH_TOKEN",
+    "ANTHROPIC_BASE_URL",
+    "ANTHROPIC_MODEL",
+    "ANTHROPIC_VERSION",
+    "ANTHROPIC_BETAS",
+    "ANTHROPIC_CUSTOM_HEADERS",
+    "ANTHROPIC_DEFAULT_HAIKU_MODEL",
+    "BRAVE_API_KEY",
+];
+
+#[test]
+fn the_help_of_no_command_says_what_is_in_a_variable() {
+    let home = home();
+    let mut left = vec![Vec::<String>::new()];
+    let (mut commands, mut named) = (0, Vec::new());
+    while let Some(path) = left.pop() {
+        let mut command = operator(home.path());
+        command.envs(VARIABLES.iter().map(|name| (*name, "http://marker-value")));
+        let done = command.args(&path).arg("--help").assert().success();
+        let help = String::from_utf8(done.get_output().stdout.clone()).unwrap();
+        assert!(!help.contains("marker-value"), "{path:?} --help: {help}");
+        commands += 1;
+        let shown = help.split("[env: ").skip(1);
+        let name = |rest: &str| rest.split([']', ',', '=']).next().unwrap().to_owned();
+        named.extend(shown.map(name));
+        let below = help.lines().skip_while(|line| *line != "Commands:").skip(1);
+        for line in below.take_while(|line| !line.is_empty()) {
+            let name = line.strip_prefix("  ").and_then(|l| l.split(' ').next());
+            let name = name.filter(|name| !name.is_empty() && *name != "help");
+            left.extend(name.map(|name| [path.clone(), vec![name.to_owned()]].concat()));
+        }
+    }
+    assert!(commands > 40, "{commands}");
+    for name in named {
+        assert!(VARIABLES.contains(&name.as_str()), "{name} is tried too");
+    }
+}
+
 #[test]
 fn a_ticket_opened_by_hand_is_listed_shown_held_and_resolved() {
     let home = home();
