@@ -69,10 +69,13 @@ interleavings rounds="50" seed="1000":
     OPERATOR_DRILL_ROUNDS={{rounds}} OPERATOR_DRILL_SEED={{seed}} cargo test -p operator-tui --test it \
         fifty_interleavings -- --ignored --nocapture
 
+# The ledger taken away under a working agent in every way there is, with a line for each
+taken-away:
+    cargo test -p agent_lab --test it ledger_away -- --nocapture
+
 # Kills at random moments again and again, the ledger taken away in every way there is, text that a
 # terminal would obey through every source, and properties with many cases; takes long
-drills rounds="20": kills interleavings
+drills rounds="20": kills interleavings taken-away redaction
     PROPTEST_CASES=20000 cargo test --workspace --lib
-    cargo test -p agent_lab --test it ledger_away -- --nocapture
     cargo test -p operator-tui --test it injection
     for n in $(seq {{rounds}}); do cargo test -p agent_lab --test it survival && cargo test -p operator-tui --test it survival || exit 1; done

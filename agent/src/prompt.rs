@@ -111,8 +111,9 @@ cluster, and makes or changes none"
 its middle; the whole is in a file that is named there, for grep. When the conversation gets very \
 long its beginning is dropped, but for the ticket, the list of your actions and your own words: say \
 what you know and plan when it changes. What you leave in the background is ended before proof is asked for, unless it made itself \
-independent, as a daemon does, or by `setsid` or `nohup`: start what must stay that way, or by the \
-means of the system it belongs to.",
+independent, as a daemon does, or by `setsid`; `nohup` alone does not do for a program that handles \
+hangups itself, as Prometheus does. Start what must stay that way, or by the means of the system it \
+belongs to.",
         place.limit_s
     );
     text

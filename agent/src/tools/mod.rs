@@ -29,7 +29,8 @@ pub fn definitions(search: bool) -> Value {
         The working folder is kept from call to call; variables are not. Standard input is closed. Long \
         output loses its middle; the whole is in a file that is named then. What is left running in \
         the background ends with the claim that the ticket is repaired, unless it made itself \
-        independent: a daemon, or started by setsid or nohup.",
+        independent: a daemon, or started by setsid. A program that handles hangups itself does not stay \
+        with nohup alone.",
             "input_schema": {
                 "type": "object",
                 "properties": {

@@ -2,8 +2,8 @@
 //! which did not.
 //!
 //! A process is a service if it has a session of its own and no terminal, or if it ignores the
-//! signal that tells of the end of a session: `setsid`, `nohup`, a daemon's double fork. So is
-//! whatever a service started. Nothing is ended here.
+//! signal that tells of the end of a session: `setsid`, a daemon's double fork, `nohup` as long as the
+//! program leaves that signal alone. So is whatever a service started. Nothing is ended here.
 
 use crate::{
     proc::{Stat, command_line, ignores_hangup},
