@@ -2,6 +2,7 @@
 
 use crate::{
     access::{Access, Whose},
+    cell::{Cell, Connection, Door, Surroundings},
     cluster_id::ClusterId,
     consent::{self, Consent},
     control::{self, ControlInbox, Stop},
@@ -14,17 +15,12 @@ use crate::{
     },
     prompt::Place,
     redact::Redactor,
+    runner::environment::LAB,
     session::SessionContext,
     settings::{ConfigFile, Flags, Settings},
     summaries::{Summaries, SummaryBudget},
     tls_args::TlsArgs,
-    tools::{
-        environment::{LAB, RunFolder, Surroundings},
-        orphans::Adopter,
-        shell,
-        web_fetch::Fetcher,
-        web_search::Search,
-    },
+    tools::{shell, web_fetch::Fetcher, web_search::Search},
     work::{self, Finished, Plan},
 };
 use clap::{Parser, ValueEnum};
@@ -40,7 +36,6 @@ use std::{
     io::{self, IsTerminal},
     path::{Path, PathBuf},
     process::ExitCode,
-    sync::Arc,
     time::Duration,
 };
 
@@ -123,6 +118,13 @@ pub struct Args {
     /// The lab that the shell is in, as whoever starts the agent knows it
     #[arg(long = "lab-kind", env = LAB, hide_env_values = true, value_parser = Lab::parse, default_value = "", hide = true)]
     pub lab: Lab,
+    /// Where commands run: host, host:USER, docker:CONTAINER, or a program that leads there, as in
+    /// 'cmd:ssh HOST' or 'cmd:kubectl exec -i POD --' [default: host]
+    #[arg(long, value_name = "CELL", default_value_t, hide_default_value = true)]
+    pub cell: Cell,
+    /// What the runner is called in the cell [default: this program on this host, else operator-tui]
+    #[arg(long, value_name = "PATH")]
+    pub runner: Option<PathBuf>,
     /// Seconds a claim lasts without renewal
     #[arg(long, value_name = "SECONDS", hide = true)]
     pub lease: Option<f64>,
@@ -270,8 +272,9 @@ fn choose_model(args: &Args, home: &Home, ledger: &Path) -> color_eyre::Result<C
     }
     settings.check_price()?;
     let id = settings.model.clone();
-    let wanted =
-        Consent::wanted(ledger, settings.budget.usd, &settings.api.base).in_mode(args.mode.into());
+    let wanted = Consent::wanted(ledger, settings.budget.usd, &settings.api.base)
+        .in_mode(args.mode.into())
+        .in_cell(&args.cell);
     // What was agreed to holds, unless less is asked for.
     let agreed = wanted.remembered(home);
     let agreed_endpoint = agreed.is_some();
@@ -288,7 +291,7 @@ fn choose_model(args: &Args, home: &Home, ledger: &Path) -> color_eyre::Result<C
             spend_cap_usd
         };
     }
-    if !args.host_shell && agreed.is_none() && !consent::in_container() {
+    if !args.host_shell && agreed.is_none() && !consent::is_contained(&args.cell) {
         bail!(
             "{id} would get a shell on this machine, as {} on {}, outside a container, to work on \
              {}, for at most {:.2} US dollars a ticket; nobody has agreed to that yet: agree with \
@@ -324,6 +327,7 @@ fn choose_model(args: &Args, home: &Home, ledger: &Path) -> color_eyre::Result<C
 async fn agent(
     args: &Args,
     home: &Home,
+
     ledger: AgentLedger,
     chosen: &mut Chosen,
 ) -> color_eyre::Result<Finished> {
@@ -355,11 +359,26 @@ async fn agent(
         }
     })
     .wrap_err("cannot write events")?;
-    let folder = RunFolder::create(home.dir())
-        .wrap_err_with(|| format!("cannot use {}", home.dir().display()))?;
-    let tell = |e: String| eyre!(e);
     let (endpoints, access) = pd(args, home)?;
     let pd = (!endpoints.is_empty()).then(|| endpoints.join(","));
+    let door = Door {
+        cell: args.cell.clone(),
+        runner: args.runner.clone(),
+        executable: operator_process::executable(),
+        dashboard: dashboard(),
+        around: Surroundings {
+            lab_dir: lab_dir()?,
+            pd: pd.clone(),
+            prometheus: shown(args.prometheus.as_deref()),
+        },
+    };
+    // A cell that cannot be used is said before any ticket is taken.
+    let first = Connection::open(&door, "", Vec::new()).await;
+    let first = first.map_err(|e| eyre!(e))?;
+    let has_dashboard = first.place.dashboard;
+    tracing::info!(cell = %door.cell, place = ?first.place, "there is a runner");
+    first.leave().await;
+    let tell = |e: String| eyre!(e);
     let search = Search::new(&settings.search, api.as_ref(), settings.small.as_ref());
     let summary_budget = SummaryBudget {
         ticket: settings.budget.usd * SUMMARIES_UP_TO,
@@ -392,21 +411,14 @@ async fn agent(
         redactor: Redactor::new(secrets),
         holder: Holder::this_process(),
         place: Place {
-            pd: pd.clone(),
+            pd,
             prometheus: shown(args.prometheus.as_deref()),
-            dashboard: folder.has_dashboard(),
+            dashboard: has_dashboard,
             compose: args.lab == Lab::Compose,
             mode: Some(args.mode.into()),
             limit_s: shell::DEFAULT_LIMIT.as_secs(),
         },
-        around: Surroundings {
-            lab_dir: lab_dir()?,
-            pd,
-            prometheus: shown(args.prometheus.as_deref()),
-        },
-        folder,
-        executable: operator_process::executable(),
-        adopter: Adopter::adopt().map(Arc::new),
+        door,
         mode: args.mode.into(),
         lease: lease(args.lease)?,
         facts: settings.facts,
@@ -423,6 +435,7 @@ async fn agent(
         pid: std::process::id(),
         model: model.name().into(),
         mode: context.mode,
+        cell: context.door.cell.to_string(),
         ledger: ledger.path().display().to_string(),
     });
     for warning in &settings.warnings {
@@ -474,6 +487,18 @@ fn pd(args: &Args, home: &Home) -> color_eyre::Result<(Vec<String>, Access)> {
 fn shown(addresses: Option<&str>) -> Option<String> {
     let addresses = addresses.filter(|a| !a.trim().is_empty())?;
     Some(endpoints::parse(addresses).join(","))
+}
+
+/// What has `lab exec`: this executable, or the one beside `agent_lab`.
+fn dashboard() -> PathBuf {
+    let this = operator_process::executable();
+    let file = std::fs::read_link(&this).unwrap_or_else(|_| this.clone());
+    let is_agent = file.file_name().is_some_and(|n| n == "agent_lab");
+    if is_agent {
+        file.with_file_name("operator-tui")
+    } else {
+        this
+    }
 }
 
 fn lease(seconds: Option<f64>) -> color_eyre::Result<Duration> {

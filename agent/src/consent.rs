@@ -1,10 +1,10 @@
-//! Consent to give a real model a shell outside a container. It names user, host, ledger, the
+//! Consent to give a real model a shell outside a container. It names user, host, cell, ledger, the
 //! endpoint that the key is sent to, and spend cap; it is asked for once, by whoever has a person in front of it, and remembered in
 //! OPERATOR_HOME.
 //!
 //! Does not ask. An agent without consent does not start with a real model.
 
-use crate::{model::anthropic::DEFAULT_BASE, settings};
+use crate::{cell::Cell, model::anthropic::DEFAULT_BASE, settings};
 use operator_ledger::{event::Mode, home::Home};
 use serde::{Deserialize, Serialize};
 use std::{
@@ -29,8 +29,16 @@ pub struct Consent {
     /// How much the agent may do by itself. None: agreed to before this was asked, when it was all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mode: Option<Mode>,
+    /// Where commands run, as people write it.
+    #[serde(default = "this_host")]
+    pub cell: String,
     /// US dollars a ticket may cost.
     pub spend_cap_usd: f64,
+}
+
+/// Agreed to before there was any other.
+fn this_host() -> String {
+    Cell::Host.to_string()
 }
 
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -62,7 +70,16 @@ impl Consent {
             ledger,
             endpoint: settings::shown(endpoint),
             mode: None,
+            cell: this_host(),
             spend_cap_usd,
+        }
+    }
+
+    #[must_use]
+    pub fn in_cell(self, cell: &Cell) -> Self {
+        Self {
+            cell: cell.to_string(),
+            ..self
         }
     }
 
@@ -88,7 +105,8 @@ impl Consent {
         let original = settings::shown(DEFAULT_BASE);
         let endpoint = |c: &Self| Some(c.endpoint.clone()).filter(|e| !e.is_empty());
         let endpoint = |c| endpoint(c).unwrap_or_else(|| original.clone());
-        (&self.user, &self.host, &self.ledger) == (&other.user, &other.host, &other.ledger)
+        (&self.user, &self.host, &self.ledger, &self.cell)
+            == (&other.user, &other.host, &other.ledger, &other.cell)
             && endpoint(self) == endpoint(other)
     }
 
@@ -126,8 +144,17 @@ impl Consent {
     }
 }
 
-/// Whether this process runs in a container: there the container is the boundary.
-pub fn in_container() -> bool {
+/// Whether a container is the boundary of what commands in this cell can do.
+pub fn is_contained(cell: &Cell) -> bool {
+    match cell {
+        Cell::Docker(_) => true,
+        Cell::Host | Cell::User(_) => in_container(),
+        Cell::Prefix(_) => false,
+    }
+}
+
+/// Whether this process runs in a container.
+fn in_container() -> bool {
     ["/.dockerenv", "/run/.containerenv"]
         .iter()
         .any(|mark| Path::new(mark).exists())
@@ -162,6 +189,8 @@ mod tests {
             ..wanted.clone()
         };
         assert_eq!(elsewhere.remembered(&home), None, "to that nobody agreed");
+        let far = wanted.clone().in_cell(&"cmd:ssh db1".parse().unwrap());
+        assert_eq!(far.remembered(&home), None, "nor to a shell there");
         let other = Consent {
             ledger: "/elsewhere".into(),
             ..wanted.clone()

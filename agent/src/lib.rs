@@ -5,6 +5,7 @@
 
 pub mod access;
 pub mod budget;
+pub mod cell;
 pub mod cli;
 pub mod cluster_id;
 pub mod consent;
@@ -21,6 +22,7 @@ pub mod prompt;
 mod record_key;
 pub mod redact;
 pub mod roles;
+pub mod runner;
 pub mod session;
 pub mod settings;
 pub mod steering;

@@ -303,6 +303,9 @@ pub fn result(outcome: &Outcome, output: &str) -> String {
         _ => "ended without an exit code".into(),
     };
     text.push('\n');
+    if let Some(renewed) = &outcome.renewed {
+        let _ = writeln!(text, "[{renewed}]");
+    }
     text.push_str(output);
     let kinds = [
         (

@@ -2,11 +2,15 @@
 //!
 //! Both binaries ask here before they look at any argument of a person.
 
-use crate::tools::runner;
+use crate::runner::{self, command};
 use std::process::ExitCode;
 
 /// Runs the hidden role this process was started for. `None`: it was started by a person.
 pub fn dispatch() -> Option<ExitCode> {
     let role = std::env::args_os().nth(1)?;
-    (role == runner::ROLE).then(runner::main)
+    match role.to_str()? {
+        runner::ROLE => Some(runner::main()),
+        command::ROLE => Some(command::main()),
+        _ => None,
+    }
 }

@@ -26,6 +26,7 @@ mod turn;
 
 use crate::{
     budget::Budget,
+    cell::Door,
     control::{ControlInbox, Message, Stop},
     emit::Emitter,
     lease_keeper::{LeaseKeeper, Loss},
@@ -37,9 +38,6 @@ use crate::{
     summaries::Summaries,
     tools::{
         call::{Ids, calls},
-        environment::{RunFolder, Surroundings},
-        orphans::Adopter,
-        output_file::OutputFiles,
         shell::Shell,
         web_fetch::Fetcher,
         web_search::Search,
@@ -59,7 +57,6 @@ use operator_ledger::{
 use std::{
     collections::VecDeque,
     path::PathBuf,
-    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -78,19 +75,15 @@ pub struct SessionContext {
     pub behind: AgentLedger,
     /// Another way to it, on which nothing takes long: for renewals, and for looking what is new.
     pub watch: AgentLedger,
-    /// OPERATOR_HOME: whole outputs are kept there.
+    /// OPERATOR_HOME: the key of the record is there.
     pub home: PathBuf,
     pub emitter: Emitter,
     pub stop: Stop,
     pub redactor: Redactor,
     pub holder: Holder,
     pub place: Place,
-    pub around: Surroundings,
-    pub folder: RunFolder,
-    /// What a runner is started from.
-    pub executable: PathBuf,
-    /// Who ends what a killed runner leaves, if that is this process's to do.
-    pub adopter: Option<Arc<Adopter>>,
+    /// The way into the cell, where commands run.
+    pub door: Door,
     pub mode: Mode,
     pub lease: Duration,
     pub facts: Facts,
@@ -187,7 +180,6 @@ struct Session<'a> {
     inbox: &'a mut ControlInbox,
     shell: Shell,
     output: OutputLog,
-    files: OutputFiles,
     /// Chunks of output so far.
     chunks: u64,
     /// Takes commands from the ledger to the inbox, as long as the session lasts.
@@ -232,6 +224,7 @@ pub async fn run(
     let mut session = Session::begin(context, claim, model.name(), inbox).await?;
     let verdict = session.work(model).await;
     session.end_jobs().await;
+    session.shell.leave().await;
     Ok(session.end(verdict).await)
 }
 

@@ -10,6 +10,6 @@ pub use agent_lab::cli::Args;
     reason = "every subcommand is called like this"
 )]
 pub fn run(args: Args) -> CliResult {
-    stage::check_agent_place()?;
+    stage::check_agent_place(args.cell.is_this_host())?;
     agent_lab::cli::run(&args)
 }

@@ -3,6 +3,7 @@
 
 use super::{
     CliResult,
+    cell::CellArgs,
     model_choice::{self, ConsentContext, ModelChoice},
     theme::ThemeArgs,
     watch,
@@ -64,6 +65,8 @@ pub struct Args {
     #[arg(long)]
     host_shell: bool,
     #[command(flatten)]
+    cell: CellArgs,
+    #[command(flatten)]
     theme: ThemeArgs,
 }
 
@@ -84,6 +87,7 @@ pub fn run(args: Args) -> CliResult {
         home: &home,
         ledger: &ledger,
         mode: Mode::Autonomous,
+        cell: args.cell.cell(&Launch::here()?.cell),
         agreed: args.host_shell,
         ask: (!args.headless).then_some("the demo rehearses: same lab, same commands, no model"),
     })?;
@@ -103,6 +107,7 @@ fn config(
     ledger: PathBuf,
     choice: ModelChoice,
 ) -> color_eyre::Result<Config> {
+    let cell = args.cell.clone();
     let walk = Walkthrough::new(
         chapters,
         Options {
@@ -141,7 +146,9 @@ fn config(
                 fresh: true,
                 load: Some(0),
             },
-            children: Box::new(move |info, launch| children(info, launch, &folders, &choice)),
+            children: Box::new(move |info, launch| {
+                children(info, launch, &folders, &choice, &cell)
+            }),
         }),
     })
 }
@@ -164,6 +171,7 @@ fn children(
     launch: &Launch,
     folders: &Folders,
     choice: &ModelChoice,
+    cell: &CellArgs,
 ) -> DemoChildren {
     let ledger = folders.ledger.as_path();
     let cluster = info.cluster_id.to_string();
@@ -184,6 +192,7 @@ fn children(
         argv
     };
     let mut agent = argv(launch.agent.clone());
+    agent.extend(cell.arguments(&launch.cell));
     match choice {
         ModelChoice::Real(more) => agent.extend(more.iter().cloned()),
         ModelChoice::Rehearsal | ModelChoice::Without(_) => {

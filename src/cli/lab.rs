@@ -10,7 +10,6 @@ use crate::{
         running_lab,
     },
 };
-use agent_lab::keys;
 use color_eyre::eyre::{Context, eyre};
 use futures_util::TryStreamExt;
 use operator_lab::{
@@ -86,12 +85,9 @@ enum Command {
     /// Run a program in a container of the lab, as if it ran here
     #[command(hide = true)]
     Exec {
-        /// Role of the container, as its label says
-        #[arg(long)]
-        role: String,
-        /// Variables that are passed on, if they are set here
-        #[arg(long)]
-        pass: Vec<String>,
+        /// A container: its role in the lab, or its name
+        #[arg(long = "in", value_name = "CONTAINER")]
+        container: String,
         #[arg(last = true, required = true)]
         command: Vec<String>,
     },
@@ -140,7 +136,13 @@ pub fn run(args: Args) -> CliResult {
             Ok(tikv::keep(&options, rate))
         }
         Command::Node { name, dir } => Ok(tikv::run_node(&LabDir::at(dir), &name)),
-        other => runtime()?.block_on(command(other)),
+        other => {
+            let runtime = runtime()?;
+            let done = runtime.block_on(command(other));
+            // One of its threads may sit in a read of stdin that nothing ends.
+            runtime.shutdown_background();
+            done
+        }
     }
 }
 
@@ -215,17 +217,8 @@ async fn command(command: Command) -> CliResult {
             errln!("Docker for the cluster of project {project}, on {listen}");
             proxy::serve(listener, proxy::Proxy { socket, project }).await?;
         }
-        Command::Exec {
-            role,
-            pass,
-            command,
-        } => {
-            let env = pass
-                .into_iter()
-                .filter_map(|name| Some(format!("{name}={}", keys::var(&name)?)))
-                .collect();
-            let compose = compose::Compose::from_env()?;
-            return Ok(compose::exec::run(&compose, &role, command, env).await?);
+        Command::Exec { container, command } => {
+            return Ok(compose::exec::run(&container, command).await?);
         }
         Command::Keeper { .. } | Command::Node { .. } => {}
     }

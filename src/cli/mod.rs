@@ -9,6 +9,7 @@ mod out;
 
 pub mod agent;
 pub mod audit;
+mod cell;
 pub mod cluster;
 pub mod completions;
 mod config_file;

@@ -3,6 +3,7 @@
 
 use super::ConfigFile;
 use agent_lab::{
+    cell::Cell,
     consent::{self, Consent},
     keys,
     model::rehearsal,
@@ -28,11 +29,12 @@ pub(super) enum ModelChoice {
 }
 
 /// Who settles it, and with whom.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct ConsentContext<'a> {
     pub home: &'a Home,
     pub ledger: &'a Path,
     pub mode: Mode,
+    pub cell: Cell,
     /// `--host-shell` was given.
     pub agreed: bool,
     /// Whether a person may be asked. What happens without consent, in words.
@@ -54,11 +56,12 @@ pub(super) fn settle(context: ConsentContext<'_>) -> color_eyre::Result<ModelCho
     let config: ConfigFile = context.home.config()?;
     let settings = Settings::settle(config.agent, Flags::default(), keys::var)?;
     let wanted = Consent::wanted(context.ledger, settings.budget.usd, &settings.api.base)
-        .in_mode(context.mode);
+        .in_mode(context.mode)
+        .in_cell(&context.cell);
     let remembered = wanted.remembered(context.home).is_some();
     let led_elsewhere = settings.key_would_leave(remembered);
     if led_elsewhere.is_none() {
-        if consent::in_container() {
+        if consent::is_contained(&context.cell) {
             return Ok(ModelChoice::Real(Vec::new()));
         }
         if context.agreed || remembered {
@@ -93,12 +96,13 @@ fn asked(wanted: &Consent, mode: Mode, otherwise: &str) -> io::Result<bool> {
     };
     let question = format!(
         "A key for a real model is set. Its agent would have a shell, and you are not asked again:\n\
-         \n  user    {}\n  host    {}\n  ledger  {}\n  mode    {meaning}\n  key to  {}\n  cap     ${:.2} a ticket\n\
+         \n  user    {}\n  host    {}\n  ledger  {}\n  cell    {}\n  mode    {meaning}\n  key to  {}\n  cap     ${:.2} a ticket\n\
          \nWithout it {otherwise}.\n\
          Give the model that shell? [y/N] ",
         wanted.user,
         wanted.host,
         wanted.ledger.display(),
+        wanted.cell,
         wanted.endpoint,
         wanted.spend_cap_usd
     );

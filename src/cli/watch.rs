@@ -2,6 +2,7 @@
 
 use super::{
     CliResult,
+    cell::CellArgs,
     connection::{self, PdArgs, PrometheusArgs},
     model_choice::{self, ConsentContext, ModelChoice},
     target::LedgerArgs,
@@ -54,6 +55,9 @@ pub struct Args {
     /// How much the agent may do by itself: in `propose` a person approves what may change something
     #[arg(long, value_enum, default_value_t = ModeArg::Autonomous, conflicts_with = "agent_cmd")]
     mode: ModeArg,
+
+    #[command(flatten)]
+    cell: CellArgs,
 
     /// Start no agent
     #[arg(long, conflicts_with = "agent_cmd")]
@@ -166,7 +170,9 @@ fn agent(args: &Args, home: &Home, place: &Place) -> color_eyre::Result<Role> {
             warden: Some(executable()),
         }));
     }
-    let mut argv = ours(Launch::here()?.agent, place);
+    let launch = Launch::here()?;
+    let mut argv = ours(launch.agent, place);
+    argv.extend(args.cell.arguments(&launch.cell));
     argv.extend(["--pd", &place.pd].map(OsString::from));
     if let Some(prometheus) = &place.prometheus {
         argv.extend(["--prometheus", prometheus].map(OsString::from));
@@ -178,6 +184,7 @@ fn agent(args: &Args, home: &Home, place: &Place) -> color_eyre::Result<Role> {
         home,
         ledger: &place.ledger,
         mode: args.mode.into(),
+        cell: args.cell.cell(&launch.cell),
         agreed: args.host_shell,
         ask: Some("no agent is started; everything else works"),
     })?;

@@ -2,7 +2,7 @@
 //! Docker Compose, through the Docker API. Nothing above this file asks which.
 
 use crate::stage::compose::DockerError;
-use agent_lab::tools::environment::LAB as LAB_VAR;
+use agent_lab::runner::environment::LAB as LAB_VAR;
 use futures_util::{future::BoxFuture, stream::BoxStream};
 use operator_lab::{
     Client, ClientError, NodeStatus,

@@ -29,8 +29,8 @@ pub enum StageError {
     #[error("this lab is in Docker Compose; {0}")]
     InCompose(&'static str),
     #[error(
-        "this is not the container of the agent: an agent here could reach all of Docker; \
-         `docker compose exec agent agent_lab` starts one there"
+        "this is not the container of the agent: commands here could reach all of Docker; \
+         `--cell docker:agent` runs them there"
     )]
     NotTheAgentsContainer,
 }

@@ -7,29 +7,18 @@ use crate::stage::{
     error::StageError,
     which::{Which, pd, which},
 };
+use agent_lab::cell::Cell;
 use operator_lab::{Lab, LabError, LabInfo, Progress, UpOptions, timing::MONITOR_LIMITS, up};
 use operator_process::executable;
 use std::ffi::OsString;
-
-/// What is passed on to an agent in its own container, if it is set here: who it is to ask, with
-/// which key. Nothing of that is in the container itself.
-const PASSED_ON: [&str; 9] = [
-    "ANTHROPIC_API_KEY",
-    "ANTHROPIC_AUTH_TOKEN",
-    "ANTHROPIC_BASE_URL",
-    "ANTHROPIC_MODEL",
-    "ANTHROPIC_DEFAULT_HAIKU_MODEL",
-    "ANTHROPIC_VERSION",
-    "ANTHROPIC_BETAS",
-    "ANTHROPIC_CUSTOM_HEADERS",
-    "BRAVE_API_KEY",
-];
 
 /// How the processes around a lab are started.
 #[derive(Debug, Clone)]
 pub struct Launch {
     /// What starts an agent; its own arguments follow.
     pub agent: Vec<OsString>,
+    /// Where its commands run, if nobody says otherwise.
+    pub cell: Cell,
     pub monitor: Monitor,
 }
 
@@ -97,14 +86,14 @@ impl Launch {
     }
 
     fn compose() -> Self {
-        let mut agent: Vec<OsString> = vec![executable().into()];
-        agent.extend(["lab", "exec", "--role", "agent"].map(OsString::from));
-        for name in PASSED_ON {
-            agent.extend(["--pass", name].map(OsString::from));
-        }
-        agent.extend(["--", "agent_lab"].map(OsString::from));
+        // The agent is on this side; its hands are in the container.
+        let arguments = ["agent", "--lab-kind", "compose"];
         Self {
-            agent,
+            agent: [executable().into_os_string()]
+                .into_iter()
+                .chain(arguments.map(OsString::from))
+                .collect(),
+            cell: Cell::Docker("agent".into()),
             monitor: Monitor::There("it runs in a container of its own".into()),
         }
     }
@@ -113,6 +102,7 @@ impl Launch {
     pub fn embedded() -> Self {
         Self {
             agent: vec![executable().into(), "agent".into()],
+            cell: Cell::Host,
             monitor: Monitor::Start(MONITOR_LIMITS.map(OsString::from).to_vec()),
         }
     }

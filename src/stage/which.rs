@@ -5,7 +5,7 @@ use crate::stage::{
     control::{Control, ControlError},
     error::StageError,
 };
-use agent_lab::tools::environment::LAB as LAB_VAR;
+use agent_lab::runner::environment::LAB as LAB_VAR;
 use operator_lab::{
     Client, LabDir,
     load::verify::{Verified, verify},
@@ -129,11 +129,11 @@ pub fn check_can_start_over() -> Result<(), StageError> {
     }
 }
 
-/// Whether an agent may run in this very process: in Compose only in the container that is made for
-/// it, whose Docker is a proxy.
-pub fn check_agent_place() -> Result<(), StageError> {
+/// Whether an agent may run in this very process; `here`: with its commands too. In Compose those run
+/// only in the container that is made for them, whose Docker is a proxy.
+pub fn check_agent_place(here: bool) -> Result<(), StageError> {
     let behind_proxy = || std::env::var("DOCKER_HOST").is_ok_and(|host| host.starts_with("tcp:"));
-    if which()? == Which::Compose && !behind_proxy() {
+    if here && which()? == Which::Compose && !behind_proxy() {
         return Err(StageError::NotTheAgentsContainer);
     }
     Ok(())

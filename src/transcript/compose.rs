@@ -119,13 +119,18 @@ impl Composer {
                 pid,
                 model,
                 mode,
+                cell,
                 ..
             } => {
                 let mode = format!("{mode:?}").to_lowercase();
+                let cell = match cell.as_str() {
+                    "" => String::new(),
+                    cell => format!(" · cell {cell}"),
+                };
                 self.say(
                     ring,
                     Kind::Notice,
-                    format!("{agent} {version} · {model} · {mode} · pid {pid}"),
+                    format!("{agent} {version} · {model} · {mode}{cell} · pid {pid}"),
                 );
             }
             What::SessionStart { ticket, title, .. } => {

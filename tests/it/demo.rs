@@ -268,7 +268,7 @@ fn a_demo_whose_every_helper_is_frozen_leaves_none_of_them() {
         Lines::of(&mut child).until("$ sleep 2");
         let runner = || {
             let all = processes_of(home.path());
-            all.iter().any(|(_, _, line)| line.contains("__runner"))
+            all.iter().any(|(_, _, line)| line.contains("__command"))
         };
         until("the command runs", LIMIT, runner);
         for word in [
@@ -276,6 +276,7 @@ fn a_demo_whose_every_helper_is_frozen_leaves_none_of_them() {
             "monitor run",
             " agent --supervised",
             "__runner",
+            "__command",
         ] {
             kill_process(process(home.path(), word), Signal::STOP).unwrap();
         }

@@ -51,6 +51,7 @@ impl Human {
                 version,
                 model,
                 mode,
+                cell,
                 ledger,
                 ..
             } => {
@@ -60,7 +61,7 @@ impl Human {
                 }
                 writeln!(
                     out,
-                    "agent_lab {version} · {model} · {} · {ledger}",
+                    "agent_lab {version} · {model} · {} · cell {cell} · {ledger}",
                     format!("{mode:?}").to_lowercase()
                 )
             }

@@ -11,7 +11,7 @@ use crate::{
     prompt::{self, Earlier},
     steering::Steering,
     summarize,
-    tools::{self, call::Ids, environment::environment, output_file::OutputFiles, shell::Shell},
+    tools::{self, call::Ids, shell::Shell},
 };
 use operator_ledger::{
     BudgetMeta, Claim, EntryKind, EntryMeta, LedgerError, NewEntry, NewSession, Reader, Stopwatch,
@@ -53,24 +53,7 @@ impl<'a> Session<'a> {
                 holder: context.holder.clone(),
             })
             .await?;
-        let environment = environment(
-            std::env::vars_os(),
-            &context.folder,
-            &context.around,
-            &writer.id,
-        );
-        let start = std::env::home_dir()
-            .filter(|h| h.is_dir())
-            .unwrap_or_else(|| "/".into());
-        let mut shell = Shell::new(
-            context.executable.clone(),
-            environment,
-            start,
-            context.folder.path(),
-            context.redactor.clone(),
-        )
-        .map_err(|e| LedgerError::Refused(format!("cannot prepare a shell: {e}")))?;
-        shell.adopter.clone_from(&context.adopter);
+        let mut shell = Shell::new(context.door.clone(), &writer.id, context.redactor.clone());
         shell.right = Some(lease_keeper.until());
         let id = writer.id.clone();
         let (emitter, session) = (context.emitter.clone(), id.clone());
@@ -105,7 +88,6 @@ impl<'a> Session<'a> {
             shell,
             output,
             _steering: steering,
-            files: OutputFiles::new(&context.home, &id),
             chunks: 0,
             conversation: Conversation::new(
                 prompt::system(&context.place),

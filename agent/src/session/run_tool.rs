@@ -14,7 +14,7 @@ use crate::{
 use jiff::Timestamp;
 use operator_ledger::{
     EntryMeta, OutputChunk, SideCost,
-    event::{Kind, Stream},
+    event::{Kind, Level, Stream},
 };
 use serde_json::json;
 use std::{
@@ -62,7 +62,7 @@ impl Session<'_> {
             .limit
             .min(self.time_left().await?.max(Duration::from_secs(1)));
         let from = self.chunks;
-        let mut collector = Collector::new(self.files.begin());
+        let mut collector = Collector::new();
         let mut interrupted_by = None;
         let outcome = {
             let mut output = Live {
@@ -84,17 +84,15 @@ impl Session<'_> {
                     by = inbox.interrupt() => *who = Some(by),
                 }
             };
-            match self.shell.start(request.input, limit) {
-                Ok(running) => running.wait(&mut collector, &mut output, end).await,
-                Err(e) => Err(e),
-            }
+            let running = self.shell.start(request.input, limit);
+            running.wait(&mut collector, &mut output, end).await
         };
         let mut outcome = outcome.unwrap_or_else(|e| shell::Outcome {
             failed: Some(format!("it could not be started: {e}")),
             ..shell::Outcome::default()
         });
         self.note_left(&call.id, &mut outcome.left).await?;
-        let collected = self.collected(collector);
+        let collected = collector.finish(outcome.file.clone());
         let meta = EntryMeta {
             signal: outcome.signal.map(i64::from),
             interrupted: Some(outcome.interrupted),
@@ -118,7 +116,9 @@ impl Session<'_> {
             meta: Some(meta),
             fingerprint,
             interrupted_by,
-            notices: running::notices(&outcome.left),
+            notices: (outcome.renewed.into_iter())
+                .chain(running::notices(&outcome.left))
+                .collect(),
         })
     }
 
@@ -168,7 +168,7 @@ impl Session<'_> {
         };
         let text = context.redactor.apply(&text);
         let from = self.chunks;
-        let mut collector = Collector::new(self.files.begin());
+        let mut collector = Collector::new();
         let mut output = Live {
             emitter: &context.emitter,
             session: &self.writer.id,
@@ -183,7 +183,12 @@ impl Session<'_> {
             output.text(Stream::Stdout, piece, record);
             rest = more;
         }
-        let collected = self.collected(collector);
+        let file = if collector.is_cut() {
+            self.shell.keep(&text).await
+        } else {
+            None
+        };
+        let collected = collector.finish(file);
         Ok(ToolRun {
             text: prompt::from_the_web(&context.redactor.apply(&head), &collected.text),
             is_error: false,
@@ -194,12 +199,6 @@ impl Session<'_> {
             fingerprint: format!("{head} {}", collected.digest),
             ..ToolRun::default()
         })
-    }
-
-    fn collected(&mut self, collector: Collector) -> Collected {
-        let (collected, file) = collector.finish();
-        self.files.count(&file);
-        collected
     }
 }
 
@@ -312,5 +311,13 @@ impl Output for Live<'_> {
                 text: text.into(),
             },
         );
+    }
+
+    fn silent(&mut self, since: Duration) {
+        let text = format!(
+            "the cell has not answered for {} s; the command is given up after its time limit",
+            since.as_secs()
+        );
+        self.emitter.notice(Some(self.session), Level::Warn, text);
     }
 }

@@ -1,9 +1,9 @@
 //! What commands leave running: recorded, told, and ended where it must not stay.
 //!
-//! What is a service and what a job the runner says; see [`crate::tools::runner`].
+//! What is a service and what a job the runner says; see [`crate::runner`].
 
 use super::{Halt, Session};
-use crate::tools::runner::{Left, Running};
+use crate::runner::command::{Left, Running};
 use operator_ledger::NewService;
 use std::fmt::Write as _;
 

@@ -3,12 +3,8 @@
 pub mod call;
 pub mod capture;
 pub mod collect;
-pub mod environment;
 pub mod finish;
-pub mod orphans;
-pub mod output_file;
 pub mod public_address;
-pub mod runner;
 pub mod shell;
 pub mod web_fetch;
 pub mod web_search;

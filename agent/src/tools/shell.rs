@@ -1,39 +1,29 @@
-//! The `shell` tool: runs one command under a runner and gives its output on as it comes.
+//! The `shell` tool: has one command run in the cell and gives its output on as it comes.
 //!
 //! Cleans, redacts and caps the output. Does not record anything and does not know the model; see
 //! [`crate::session`].
 
 mod lane;
 
-use super::{
-    collect::Collector,
-    orphans::Adopter,
-    runner::{self, Ended, Job, Left, ROLE, Report, Word},
+use super::collect::Collector;
+use crate::{
+    cell::{Connection, Door, Event, Route},
+    lease_keeper::Until,
+    redact::Redactor,
+    runner::{
+        command::{self, Ended, Job, Left, Report, Word},
+        protocol::{Filed, Place},
+    },
 };
-use crate::{lease_keeper::Until, redact::Redactor};
 use futures_util::future::join_all;
 use lane::{Lane, Sink};
 use operator_ledger::event::Stream;
-use rustix::process::{Pid, Signal, kill_process};
 use std::{
-    collections::BTreeMap,
-    ffi::OsString,
-    fs, io,
-    os::fd::OwnedFd,
+    io,
     path::{Path, PathBuf},
-    process::Stdio,
-    sync::Arc,
     time::Duration,
 };
-use tokio::{
-    io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWriteExt, BufReader, Lines},
-    net::{
-        UnixStream,
-        unix::{OwnedReadHalf, OwnedWriteHalf},
-    },
-    process::{Child, Command},
-    time::{Instant, sleep_until, timeout},
-};
+use tokio::time::{Instant, interval_at, sleep_until, timeout};
 
 pub use lane::Output;
 
@@ -45,63 +35,41 @@ pub const HIGHEST_LIMIT: Duration = Duration::from_secs(3600);
 const DRAIN: Duration = Duration::from_millis(300);
 /// An unfinished line is shown after so long without more.
 const IDLE: Duration = Duration::from_millis(150);
-/// A runner that does not answer a request to end for so long is given up.
+/// What does not answer a request to end for so long is given up.
 const DEAF: Duration = Duration::from_secs(7);
-/// A runner that does not end its jobs for so long is given up.
+/// What does not end its jobs for so long is given up.
 const CLOSING: Duration = Duration::from_millis(1500);
-const BUFFER: usize = 16 * 1024;
+/// How often the cell is asked whether it is there, while a command runs.
+const PING: Duration = Duration::from_secs(2);
+/// A cell that answered nothing for so long is said to be silent.
+const SILENT: Duration = Duration::from_secs(7);
 
-/// One session's shell: its environment, its working folder, and what it left in the background.
+/// One session's shell: its runner, its working folder, and what it left in the background.
 #[derive(Debug)]
 pub struct Shell {
-    pub executable: PathBuf,
-    pub environment: BTreeMap<OsString, OsString>,
-    pub redactor: Redactor,
-    /// Who ends what a killed runner leaves, if that is ours to do.
-    pub adopter: Option<Arc<Adopter>>,
+    door: Door,
+    session: String,
+    redactor: Redactor,
     /// How long commands may run at all. None: as long as they like.
     pub right: Option<Until>,
+    connection: Option<Connection>,
+    /// Where the next command starts.
     folder: PathBuf,
-    /// Where a command's shell notes the folder it ended in.
-    note: PathBuf,
-    /// Runners whose shell has exited but whose jobs or services live.
-    holding: Vec<Held>,
-}
-
-/// A runner and its lifeline.
-#[derive(Debug)]
-struct Held {
-    child: Child,
-    words: OwnedWriteHalf,
-    reports: Lines<BufReader<OwnedReadHalf>>,
-}
-
-impl Held {
-    /// Has it end the jobs. None: it is gone.
-    async fn close(mut self) -> Option<Closed> {
-        wake(&self.child);
-        say(&mut self.words, &Word::End).await;
-        let mut closed = None;
-        // It says nothing more after that, but stays as long as its services print.
-        while let Ok(Ok(Some(line))) = timeout(CLOSING, self.reports.next_line()).await {
-            if let Ok(Report::Closed { ended, left }) = serde_json::from_str(&line) {
-                closed = Some(Closed { ended, left });
-                break;
-            }
-        }
-        let over = closed.as_ref().is_none_or(|c| c.left.services.is_empty());
-        if over {
-            let _ = timeout(CLOSING, self.child.wait()).await;
-        }
-        closed
-    }
+    /// Number of the next command.
+    next: u32,
+    /// Processes that were around commands, of this runner and those before it.
+    leaders: Vec<i32>,
+    /// Commands whose shell has exited but whose jobs live.
+    holding: Vec<Route>,
+    /// What went with a runner that is gone, for whoever runs the next command.
+    lost: Option<String>,
 }
 
 /// What became of all that the session's commands had left.
 #[derive(Debug, Default)]
 pub struct Closed {
     /// Jobs that were ended.
-    pub ended: Vec<runner::Running>,
+    pub ended: Vec<command::Running>,
     pub left: Left,
 }
 
@@ -113,136 +81,158 @@ pub struct Outcome {
     /// The signal that ended the shell.
     pub signal: Option<i32>,
     pub timed_out: bool,
-    /// Ended because of [`Running::end`], or because its lease was lost.
+    /// Ended because of the `end` of [`Running::wait`], or because its lease was lost.
     pub interrupted: bool,
     pub duration: Duration,
     /// Processes that live on, or could not be ended.
     pub left: Left,
-    /// The command was not run, and why.
+    /// The command was not run, or not to its end, and why.
     pub failed: Option<String>,
+    /// Where all that it printed is.
+    pub file: Option<Filed>,
+    /// What is not as the command before left it, and why.
+    pub renewed: Option<String>,
 }
 
-/// Where the file is that bash reads first; unset before a command begins.
-const START: &str = "OPERATOR_START";
-
 impl Shell {
-    /// `folder`: where the first command starts. `scratch`: an existing folder for small files.
-    pub fn new(
-        executable: PathBuf,
-        environment: BTreeMap<OsString, OsString>,
-        folder: PathBuf,
-        scratch: &Path,
-        redactor: Redactor,
-    ) -> io::Result<Self> {
-        let note = scratch.join("folder");
-        let start = scratch.join("start.sh");
-        // Quoted for when it runs, and again for when it is set.
-        let keep = format!("pwd -P > {}", shell_words::quote(&note.to_string_lossy()));
-        // Bash reads this file before the command. The trap costs the command nothing, and a
-        // command that sets its own only loses the change of folder.
-        fs::write(
-            &start,
-            format!(
-                "unset BASH_ENV {START}\ntrap {} EXIT\n",
-                shell_words::quote(&keep)
-            ),
-        )?;
-        let mut environment = environment;
-        // Bash expands what it is told here, once: the name of a folder must not be what it expands.
-        environment.insert("BASH_ENV".into(), format!("${START}").into());
-        environment.insert(START.into(), start.into_os_string());
-        Ok(Self {
-            executable,
-            environment,
+    pub fn new(door: Door, session: &str, redactor: Redactor) -> Self {
+        Self {
+            door,
+            session: session.into(),
             redactor,
-            adopter: None,
             right: None,
-            folder,
-            note,
+            connection: None,
+            folder: PathBuf::new(),
+            next: 1,
+            leaders: Vec::new(),
             holding: Vec::new(),
-        })
+            lost: None,
+        }
     }
 
-    /// Folder the next command starts in.
+    /// Folder the next command starts in. Empty: there is no runner yet.
     pub fn folder(&self) -> &Path {
         &self.folder
     }
 
-    /// Starts `command`. Nothing runs unless the returned [`Running`] is waited for; dropping it
-    /// ends the command and everything it started.
-    pub fn start(&mut self, command: &str, limit: Duration) -> io::Result<Running<'_>> {
-        if !self.folder.is_dir() {
-            self.folder = PathBuf::from("/");
-        }
-        let _ = fs::remove_file(&self.note);
-        let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
-        ours.set_nonblocking(true)?;
-        let child = Command::new(&self.executable)
-            .arg(ROLE)
-            .env_clear()
-            .envs(&self.environment)
-            .stdin(Stdio::from(OwnedFd::from(theirs)))
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()?;
-        let pid = child.id().and_then(|id| Pid::from_raw(id.cast_signed()));
-        if let (Some(adopter), Some(pid)) = (&self.adopter, pid) {
-            adopter.started(pid);
-        }
-        let job = Job {
-            command: command.to_string(),
-            folder: self.folder.clone(),
-            limit_ms: limit.as_millis() as u64,
-            // Said when it starts.
-            right_ms: None,
+    /// Where commands run, once there is a runner.
+    pub fn place(&self) -> Option<&Place> {
+        self.connection.as_ref().map(|c| &c.place)
+    }
+
+    /// A runner that is there: the one there was, or a new one.
+    pub async fn connect(&mut self) -> Result<&mut Connection, String> {
+        let there = self.connection.take().filter(|c| !c.is_lost());
+        let connection = match there {
+            Some(connection) => connection,
+            None => {
+                let earlier = self.leaders.clone();
+                let new = Connection::open(&self.door, &self.session, earlier).await?;
+                self.begin_anew(&new.place);
+                new
+            }
         };
-        Ok(Running {
-            child,
-            socket: UnixStream::from_std(ours)?,
-            job,
-            began: Instant::now(),
+        Ok(self.connection.insert(connection))
+    }
+
+    fn begin_anew(&mut self, place: &Place) {
+        let jobs = self.holding.len();
+        self.holding.clear();
+        if !self.folder.as_os_str().is_empty() {
+            let mut text = format!(
+                "this command ran in a new shell of the cell, in {}",
+                place.home.display()
+            );
+            if jobs > 0 {
+                text.push_str("; background jobs of earlier commands are gone");
+            }
+            if !place.cleared.is_empty() {
+                let ended: Vec<String> = place.cleared.iter().map(ToString::to_string).collect();
+                text.push_str(&format!(
+                    "; what they had left was ended: {}",
+                    ended.join("; ")
+                ));
+            }
+            self.lost = Some(text);
+        }
+        self.folder.clone_from(&place.home);
+    }
+
+    /// Prepares `command`. Nothing runs unless the returned [`Running`] is waited for; dropping it
+    /// while it is ends the command and everything it started.
+    pub fn start(&mut self, command: &str, limit: Duration) -> Running<'_> {
+        Running {
+            command: command.into(),
+            limit,
             shell: self,
-        })
+        }
+    }
+
+    /// Puts a text that no command printed into a file of the cell.
+    pub async fn keep(&mut self, text: &str) -> Option<Filed> {
+        let id = self.next;
+        self.next += 1;
+        self.connect().await.ok()?.keep(id, text).await
     }
 
     /// Ends the jobs that the session's commands left, and waits for it a little.
     pub async fn close(&mut self) -> Closed {
         let mut all = Closed::default();
-        for held in join_all(self.holding.drain(..).map(Held::close)).await {
-            let Some(closed) = held else { continue };
+        if self.connection.as_ref().is_some_and(Connection::is_lost) && !self.leaders.is_empty() {
+            // Those that ended it may have outlived the processes around them: a new one looks.
+            if let Ok(connection) = self.connect().await {
+                all.ended.append(&mut connection.place.cleared.clone());
+            }
+        }
+        for closed in join_all(self.holding.drain(..).map(end_jobs)).await {
+            let Some(closed) = closed else { continue };
             all.ended.extend(closed.ended);
             all.left.services.extend(closed.left.services);
             all.left.jobs.extend(closed.left.jobs);
         }
-        self.end_orphans().await;
+        self.sweep().await;
         all
     }
 
-    /// Ends what has no runner any more, and says what stays of it.
-    async fn end_orphans(&mut self) -> Left {
-        match &self.adopter {
-            Some(adopter) => runner::told(adopter.end().await.0),
-            None => Left::default(),
+    /// Ends the runner too.
+    pub async fn leave(&mut self) {
+        if let Some(connection) = self.connection.take() {
+            connection.leave().await;
         }
     }
 
-    fn note_folder(&mut self) {
-        if let Ok(text) = fs::read_to_string(&self.note) {
-            let folder = PathBuf::from(text.trim_end_matches('\n'));
-            if folder.is_absolute() {
-                self.folder = folder;
-            }
+    /// Ends what lost the process around it, and says what stays of it.
+    async fn sweep(&mut self) -> Left {
+        match self.connection.as_mut().filter(|c| !c.is_lost()) {
+            Some(connection) => connection.sweep().await,
+            None => Left::default(),
         }
     }
 }
 
-/// A command that runs.
+/// Has a command's jobs ended. None: what is around them is gone.
+async fn end_jobs(mut route: Route) -> Option<Closed> {
+    route.say(Word::End);
+    let closed = async {
+        loop {
+            match route.next().await? {
+                Event::Report {
+                    report: Report::Closed { ended, left },
+                    ..
+                } => return Some(Closed { ended, left }),
+                Event::Gone => return None,
+                _ => {}
+            }
+        }
+    };
+    timeout(CLOSING, closed).await.ok()?
+}
+
+/// A command that is to run.
 #[derive(Debug)]
 pub struct Running<'a> {
-    child: Child,
-    socket: UnixStream,
-    job: Job,
-    began: Instant,
+    command: String,
+    limit: Duration,
     shell: &'a mut Shell,
 }
 
@@ -256,61 +246,95 @@ impl Running<'_> {
         end: impl Future<Output = ()>,
     ) -> io::Result<Outcome> {
         let Self {
-            mut child,
-            socket,
-            mut job,
-            began,
+            command,
+            limit,
             shell,
         } = self;
-        let (read, mut words) = socket.into_split();
-        let mut reports = BufReader::new(read).lines();
+        let began = Instant::now();
+        let mut end = std::pin::pin!(end);
+        let there = tokio::select! {
+            there = shell.connect() => there.map(|_| ()),
+            () = &mut end => return Ok(Outcome {
+                interrupted: true,
+                duration: began.elapsed(),
+                ..Outcome::default()
+            }),
+        };
+        let connection = match (there, &mut shell.connection) {
+            (Ok(()), Some(connection)) => connection,
+            (there, _) => {
+                return Ok(Outcome {
+                    failed: Some(there.err().unwrap_or_else(|| "there is no runner".into())),
+                    duration: began.elapsed(),
+                    ..Outcome::default()
+                });
+            }
+        };
+        let id = shell.next;
+        shell.next += 1;
         let mut right = shell.right.clone();
-        job.right_ms = right.as_ref().map(Until::left_ms);
-        let mut line = serde_json::to_vec(&job)?;
-        line.push(b'\n');
-        words.write_all(&line).await?;
-        let mut stdout = child.stdout.take();
-        let mut stderr = child.stderr.take();
+        let mut route = connection.start(
+            id,
+            Job {
+                command,
+                folder: shell.folder.clone(),
+                limit_ms: limit.as_millis() as u64,
+                right_ms: right.as_ref().map(Until::left_ms),
+            },
+        );
         let mut sink = Sink { collector, output };
         let mut out = Lane::new(Stream::Stdout, &shell.redactor);
         let mut err = Lane::new(Stream::Stderr, &shell.redactor);
-        let (mut out_buffer, mut err_buffer) = (vec![0; BUFFER], vec![0; BUFFER]);
-        let mut end = std::pin::pin!(end);
         let mut asked = false;
-        // The runner keeps the time limit, unless it stands still itself.
-        let overdue = began + Duration::from_millis(job.limit_ms) + DEAF;
+        // What is around the command keeps the time limit, unless it stands still itself.
+        let overdue = began + limit + DEAF;
+        let given_up = overdue + DEAF;
         let mut deadline = Instant::now() + Duration::from_secs(u32::MAX.into());
         let mut idle: Option<Instant> = None;
         let mut report: Option<Report> = None;
-        let mut runner_open = true;
+        let mut filed = None;
+        let mut open = true;
+        let mut lost = false;
         let mut woken = false;
-        while out.open || err.open || (report.is_none() && runner_open) {
+        let mut pings = interval_at(Instant::now() + PING, PING);
+        let mut silent = false;
+        while out.open || err.open || (report.is_none() && open) {
             tokio::select! {
-                n = read_some(&mut stdout, &mut out_buffer), if out.open => {
-                    sink.lane(&mut out, &out_buffer[..n]);
-                    idle = Some(Instant::now() + IDLE);
-                }
-                n = read_some(&mut stderr, &mut err_buffer), if err.open => {
-                    sink.lane(&mut err, &err_buffer[..n]);
-                    idle = Some(Instant::now() + IDLE);
-                }
-                line = reports.next_line(), if runner_open => {
-                    if let Ok(Some(line)) = line {
-                        report = serde_json::from_str(&line).ok().or(report);
-                    } else {
-                        runner_open = false;
+                event = route.next() => match event {
+                    Some(Event::Output(stream, bytes)) => {
+                        let lane = match stream {
+                            Stream::Stdout => &mut out,
+                            Stream::Stderr => &mut err,
+                        };
+                        sink.lane(lane, &bytes);
+                        idle = Some(Instant::now() + IDLE);
                     }
-                    deadline = deadline.min(Instant::now() + DRAIN);
-                }
+                    Some(Event::Started { pid }) => shell.leaders.push(pid),
+                    Some(Event::Report { report: said, folder, file }) => {
+                        report = Some(said);
+                        filed = file;
+                        if let Some(folder) = folder {
+                            shell.folder = folder;
+                        }
+                        deadline = deadline.min(Instant::now() + DRAIN);
+                    }
+                    Some(Event::Gone) => {
+                        open = false;
+                        deadline = deadline.min(Instant::now() + DRAIN);
+                    }
+                    Some(Event::Swept(_) | Event::Kept(_)) => {}
+                    None => {
+                        lost = true;
+                        break;
+                    }
+                },
                 () = &mut end, if !asked => {
                     asked = true;
-                    wake(&child);
-                    say(&mut words, &Word::End).await;
+                    connection.wake();
+                    route.say(Word::End);
                     deadline = deadline.min(Instant::now() + DEAF);
                 }
-                right_ms = renewed(&mut right) => {
-                    say(&mut words, &Word::Renew { right_ms }).await;
-                }
+                right_ms = renewed(&mut right) => route.say(Word::Renew { right_ms }),
                 () = sleep_until(idle.unwrap_or(deadline)), if idle.is_some() => {
                     idle = None;
                     for lane in [&mut out, &mut err] {
@@ -318,9 +342,24 @@ impl Running<'_> {
                         sink.text(lane.stream, &text);
                     }
                 }
-                () = sleep_until(overdue), if !woken && runner_open => {
+                _ = pings.tick() => {
+                    let silence = connection.silence();
+                    if silence < SILENT {
+                        silent = false;
+                    } else if !silent {
+                        silent = true;
+                        sink.output.silent(silence);
+                    }
+                    connection.ping();
+                }
+                () = sleep_until(overdue), if !woken && open => {
                     woken = true;
-                    wake(&child);
+                    connection.wake();
+                    route.wake();
+                }
+                () = sleep_until(given_up), if open && report.is_none() => {
+                    lost = true;
+                    break;
                 }
                 () = sleep_until(deadline) => break,
             }
@@ -331,6 +370,8 @@ impl Running<'_> {
         }
         let mut outcome = Outcome {
             duration: began.elapsed(),
+            file: filed,
+            renewed: shell.lost.take(),
             ..Outcome::default()
         };
         let ended = matches!(&report, Some(Report::Exited { ended: Some(_), .. }));
@@ -348,30 +389,38 @@ impl Running<'_> {
                 outcome.left = left;
             }
             Some(Report::Failed { error }) => outcome.failed = Some(error),
+            None if lost || (asked && open && connection.silence() >= SILENT) => {
+                outcome.interrupted = asked;
+                let cell = &shell.door.cell;
+                let why = if connection.is_lost() {
+                    format!(
+                        "the cell {cell} was lost while it ran: {}",
+                        connection.loss()
+                    )
+                } else {
+                    let silence = connection.silence().as_secs();
+                    format!("the cell {cell} has not answered for {silence} s, and was given up")
+                };
+                outcome.failed = Some(format!(
+                    "{why}; what it did, and whether it still runs, is \
+                                               not known"
+                ));
+                connection.kill();
+                return Ok(outcome);
+            }
             Some(Report::Closed { .. }) | None => {
                 outcome.interrupted = asked;
                 if !asked {
-                    outcome.failed = Some("its runner was killed, and so is the command".into());
+                    outcome.failed =
+                        Some("the process around it was killed, and so is the command".into());
                 }
-                outcome.left = shell.end_orphans().await;
+                outcome.left = shell.sweep().await;
             }
         }
-        shell.note_folder();
-        if runner_open && !ended && !outcome.left.is_empty() {
+        if open && !ended && !outcome.left.jobs.is_empty() {
             // What is left writes on; somebody has to read, or it stands still.
-            tokio::spawn(discard(stdout));
-            tokio::spawn(discard(stderr));
-            shell.holding.push(Held {
-                child,
-                words,
-                reports,
-            });
-        } else if !outcome.left.services.is_empty() {
-            // Its runner takes in what it prints.
-            drop((words, reports, stdout, stderr));
-        } else {
-            drop(words);
-            let _ = timeout(Duration::from_millis(200), child.wait()).await;
+            route.discard();
+            shell.holding.push(route);
         }
         Ok(outcome)
     }
@@ -385,34 +434,4 @@ async fn renewed(right: &mut Option<Until>) -> u64 {
         return right.left_ms();
     }
     std::future::pending().await
-}
-
-/// Zero bytes: the end, errors included.
-async fn read_some(from: &mut Option<impl AsyncRead + Unpin>, buffer: &mut [u8]) -> usize {
-    match from {
-        Some(from) => from.read(buffer).await.unwrap_or(0),
-        None => 0,
-    }
-}
-
-async fn discard(from: Option<impl AsyncRead + Unpin>) {
-    if let Some(mut from) = from {
-        let _ = tokio::io::copy(&mut from, &mut tokio::io::sink()).await;
-    }
-}
-
-/// Lets a runner that something froze go on. Its descendants are its own to wake.
-fn wake(runner: &Child) {
-    let pid = runner.id().and_then(|id| Pid::from_raw(id.cast_signed()));
-    if let Some(pid) = pid {
-        let _ = kill_process(pid, Signal::CONT);
-    }
-}
-
-/// Best effort: a runner that is gone needs no words.
-async fn say(words: &mut OwnedWriteHalf, word: &Word) {
-    if let Ok(mut line) = serde_json::to_vec(word) {
-        line.push(b'\n');
-        let _ = words.write_all(&line).await;
-    }
 }

@@ -154,7 +154,7 @@ async fn a_rejected_key_ends_the_agent_with_the_servers_own_words() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_consent_a_real_model_gets_no_shell() {
-    if agent_lab::consent::in_container() {
+    if agent_lab::consent::is_contained(&agent_lab::cell::Cell::Host) {
         eprintln!("skipped: in a container the container is the boundary");
         return;
     }

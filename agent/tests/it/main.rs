@@ -6,6 +6,7 @@
 mod agent;
 mod budget;
 mod call_ids;
+mod cell;
 mod claude_session;
 mod common;
 mod dialogue;

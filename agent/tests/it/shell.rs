@@ -2,12 +2,11 @@
 
 use crate::common::stage::LONG;
 use agent_lab::{
+    cell::{Cell, Door, Surroundings},
     lease_keeper::Until,
     redact::Redactor,
     tools::{
         collect::{Collected, Collector},
-        environment::{RunFolder, Surroundings, environment},
-        output_file::OutputFiles,
         shell::{Outcome, Output, Shell},
     },
 };
@@ -15,17 +14,25 @@ use operator_ledger::event::Stream;
 use rustix::process::Pid;
 use std::{
     future::pending,
-    path::Path,
+    path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 use tempfile::TempDir;
 
 #[derive(Default)]
-pub(crate) struct Seen(Vec<(Stream, String)>);
+pub(crate) struct Seen {
+    pieces: Vec<(Stream, String)>,
+    /// How long the cell had said nothing when that was told first.
+    pub(crate) silent: Option<Duration>,
+}
 
 impl Output for Seen {
     fn text(&mut self, stream: Stream, text: &str, _record: bool) {
-        self.0.push((stream, text.to_string()));
+        self.pieces.push((stream, text.to_string()));
+    }
+
+    fn silent(&mut self, since: Duration) {
+        self.silent.get_or_insert(since);
     }
 }
 
@@ -44,42 +51,33 @@ impl std::ops::Deref for Done {
 }
 
 pub(crate) struct Stage {
-    files: OutputFiles,
     _home: TempDir,
-    _folder: RunFolder,
     pub(crate) shell: Shell,
 }
 
 pub(crate) fn stage() -> Stage {
-    stage_in("record")
+    stage_in(Cell::Host)
 }
 
-/// With an OPERATOR_HOME of this name.
-fn stage_in(name: &str) -> Stage {
+/// With commands in this cell.
+pub(crate) fn stage_in(cell: Cell) -> Stage {
     let home = tempfile::tempdir().unwrap();
-    let record = home.path().join(name);
-    std::fs::create_dir(&record).unwrap();
-    let folder = RunFolder::create(&record).unwrap();
-    let around = Surroundings {
-        lab_dir: home.path().join("lab"),
-        pd: Some("http://127.0.0.1:1".into()),
-        prometheus: None,
+    let executable = PathBuf::from(env!("CARGO_BIN_EXE_agent_lab"));
+    let door = Door {
+        runner: (!cell.is_this_host()).then(|| executable.clone()),
+        cell,
+        executable,
+        dashboard: "operator-tui".into(),
+        around: Surroundings {
+            lab_dir: home.path().join("lab"),
+            pd: Some("http://127.0.0.1:1".into()),
+            prometheus: None,
+        },
     };
-    let env = environment(std::env::vars_os(), &folder, &around, "session-1");
-    let shell = Shell::new(
-        env!("CARGO_BIN_EXE_agent_lab").into(),
-        env,
-        "/".into(),
-        folder.path(),
-        Redactor::new(["our-own-credential".to_string()]),
-    )
-    .unwrap();
-    Stage {
-        files: OutputFiles::new(home.path(), "session-1"),
-        _home: home,
-        _folder: folder,
-        shell,
-    }
+    let session = format!("session-{}", home.path().display());
+    let redactor = Redactor::new(["our-own-credential".to_string()]);
+    let shell = Shell::new(door, &session, redactor);
+    Stage { _home: home, shell }
 }
 
 impl Stage {
@@ -98,10 +96,10 @@ impl Stage {
         end: impl Future<Output = ()>,
     ) -> (Done, Seen) {
         let mut seen = Seen::default();
-        let running = self.shell.start(command, limit).unwrap();
-        let mut collector = Collector::new(self.files.begin());
+        let running = self.shell.start(command, limit);
+        let mut collector = Collector::new();
         let outcome = running.wait(&mut collector, &mut seen, end).await.unwrap();
-        let printed = collector.finish().0;
+        let printed = collector.finish(outcome.file.clone());
         (Done { outcome, printed }, seen)
     }
 }
@@ -170,11 +168,8 @@ async fn output_is_seen_while_the_command_runs() {
         path.display()
     );
     let mut seen = Opens(&path, Vec::new());
-    let mut collector = Collector::new(stage.files.begin());
-    let running = stage
-        .shell
-        .start(&command, Duration::from_secs(20))
-        .unwrap();
+    let mut collector = Collector::new();
+    let running = stage.shell.start(&command, Duration::from_secs(20));
     let done = running
         .wait(&mut collector, &mut seen, pending())
         .await
@@ -185,7 +180,7 @@ async fn output_is_seen_while_the_command_runs() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_the_record_s_folder_is_called_is_never_run() {
+async fn what_the_folder_for_small_files_is_called_is_never_run() {
     for name in [
         "sp ace",
         "it's",
@@ -194,7 +189,11 @@ async fn what_the_record_s_folder_is_called_is_never_run() {
         "a\"b; exit 7",
         "-x *",
     ] {
-        let mut stage = stage_in(name);
+        let temp = tempfile::tempdir().unwrap();
+        let temp = temp.path().join(name);
+        std::fs::create_dir(&temp).unwrap();
+        let set = format!("TMPDIR={}", temp.display());
+        let mut stage = stage_in(Cell::Prefix(vec!["env".into(), set]));
         let done = stage.run("cd /usr").await;
         assert_eq!(
             (done.exit_code, done.printed.text.as_str()),
@@ -340,11 +339,8 @@ async fn dropping_a_running_command_ends_it() {
     let command = format!("echo $$ > {}; exec sleep 300", note.path().display());
     {
         let mut seen = Seen::default();
-        let mut collector = Collector::new(stage.files.begin());
-        let running = stage
-            .shell
-            .start(&command, Duration::from_secs(60))
-            .unwrap();
+        let mut collector = Collector::new();
+        let running = stage.shell.start(&command, Duration::from_secs(60));
         tokio::select! {
             _ = running.wait(&mut collector, &mut seen, pending()) => panic!("ended by itself"),
             () = written(note.path()) => {}
@@ -376,16 +372,15 @@ async fn without_renewal_the_right_to_run_ends() {
             renewal.goes_on(renewal.asked(), lasts);
         }
     });
-    let mut collector = Collector::new(stage.files.begin());
+    let mut collector = Collector::new();
     let running = stage
         .shell
-        .start("sleep 4; echo done", Duration::from_secs(20))
-        .unwrap();
+        .start("sleep 4; echo done", Duration::from_secs(20));
     let done = running
         .wait(&mut collector, &mut Seen::default(), pending())
         .await
         .unwrap();
-    assert_eq!(collector.finish().0.text, "done\n", "{done:?}");
+    assert_eq!(collector.finish(None).text, "done\n", "{done:?}");
     renewing.abort();
     // With a right that is over, nothing starts.
     let touched = tempfile::tempdir().unwrap();
@@ -422,7 +417,7 @@ async fn strange_and_endless_output_is_harmless() {
         done.printed.text.starts_with("1\n2\n") && done.printed.text.ends_with("1000000\nend\n")
     );
     assert!(done.printed.text.contains("bytes omitted") && done.printed.text.len() < 40_000);
-    let total: usize = seen.0.iter().map(|(_, t)| t.len()).sum();
+    let total: usize = seen.pieces.iter().map(|(_, t)| t.len()).sum();
     assert_eq!(total, 6_888_896 + 4, "all of it is seen live");
     assert!(
         done.printed.unrecorded > 2_000_000,
@@ -470,11 +465,7 @@ async fn a_frozen_runner_neither_holds_the_session_up_nor_stays() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_shell_that_cannot_be_started_is_said_so() {
-    let mut stage = stage();
-    stage
-        .shell
-        .environment
-        .insert("PATH".into(), "/nowhere".into());
+    let mut stage = stage_in("cmd:env PATH=/nowhere".parse().unwrap());
     let done = stage.run("true").await;
     assert!(done.failed.as_deref().unwrap().contains("bash"), "{done:?}");
 }

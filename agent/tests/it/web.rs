@@ -193,7 +193,7 @@ async fn a_page_reaches_the_model_marked_as_data_and_the_record_redacted() {
     assert_eq!(call.tool_params.as_ref().unwrap()["reasoning"], "to know");
     let chunks = stage
         .ledger()
-        .output(&session.session_id, "a", 10)
+        .output(&session.session_id, "c1", 10)
         .await
         .unwrap();
     assert_eq!(chunks[0].text, "password: [redacted] and more");

@@ -46,6 +46,9 @@ pub enum Kind {
         /// `rehearsal`, or a model id.
         model: String,
         mode: Mode,
+        /// Where commands run. Empty: an agent that does not say.
+        #[serde(default)]
+        cell: String,
         /// Path of the ledger it works on.
         ledger: String,
     },

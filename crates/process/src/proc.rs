@@ -87,6 +87,15 @@ pub fn ignores_hangup(pid: Pid) -> bool {
     mask.is_some_and(|mask| mask & (1 << (Signal::HUP.as_raw() - 1)) != 0)
 }
 
+/// Whether a process was started with this variable, `NAME=value`.
+pub fn has_in_environment(pid: Pid, variable: &str) -> bool {
+    let environment = fs::read(format!("/proc/{}/environ", pid.as_raw_nonzero()));
+    let environment = environment.unwrap_or_default();
+    environment
+        .split(|b| *b == 0)
+        .any(|own| own == variable.as_bytes())
+}
+
 /// When a process began that has this in [`Stat::start_ticks`], by the clock on the wall.
 pub fn began_at(start_ticks: u64) -> Option<SystemTime> {
     let uptime = fs::read_to_string("/proc/uptime").ok()?;

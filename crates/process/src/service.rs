@@ -6,8 +6,8 @@
 //! program leaves that signal alone. So is whatever a service started. Nothing is ended here.
 
 use crate::{
-    proc::{Stat, command_line, ignores_hangup},
-    tree::{Below, walk},
+    proc::{Stat, command_line, has_in_environment, ignores_hangup},
+    tree::{Below, all, walk},
 };
 use rustix::process::{Pid, getpid};
 use std::collections::{HashMap, HashSet};
@@ -71,6 +71,35 @@ impl Judge {
             command: None,
             spared,
         }
+    }
+
+    /// For what is no descendant of this process. `leaders` led sessions of commands, and are to end
+    /// with them.
+    pub fn of_marked(leaders: impl IntoIterator<Item = Pid>) -> Self {
+        let numbers = leaders.into_iter().map(|p| p.as_raw_nonzero().get());
+        Self {
+            sessions: numbers.collect(),
+            command: None,
+            spared: HashSet::new(),
+        }
+    }
+
+    /// All processes that have `marker` (`NAME=value`) in their environment. Of services each
+    /// process is one.
+    pub fn divide_marked(&self, marker: &str) -> Left {
+        let mut left = Left::default();
+        for (pid, stat) in all().filter(|(_, stat)| !stat.has_ended()) {
+            if !has_in_environment(pid, marker) {
+                continue;
+            }
+            let own_session = !self.sessions.contains(&stat.session) && stat.terminal == 0;
+            if own_session || ignores_hangup(pid) {
+                left.services.push(Process::of(pid, &stat));
+            } else {
+                left.jobs.push(pid);
+            }
+        }
+        left
     }
 
     /// The descendants of this process that have not ended.

@@ -27,16 +27,8 @@ pub(crate) enum Below {
 /// Shows `visit` every descendant of `root`, zombies included, parents first.
 pub(crate) fn walk(root: Pid, mut visit: impl FnMut(Pid, &Stat) -> Below) {
     let mut children: HashMap<i32, Vec<(Pid, Stat)>> = HashMap::new();
-    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
-    for entry in entries {
-        let name = entry.file_name();
-        let number = name.to_str().and_then(|n| n.parse::<i32>().ok());
-        let Some(pid) = number.and_then(Pid::from_raw) else {
-            continue;
-        };
-        if let Some(stat) = Stat::of(pid) {
-            children.entry(stat.parent).or_default().push((pid, stat));
-        }
+    for (pid, stat) in all() {
+        children.entry(stat.parent).or_default().push((pid, stat));
     }
     let mut queue = vec![root.as_raw_nonzero().get()];
     while let Some(parent) = queue.pop() {
@@ -46,6 +38,16 @@ pub(crate) fn walk(root: Pid, mut visit: impl FnMut(Pid, &Stat) -> Below) {
             }
         }
     }
+}
+
+/// Every process that can be seen.
+pub(crate) fn all() -> impl Iterator<Item = (Pid, Stat)> {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    entries.filter_map(|entry| {
+        let name = entry.file_name();
+        let pid = Pid::from_raw(name.to_str()?.parse().ok()?)?;
+        Some((pid, Stat::of(pid)?))
+    })
 }
 
 /// Sends `signal` to each. A process that is gone already is not an error.

@@ -57,6 +57,12 @@ impl Docker {
         Self::at(&host, &project)
     }
 
+    /// From DOCKER_HOST alone, for containers of no project.
+    pub fn of_any() -> Result<Self, DockerError> {
+        let host = std::env::var("DOCKER_HOST").ok().filter(|h| !h.is_empty());
+        Self::at(host.as_deref().unwrap_or(DEFAULT_HOST), "")
+    }
+
     /// `host`: `unix:///path` or `tcp://host:port`.
     pub fn at(host: &str, project: &str) -> Result<Self, DockerError> {
         // Longer than any call here: each has a limit of its own, and streams have none.

@@ -1,10 +1,11 @@
-//! Runs a program in a container of the project as if it were a child of this process: stdin,
-//! stdout and stderr go through, and its exit code becomes ours.
+//! Runs a program in a container as if it were a child of this process: stdin, stdout and stderr go
+//! through, and its exit code becomes ours.
 //!
 //! When this process ends, however, its connection ends, and with it the program's stdin: a
-//! program that takes that as the end (`agent_lab --supervised` does) leaves nothing behind.
+//! program that takes that as the end, as a runner does, leaves nothing behind. When the program
+//! ends, or its container does, this process ends too, whether or not its own stdin does.
 
-use crate::stage::compose::{Compose, DockerError};
+use crate::stage::compose::{Compose, Docker, DockerError};
 use bollard::{
     container::LogOutput,
     exec::{StartExecOptions, StartExecResults},
@@ -17,25 +18,24 @@ use tokio::io::{AsyncWrite, AsyncWriteExt};
 /// How long Docker may need to say how a program ended whose output is over.
 const EXIT_LIMIT: Duration = Duration::from_secs(5);
 
-/// Runs `command` in the container whose role is `role`, with `env` (`NAME=value`) added.
-pub async fn run(
-    compose: &Compose,
-    role: &str,
-    command: Vec<String>,
-    env: Vec<String>,
-) -> Result<ExitCode, DockerError> {
-    let docker = &compose.docker;
+/// Runs `command` in a container: the one of this role where this process knows of a lab in
+/// Compose, or the one of this name.
+pub async fn run(container: &str, command: Vec<String>) -> Result<ExitCode, DockerError> {
+    let docker = Docker::of_any()?;
     let what = format!(
-        "running {}",
+        "running {} in {container}",
         command.first().map_or("nothing", String::as_str)
     );
-    let container = compose.container_of(role).await?;
+    let of_lab = match Compose::from_env() {
+        Ok(compose) => compose.container_of(container).await.ok(),
+        Err(_) => None,
+    };
+    let container = of_lab.unwrap_or_else(|| container.to_owned());
     let config = ExecConfig {
         attach_stdin: Some(true),
         attach_stdout: Some(true),
         attach_stderr: Some(true),
         cmd: Some(command),
-        env: Some(env),
         ..ExecConfig::default()
     };
     let made = docker
@@ -67,7 +67,7 @@ pub async fn run(
         }
     }
     feeding.abort();
-    let code = exit_code(compose, &made.id).await?;
+    let code = exit_code(&docker, &made.id).await?;
     Ok(u8::try_from(code).map_or(ExitCode::FAILURE, ExitCode::from))
 }
 
@@ -84,8 +84,7 @@ async fn feed(mut input: std::pin::Pin<Box<dyn AsyncWrite + Send>>) {
 }
 
 /// How the program ended. Docker may know it a little after the end of the output.
-async fn exit_code(compose: &Compose, exec: &str) -> Result<i64, DockerError> {
-    let docker = &compose.docker;
+async fn exit_code(docker: &Docker, exec: &str) -> Result<i64, DockerError> {
     let deadline = tokio::time::Instant::now() + EXIT_LIMIT;
     loop {
         let seen = docker

@@ -249,7 +249,9 @@ async fn answer(State(served): State<Served>, mut request: Request<Body>) -> Res
                 "exec" => {
                     assert_eq!(node, "agent");
                     let asked: Value = serde_json::from_slice(&body).unwrap();
-                    let words = |name: &str| serde_json::from_value(asked[name].clone()).unwrap();
+                    let words = |name: &str| {
+                        serde_json::from_value(asked[name].clone()).unwrap_or_default()
+                    };
                     let mut execs = served.execs.lock().unwrap();
                     let id = format!("e{}", execs.len());
                     let exec = Exec {

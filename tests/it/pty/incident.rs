@@ -24,8 +24,7 @@ fn an_incident_is_followed_approved_read_and_played_back() {
     let mut theirs = lab.dashboard(120, 40, &["--no-agent", "--no-monitor"]);
     theirs.until(|s| s.contains("Agent elsewhere · #1") && s.contains("live from the ledger"));
     approve(&mut theirs, "operator-tui lab start tikv1");
-    ours.until(|s| s.contains("✓ approved by"));
-    approve(&mut ours, "sleep 2; operator-tui cluster");
+    // What only looks waits for nobody.
     ours.until(|s| s.contains("✓ proven"));
     theirs.until(|s| s.contains("Agent elsewhere, ended"));
     ours.send("q");

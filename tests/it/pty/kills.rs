@@ -37,15 +37,18 @@ enum Victim {
     Monitor,
     Keeper,
     Runner,
+    /// The process around a command.
+    Command,
 }
 
 impl Victim {
-    const ALL: [Self; 5] = [
+    const ALL: [Self; 6] = [
         Self::Dashboard,
         Self::Agent,
         Self::Monitor,
         Self::Keeper,
         Self::Runner,
+        Self::Command,
     ];
 
     /// What is in its command line, and in no other's.
@@ -56,6 +59,7 @@ impl Victim {
             Self::Monitor => Some("monitor run"),
             Self::Keeper => Some("lab keeper"),
             Self::Runner => Some("__runner"),
+            Self::Command => Some("__command"),
         }
     }
 }
@@ -189,7 +193,7 @@ fn strike(plan: &Plan, dash: &mut Dashboard) -> (bool, bool) {
     let mut chance = StdRng::seed_from_u64(plan.seed);
     let deadline = Instant::now() + limit();
     while dash.lives() {
-        let at_work = !named(dash.home(), "__runner").is_empty();
+        let at_work = !named(dash.home(), "__command").is_empty();
         let Some(word) = plan.victim.word() else {
             dash.signal(plan.signal);
             return (true, at_work);

@@ -5,11 +5,15 @@ use crate::{
     tools::collect::Collector,
 };
 use operator_ledger::{clean::Cleaner, event::Stream};
+use std::time::Duration;
 
 /// Where a command's output goes as it comes, already clean and redacted.
 pub trait Output {
     /// `record`: whether the ledger takes it too.
     fn text(&mut self, stream: Stream, text: &str, record: bool);
+
+    /// The cell has not answered for so long.
+    fn silent(&mut self, _since: Duration) {}
 }
 
 /// One stream of the command on its way to text.

@@ -1,20 +1,18 @@
-//! The runner: a hidden process around one shell command, which sees to it that nothing the
-//! command started outlives the agent, whatever dies first, but for what made itself independent.
+//! The process around one shell command, which sees to it that nothing the command started outlives
+//! the runner, whatever dies first, but for what made itself independent.
 //!
 //! It has its own session and is a child subreaper, so every descendant of the command stays its
-//! descendant. Its stdin is a socket to the agent: the lifeline. One line of JSON comes in, the
+//! descendant. Its stdin is a socket to the runner: the lifeline. One line of JSON comes in, the
 //! [`Job`]; [`Word`]s may follow; [`Report`]s go back. At end of the lifeline, at the time limit,
 //! on [`Word::End`] and on SIGTERM it ends the command and its jobs; services stay, and why which
 //! is which is [`operator_process::service`]'s to say. When the shell has exited by itself it stays
 //! as long as anything lives that the command left.
 //!
-//! It does not read the command's output: that goes straight to the agent through the runner's
-//! inherited stdout and stderr, which it gives up as soon as the shell has them. Only what services
+//! It does not read the command's output: that goes straight to the runner through its inherited
+//! stdout and stderr, which it gives up as soon as the shell has them. Only what services
 //! print when nobody listens any more it takes in, lest they stand still or die of it.
 
-mod drain;
-
-use drain::Drain;
+use super::drain::Drain;
 use jiff::Timestamp;
 use operator_ledger::Stopwatch;
 use operator_process::{
@@ -29,7 +27,7 @@ use std::{
     fs::OpenOptions,
     io,
     os::unix::process::ExitStatusExt,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, Command, ExitCode, Stdio},
     time::Duration,
 };
@@ -43,8 +41,8 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-/// First argument of a process that is a runner.
-pub const ROLE: &str = "__runner";
+/// First argument of a process that is around a command.
+pub const ROLE: &str = "__command";
 
 /// Between TERM and KILL.
 const GRACE: Duration = Duration::from_millis(400);
@@ -56,8 +54,8 @@ const GIVE_UP: Duration = Duration::from_millis(4600);
 /// Processes of a kind that are named.
 const MOST_NAMED: usize = 20;
 
-/// What to run. The environment is the runner's own.
-#[derive(Debug, Serialize, Deserialize)]
+/// What to run. The environment is that of the process around it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Job {
     pub command: String,
     pub folder: PathBuf,
@@ -68,7 +66,7 @@ pub struct Job {
     pub right_ms: Option<u64>,
 }
 
-/// From the agent, one line each.
+/// From the agent, by way of the runner, one line each.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Word {
@@ -78,7 +76,7 @@ pub enum Word {
     Renew { right_ms: u64 },
 }
 
-/// To the agent, one line each.
+/// To the agent, by way of the runner, one line each.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Report {
@@ -179,13 +177,13 @@ pub fn main() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            operator_ledger::clean::complain(format_args!("runner: {error}"));
+            operator_ledger::clean::complain(format_args!("a command: {error}"));
             ExitCode::FAILURE
         }
     }
 }
 
-struct Runner {
+struct Around {
     words: Lines<BufReader<OwnedReadHalf>>,
     reports: OwnedWriteHalf,
     terminate: tokio::signal::unix::Signal,
@@ -199,7 +197,7 @@ async fn run() -> io::Result<()> {
     // would seem to be a service. What has a handler is reset for them.
     let _hangup = signal(SignalKind::hangup())?;
     let mut reaper = Reaper::new()?;
-    // A frozen runner does not see its lifeline end; one that is not takes no harm.
+    // One that is frozen does not see its lifeline end; one that is not takes no harm.
     #[cfg(target_os = "linux")]
     rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::CONT))?;
     let lifeline = std::os::unix::net::UnixStream::from(rustix::io::fcntl_dupfd_cloexec(
@@ -227,15 +225,15 @@ async fn run() -> io::Result<()> {
             .await;
         }
     }
-    let mut runner = Runner {
+    let mut around = Around {
         words,
         reports,
         terminate,
         reaper,
     };
-    if runner.hold(&job).await {
-        drop((runner.words, runner.reports));
-        drain.hold(&mut runner.reaper).await?;
+    if around.hold(&job).await {
+        drop((around.words, around.reports));
+        drain.hold(&mut around.reaper).await?;
     }
     Ok(())
 }
@@ -248,7 +246,11 @@ fn start(job: &Job) -> io::Result<Child> {
     }
     let child = Command::new("bash")
         .args(["--noprofile", "--norc", "-c", &job.command])
-        .current_dir(&job.folder)
+        .current_dir(if job.folder.is_dir() {
+            &job.folder
+        } else {
+            Path::new("/")
+        })
         .stdin(Stdio::null())
         .spawn()
         .map_err(|e| match e.kind() {
@@ -296,7 +298,7 @@ async fn tell(to: &mut OwnedWriteHalf, report: &Report) -> io::Result<()> {
     to.write_all(&line).await
 }
 
-impl Runner {
+impl Around {
     /// True: services are left.
     async fn hold(&mut self, job: &Job) -> bool {
         let limit = Instant::now() + Duration::from_millis(job.limit_ms);

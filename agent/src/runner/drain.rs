@@ -1,4 +1,4 @@
-//! What a runner does when all that is left of its command are services: it takes in what they
+//! What the process around a command does when all that is left of its command are services: it takes in what they
 //! print, as long as they print to where the command did, and reaps them as long as the agent
 //! lives. Whoever writes to a pipe without a reader dies of it, or stands still when it is full.
 //!
