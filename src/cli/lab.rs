@@ -78,9 +78,9 @@ enum Command {
         /// Docker's own socket
         #[arg(long, value_name = "PATH", default_value = "/var/run/docker.sock")]
         socket: PathBuf,
-        /// The compose project
+        /// The compose project [default: that of the container it runs in]
         #[arg(long, env = compose::PROJECT_VAR, hide_env_values = true, value_name = "NAME")]
-        project: String,
+        project: Option<String>,
     },
     /// Run a program in a container of the lab, as if it ran here
     #[command(hide = true)]
@@ -211,6 +211,10 @@ async fn command(command: Command) -> CliResult {
             socket,
             project,
         } => {
+            let host = format!("unix://{}", socket.display());
+            let project = project.filter(|name| !name.is_empty());
+            let docker = compose::Docker::at(&host, project.as_deref())?;
+            let project = docker.project().await?.to_string();
             let listener = tokio::net::TcpListener::bind(&listen)
                 .await
                 .wrap_err_with(|| format!("cannot listen on {listen}"))?;

@@ -69,6 +69,10 @@ pub(super) fn read(method: &Method, path: &str, query: Option<&str>) -> Result<C
             ];
             container(id, "logs", only(query, &known)?)
         }
+        ["containers", id, "top"] if get => container(id, "top", only(query, &["ps_args"])?),
+        ["containers", id, "stats"] if get => {
+            container(id, "stats", only(query, &["stream", "one-shot"])?)
+        }
         ["containers", id, "start"] if post => container(id, "start", String::new()),
         ["containers", id, "stop"] if post => container(id, "stop", only(query, &["t", "signal"])?),
         ["containers", id, "restart"] if post => {
@@ -264,6 +268,8 @@ mod tests {
             "GET /containers/json?all=1",
             "GET /v1.47/containers/lab-tikv1-1/json",
             "GET /containers/tikv1/logs?stdout=1&tail=20&follow=true",
+            "GET /containers/tikv1/top?ps_args=aux",
+            "GET /containers/tikv1/stats?stream=false&one-shot=1",
             "POST /containers/tikv1/start",
             "POST /containers/tikv1/stop?t=20",
             "POST /containers/tikv1/restart",
@@ -288,6 +294,8 @@ mod tests {
             "POST /containers/tikv1/update",
             "POST /containers/tikv1/rename?name=x",
             "POST /containers/tikv1/attach",
+            "POST /containers/tikv1/stats",
+            "GET /containers/tikv1/top?ps_args=%2Fetc",
             "GET /containers/tikv1/archive?path=/etc",
             "PUT /containers/tikv1/archive?path=/",
             "GET /containers/tikv1/export",

@@ -89,9 +89,7 @@ pub async fn down() -> Result<(), StageError> {
             let client = Client::new(LabDir::from_env()?);
             Ok(client.down().await.map_err(ControlError::from)?)
         }
-        Which::Compose => Err(StageError::InCompose(
-            "`docker compose --profile lab down -v` ends it",
-        )),
+        Which::Compose => Err(StageError::InCompose("`docker compose down -v` ends it")),
     }
 }
 
@@ -124,7 +122,7 @@ pub fn check_can_start_over() -> Result<(), StageError> {
     match which()? {
         Which::Embedded => Ok(()),
         Which::Compose => Err(StageError::InCompose(
-            "`docker compose --profile lab down -v` removes its data",
+            "`docker compose down -v` removes its data",
         )),
     }
 }

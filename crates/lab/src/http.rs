@@ -1,4 +1,4 @@
-//! The HTTP client of the lab's own processes: short limits, no proxy, loopback only.
+//! The HTTP client of the lab's own processes: short limits, no proxy.
 
 use std::time::Duration;
 

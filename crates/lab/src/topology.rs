@@ -39,21 +39,46 @@ pub struct Node {
     pub role: NodeRole,
     /// Raft id, and store id or PD member number: 1 to 3. Zero for the load.
     pub id: u64,
+    /// Where the others find it: this machine, unless the lab is spread over several hosts.
+    #[serde(default = "loopback", skip_serializing_if = "is_loopback")]
+    pub host: String,
     /// PD: client URL. Store: where regions are served. Load: metrics and control.
     pub port: u16,
     /// PD: peer address. Store: status address. Load: none.
     pub second_port: Option<u16>,
 }
 
+/// The host of a node that nobody outside this machine is to reach.
+const LOOPBACK: &str = "127.0.0.1";
+
+fn loopback() -> String {
+    LOOPBACK.into()
+}
+
+fn is_loopback(host: &String) -> bool {
+    host == LOOPBACK
+}
+
 impl Node {
     /// What clients connect to.
     pub fn address(&self) -> String {
-        format!("127.0.0.1:{}", self.port)
+        format!("{}:{}", self.host, self.port)
     }
 
     /// A store's status address, a PD member's peer address.
     pub fn second_address(&self) -> Option<String> {
-        self.second_port.map(|port| format!("127.0.0.1:{port}"))
+        self.second_port.map(|port| format!("{}:{port}", self.host))
+    }
+
+    /// What it listens on for one of its ports: where others have to reach it, all addresses of
+    /// its host.
+    pub fn listens_on(&self, port: u16) -> String {
+        let host = if is_loopback(&self.host) {
+            LOOPBACK
+        } else {
+            "0.0.0.0"
+        };
+        format!("{host}:{port}")
     }
 
     /// Where Raft messages for this node go.
@@ -111,6 +136,7 @@ impl Topology {
                     name: format!("{prefix}{}", id - 1),
                     role,
                     id,
+                    host: loopback(),
                     port: next_port()?,
                     second_port: Some(next_port()?),
                 });
@@ -120,6 +146,7 @@ impl Topology {
             name: "load".into(),
             role: NodeRole::Load,
             id: 0,
+            host: loopback(),
             port: next_port()?,
             second_port: None,
         });
@@ -231,6 +258,31 @@ mod tests {
         assert_eq!(region_of(""), 1);
         assert_eq!(region_of("zzz"), REGIONS);
         assert_eq!(start_key(REGIONS + 1), None);
+    }
+
+    #[test]
+    fn a_node_may_live_on_a_host_of_its_own() {
+        let mut port = 100;
+        let next = || {
+            port += 1;
+            Ok::<_, io::Error>(port)
+        };
+        let mut topology = Topology::new(7, next).unwrap();
+        let written = serde_json::to_value(&topology.nodes[0]).unwrap();
+        assert!(written.get("host").is_none(), "{written}");
+        let here: Node = serde_json::from_value(written).unwrap();
+        assert_eq!((here.address(), here.listens_on(101)), {
+            let at = "127.0.0.1:101".to_string();
+            (at.clone(), at)
+        });
+        topology.nodes[3].host = "tikv0".into();
+        let there = &topology.nodes[3];
+        assert_eq!(there.address(), format!("tikv0:{}", there.port));
+        assert_eq!(
+            there.listens_on(there.port),
+            format!("0.0.0.0:{}", there.port)
+        );
+        assert_eq!(topology.peers(NodeRole::Store)[&1], there.address());
     }
 
     #[test]

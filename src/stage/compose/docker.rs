@@ -3,7 +3,8 @@
 
 use bollard::{API_DEFAULT_VERSION, errors::Error};
 use operator_ledger::clean::one_line;
-use std::{future::Future, time::Duration};
+use std::{future::Future, sync::Arc, time::Duration};
+use tokio::sync::OnceCell;
 
 const DEFAULT_HOST: &str = "unix:///var/run/docker.sock";
 /// How long a call that only asks or signals may take.
@@ -39,32 +40,28 @@ pub enum DockerError {
 #[derive(Debug, Clone)]
 pub struct Docker {
     pub api: bollard::Docker,
-    pub project: String,
     host: String,
+    /// Asked for once, if nobody said it.
+    project: Arc<OnceCell<String>>,
 }
 
 impl Docker {
-    /// From DOCKER_HOST and COMPOSE_PROJECT_NAME. Asks nobody anything yet.
+    /// From DOCKER_HOST and, if it is set, COMPOSE_PROJECT_NAME. Asks nobody anything yet.
     pub fn from_env() -> Result<Self, DockerError> {
         let var = |name| std::env::var(name).ok().filter(|v: &String| !v.is_empty());
-        let project = var(super::PROJECT_VAR).ok_or_else(|| {
-            DockerError::Settings(format!(
-                "{} is not set: it names the compose project of the lab",
-                super::PROJECT_VAR
-            ))
-        })?;
+        let project = var(super::PROJECT_VAR);
         let host = var("DOCKER_HOST").unwrap_or_else(|| DEFAULT_HOST.into());
-        Self::at(&host, &project)
+        Self::at(&host, project.as_deref())
     }
 
-    /// From DOCKER_HOST alone, for containers of no project.
-    pub fn of_any() -> Result<Self, DockerError> {
-        let host = std::env::var("DOCKER_HOST").ok().filter(|h| !h.is_empty());
-        Self::at(host.as_deref().unwrap_or(DEFAULT_HOST), "")
+    /// The name of the project.
+    pub async fn project(&self) -> Result<&str, DockerError> {
+        let find = || super::project::find(self);
+        self.project.get_or_try_init(find).await.map(String::as_str)
     }
 
-    /// `host`: `unix:///path` or `tcp://host:port`.
-    pub fn at(host: &str, project: &str) -> Result<Self, DockerError> {
+    /// `host`: `unix:///path` or `tcp://host:port`. Without a project Docker is asked for it.
+    pub fn at(host: &str, project: Option<&str>) -> Result<Self, DockerError> {
         // Longer than any call here: each has a limit of its own, and streams have none.
         let timeout = 24 * 3600;
         let api = match host.split_once("://") {
@@ -86,8 +83,8 @@ impl Docker {
         })?;
         Ok(Self {
             api,
-            project: project.into(),
             host: host.into(),
+            project: Arc::new(OnceCell::new_with(project.map(String::from))),
         })
     }
 

@@ -21,15 +21,13 @@ const EXIT_LIMIT: Duration = Duration::from_secs(5);
 /// Runs `command` in a container: the one of this role where this process knows of a lab in
 /// Compose, or the one of this name.
 pub async fn run(container: &str, command: Vec<String>) -> Result<ExitCode, DockerError> {
-    let docker = Docker::of_any()?;
+    let compose = Compose::from_env()?;
+    let docker = &compose.docker;
     let what = format!(
         "running {} in {container}",
         command.first().map_or("nothing", String::as_str)
     );
-    let of_lab = match Compose::from_env() {
-        Ok(compose) => compose.container_of(container).await.ok(),
-        Err(_) => None,
-    };
+    let of_lab = compose.container_of(container).await.ok();
     let container = of_lab.unwrap_or_else(|| container.to_owned());
     let config = ExecConfig {
         attach_stdin: Some(true),
@@ -67,7 +65,7 @@ pub async fn run(container: &str, command: Vec<String>) -> Result<ExitCode, Dock
         }
     }
     feeding.abort();
-    let code = exit_code(&docker, &made.id).await?;
+    let code = exit_code(docker, &made.id).await?;
     Ok(u8::try_from(code).map_or(ExitCode::FAILURE, ExitCode::from))
 }
 

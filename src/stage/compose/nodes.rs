@@ -56,20 +56,27 @@ impl Compose {
         Self { docker, load_file }
     }
 
+    /// The containers of the project whose role is `role`.
+    pub(super) async fn of_role(&self, role: &str) -> Result<Vec<ContainerSummary>, DockerError> {
+        self.list(&[format!("{ROLE_LABEL}={role}")]).await
+    }
+
     /// The id of the container of the project whose role is `role`.
     pub async fn container_of(&self, role: &str) -> Result<String, DockerError> {
-        let found = self.list(&[format!("{ROLE_LABEL}={role}")]).await?;
-        let id = found.into_iter().find_map(|c| c.id);
-        id.ok_or_else(|| DockerError::NoNode {
-            node: format!("container with the role {role}"),
-            project: self.docker.project.clone(),
-            known: "only others".into(),
-        })
+        let id = self.of_role(role).await?.into_iter().find_map(|c| c.id);
+        match id {
+            Some(id) => Ok(id),
+            None => Err(DockerError::NoNode {
+                node: format!("container with the role {role}"),
+                project: self.docker.project().await?.into(),
+                known: "only others".into(),
+            }),
+        }
     }
 
     async fn list(&self, labels: &[String]) -> Result<Vec<ContainerSummary>, DockerError> {
         let mut labels = labels.to_vec();
-        labels.push(format!("{PROJECT_LABEL}={}", self.docker.project));
+        labels.push(format!("{PROJECT_LABEL}={}", self.docker.project().await?));
         let options = ListContainersOptions {
             all: true,
             filters: Some(HashMap::from([("label".to_string(), labels)])),
@@ -90,14 +97,14 @@ impl Compose {
         let nodes = self.nodes().await?;
         let known: Vec<&str> = nodes.iter().map(|n| n.name.as_str()).collect();
         let known = known.join(", ");
-        nodes
-            .into_iter()
-            .find(|n| n.name == name)
-            .ok_or_else(|| DockerError::NoNode {
+        match nodes.into_iter().find(|n| n.name == name) {
+            Some(node) => Ok(node),
+            None => Err(DockerError::NoNode {
                 node: name.into(),
-                project: self.docker.project.clone(),
+                project: self.docker.project().await?.into(),
                 known,
-            })
+            }),
+        }
     }
 
     async fn status(&self, node: Node) -> Result<NodeStatus, DockerError> {

@@ -10,7 +10,7 @@ use operator_lab::NodeState;
 use operator_tui::{
     proxy::{Proxy, serve},
     stage::{
-        compose::{Compose, Docker as Client},
+        compose::{self, Compose, Docker as Client},
         control::{Control, Verb},
     },
 };
@@ -34,15 +34,15 @@ fn cluster() -> Docker {
     ])
 }
 
-fn compose(docker: &Docker) -> Compose {
-    Compose::new(Client::at(&docker.host(), "lab").unwrap(), None)
+fn lab_in(docker: &Docker) -> Compose {
+    Compose::new(Client::at(&docker.host(), Some("lab")).unwrap(), None)
 }
 
 #[tokio::test]
 async fn nodes_are_told_by_their_labels() {
     let docker = cluster();
     docker.inner.lock().unwrap().containers[0].status = "paused";
-    let nodes = compose(&docker).ps().await.unwrap();
+    let nodes = lab_in(&docker).ps().await.unwrap();
     let names: Vec<&str> = nodes.iter().map(|n| n.node.as_str()).collect();
     assert_eq!(names, ["load", "pd0", "tikv0", "tikv1"]);
     assert_eq!(nodes[3].state, NodeState::Paused);
@@ -57,7 +57,7 @@ async fn nodes_are_told_by_their_labels() {
 #[tokio::test]
 async fn every_verb_does_what_docker_calls_it() {
     let docker = cluster();
-    let lab = compose(&docker);
+    let lab = lab_in(&docker);
     for verb in [
         Verb::Kill,
         Verb::Start,
@@ -107,9 +107,63 @@ async fn every_verb_does_what_docker_calls_it() {
 }
 
 #[tokio::test]
+async fn the_project_is_the_only_one_with_a_lab_or_has_to_be_said() {
+    let ask = async |docker: &Docker| {
+        let client = Client::at(&docker.host(), None).unwrap();
+        let found = client.project().await.map(String::from);
+        found.map_err(|e| e.to_string())
+    };
+    let one = Docker::start(vec![
+        container("checkout-2", "tikv1", "store", "running"),
+        container("checkout-2", "pd0", "pd", "running"),
+    ]);
+    assert_eq!(ask(&one).await.unwrap(), "checkout-2");
+    let lab = Compose::new(Client::at(&one.host(), None).unwrap(), None);
+    assert_eq!(lab.ps().await.unwrap().len(), 2);
+    let two = ask(&cluster()).await.unwrap_err();
+    assert!(
+        two.contains("(lab, other)") && two.contains("COMPOSE_PROJECT_NAME"),
+        "{two}"
+    );
+    let none = ask(&Docker::start(Vec::new())).await.unwrap_err();
+    assert!(none.contains("docker compose up -d"), "{none}");
+}
+
+#[tokio::test]
+async fn nothing_is_broken_before_agent_and_monitor_run() {
+    let up = async |containers| {
+        let docker = Docker::start(containers);
+        let lab = lab_in(&docker);
+        let error = compose::up::up(&lab, "http://127.0.0.1:1", |_| {}).await;
+        assert!(docker.changes().is_empty());
+        error.unwrap_err().to_string()
+    };
+    let agent = |status| container("lab", "agent", "agent", status);
+    let monitor = || container("lab", "monitor", "monitor", "running");
+    let store = || container("lab", "tikv0", "store", "exited");
+    assert_eq!(
+        up(vec![store(), agent("paused"), monitor()]).await,
+        "the container of the agent is paused; `docker compose unpause agent` brings it back"
+    );
+    assert_eq!(
+        up(vec![store(), agent("exited"), monitor()]).await,
+        "the container of the agent is exited; `docker compose up -d agent` brings it back"
+    );
+    assert_eq!(
+        up(vec![store(), agent("running")]).await,
+        "there is no container of the monitor in project lab; `docker compose up -d monitor` makes it"
+    );
+    let nothing = up(vec![agent("running"), monitor()]).await;
+    assert!(
+        nothing.starts_with("no container of a cluster in project lab"),
+        "{nothing}"
+    );
+}
+
+#[tokio::test]
 async fn what_is_not_there_is_named_with_what_is() {
     let docker = cluster();
-    let error = compose(&docker)
+    let error = lab_in(&docker)
         .act(Verb::Kill, "grafana")
         .await
         .unwrap_err();
@@ -123,7 +177,7 @@ async fn what_is_not_there_is_named_with_what_is() {
 #[tokio::test]
 async fn logs_end_and_logs_that_are_followed_do_not() {
     let docker = cluster();
-    let lab = compose(&docker);
+    let lab = lab_in(&docker);
     assert_eq!(lab.logs("tikv0", 3).await.unwrap(), "one\ntwo\nthree\n");
     let mut pieces = lab.follow("tikv0", 3).await.unwrap();
     let mut seen = Vec::new();
@@ -143,12 +197,12 @@ async fn errors_say_what_was_wanted_and_who_said_no() {
         500,
         json!({ "message": "the daemon is \u{1b}[31mill" }).to_string(),
     ));
-    let error = compose(&docker).ps().await.unwrap_err().to_string();
+    let error = lab_in(&docker).ps().await.unwrap_err().to_string();
     assert_eq!(
         error,
         "listing the containers: Docker says 500: the daemon is ill"
     );
-    let nobody = Client::at("unix:///nowhere/docker.sock", "lab");
+    let nobody = Client::at("unix:///nowhere/docker.sock", Some("lab"));
     let error = match nobody {
         Ok(client) => Compose::new(client, None)
             .ps()
@@ -167,7 +221,7 @@ async fn errors_say_what_was_wanted_and_who_said_no() {
         200,
         "<html>".into(),
     ));
-    let error = compose(&garbage).ps().await.unwrap_err().to_string();
+    let error = lab_in(&garbage).ps().await.unwrap_err().to_string();
     assert!(error.starts_with("listing the containers: "), "{error}");
 }
 
@@ -180,7 +234,7 @@ async fn a_docker_that_is_silent_is_given_up() {
         .unwrap()
         .hangs
         .push("GET /containers/json".into());
-    let error = compose(&docker).ps().await.unwrap_err().to_string();
+    let error = lab_in(&docker).ps().await.unwrap_err().to_string();
     assert_eq!(
         error,
         "listing the containers: Docker did not answer within 15 s"
@@ -193,7 +247,7 @@ async fn the_load_is_a_number_in_a_file() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("rate");
     let lab = Compose::new(
-        Client::at(&docker.host(), "lab").unwrap(),
+        Client::at(&docker.host(), Some("lab")).unwrap(),
         Some(file.clone()),
     );
     assert_eq!(lab.load(Some(120)).await.unwrap(), 120);
@@ -201,7 +255,7 @@ async fn the_load_is_a_number_in_a_file() {
     assert_eq!(lab.load(None).await.unwrap(), 500);
     assert_eq!(lab.load(Some(0)).await.unwrap(), 0);
     assert!(
-        compose(&docker)
+        lab_in(&docker)
             .load(None)
             .await
             .unwrap_err()
@@ -530,7 +584,7 @@ async fn a_repair_through_the_proxy_is_like_one_without() {
     let docker = cluster();
     let address = proxy(&docker).await;
     let lab = Compose::new(
-        Client::at(&format!("tcp://{address}"), "lab").unwrap(),
+        Client::at(&format!("tcp://{address}"), Some("lab")).unwrap(),
         None,
     );
     let nodes = lab.ps().await.unwrap();

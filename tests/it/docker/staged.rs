@@ -151,7 +151,7 @@ struct Served {
     execs: Arc<Mutex<BTreeMap<String, Exec>>>,
 }
 
-/// Containers as Docker lists and inspects them, the agent's last.
+/// Containers as Docker lists and inspects them, then the agent's and the monitor's.
 async fn containers(stage: &Path) -> Vec<Value> {
     let (code, text) = lab(stage, &["lab", "ps", "--json"]).await;
     assert_eq!(code, Some(0), "{text}");
@@ -171,7 +171,9 @@ async fn containers(stage: &Path) -> Vec<Value> {
             )
         })
         .collect();
-    all.push(container("agent", "agent", "running", 0, ""));
+    for name in ["agent", "monitor"] {
+        all.push(container(name, name, "running", 0, ""));
+    }
     all
 }
 

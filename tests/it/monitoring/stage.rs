@@ -306,7 +306,7 @@ fn configure(folder: &Path, pd: &[String], stores: &[String], listens: &str, rou
             r#"["tikv0:20180", "tikv1:20180", "tikv2:20180"]"#,
             quoted(stores),
         ),
-        (r#"["monitor:9105"]"#, quoted(&operator)),
+        (r#"["figures:9105"]"#, quoted(&operator)),
         (
             "rules/*.yml",
             root()

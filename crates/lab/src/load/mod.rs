@@ -81,7 +81,7 @@ impl Load {
 
 /// Runs the load until its port fails.
 pub async fn run(topology: &Topology, node: &Node) -> Result<Infallible, NodeError> {
-    let listener = listen(&node.address())?;
+    let listener = listen(&node.listens_on(node.port))?;
     let (rate, mut rates) = watch::channel(topology.rate);
     let load = Arc::new(Load {
         router: Router::new(topology).map_err(|e| NodeError::new(e.to_string()))?,

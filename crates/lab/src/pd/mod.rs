@@ -63,8 +63,11 @@ pub(crate) async fn run(
 ) -> Result<Infallible, NodeError> {
     let data = dir.data(&node.name);
     let disk = Disk::open(&data.join("raft.db"))?;
-    let peer_listener = listen(&node.raft_address())?;
-    let listener = listen(&node.address())?;
+    let peer_port = node
+        .second_port
+        .ok_or_else(|| NodeError::new("no peer address"))?;
+    let peer_listener = listen(&node.listens_on(peer_port))?;
+    let listener = listen(&node.listens_on(node.port))?;
     let addresses = topology.peers(NodeRole::Pd);
     let group = Group::start(PD_GROUP, node.id, peers(node.id, addresses.clone()), &disk).await?;
     let others = addresses.into_iter().filter(|(id, _)| *id != node.id);

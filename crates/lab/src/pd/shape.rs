@@ -92,7 +92,7 @@ pub(super) fn store(
         "store": {
             "id": id,
             "address": record.address,
-            // All addresses are 127.0.0.1: the label is the name that people know it by.
+            // Most labs have one address for all: the label is the name that people know it by.
             "labels": [{ "key": "host", "value": format!("tikv{}", id - 1) }],
             "version": record.version,
             "peer_address": record.address,

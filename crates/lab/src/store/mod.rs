@@ -38,11 +38,11 @@ pub(crate) async fn run(
 ) -> Result<Infallible, NodeError> {
     let data = dir.data(&node.name);
     let disk = Disk::open(&data.join("raft.db"))?;
-    let listener = listen(&node.address())?;
-    let status_address = node
-        .second_address()
+    let listener = listen(&node.listens_on(node.port))?;
+    let status_port = node
+        .second_port
         .ok_or_else(|| NodeError::new("no status address"))?;
-    let status_listener = listen(&status_address)?;
+    let status_listener = listen(&node.listens_on(status_port))?;
     let connections = peers(node.id, topology.peers(NodeRole::Store));
     let mut groups = BTreeMap::new();
     for region in 1..=REGIONS {
@@ -60,7 +60,7 @@ pub(crate) async fn run(
     tracing::info!(
         store = node.id,
         address = node.address(),
-        status_address,
+        status_port,
         data = %data.display(),
         "store is ready"
     );
