@@ -16,6 +16,8 @@ fn read(path: &str) -> String {
 fn compose() -> Value {
     let mut value: Value = serde_yaml_ng::from_str(&read("compose.yaml")).unwrap();
     value.apply_merge().unwrap();
+    // One pass resolves the outermost; an anchor may be made of another.
+    value.apply_merge().unwrap();
     value
 }
 
